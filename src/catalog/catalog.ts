@@ -1,0 +1,82 @@
+import type {
+  PromptDefinition,
+  ResourceDefinition,
+  ResourceTemplateDefinition,
+  ToolDefinition,
+  Upstream,
+} from '../upstreams/upstream.ts';
+import type { UpstreamConfig } from './config.ts';
+
+/**
+ * The frozen snapshot of all that can be called right now. It is built beside the running one and swapped by one assignment;
+ * a call holds the one it started with to its end.
+ */
+export interface Catalog {
+  /** Grows with every swap. */
+  readonly version: number;
+  /** Everything there is; served at `/mcp`. */
+  readonly everything: Toolbox;
+  /** By the name in `/mcp/<toolbox>`. */
+  readonly toolboxes: ReadonlyMap<string, Toolbox>;
+  readonly upstreams: ReadonlyMap<string, Member>;
+  /** Capabilities that are not listed, and why. */
+  readonly problems: readonly CatalogProblem[];
+}
+
+/** An upstream as the catalog knows it: its configuration and its running port. */
+export interface Member {
+  /** `namespace/name`. */
+  readonly id: string;
+  readonly config: UpstreamConfig;
+  readonly upstream: Upstream;
+}
+
+export interface CatalogProblem {
+  readonly upstream: string;
+  /** The definition's own name or URI. */
+  readonly subject: string;
+  readonly message: string;
+}
+
+/** A named selection of capabilities. Maps are in list order: namespace, then upstream, then the upstream's own order. */
+export interface Toolbox {
+  /** Empty for everything. */
+  readonly name: string;
+  readonly title: string | undefined;
+  readonly description: string | undefined;
+  readonly members: readonly Member[];
+  /** By outward name. */
+  readonly tools: ReadonlyMap<string, Capability<ToolDefinition>>;
+  readonly prompts: ReadonlyMap<string, Capability<PromptDefinition>>;
+  /** By outward URI. */
+  readonly resources: ReadonlyMap<string, Capability<ResourceDefinition>>;
+  /** By outward URI template. */
+  readonly resourceTemplates: ReadonlyMap<string, Capability<ResourceTemplateDefinition>>;
+  readonly can: { readonly complete: boolean; readonly log: boolean; readonly subscribe: boolean };
+  readonly instructions: string | undefined;
+  /** The shortest and most private of its members'; `ttlMs` 0 when any member says nothing. */
+  readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' };
+  readonly uris: UriMap;
+}
+
+export interface Capability<Definition> {
+  /** What a client calls it. */
+  readonly outwardName: string;
+  /** `namespace/name`: what people, rules and records call it. */
+  readonly name: string;
+  readonly member: Member;
+  /** As the upstream sent it. */
+  readonly definition: Definition;
+  /** As clients see it: outward names and URIs. */
+  readonly published: Definition;
+}
+
+/** URIs of one toolbox, both ways. */
+export interface UriMap {
+  /** The member that owns an outward URI, and its own form of it; undefined when nobody in this toolbox does. */
+  toUpstream(outwardUri: string): { readonly member: Member; readonly uri: string } | undefined;
+  /** An upstream's URI as clients of this toolbox see it. */
+  toClient(member: Member, uri: string): string;
+  /** Nothing is rewritten (one-to-one toolbox). */
+  readonly isIdentity: boolean;
+}

@@ -1,0 +1,83 @@
+/**
+ * Every error Gatehouse can answer with. `shows` says where a client sees it:
+ * `http` as the status of the response, `rpc` as a JSON-RPC error, `result` as a tool result with `isError: true`
+ * whose text the model can act on. `http` is the status that goes with it in the modern era and before a session exists.
+ * Integers below -32000 are the specification's (JSON-RPC 2.0; MCP 2026-07-28 basic/index); own integers are HTTP status x 100.
+ */
+export const errorTable = {
+  parse_error: { shows: 'rpc', http: 400, rpc: -32700, retryable: false },
+  invalid_request: { shows: 'rpc', http: 400, rpc: -32600, retryable: false },
+  method_not_found: { shows: 'rpc', http: 404, rpc: -32601, retryable: false },
+  invalid_params: { shows: 'rpc', http: 400, rpc: -32602, retryable: false },
+  unknown_capability: { shows: 'rpc', http: 200, rpc: -32602, retryable: false },
+  header_mismatch: { shows: 'rpc', http: 400, rpc: -32020, retryable: false },
+  missing_client_capability: { shows: 'rpc', http: 400, rpc: -32021, retryable: false },
+  unsupported_version: { shows: 'rpc', http: 400, rpc: -32022, retryable: false },
+  unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
+  forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
+  forbidden_origin: { shows: 'http', http: 403, rpc: 40301, retryable: false },
+  not_found: { shows: 'http', http: 404, rpc: 40400, retryable: false },
+  session_not_found: { shows: 'http', http: 404, rpc: 40401, retryable: false },
+  session_required: { shows: 'http', http: 400, rpc: -32600, retryable: false },
+  method_not_allowed: { shows: 'http', http: 405, rpc: 40500, retryable: false },
+  not_acceptable: { shows: 'http', http: 406, rpc: 40600, retryable: false },
+  body_too_large: { shows: 'http', http: 413, rpc: 41300, retryable: false },
+  unsupported_media_type: { shows: 'http', http: 415, rpc: 41500, retryable: false },
+  too_many_sessions: { shows: 'http', http: 503, rpc: 50300, retryable: true },
+  draining: { shows: 'http', http: 503, rpc: 50301, retryable: true },
+  conversation_lost: { shows: 'rpc', http: 400, rpc: -32602, retryable: false },
+  upstream_unavailable: { shows: 'result', http: 200, rpc: 50302, retryable: true },
+  upstream_timeout: { shows: 'result', http: 200, rpc: 50400, retryable: false },
+  upstream_failed: { shows: 'result', http: 200, rpc: 50200, retryable: false },
+  upstream_busy: { shows: 'result', http: 200, rpc: 50303, retryable: true },
+  breaker_open: { shows: 'result', http: 200, rpc: 50304, retryable: true },
+  answer_too_large: { shows: 'result', http: 200, rpc: 50201, retryable: false },
+  cancelled: { shows: 'rpc', http: 200, rpc: 49900, retryable: false },
+  bad_configuration: { shows: 'http', http: 500, rpc: 50000, retryable: false },
+  internal: { shows: 'rpc', http: 500, rpc: -32603, retryable: false },
+} as const satisfies Record<string, ErrorRow>;
+
+interface ErrorRow {
+  readonly shows: 'http' | 'rpc' | 'result';
+  readonly http: number;
+  readonly rpc: number;
+  readonly retryable: boolean;
+}
+
+export type ErrorCode = keyof typeof errorTable;
+
+interface ErrorDetails {
+  /** JSON-RPC `error.data`; goes to the client as it is. */
+  readonly data?: unknown;
+  /** Until the same request may succeed. */
+  readonly retryAfterMs?: number;
+  /** For the log only. */
+  readonly cause?: unknown;
+}
+
+/** An error whose `message` a client may read: what happened, why, and the next step. Everything else belongs into `cause`. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+  readonly data: unknown;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'GatewayError';
+    this.code = code;
+    this.data = details.data;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+}
+
+/** What a client may know of anything that was thrown: a bug becomes `internal`, its text stays in the log. */
+export function toGatewayError(thrown: unknown): GatewayError {
+  if (thrown instanceof GatewayError) return thrown;
+  return new GatewayError('internal', 'Gatehouse failed to handle this request; the operator finds the reason in the log.', {
+    cause: thrown,
+  });
+}

@@ -1,0 +1,185 @@
+import type { Cancel } from '../wire/cancel.ts';
+import type { JsonObject } from '../wire/json.ts';
+import type { RawResult, RpcError } from '../wire/message.ts';
+
+/**
+ * A registered far end, whatever its kind. It keeps its own connections, knows what it last offered, and turns one neutral
+ * call into its own protocol. It judges nothing: who may call what was decided before `call`.
+ */
+export interface Upstream {
+  /** `namespace/name`, unique in the catalog. */
+  readonly id: string;
+  readonly kind: string;
+  /** Begins to connect. Never throws and never waits: failure shows in `health()`. */
+  start(): void;
+  /** What it offers, from the last good answer. The same object until something changed. */
+  offer(): Offer;
+  /** Resolves at the first offer or the first failure to get one. */
+  ready(): Promise<void>;
+  health(): UpstreamHealth;
+  /** Asks the far end again for everything it offers. */
+  refresh(): Promise<void>;
+  /**
+   * Sends one call. Resolves with what the far end answered, an error of its own included.
+   * Throws GatewayError (`upstream_*`, `answer_too_large`, `cancelled`) when there is no answer.
+   */
+  call(call: UpstreamCall): Promise<Answer>;
+  /** Wants `resource-updated` changes for this URI until as many `unsubscribe` have come. */
+  subscribe(uri: string): Promise<void>;
+  unsubscribe(uri: string): Promise<void>;
+  /** Passes on a notification of one client's session (`notifications/roots/list_changed`), where a session of its own exists. */
+  notify(session: string, method: string, params: JsonObject): void;
+  /** A client's session is gone: whatever was opened for it alone is closed. */
+  endSession(session: string): void;
+  onChange(listener: (change: UpstreamChange) => void): void;
+  /** Ends every connection and child process; resolves when nothing is left. */
+  close(): Promise<void>;
+}
+
+export type UpstreamChange =
+  | { readonly kind: 'offer' }
+  | { readonly kind: 'health' }
+  | { readonly kind: 'resource-updated'; readonly uri: string };
+
+/** Everything an upstream offers, in its own names and URIs, in its own order. */
+export interface Offer {
+  readonly tools: readonly ToolDefinition[];
+  readonly prompts: readonly PromptDefinition[];
+  readonly resources: readonly ResourceDefinition[];
+  readonly resourceTemplates: readonly ResourceTemplateDefinition[];
+  readonly can: { readonly complete: boolean; readonly log: boolean; readonly subscribe: boolean };
+  readonly instructions: string | undefined;
+  /** How long each list may be cached, as the upstream says; absent for eras and kinds that do not. */
+  readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' } | undefined;
+  /** From an earlier connection: the upstream cannot be asked right now. */
+  readonly isStale: boolean;
+  /** What was left out, and why, one sentence each. */
+  readonly problems: readonly OfferProblem[];
+}
+
+export interface OfferProblem {
+  /** The definition's own name or URI. */
+  readonly subject: string;
+  readonly message: string;
+}
+
+/** Definitions are passed on as they came; only what routing needs has been checked. */
+export interface ToolDefinition extends JsonObject {
+  name: string;
+  inputSchema: JsonObject;
+}
+export interface PromptDefinition extends JsonObject {
+  name: string;
+}
+export interface ResourceDefinition extends JsonObject {
+  uri: string;
+  name: string;
+}
+export interface ResourceTemplateDefinition extends JsonObject {
+  uriTemplate: string;
+  name: string;
+}
+
+export const emptyOffer: Offer = Object.freeze({
+  tools: [],
+  prompts: [],
+  resources: [],
+  resourceTemplates: [],
+  can: { complete: false, log: false, subscribe: false },
+  instructions: undefined,
+  caching: undefined,
+  isStale: true,
+  problems: [],
+});
+
+export type CallMethod = 'tools/call' | 'prompts/get' | 'resources/read' | 'completion/complete';
+
+/** One call on its way out, in the upstream's own names and URIs. */
+export interface UpstreamCall {
+  readonly method: CallMethod;
+  /** As judged; without `_meta`, `inputResponses` and `requestState`. */
+  readonly params: JsonObject;
+  /** The client's `_meta` without the reserved keys and without its progress token; trace context included. */
+  readonly meta: JsonObject | undefined;
+  readonly client: CallingClient;
+  readonly conversation: Conversation;
+  /** The definition a `tools/call` was judged under: names the arguments to mirror into headers. */
+  readonly tool: ToolDefinition | undefined;
+  /** Second round of a call that ended in `input-required`. */
+  readonly retry: { readonly inputResponses: JsonObject | undefined; readonly requestState: string | undefined } | undefined;
+  readonly cancel: Cancel;
+  /** Largest answer to accept. */
+  readonly limitBytes: number;
+}
+
+/** The client behind a call, as far as an upstream may know it. */
+export interface CallingClient {
+  /** Who calls; what is opened for one is never used for another. */
+  readonly principal: string;
+  /** The client's session, where its era has one. */
+  readonly session: string | undefined;
+  /** As the client declared them in its era's shape (`elicitation`, `sampling`, `roots`, `extensions`). */
+  readonly capabilities: JsonObject;
+}
+
+/** What may pass between client and upstream while the call runs. */
+export interface Conversation {
+  /** Present when the client asked for progress. `params` as the upstream sent them, without the token. */
+  readonly progress: ((params: JsonObject) => void) | undefined;
+  /** Log messages at or above this level may be passed to `log`; undefined: none. */
+  readonly logLevel: string | undefined;
+  log(params: JsonObject): void;
+  /** Any other notification the upstream sent about this call, e.g. `notifications/elicitation/complete`. */
+  notify(method: string, params: JsonObject): void;
+  /** The client takes `input-required` answers and calls again. */
+  readonly takesRounds: boolean;
+  /**
+   * Puts an upstream's request (`elicitation/create`, `sampling/createMessage`, `roots/list`) to the client and resolves with
+   * its result. Rejects with GatewayError `missing_client_capability` or `cancelled`, or with RpcFailure when the client
+   * answered with an error. The call's deadline stands still meanwhile.
+   */
+  ask(method: string, params: JsonObject): Promise<JsonObject>;
+}
+
+/** A client answered an upstream's request with a JSON-RPC error. */
+export class RpcFailure extends Error {
+  readonly error: RpcError;
+  constructor(error: RpcError) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+export type Answer =
+  /** The result as the upstream's bytes; may carry `resultType` and `_meta` of its era. */
+  | { readonly kind: 'result'; readonly result: RawResult }
+  /** MCP 2026-07-28 basic/patterns/mrtr: at least one of the two is present. */
+  | { readonly kind: 'input-required'; readonly inputRequests: JsonObject | undefined; readonly requestState: string | undefined }
+  | { readonly kind: 'error'; readonly error: RpcError };
+
+export type UpstreamState =
+  | 'connecting'
+  /** The last call or refresh succeeded. */
+  | 'healthy'
+  /** Connected, but the last call failed. */
+  | 'failing'
+  /** Not connected; tried again with growing pauses. */
+  | 'down'
+  | 'closed';
+
+export interface UpstreamHealth {
+  readonly state: UpstreamState;
+  /** `2026-07-28`, `2025-11-25`, ...; undefined until known. */
+  readonly protocolVersion: string | undefined;
+  readonly era: 'modern' | 'legacy' | undefined;
+  /** `stdio`, `http` or `sse` for kind `mcp`. */
+  readonly transport: string;
+  readonly server: string | undefined;
+  readonly lastError: { readonly atMs: number; readonly message: string } | undefined;
+  readonly lastSuccessAtMs: number | undefined;
+  readonly calls: { readonly succeeded: number; readonly failed: number };
+  /** When the next attempt to connect is made, for state `down`. */
+  readonly nextAttemptAtMs: number | undefined;
+  /** Child processes and sessions held open right now. */
+  readonly connections: number;
+}

@@ -1,0 +1,224 @@
+import { isUtf8 } from 'node:buffer';
+import { isObject, type Json, type JsonObject } from './json.ts';
+import { type Member, parseExact, ScanError, scanMessage } from './json-scan.ts';
+
+/** One JSON-RPC 2.0 message. Requests are parsed whole, a result stays bytes until somebody asks for its value. */
+export type Message = RequestMessage | NotificationMessage | ResultMessage | ErrorMessage;
+
+export interface RequestMessage {
+  readonly kind: 'request';
+  /** The id as JSON source, e.g. `5` or `"a"`: echoed byte for byte, so no digit of a long number is lost. */
+  readonly id: string;
+  readonly method: string;
+  readonly params: JsonObject;
+}
+export interface NotificationMessage {
+  readonly kind: 'notification';
+  readonly method: string;
+  readonly params: JsonObject;
+}
+export interface ResultMessage {
+  readonly kind: 'result';
+  readonly id: string;
+  readonly result: RawResult;
+}
+export interface ErrorMessage {
+  readonly kind: 'error';
+  /** Absent when the far end could not tell which request failed. */
+  readonly id: string | undefined;
+  readonly error: RpcError;
+}
+
+export interface RpcError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: Json;
+}
+
+/** The bytes are not a message. `id` is the request's, where it could be read. */
+export class MessageError extends Error {
+  readonly reason: 'parse' | 'invalid';
+  readonly id: string | undefined;
+  constructor(reason: 'parse' | 'invalid', message: string, id?: string) {
+    super(message);
+    this.reason = reason;
+    this.id = id;
+  }
+}
+
+const maxIdLength = 256;
+
+/** Reads one message. Throws MessageError. */
+export function readMessage(bytes: Buffer): Message {
+  if (!isUtf8(bytes)) throw new MessageError('parse', 'not valid UTF-8');
+  let scan: ReturnType<typeof scanMessage>;
+  try {
+    scan = scanMessage(bytes);
+  } catch (error) {
+    if (!(error instanceof ScanError)) throw error;
+    if (bytes[0] === 0x5b)
+      throw new MessageError('invalid', 'batches are not part of this protocol version; send one message per request');
+    throw new MessageError(error.isRefusal ? 'invalid' : 'parse', error.message);
+  }
+  const idText = readId(bytes, find(scan.members, 'id'));
+  const version = find(scan.members, 'jsonrpc');
+  if (version === undefined || bytes.toString('latin1', version.start, version.end) !== '"2.0"') {
+    throw new MessageError('invalid', '"jsonrpc" must be "2.0"', idText);
+  }
+  if (find(scan.members, 'method') !== undefined) return readCall(bytes, scan.hasLongNumber, idText);
+  const result = find(scan.members, 'result');
+  const error = find(scan.members, 'error');
+  if (result !== undefined && error === undefined) {
+    if (idText === undefined) throw new MessageError('invalid', 'a result needs the "id" it answers');
+    if (bytes[result.start] !== 0x7b) throw new MessageError('invalid', '"result" must be an object', idText);
+    return { kind: 'result', id: idText, result: new RawResult(bytes, result.start, result.end, scan.body) };
+  }
+  if (error !== undefined && result === undefined) {
+    return {
+      kind: 'error',
+      id: idText,
+      error: readError(parse(bytes.toString('utf8', error.start, error.end), scan.hasLongNumber, idText), idText),
+    };
+  }
+  throw new MessageError('invalid', 'neither a request, a notification nor a response', idText);
+}
+
+function readCall(bytes: Buffer, hasLongNumber: boolean, id: string | undefined): RequestMessage | NotificationMessage {
+  const value = parse(bytes.toString('utf8', 0, bytes.length), hasLongNumber, id) as JsonObject;
+  const { method } = value;
+  const params = value.params ?? {};
+  if (typeof method !== 'string' || method === '') throw new MessageError('invalid', '"method" must be a string', id);
+  if (!isObject(params)) throw new MessageError('invalid', '"params" must be an object', id);
+  return id === undefined ? { kind: 'notification', method, params } : { kind: 'request', id, method, params };
+}
+
+function parse(text: string, hasLongNumber: boolean, id: string | undefined): unknown {
+  try {
+    return hasLongNumber ? parseExact(text) : JSON.parse(text);
+  } catch (error) {
+    throw new MessageError('parse', (error as Error).message, id);
+  }
+}
+
+function readId(bytes: Buffer, member: Member | undefined): string | undefined {
+  if (member === undefined) return undefined;
+  const text = bytes.toString('utf8', member.start, member.end);
+  // An error response to a request that could not be read has a null id (JSON-RPC 2.0 section 5).
+  if (text === 'null' && !bytes.includes('"method"')) return undefined;
+  if (text.length > maxIdLength) throw new MessageError('invalid', `"id" is longer than ${maxIdLength} characters`);
+  if (!/^(-?(0|[1-9][0-9]*)|"([^"\\]|\\.)*")$/u.test(text))
+    throw new MessageError('invalid', '"id" must be a string or an integer');
+  return text;
+}
+
+function readError(value: unknown, id: string | undefined): RpcError {
+  if (!isObject(value) || typeof value.code !== 'number' || !Number.isInteger(value.code) || typeof value.message !== 'string') {
+    throw new MessageError('invalid', '"error" needs an integer code and a message', id);
+  }
+  const { code, message, data } = value;
+  return data === undefined ? { code, message } : { code, message, data };
+}
+
+function find(members: readonly Member[], key: string): Member | undefined {
+  for (const member of members) if (member.key === key) return member;
+  return undefined;
+}
+
+/** A result as the bytes that carry it: read, edited and passed on without being rebuilt. */
+export class RawResult {
+  readonly bytes: Buffer;
+  /** Offset of the result's `{`. */
+  readonly start: number;
+  /** Offset behind its `}`. */
+  readonly end: number;
+  readonly members: readonly Member[];
+  #value: JsonObject | undefined;
+
+  constructor(bytes: Buffer, start: number, end: number, members: readonly Member[]) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.members = members;
+  }
+
+  static from(value: JsonObject): RawResult {
+    // A message around it, so that one scanner serves both ways in.
+    const bytes = Buffer.from(`{"result":${JSON.stringify(value)}}`);
+    const result = new RawResult(bytes, 10, bytes.length - 1, scanMessage(bytes).body);
+    result.#value = value;
+    return result;
+  }
+
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  has(key: string): boolean {
+    return find(this.members, key) !== undefined;
+  }
+
+  /** One member's value, parsed; the rest stays bytes. */
+  get(key: string): Json | undefined {
+    const member = find(this.members, key);
+    return member === undefined ? undefined : (JSON.parse(this.bytes.toString('utf8', member.start, member.end)) as Json);
+  }
+
+  /** Whether the result holds these bytes anywhere: a cheap test before an expensive reading. */
+  includes(text: string): boolean {
+    const at = this.bytes.indexOf(text, this.start, 'latin1');
+    return at >= 0 && at < this.end;
+  }
+
+  /** The whole result, parsed on first use. Throws SyntaxError where an upstream sent what only looked like JSON. */
+  get value(): JsonObject {
+    this.#value ??= parseExact(this.bytes.toString('utf8', this.start, this.end)) as JsonObject;
+    return this.#value;
+  }
+
+  /**
+   * The result's bytes with members taken out, replaced or added (as JSON source). Pieces of the original are views, not copies.
+   */
+  edit(changes: Readonly<Record<string, string | undefined>>): Buffer[] {
+    const pieces: Buffer[] = [openBrace];
+    let isFirst = true;
+    const push = (piece: Buffer) => {
+      if (!isFirst) pieces.push(commaBytes);
+      isFirst = false;
+      pieces.push(piece);
+    };
+    // Runs of untouched members are passed as one piece.
+    let runStart = -1;
+    let runEnd = -1;
+    const flush = () => {
+      if (runStart >= 0) push(this.bytes.subarray(runStart, runEnd));
+      runStart = -1;
+    };
+    for (const member of this.members) {
+      if (Object.hasOwn(changes, member.key)) {
+        flush();
+      } else {
+        if (runStart < 0) runStart = member.keyStart;
+        runEnd = member.end;
+      }
+    }
+    flush();
+    for (const key in changes) {
+      const source = changes[key];
+      if (source !== undefined) push(Buffer.from(`${JSON.stringify(key)}:${source}`));
+    }
+    pieces.push(closeBrace);
+    return pieces;
+  }
+}
+
+const openBrace = Buffer.from('{');
+const closeBrace = Buffer.from('}');
+const commaBytes = Buffer.from(',');
+
+export function requestBytes(id: number | string, method: string, params: JsonObject): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, method, params });
+}
+
+export function notificationBytes(method: string, params: JsonObject): string {
+  return JSON.stringify({ jsonrpc: '2.0', method, params });
+}
