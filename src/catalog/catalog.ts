@@ -32,8 +32,9 @@ export interface Member {
 }
 
 export interface CatalogProblem {
+  /** Whose it is: an upstream's `namespace/name`, or `toolbox <name>`. */
   readonly upstream: string;
-  /** The definition's own name or URI. */
+  /** The definition's own name or URI, or the toolbox's pattern. */
   readonly subject: string;
   readonly message: string;
 }
@@ -62,7 +63,7 @@ export interface Toolbox {
 export interface Capability<Definition> {
   /** What a client calls it. */
   readonly outwardName: string;
-  /** `namespace/name`: what people, rules and records call it. */
+  /** `namespace/name`: what people, rules and records call it. For resources, which have no name to go by, the upstream's id. */
   readonly name: string;
   readonly member: Member;
   /** As the upstream sent it. */

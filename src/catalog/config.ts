@@ -2,6 +2,7 @@
 export interface NamespaceConfig {
   readonly name: string;
   readonly description: string | undefined;
+  /** Absolute path of the file that declares it. */
   readonly file: string;
   readonly upstreams: readonly UpstreamConfig[];
   readonly toolboxes: readonly ToolboxConfig[];
@@ -13,11 +14,13 @@ export interface UpstreamConfig {
   readonly namespace: string;
   readonly name: string;
   readonly kind: 'mcp';
+  /** `env`, `headers` and `url` as written: `${secret:NAME}` is resolved where they are used. */
   readonly transport:
     | {
         readonly type: 'stdio';
         readonly command: readonly string[];
         readonly env: Readonly<Record<string, string>>;
+        /** Absolute. */
         readonly cwd: string | undefined;
       }
     | { readonly type: 'http'; readonly url: string; readonly headers: Readonly<Record<string, string>> };
@@ -30,7 +33,7 @@ export interface UpstreamConfig {
   /** Longest a call may take in all. */
   readonly maxDurationMs: number;
   readonly concurrency: number;
-  /** Globs over the upstream's own tool and prompt names; applied before the toolboxes. */
+  /** Globs over the upstream's own tool and prompt names; applied before the toolboxes. An empty list takes nothing. */
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   /** Own name -> name in the namespace. */
@@ -50,7 +53,7 @@ export interface ToolboxConfig {
   readonly namespace: string;
   readonly title: string | undefined;
   readonly description: string | undefined;
-  /** Globs over `namespace/name`; resources and prompts follow their upstream (`namespace/*` or the namespace itself). */
+  /** Patterns as toolbox-pattern.ts reads them: `namespace`, `namespace/name*`, `namespace/upstream/name*`. */
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   /** `one-to-one`: the single upstream's own names and URIs. */

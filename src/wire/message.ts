@@ -65,20 +65,17 @@ export function readMessage(bytes: Buffer): Message {
   if (version === undefined || bytes.toString('latin1', version.start, version.end) !== '"2.0"') {
     throw new MessageError('invalid', '"jsonrpc" must be "2.0"', idText);
   }
-  if (find(scan.members, 'method') !== undefined) return readCall(bytes, scan.hasLongNumber, idText);
+  const method = find(scan.members, 'method');
   const result = find(scan.members, 'result');
   const error = find(scan.members, 'error');
-  if (result !== undefined && error === undefined) {
+  if (method !== undefined && result === undefined && error === undefined) return readCall(bytes, scan.hasLongNumber, idText);
+  if (result !== undefined && method === undefined && error === undefined) {
     if (idText === undefined) throw new MessageError('invalid', 'a result needs the "id" it answers');
     if (bytes[result.start] !== 0x7b) throw new MessageError('invalid', '"result" must be an object', idText);
     return { kind: 'result', id: idText, result: new RawResult(bytes, result.start, result.end, scan.body) };
   }
-  if (error !== undefined && result === undefined) {
-    return {
-      kind: 'error',
-      id: idText,
-      error: readError(parse(bytes.toString('utf8', error.start, error.end), scan.hasLongNumber, idText), idText),
-    };
+  if (error !== undefined && method === undefined && result === undefined) {
+    return { kind: 'error', id: idText, error: readError(parse(bytes.toString('utf8', error.start, error.end), scan.hasLongNumber, idText), idText) };
   }
   throw new MessageError('invalid', 'neither a request, a notification nor a response', idText);
 }
@@ -86,7 +83,7 @@ export function readMessage(bytes: Buffer): Message {
 function readCall(bytes: Buffer, hasLongNumber: boolean, id: string | undefined): RequestMessage | NotificationMessage {
   const value = parse(bytes.toString('utf8', 0, bytes.length), hasLongNumber, id) as JsonObject;
   const { method } = value;
-  const params = value.params ?? {};
+  const { params = {} } = value;
   if (typeof method !== 'string' || method === '') throw new MessageError('invalid', '"method" must be a string', id);
   if (!isObject(params)) throw new MessageError('invalid', '"params" must be an object', id);
   return id === undefined ? { kind: 'notification', method, params } : { kind: 'request', id, method, params };

@@ -1,0 +1,68 @@
+/** What has to hold, in the order of the report. Ratios are to the pass-through of the same round unless the text says otherwise. */
+export const bars = {
+  'cpu modern json': lower('calls', 1.6, 'x', 'CPU per call, 64 callers, modern, JSON'),
+  'cpu modern sse': lower('calls', 1.6, 'x', 'CPU per call, 64 callers, modern, SSE'),
+  'cpu modern many': lower('calls', 1.6, 'x', 'CPU per call, 64 callers, modern, JSON, 1,000 tools'),
+  'cpu legacy json': lower('calls', 1.8, 'x', 'CPU per call, 64 callers, legacy, JSON'),
+  'cpu legacy sse': lower('calls', 1.8, 'x', 'CPU per call, 64 callers, legacy, SSE'),
+  'rate modern json': higher('calls', 0.6, 'x', 'calls per second, 64 callers, modern, JSON'),
+  'rate modern sse': higher('calls', 0.6, 'x', 'calls per second, 64 callers, modern, SSE'),
+  'rate modern many': higher('calls', 0.6, 'x', 'calls per second, 64 callers, modern, JSON, 1,000 tools'),
+  'rate legacy json': higher('calls', 0.6, 'x', 'calls per second, 64 callers, legacy, JSON'),
+  'rate legacy sse': higher('calls', 0.6, 'x', 'calls per second, 64 callers, legacy, SSE'),
+  'added p50 modern': lower('calls', 1.5, 'x', 'p50 added to a direct call, one caller, modern'),
+  'added p50 legacy': lower('calls', 1.5, 'x', 'p50 added to a direct call, one caller, legacy'),
+  'cpu 100 kb text': lower('payload', 1.5, 'x', 'CPU per call, answers of 100 KB in one text'),
+  'cpu 100 kb items': lower('payload', 1.5, 'x', 'CPU per call, answers of 100 KB in many items'),
+  'list p50': lower('list', 1, 'x direct', 'p50 of tools/list with 1,000 tools, one caller'),
+  'list upstream': lower('list', 0, 'lists', 'lists asked of the upstream meanwhile'),
+  'twenty upstreams': higher('upstreams', 0.85, 'x of 2', 'calls per second with 20 upstreams that take 20 ms'),
+  'one dead': lower('faults', 1.1, 'x healthy', 'p99 of four upstreams while the fifth is dead'),
+  'one hanging': lower('faults', 1.1, 'x healthy', 'p99 of four upstreams while the fifth hangs'),
+  'start warm': lower('start', 350, 'ms', 'process start to first answered call, data from an earlier start'),
+  'start cold': lower('start', 350, 'ms', 'process start to first answered call, no data'),
+  'memory at rest': lower('memory', 70, 'MB', 'memory at rest, 10 tools'),
+  'memory per session': lower('memory', 4, 'KB', 'memory of an idle legacy session'),
+  'memory growth': lower('soak', 10, '%', 'growth of memory over a million calls'),
+} as const satisfies Record<string, Bar>;
+
+export type BarName = keyof typeof bars;
+
+export interface Bar {
+  /** Which suite measures it. */
+  readonly suite: string;
+  readonly limit: number;
+  readonly better: 'lower' | 'higher';
+  readonly unit: string;
+  readonly text: string;
+}
+
+/** `value` is undefined when it could not be measured. */
+export interface Verdict extends Bar {
+  readonly name: BarName;
+  readonly value: number | undefined;
+  readonly isMet: boolean;
+}
+
+export type Values = Partial<Record<BarName, number | undefined>>;
+
+/** One verdict for each bar of a suite, measured or not. */
+export function judge(suite: string, values: Values): Verdict[] {
+  return (Object.keys(bars) as BarName[])
+    .filter((name) => bars[name].suite === suite)
+    .map((name) => ({ name, ...bars[name], value: values[name], isMet: meets(bars[name], values[name], 1) }));
+}
+
+/** Whether a value is within its bar when the bar is this many times as generous. What was not measured is never. */
+export function meets({ better, limit }: Bar, value: number | undefined, slack: number): boolean {
+  if (value === undefined || Number.isNaN(value)) return false;
+  return better === 'lower' ? value <= limit * slack : value >= limit / slack;
+}
+
+function lower(suite: string, limit: number, unit: string, text: string): Bar {
+  return { suite, limit, better: 'lower', unit, text };
+}
+
+function higher(suite: string, limit: number, unit: string, text: string): Bar {
+  return { suite, limit, better: 'higher', unit, text };
+}

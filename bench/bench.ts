@@ -1,0 +1,155 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { judge, meets } from './bars.ts';
+import { Lab, type LabSettings } from './lab.ts';
+import { formatSuite, formatVerdicts, type SuiteReport } from './report.ts';
+import { calls } from './suites/calls.ts';
+import { faults } from './suites/faults.ts';
+import { list } from './suites/list.ts';
+import { memory } from './suites/memory.ts';
+import { payload } from './suites/payload.ts';
+import { soak } from './suites/soak.ts';
+import { start } from './suites/start.ts';
+import type { Suite } from './suites/suite.ts';
+import { upstreams } from './suites/upstreams.ts';
+
+const suites: Readonly<Record<string, Suite>> = { calls, payload, list, upstreams, faults, start, memory, soak };
+
+const usage = `Usage: npm run bench -- [options]
+  --quick           what the bars need, within three minutes
+  --only <suites>   some of: ${Object.keys(suites).join(', ')} (separated by commas)
+  --long            the soak too
+  --rounds <n>      rounds of each measurement (5; 3 with --quick)
+  --json <file>     where the result goes (bench/results/<time>.json)
+  --gate[=<slack>]  exit with 1 when a bar is missed by more than this factor (1)
+  --command <line>  the gateway to measure (node dist/gatehouse.mjs serve)
+`;
+
+interface Options extends LabSettings {
+  readonly suites: readonly string[];
+  readonly jsonPath: string;
+  /** Undefined: misses are only reported. */
+  readonly gate: number | undefined;
+}
+
+const root = join(import.meta.dirname, '..');
+/** With --quick no suite begins later than this, and the last one has a few seconds to finish its round. */
+const quickMs = 150_000;
+
+function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: args.map((arg) => (arg === '--gate' ? '--gate=1' : arg)),
+    options: {
+      quick: { type: 'boolean', default: false },
+      long: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      json: { type: 'string' },
+      rounds: { type: 'string' },
+      gate: { type: 'string' },
+      command: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) throw new Error('');
+  const isQuick = values.quick;
+  const chosen = values.only?.split(',') ?? Object.keys(suites).filter((name) => name !== 'soak' || values.long);
+  const unknown = chosen.find((name) => !(name in suites));
+  if (unknown !== undefined) throw new Error(`There is no suite "${unknown}".`);
+  const rounds = positive('--rounds', values.rounds) ?? (isQuick ? 3 : 5);
+  const stamp = new Date().toISOString().replace(/[:.]/gu, '-');
+  return {
+    isQuick,
+    rounds: Math.ceil(rounds),
+    warmMs: isQuick ? 200 : 500,
+    measureMs: isQuick ? 700 : 2000,
+    deadline: isQuick ? performance.now() + quickMs : Number.POSITIVE_INFINITY,
+    gatewayCommand: values.command?.split(' ') ?? [process.execPath, join(root, 'dist', 'gatehouse.mjs'), 'serve'],
+    suites: chosen,
+    jsonPath: resolve(values.json ?? join(root, 'bench', 'results', `${stamp}.json`)),
+    gate: positive('--gate', values.gate),
+  };
+}
+
+function positive(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`${name} needs a number above 0, not "${text}".`);
+  return value;
+}
+
+async function run(options: Options): Promise<number> {
+  const lab = await Lab.open(options);
+  // What is running dies with us, whichever way we go.
+  process.once('exit', () => lab.abandon());
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.once(signal, () => process.exit(code));
+  }
+  const machine = {
+    cpu: cpus()[0]?.model,
+    cpus: cpus().length,
+    system: `${process.platform} ${release()}`,
+    node: process.version,
+    load: loadavg()[0],
+    placement: lab.placement.text,
+  };
+  process.stdout.write(
+    `${machine.cpus} x ${machine.cpu}, ${machine.system}, Node ${machine.node}, load ${machine.load?.toFixed(1)}\n`,
+  );
+  process.stdout.write(`Placement: ${machine.placement}\n`);
+  if (process.platform !== 'linux') process.stdout.write('CPU time and memory are read from /proc: unsupported here.\n');
+  process.stdout.write('CPU x and calls/s x: against the pass-through of the same round; medians of the rounds.\n\n');
+
+  const reports: SuiteReport[] = [];
+  for (const name of options.suites) {
+    const report = await runSuite(lab, name);
+    reports.push(report);
+    process.stdout.write(`${formatSuite(report)}\n`);
+  }
+  const verdicts = reports.flatMap((report) => report.verdicts);
+  process.stdout.write(`${formatVerdicts(verdicts, options.gate)}\n`);
+  mkdirSync(dirname(options.jsonPath), { recursive: true });
+  const { suites: _, jsonPath: __, ...settings } = options;
+  writeFileSync(options.jsonPath, `${JSON.stringify({ at: new Date().toISOString(), machine, settings, reports }, null, 2)}\n`);
+  process.stderr.write(`Result: ${options.jsonPath}\n`);
+  await lab.close();
+
+  const { gate } = options;
+  if (gate === undefined) return 0;
+  const isGood =
+    reports.every((report) => report.failure === undefined) && verdicts.every((each) => meets(each, each.value, gate));
+  return isGood ? 0 : 1;
+}
+
+async function runSuite(lab: Lab, name: string): Promise<SuiteReport> {
+  const startedAt = performance.now();
+  const report = (rest: Omit<SuiteReport, 'suite' | 'seconds'>) => ({
+    suite: name,
+    seconds: (performance.now() - startedAt) / 1000,
+    ...rest,
+  });
+  if (startedAt > lab.settings.deadline)
+    return report({ rows: [], figures: [], verdicts: judge(name, {}), failure: 'no time was left for it' });
+  try {
+    const { rows, figures, values } = await suites[name]!(lab);
+    return report({ rows, figures, verdicts: judge(name, values), failure: undefined });
+  } catch (error) {
+    return report({ rows: [], figures: [], verdicts: judge(name, {}), failure: (error as Error).message });
+  } finally {
+    await lab.clear();
+  }
+}
+
+let options: Options;
+try {
+  options = readOptions(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n${usage}`.trimStart());
+  process.exit(2);
+}
+process.exitCode = await run(options);

@@ -1,0 +1,188 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Child, killAll, type Placement, pinSelf, placeProcesses, start } from './child.ts';
+import { freePort, type Gateway, type Served, startGateway } from './gateway.ts';
+import type { CallJob, Job, LoadResult, SessionJob, SessionResult } from './load.ts';
+import type { Address, Era } from './messages.ts';
+import type { Behaviour, Order, Plan } from './upstream.ts';
+
+export interface LabSettings {
+  readonly isQuick: boolean;
+  readonly rounds: number;
+  readonly warmMs: number;
+  readonly measureMs: number;
+  /** On the clock of `performance.now()`; measuring that has begun gets no further round after it. */
+  readonly deadline: number;
+  readonly gatewayCommand: readonly string[];
+}
+
+export interface PassThrough {
+  readonly child: Child;
+  at(era: Era): Address;
+}
+
+/** Starts what a suite needs and hands its loads to the generator. A suite leaves nothing behind: `clear` ends what it started. */
+export class Lab {
+  readonly settings: LabSettings;
+  readonly placement: Placement;
+  readonly #directory = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'));
+  readonly #started = new Set<{ stop(): Promise<void> }>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  #generator: Child | undefined;
+  #nextJob = 1;
+
+  static async open(settings: LabSettings): Promise<Lab> {
+    const lab = new Lab(settings);
+    pinSelf(lab.placement.generator);
+    const generator = await start(program('the load generator', './load.ts', [], lab.placement.generator));
+    generator.onMessage((message) => lab.#finish(message as { id: number; result?: unknown; error?: string }));
+    lab.#generator = generator;
+    return lab;
+  }
+
+  private constructor(settings: LabSettings) {
+    this.settings = settings;
+    this.placement = placeProcesses();
+  }
+
+  say(text: string): void {
+    process.stderr.write(`${text}\n`);
+  }
+
+  get generatorPid(): number {
+    return this.#generator!.pid;
+  }
+
+  /** An upstream for gateways to stand before, or one to be measured itself. */
+  async startUpstream(plans: readonly Plan[], role: 'behind' | 'direct' = 'behind'): Promise<UpstreamProcess> {
+    const cpu = role === 'behind' ? this.placement.upstream : this.placement.measured;
+    const child = await start(program('an upstream', './upstream.ts', [JSON.stringify(plans)], cpu));
+    this.#started.add(child);
+    return new UpstreamProcess(child);
+  }
+
+  async startPassThrough(upstreamPort: number): Promise<PassThrough> {
+    const port = await freePort();
+    const args = [String(port), String(upstreamPort)];
+    const child = await start(program('the pass-through', './pass-through.ts', args, this.placement.measured));
+    this.#started.add(child);
+    return { child, at: (era) => addressOf(port, era) };
+  }
+
+  async startGateway(served: readonly Served[], data?: string): Promise<Gateway> {
+    const gateway = await startGateway({
+      command: this.settings.gatewayCommand,
+      cpu: this.placement.measured,
+      directory: this.#directory,
+      served,
+      ...(data === undefined ? {} : { data }),
+    });
+    this.#started.add(gateway);
+    return gateway;
+  }
+
+  run(job: CallJob): Promise<LoadResult> {
+    return this.#hand(job) as Promise<LoadResult>;
+  }
+
+  openSessions(job: SessionJob): Promise<SessionResult> {
+    return this.#hand(job) as Promise<SessionResult>;
+  }
+
+  async clear(): Promise<void> {
+    const started = [...this.#started];
+    this.#started.clear();
+    await Promise.all(started.map((each) => each.stop()));
+  }
+
+  async close(): Promise<void> {
+    await this.clear();
+    await this.#generator?.stop();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** For signals and crashes. */
+  abandon(): void {
+    killAll();
+    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  #hand(job: Job): Promise<unknown> {
+    this.#generator!.check();
+    const id = this.#nextJob++;
+    const answer = Promise.withResolvers<unknown>();
+    this.#waiting.set(id, answer);
+    this.#generator!.send({ id, job });
+    // No load runs longer than its time and a last answer's; whatever does is a defect, and must not stop a test run for ever.
+    const limitMs = (job.kind === 'calls' ? job.warmMs + job.measureMs : 0) + 60_000;
+    const late = setTimeout(() => this.#finish({ id, error: `the load did not end within ${limitMs} ms` }), limitMs);
+    return answer.promise.finally(() => clearTimeout(late));
+  }
+
+  #finish({ id, result, error }: { id: number; result?: unknown; error?: string }): void {
+    const answer = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) answer?.resolve(result);
+    else answer?.reject(new Error(error));
+  }
+}
+
+export interface Counts {
+  readonly lists: number;
+  readonly calls: number;
+}
+
+export class UpstreamProcess {
+  readonly child: Child;
+  readonly ports: readonly number[];
+  readonly #waiting = new Map<number, (counts: Counts) => void>();
+  #nextOrder = 1;
+
+  constructor(child: Child) {
+    this.child = child;
+    this.ports = child.greeting.ports as number[];
+    child.onMessage((message) => {
+      const { id, ...counts } = message as Counts & { id: number };
+      this.#waiting.get(id)?.(counts);
+      this.#waiting.delete(id);
+    });
+  }
+
+  /** The address of one of its servers. */
+  at(index: number, era: Era): Address {
+    return addressOf(this.ports[index]!, era);
+  }
+
+  async behave(behaviour: Partial<Behaviour>, index?: number): Promise<void> {
+    await this.#order(index === undefined ? { behaviour } : { behaviour, index });
+  }
+
+  counts(): Promise<Counts> {
+    return this.#order({});
+  }
+
+  stop(): Promise<void> {
+    return this.child.stop();
+  }
+
+  #order(order: Omit<Order, 'id'>): Promise<Counts> {
+    this.child.check();
+    const id = this.#nextOrder++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.child.send({ id, ...order });
+    });
+  }
+}
+
+function addressOf(port: number, era: Era): Address {
+  // The same headers for every target: the upstream only does not look at the key.
+  return { port, path: '/mcp', key: `bench-${'0123456789abcdef'.repeat(3)}`, era };
+}
+
+function program(name: string, file: string, args: readonly string[], cpu: string | undefined) {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  return { name, command: [process.execPath, path, ...args], cpu, speaksIpc: true };
+}

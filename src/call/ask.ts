@@ -1,0 +1,22 @@
+import type { CallingClient, CallMethod, Conversation } from '../upstreams/upstream.ts';
+import type { Cancel } from '../wire/cancel.ts';
+import type { JsonObject } from '../wire/json.ts';
+
+/** One request of a client, parsed once: what is judged here is what is sent. Every door makes these. */
+export interface Ask {
+  readonly door: 'http' | 'stdio';
+  readonly era: 'modern' | 'legacy';
+  /** Name in the URL or on the command line; empty for everything. */
+  readonly toolbox: string;
+  readonly method: CallMethod;
+  /** In the client's names and URIs; without `_meta`, `inputResponses` and `requestState`. */
+  readonly params: JsonObject;
+  /** `_meta` without reserved keys and without the progress token. */
+  readonly meta: JsonObject | undefined;
+  readonly client: CallingClient;
+  readonly conversation: Conversation;
+  /** Second round of a call that needed input. */
+  readonly retry: { readonly inputResponses: JsonObject | undefined; readonly requestState: string | undefined } | undefined;
+  readonly cancel: Cancel;
+  readonly bytesIn: number;
+}

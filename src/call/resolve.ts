@@ -1,0 +1,100 @@
+/** Refuses what does not exist in this toolbox; what is hidden and what is not there look the same. */
+import type { Catalog, Member, Toolbox } from '../catalog/catalog.ts';
+import { GatewayError } from '../errors.ts';
+import type { ToolDefinition } from '../upstreams/upstream.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import type { Ask } from './ask.ts';
+
+declare const found: unique symbol;
+
+/** What a call is for. Only this file makes one. */
+export interface Target {
+  readonly [found]: true;
+  readonly toolbox: Toolbox;
+  readonly member: Member;
+  /** `namespace/name`, or the upstream's id for what has no name of its own (resources). */
+  readonly capability: string;
+  readonly tool: ToolDefinition | undefined;
+  /** The ask's params in the upstream's own names and URIs. */
+  readonly params: JsonObject;
+}
+
+/** Throws GatewayError `not_found` for a toolbox. */
+export function findToolbox(catalog: Catalog, name: string): Toolbox {
+  const toolbox = name === '' ? catalog.everything : catalog.toolboxes.get(name);
+  if (toolbox === undefined) throw new GatewayError('not_found', `There is no toolbox "${name}" here.`);
+  return toolbox;
+}
+
+/** Throws GatewayError `unknown_capability`, `invalid_params` or `not_found`. */
+export function resolve(catalog: Catalog, ask: Ask): Target {
+  const toolbox = findToolbox(catalog, ask.toolbox);
+  switch (ask.method) {
+    case 'tools/call':
+      return resolveTool(toolbox, ask);
+    case 'prompts/get':
+      return resolvePrompt(toolbox, ask.params);
+    case 'resources/read':
+      return resolveResource(toolbox, ask.params);
+    case 'completion/complete':
+      return resolveReference(toolbox, ask.params);
+  }
+}
+
+function resolveTool(toolbox: Toolbox, ask: Ask): Target {
+  const { params } = ask;
+  const name = text(params, 'name');
+  const capability = toolbox.tools.get(name);
+  if (capability === undefined) throw new GatewayError('unknown_capability', `Unknown tool: ${shorten(name)}`);
+  if (params.arguments !== undefined && !isObject(params.arguments)) {
+    throw new GatewayError('invalid_params', '"arguments" must be an object.');
+  }
+  const { member, definition } = capability;
+  return target(toolbox, member, capability.name, { ...params, name: definition.name }, definition);
+}
+
+function resolvePrompt(toolbox: Toolbox, params: JsonObject): Target {
+  const name = text(params, 'name');
+  const capability = toolbox.prompts.get(name);
+  if (capability === undefined) throw new GatewayError('unknown_capability', `Unknown prompt: ${shorten(name)}`);
+  return target(toolbox, capability.member, capability.name, { ...params, name: capability.definition.name });
+}
+
+/** Also for subscriptions, which are to a resource what a call is to a tool. */
+export function resolveResource(toolbox: Toolbox, params: JsonObject): Target {
+  const uri = text(params, 'uri');
+  const owner = toolbox.uris.toUpstream(uri);
+  if (owner === undefined) {
+    throw new GatewayError('unknown_capability', `Resource not found: ${shorten(uri)}`, { data: { uri } });
+  }
+  return target(toolbox, owner.member, owner.member.id, { ...params, uri: owner.uri });
+}
+
+function resolveReference(toolbox: Toolbox, params: JsonObject): Target {
+  const { ref } = params;
+  if (!isObject(ref)) throw new GatewayError('invalid_params', '"ref" must be an object.');
+  if (ref.type === 'ref/prompt') {
+    const prompt = resolvePrompt(toolbox, ref);
+    return target(toolbox, prompt.member, prompt.capability, { ...params, ref: prompt.params });
+  }
+  if (ref.type === 'ref/resource') {
+    const resource = resolveResource(toolbox, ref);
+    return target(toolbox, resource.member, resource.capability, { ...params, ref: resource.params });
+  }
+  throw new GatewayError('invalid_params', '"ref.type" must be "ref/prompt" or "ref/resource".');
+}
+
+function target(toolbox: Toolbox, member: Member, capability: string, params: JsonObject, tool?: ToolDefinition): Target {
+  return { toolbox, member, capability, params, tool } as Target;
+}
+
+function text(params: JsonObject, key: string): string {
+  const value = params[key];
+  if (typeof value !== 'string') throw new GatewayError('invalid_params', `"${key}" must be a string.`);
+  return value;
+}
+
+// A name in a message is a client's own text; a megabyte of it is not repeated.
+function shorten(name: string): string {
+  return name.length <= 200 ? name : `${name.slice(0, 200)}...`;
+}

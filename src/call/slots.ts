@@ -1,0 +1,47 @@
+import { GatewayError } from '../errors.ts';
+import type { Cancel } from '../wire/cancel.ts';
+
+/** How many calls one upstream gets at once. As many again may wait; the next is refused, so that a slow upstream cannot fill the memory. */
+export class Slots {
+  readonly #size: number;
+  readonly #waiting: (() => void)[] = [];
+  #used = 0;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** Resolves when a slot is free. Throws GatewayError `upstream_busy` or `cancelled`. */
+  take(upstreamId: string, cancel: Cancel): Promise<void> | undefined {
+    if (this.#used < this.#size) {
+      this.#used++;
+      return undefined;
+    }
+    if (this.#waiting.length >= this.#size) {
+      throw new GatewayError(
+        'upstream_busy',
+        `The upstream ${upstreamId} already has ${this.#size} calls running and as many waiting. Try again in a few seconds.`,
+        { retryAfterMs: 2000 },
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        forget();
+        resolve();
+      };
+      const forget = cancel.onCancel((reason) => {
+        const at = this.#waiting.indexOf(enter);
+        if (at >= 0) this.#waiting.splice(at, 1);
+        reject(new GatewayError('cancelled', `The call was given up while it waited for the upstream (${reason}).`));
+      });
+      if (!cancel.isCancelled) this.#waiting.push(enter);
+    });
+  }
+
+  /** Gives a slot back, to the longest waiting call if there is one. */
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#used--;
+    else next();
+  }
+}

@@ -1,0 +1,204 @@
+import type { PromptDefinition, ToolDefinition } from '../upstreams/upstream.ts';
+import type { Capability, Catalog, CatalogProblem, Member, Toolbox } from './catalog.ts';
+import type { NamespaceConfig, ToolboxConfig } from './config.ts';
+import { type Contribution, contribute } from './contribution.ts';
+import { mergeInstructions } from './instructions.ts';
+import { interfaceUris } from './publish.ts';
+import { keepUris, mapUris, type UriSource } from './resource-uri.ts';
+import { readPattern, type ToolboxPattern } from './toolbox-pattern.ts';
+
+/** Makes the snapshot from what the files say and what the upstreams offer right now. Members are found by `namespace/name`. */
+export function buildCatalog(
+  version: number,
+  namespaces: readonly NamespaceConfig[],
+  members: ReadonlyMap<string, Member>,
+): Catalog {
+  const problems: CatalogProblem[] = [];
+  const shares: Share[] = [];
+  const upstreams = new Map<string, Member>();
+  for (const namespace of namespaces) {
+    const taken = { tool: new Map<string, Member>(), prompt: new Map<string, Member>() };
+    for (const { id } of namespace.upstreams) {
+      const member = members.get(id);
+      if (member === undefined) continue;
+      upstreams.set(id, member);
+      const contribution = contribute(member);
+      problems.push(...contribution.problems);
+      shares.push({
+        contribution,
+        isWhole: true,
+        tools: dropTaken(contribution.tools, 'tool', taken.tool, problems),
+        prompts: dropTaken(contribution.prompts, 'prompt', taken.prompt, problems),
+      });
+    }
+  }
+  const toolboxes = new Map<string, Toolbox>();
+  for (const namespace of namespaces) {
+    for (const config of namespace.toolboxes) toolboxes.set(config.name, buildToolbox(config, shares, problems));
+  }
+  const everything = assemble({ name: '', title: undefined, description: undefined, names: 'prefixed' }, shares);
+  return Object.freeze({ version, everything, toolboxes, upstreams, problems: Object.freeze(problems) });
+}
+
+/** The part of one upstream's contribution that a toolbox shows. */
+interface Share {
+  readonly contribution: Contribution;
+  /** Resources too. */
+  readonly isWhole: boolean;
+  readonly tools: readonly Capability<ToolDefinition>[];
+  readonly prompts: readonly Capability<PromptDefinition>[];
+}
+
+// Of two upstreams in one namespace the one declared first keeps a name; the other's is not renamed either, because a name that
+// depends on its neighbours changes with them. Names that differ in case alone are one name to a reader, so to us as well.
+function dropTaken<Definition extends { readonly name: string }>(
+  capabilities: readonly Capability<Definition>[],
+  kind: 'tool' | 'prompt',
+  taken: Map<string, Member>,
+  problems: CatalogProblem[],
+): readonly Capability<Definition>[] {
+  let isDropping = false;
+  const kept = capabilities.filter(({ outwardName, name, member, definition }) => {
+    const key = outwardName.toLowerCase();
+    const owner = taken.get(key);
+    if (owner === undefined) taken.set(key, member);
+    if (owner === undefined || owner === member) return true;
+    isDropping = true;
+    problems.push({
+      upstream: member.id,
+      subject: definition.name,
+      message: `The ${kind} is not listed: ${owner.id}, which is declared earlier, already has "${name}" (upper and lower case count as equal). Give this one another name with "rename" on ${member.id}.`,
+    });
+    return false;
+  });
+  return isDropping ? kept : capabilities;
+}
+
+function buildToolbox(config: ToolboxConfig, shares: readonly Share[], problems: CatalogProblem[]): Toolbox {
+  const includes = config.include.map(readPattern).filter((pattern) => pattern !== undefined);
+  const excludes = config.exclude.map(readPattern).filter((pattern) => pattern !== undefined);
+  reportIdle(config, includes, shares, problems);
+  const chosen = shares.flatMap((share) => choose(share, includes, excludes) ?? []);
+  return assemble(config, chosen);
+}
+
+function choose(share: Share, includes: readonly ToolboxPattern[], excludes: readonly ToolboxPattern[]): Share | undefined {
+  const { config } = share.contribution.member;
+  const included = includes.filter((pattern) => pattern.covers(config));
+  const excluded = excludes.filter((pattern) => pattern.covers(config));
+  if (included.length === 0 || excluded.some(({ isWhole }) => isWhole)) return undefined;
+  const isWhole = included.some((pattern) => pattern.isWhole);
+  if (isWhole && excluded.length === 0) return share;
+  const isChosen = (capability: Capability<unknown>) => {
+    const name = localName(capability);
+    return included.some(({ takes }) => takes(name)) && !excluded.some(({ takes }) => takes(name));
+  };
+  const tools = share.tools.filter(isChosen);
+  const prompts = share.prompts.filter(isChosen);
+  if (!isWhole && tools.length === 0 && prompts.length === 0) return undefined;
+  return { contribution: share.contribution, isWhole, tools, prompts };
+}
+
+function localName({ name, member }: Capability<unknown>): string {
+  return name.slice(member.config.namespace.length + 1);
+}
+
+// A line that takes nothing is most often an upstream's name where a tool's is expected.
+function reportIdle(
+  config: ToolboxConfig,
+  includes: readonly ToolboxPattern[],
+  shares: readonly Share[],
+  problems: CatalogProblem[],
+): void {
+  for (const pattern of includes) {
+    if (pattern.isWhole) continue;
+    const covered = shares.filter(({ contribution }) => pattern.covers(contribution.member.config));
+    // What an upstream that is still starting will offer is not known.
+    if (covered.some(({ contribution }) => contribution.offer.isStale)) continue;
+    if (covered.some(({ tools, prompts }) => [...tools, ...prompts].some((capability) => pattern.takes(localName(capability)))))
+      continue;
+    const meant = shares.find(({ contribution }) => contribution.member.id === pattern.text);
+    problems.push({
+      upstream: `toolbox ${config.name}`,
+      subject: pattern.text,
+      message: `No tool or prompt is named so.${meant === undefined ? '' : ` To take the whole upstream write "${pattern.text}/*".`}`,
+    });
+  }
+}
+
+function assemble(config: Pick<ToolboxConfig, 'name' | 'title' | 'description' | 'names'>, shares: readonly Share[]): Toolbox {
+  const { name, title, description, names } = config;
+  const members = shares.map(({ contribution }) => contribution.member);
+  const [first] = shares;
+  const isPlain = names === 'one-to-one' && first !== undefined && shares.length === 1;
+  const shown = isPlain ? [showPlain(first)] : shares.map(showPrefixed);
+  return Object.freeze({
+    name,
+    title,
+    description,
+    members: Object.freeze(members),
+    tools: index(shown.map(({ tools }) => tools)),
+    prompts: index(shown.map(({ prompts }) => prompts)),
+    resources: index(shown.map(({ resources }) => resources)),
+    resourceTemplates: index(shown.map(({ resourceTemplates }) => resourceTemplates)),
+    can: Object.freeze({
+      complete: members.some(({ upstream }) => upstream.offer().can.complete),
+      log: members.some(({ upstream }) => upstream.offer().can.log),
+      subscribe: members.some(({ upstream }) => upstream.offer().can.subscribe),
+    }),
+    instructions: isPlain ? first.contribution.offer.instructions : mergeInstructions(members),
+    caching: mergeCaching(shares),
+    uris: isPlain ? keepUris(uriSource(first)) : mapUris(shares.map(uriSource)),
+  });
+}
+
+type Shown = Pick<Contribution, 'tools' | 'prompts' | 'resources' | 'resourceTemplates'>;
+
+function showPrefixed({ contribution, isWhole, tools, prompts }: Share): Shown {
+  if (isWhole) return { tools, prompts, resources: contribution.resources, resourceTemplates: contribution.resourceTemplates };
+  const readable = readableUris(tools);
+  const resources = contribution.resources.filter(({ definition }) => readable.has(definition.uri));
+  return { tools, prompts, resources, resourceTemplates: [] };
+}
+
+function showPlain(share: Share): Shown {
+  const { tools, prompts, resources, resourceTemplates } = showPrefixed(share);
+  return {
+    tools: tools.map((tool) => plain(tool, tool.definition.name)),
+    prompts: prompts.map((prompt) => plain(prompt, prompt.definition.name)),
+    resources: resources.map((resource) => plain(resource, resource.definition.uri)),
+    resourceTemplates: resourceTemplates.map((template) => plain(template, template.definition.uriTemplate)),
+  };
+}
+
+function plain<Definition>(capability: Capability<Definition>, ownName: string): Capability<Definition> {
+  return Object.freeze({ ...capability, outwardName: ownName, published: capability.definition });
+}
+
+function index<Definition>(lists: readonly (readonly Capability<Definition>[])[]): ReadonlyMap<string, Capability<Definition>> {
+  const found = new Map<string, Capability<Definition>>();
+  for (const list of lists) for (const capability of list) found.set(capability.outwardName, capability);
+  return found;
+}
+
+function uriSource({ contribution, isWhole, tools }: Share): UriSource {
+  const { member, offer } = contribution;
+  if (!isWhole) {
+    const readable = readableUris(tools);
+    return { member, readable, uris: [...readable], templates: [] };
+  }
+  const uris = offer.resources.map(({ uri }) => uri);
+  return { member, readable: 'all', uris, templates: offer.resourceTemplates.map(({ uriTemplate }) => uriTemplate) };
+}
+
+// Whoever is given a tool by its name is given the page that shows its result (MCP Apps), and no other resource.
+function readableUris(tools: readonly Capability<ToolDefinition>[]): ReadonlySet<string> {
+  return new Set(tools.flatMap(({ definition }) => interfaceUris(definition)));
+}
+
+function mergeCaching(shares: readonly Share[]): Toolbox['caching'] {
+  const stated = shares.map(({ contribution }) => contribution.offer.caching);
+  const isPublic = stated.length > 0 && stated.every((caching) => caching?.cacheScope === 'public');
+  const ttlMs = stated.length === 0 ? 0 : Math.min(...stated.map((caching) => caching?.ttlMs ?? 0));
+  return Object.freeze({ ttlMs, cacheScope: isPublic ? 'public' : 'private' });
+}

@@ -1,0 +1,195 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type Problem, suggestName } from '../problems.ts';
+import { isObject } from '../wire/json.ts';
+import type { YamlFile } from '../yaml-file.ts';
+import { completeConfig } from './complete-config.ts';
+import type { NamespaceConfig, ToolboxConfig } from './config.ts';
+import { readPattern } from './toolbox-pattern.ts';
+
+/** Either everything that the files say, or every problem in any of them: half a directory is never put to use. */
+export type LoadResult =
+  | { readonly kind: 'loaded'; readonly namespaces: readonly NamespaceConfig[] }
+  | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
+
+/** Reads all `*.yaml` and `*.yml` files of a directory, one namespace each, in the order of the namespaces' names. */
+export async function loadNamespaces(directory: string): Promise<LoadResult> {
+  const folder = resolve(directory);
+  const names = await listFiles(folder);
+  if (names === undefined) {
+    const message = 'There is no directory for namespace files here. Create it, or name another one with GATEHOUSE_NAMESPACES.';
+    return { kind: 'problems', problems: [{ file: folder, message }] };
+  }
+  const files = await Promise.all(names.map((name) => readOne(join(folder, name))));
+  const problems = [...files.flatMap((file) => file.problems), ...checkTogether(files)];
+  if (problems.length > 0) return { kind: 'problems', problems: Object.freeze(problems.toSorted(byPlace)) };
+  const namespaces = files.flatMap(({ config }) => config ?? []).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { kind: 'loaded', namespaces: Object.freeze(namespaces) };
+}
+
+/** Names of the namespace files, in a stable order; undefined when there is no such directory. */
+export async function listFiles(directory: string): Promise<string[] | undefined> {
+  try {
+    // A leading dot is how editors and config maps hide what is not meant to be read.
+    return (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/i.test(name)).sort();
+  } catch {
+    return undefined;
+  }
+}
+
+interface LoadedFile {
+  readonly path: string;
+  readonly problems: readonly Problem[];
+  readonly config: NamespaceConfig | undefined;
+  /** What it declares, as far as that can be told: other files are checked against it even when this one is wrong. */
+  readonly namespace: string | undefined;
+  readonly upstreams: readonly string[];
+  readonly toolboxes: readonly string[];
+  locate: YamlFile['locate'];
+}
+
+async function readOne(path: string): Promise<LoadedFile> {
+  // Both are large and loaded while the disk works; a start without namespaces never loads them.
+  const [text, { readYaml, fileLimitBytes }, { readNamespaceFile }] = await Promise.all([
+    readText(path),
+    import('../yaml-file.ts'),
+    import('./namespace-file.ts'),
+  ]);
+  const broken = (problems: readonly Problem[], yaml?: YamlFile): LoadedFile => ({
+    path,
+    problems,
+    config: undefined,
+    ...outline(yaml?.value),
+    locate: yaml?.locate ?? (() => ({ file: path, line: 1, column: 1 })),
+  });
+  if (text.kind === 'too-large')
+    return broken([
+      { file: path, message: `This file is larger than ${fileLimitBytes} bytes; split it into several namespaces.` },
+    ]);
+  if (text.kind === 'unreadable')
+    return broken([
+      { file: path, message: `This file cannot be read (${text.reason}); check that it exists and who may read it.` },
+    ]);
+  const yaml = readYaml(text.text, path);
+  if (yaml.problems.length > 0) return broken(yaml.problems);
+  const read = readNamespaceFile(yaml.value);
+  if ('flaws' in read)
+    return broken(
+      read.flaws.map(({ path, message }) => ({ ...yaml.locate(path), message })),
+      yaml,
+    );
+  return { path, problems: [], config: completeConfig(read.file, path), ...outline(yaml.value), locate: yaml.locate };
+}
+
+type FileText =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'too-large' }
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+async function readText(path: string): Promise<FileText> {
+  try {
+    const { fileLimitBytes } = await import('../yaml-file.ts');
+    if ((await stat(path)).size > fileLimitBytes) return { kind: 'too-large' };
+    return { kind: 'text', text: await readFile(path, 'utf8') };
+  } catch (error) {
+    return { kind: 'unreadable', reason: (error as NodeJS.ErrnoException).code ?? 'unknown' };
+  }
+}
+
+function outline(value: unknown): Pick<LoadedFile, 'namespace' | 'upstreams' | 'toolboxes'> {
+  if (!isObject(value)) return { namespace: undefined, upstreams: [], toolboxes: [] };
+  const { namespace, upstreams, toolboxes } = value;
+  return {
+    namespace: typeof namespace === 'string' ? namespace : undefined,
+    upstreams: isObject(upstreams) ? Object.keys(upstreams) : [],
+    toolboxes: isObject(toolboxes) ? Object.keys(toolboxes) : [],
+  };
+}
+
+function checkTogether(files: readonly LoadedFile[]): Problem[] {
+  return [...checkDuplicates(files), ...checkPatterns(files)];
+}
+
+function checkDuplicates(files: readonly LoadedFile[]): Problem[] {
+  const problems: Problem[] = [];
+  const namespaces = new Map<string, LoadedFile>();
+  const toolboxes = new Map<string, LoadedFile>();
+  for (const file of files) {
+    const { namespace } = file;
+    const first = namespace === undefined ? undefined : namespaces.get(namespace);
+    if (first !== undefined) {
+      problems.push({
+        ...file.locate(['namespace']),
+        message: `The namespace "${namespace}" is already declared in ${first.path}; rename one, or put both into one file.`,
+      });
+    } else if (namespace !== undefined) {
+      namespaces.set(namespace, file);
+    }
+    for (const name of file.toolboxes) {
+      const other = toolboxes.get(name);
+      if (other === undefined) toolboxes.set(name, file);
+      else
+        problems.push({
+          ...file.locate(['toolboxes', name]),
+          message: `The toolbox "${name}" is already declared in ${other.path}; its address would be the same. Rename one.`,
+        });
+    }
+  }
+  return problems;
+}
+
+function checkPatterns(files: readonly LoadedFile[]): Problem[] {
+  const upstreams = files.flatMap(({ namespace, upstreams }) =>
+    namespace === undefined ? [] : upstreams.map((name) => ({ namespace, name })),
+  );
+  const namespaces = files.flatMap(({ namespace }) => namespace ?? []);
+  // A file whose YAML is broken may declare what others refer to: one mistake is not reported twice.
+  const isComplete = files.every(({ namespace }) => namespace !== undefined);
+  return files.flatMap(({ config, locate }) =>
+    (config?.toolboxes ?? []).flatMap((toolbox) => {
+      const path = ['toolboxes', toolbox.name];
+      const unknown = (['include', 'exclude'] as const).flatMap((key) =>
+        toolbox[key].flatMap((text, index) => {
+          const message = isComplete ? findUnknown(text, namespaces, upstreams) : undefined;
+          return message === undefined ? [] : [{ ...locate([...path, key, index]), message }];
+        }),
+      );
+      const covered = upstreams.filter((upstream) => isCovered(toolbox, upstream));
+      if (toolbox.names !== 'one-to-one' || covered.length === 1 || unknown.length > 0 || !isComplete) return unknown;
+      const found = covered.length === 0 ? 'none' : covered.map(({ namespace, name }) => `${namespace}/${name}`).join(', ');
+      const message = `A toolbox with "names: one-to-one" shows exactly one upstream, and this one covers ${found}. Include one as "namespace/upstream/*", or use "names: prefixed".`;
+      return [{ ...locate([...path, 'names']), message }];
+    }),
+  );
+}
+
+interface UpstreamName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+function findUnknown(text: string, namespaces: readonly string[], upstreams: readonly UpstreamName[]): string | undefined {
+  const pattern = readPattern(text);
+  if (pattern === undefined) return undefined;
+  const { namespace, upstream } = pattern;
+  if (!namespaces.some((name) => pattern.coversNamespace(name))) {
+    return `"${text}" names the namespace "${namespace}", which no file declares.${suggestName(namespace, namespaces)}`;
+  }
+  if (upstream === undefined || upstreams.some((known) => pattern.covers(known))) return undefined;
+  const siblings = upstreams.filter((known) => pattern.coversNamespace(known.namespace)).map(({ name }) => name);
+  return `"${text}" names the upstream "${upstream}", which "${namespace}" does not have.${suggestName(upstream, siblings)}`;
+}
+
+function isCovered(toolbox: ToolboxConfig, upstream: UpstreamName): boolean {
+  const matches = (text: string) => {
+    const pattern = readPattern(text);
+    return pattern?.covers(upstream) === true ? pattern : undefined;
+  };
+  return toolbox.include.some((text) => matches(text) !== undefined) && !toolbox.exclude.some((text) => matches(text)?.isWhole);
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  const [fileA, fileB] = [a.file ?? '', b.file ?? ''];
+  if (fileA !== fileB) return fileA < fileB ? -1 : 1;
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+}

@@ -1,0 +1,338 @@
+import { z } from 'zod';
+import { suggestName } from '../problems.ts';
+import { checkSecretReferences, secretNames } from '../secrets.ts';
+import { isObject } from '../wire/json.ts';
+import { readPattern } from './toolbox-pattern.ts';
+
+// The one definition of the namespace file format: the loader, the JSON Schema for editors and the reference in the docs are
+// made from it. Descriptions are read by the person who writes such a file.
+
+const longestMs = 24 * 60 * 60 * 1000;
+const legalName = /^[a-zA-Z0-9_-]{1,64}$/;
+
+function nameOf(longest: number, what: string) {
+  return z
+    .string()
+    .regex(
+      new RegExp(`^[a-z][a-z0-9-]{0,${longest - 1}}$`),
+      `${what} is named with lower-case letters, digits and -, starts with a letter and has at most ${longest} characters.`,
+    );
+}
+
+const namespaceName = nameOf(24, 'A namespace');
+const upstreamName = nameOf(32, 'An upstream');
+const toolboxName = nameOf(40, 'A toolbox').refine(
+  (name) => name !== 'admin',
+  'The toolbox name "admin" belongs to Gatehouse; choose another.',
+);
+
+const milliseconds = z.int().min(1).max(longestMs);
+const globs = z.array(z.string().min(1).max(256)).max(1000);
+
+/** Text into which secrets may be put. The check never repeats the text: it may hold one written out. */
+const secretText = z.string().superRefine((text, context) => {
+  const complaint = checkSecretReferences(text);
+  if (complaint !== undefined)
+    context.addIssue({ code: 'custom', message: `${complaint.charAt(0).toUpperCase()}${complaint.slice(1)}` });
+});
+
+const breaker = z.strictObject({
+  errorRate: z.number().gt(0).max(1).optional().describe('Share of failed calls that opens the breaker, 0 to 1. Default: 0.5.'),
+  minimumCalls: z.int().min(1).max(1_000_000).optional().describe('Calls in the window before the share counts. Default: 10.'),
+  windowMs: milliseconds.optional().describe('How far back calls count, in milliseconds. Default: 60000.'),
+  openMs: milliseconds.optional().describe('How long no call is tried once it is open, in milliseconds. Default: 30000.'),
+});
+
+const policy = z.strictObject({
+  timeoutMs: milliseconds.optional().describe('Default for timeoutMs of every upstream in this file.'),
+  breaker: breaker.optional().describe('Defaults for the breaker of every upstream in this file.'),
+});
+
+// Set by Gatehouse itself or by HTTP: a configured one would break the connection or speak for the caller.
+const ownHeaders =
+  /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|keep-alive|expect|accept|accept-encoding|last-event-id|mcp-.*|proxy-.*)$/i;
+
+const headers = z.record(
+  z
+    .string()
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, 'A header name holds letters, digits and - only.')
+    .refine((name) => !ownHeaders.test(name), 'This header is set by Gatehouse itself; remove it.'),
+  secretText.regex(/^[\t\x20-\x7e]*$/, 'A header value is one line of plain ASCII.'),
+);
+
+const environment = z.record(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'The name of an environment variable holds letters, digits and _ only.'),
+  secretText.refine((text) => !text.includes('\0'), 'An environment variable cannot hold a NUL character.'),
+);
+
+const url = secretText
+  .max(2048)
+  .refine(
+    isPlainUrl,
+    `This must be an http or https URL without user, password or fragment. Put credentials into "headers" as \${secret:NAME}.`,
+  );
+
+// A secret may stand in the path or the query, where some services want it, but never decide where a call goes.
+function isPlainUrl(text: string): boolean {
+  const filled = text.replaceAll(/\$\{secret:[^}]*\}/g, 'secret');
+  if (!URL.canParse(filled)) return false;
+  const { protocol, username, password, hash } = new URL(filled);
+  const isOpen = secretNames(/^[a-z]+:\/\/[^/?#]*/i.exec(text)?.[0] ?? text).length === 0;
+  return isOpen && (protocol === 'http:' || protocol === 'https:') && username === '' && password === '' && hash === '';
+}
+
+const upstream = z
+  .strictObject({
+    kind: z.literal('mcp').describe('What the far end speaks. This version knows "mcp" only.'),
+    command: z
+      .array(
+        z
+          .string()
+          .max(8192)
+          .refine(
+            (word) => !word.includes('\0') && !word.includes(`\${secret`),
+            'A command is visible to every process of the machine; pass a secret through "env" instead.',
+          ),
+      )
+      .min(1)
+      .max(256)
+      .optional()
+      .describe(
+        'A program that speaks MCP over stdin and stdout, and its arguments, one item each; no shell is involved. Either this or "url".',
+      ),
+    env: environment
+      .optional()
+      .describe(`Environment variables for the command. \${secret:NAME} is replaced by the variable NAME of Gatehouse.`),
+    cwd: z
+      .string()
+      .min(1)
+      .max(4096)
+      .optional()
+      .describe(
+        'Directory the command runs in. A relative one starts from the directory that holds the namespaces directory, which is also the default.',
+      ),
+    url: url
+      .optional()
+      .describe(
+        `Address of an MCP server over HTTP (Streamable HTTP, or the older SSE). Either this or "command". A path or query may hold \${secret:NAME}.`,
+      ),
+    headers: headers
+      .optional()
+      .describe(
+        `Headers sent with every request to the url. \${secret:NAME} is replaced by the environment variable NAME of Gatehouse.`,
+      ),
+    era: z
+      .enum(['auto', 'modern', 'legacy'])
+      .optional()
+      .describe(
+        'Which generation of MCP it speaks: modern (2026-07-28 and later), legacy (older), or auto to find out. Default: auto.',
+      ),
+    sessions: z
+      .enum(['auto', 'shared', 'each'])
+      .optional()
+      .describe(
+        'shared: one connection for all clients; each: one per client session; auto: shared until the upstream needs more. Default: auto.',
+      ),
+    timeoutMs: milliseconds
+      .optional()
+      .describe('Longest silence of a call in milliseconds; progress starts it again. Default: 60000.'),
+    maxDurationMs: milliseconds.optional().describe('Longest a call may take in all, in milliseconds. Default: 600000.'),
+    concurrency: z.int().min(1).max(100_000).optional().describe('Most calls at the same time. Default: 64.'),
+    include: globs
+      .min(1)
+      .optional()
+      .describe("Tools and prompts to take, by the upstream's own names; * stands for any run of characters. Default: all."),
+    exclude: globs.optional().describe("Tools and prompts to leave out, by the upstream's own names; wins over include."),
+    rename: z
+      .record(
+        z.string().min(1).max(256),
+        z.string().regex(legalName, 'A new name holds letters, digits, _ and - only, at most 64 characters.'),
+      )
+      .optional()
+      .describe("Other names for tools and prompts: the upstream's own name, then the name in this namespace."),
+    answerLimitBytes: z
+      .int()
+      .min(1024)
+      .max(1024 ** 3)
+      .optional()
+      .describe('Largest answer to pass on, in bytes. Default: 16777216.'),
+    breaker: breaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
+  })
+  .describe('A registered MCP server.');
+
+const pattern = z
+  .string()
+  .max(256)
+  .refine((text) => readPattern(text) !== undefined, 'Write "namespace", "namespace/name*" or "namespace/upstream/name*".');
+
+const toolbox = z
+  .strictObject({
+    title: z.string().min(1).max(200).optional().describe('Name for people.'),
+    description: z.string().max(4096).optional().describe('What it is for.'),
+    include: z
+      .array(pattern)
+      .min(1)
+      .max(1000)
+      .describe(
+        'What is in it: "namespace" or "namespace/*" (all of it), "namespace/name*" (tools and prompts by name), "namespace/upstream/*" (all of one upstream). Resources come with the forms that take all.',
+      ),
+    exclude: z.array(pattern).max(1000).optional().describe('What is not in it, written as include is; wins over include.'),
+    names: z
+      .enum(['prefixed', 'one-to-one'])
+      .optional()
+      .describe(
+        "prefixed: names are <namespace>__<name>. one-to-one: the upstream's own names and URIs, as if connected to it directly; for toolboxes of one upstream. Default: prefixed.",
+      ),
+  })
+  .describe('A selection of tools, prompts and resources with an MCP address of its own, /mcp/<name>.');
+
+const namespaceFileSchema = z
+  .strictObject({
+    namespace: namespaceName.describe('Name of the namespace; the first part of every tool name.'),
+    description: z.string().max(4096).optional().describe('What this business domain is.'),
+    upstreams: z
+      .record(upstreamName, upstream)
+      .optional()
+      .describe('Upstreams by name. Where two offer the same name, the one declared first has it.'),
+    toolboxes: z.record(toolboxName, toolbox).optional().describe('Toolboxes by name; a name is used once in all files.'),
+    policy: policy.optional().describe('Defaults for the upstreams of this file.'),
+  })
+  .describe('A Gatehouse namespace.');
+
+export type NamespaceFile = z.output<typeof namespaceFileSchema>;
+
+/** The format as JSON Schema, for editors. */
+export function namespaceJsonSchema(): object {
+  return z.toJSONSchema(namespaceFileSchema, { io: 'input' });
+}
+
+/** What is wrong with one entry of a file; `path` leads to it. */
+export interface Flaw {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** Checks one file's value. Every flaw at once. */
+export function readNamespaceFile(value: unknown): { readonly file: NamespaceFile } | { readonly flaws: readonly Flaw[] } {
+  // A compiled parser pays off in the thousands; a file is read once.
+  const parsed = namespaceFileSchema.safeParse(value, { reportInput: true, jitless: true });
+  const flaws = [...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue)), ...checkUpstreams(value)];
+  return parsed.success && flaws.length === 0 ? { file: parsed.data } : { flaws };
+}
+
+// Rules between fields. They look at the value as written, so that a slip in one field does not hide them.
+function checkUpstreams(value: unknown): Flaw[] {
+  const upstreams = isObject(value) && isObject(value.upstreams) ? value.upstreams : {};
+  return Object.entries(upstreams).flatMap(([name, upstream]) =>
+    isObject(upstream) && (upstream.kind === undefined || upstream.kind === 'mcp')
+      ? checkUpstream(['upstreams', name], upstream)
+      : [],
+  );
+}
+
+function checkUpstream(path: readonly string[], upstream: Readonly<Record<string, unknown>>): Flaw[] {
+  const flaws: Flaw[] = [];
+  const { command, url, timeoutMs, maxDurationMs, rename } = upstream;
+  if (command === undefined && url === undefined)
+    flaws.push({ path, message: 'An upstream needs either "command" or "url"; add one.' });
+  if (command !== undefined && url !== undefined)
+    flaws.push({ path: [...path, 'url'], message: 'An upstream has either "command" or "url"; remove one.' });
+  for (const [key, owner, isOwned] of [
+    ['env', 'command', command !== undefined],
+    ['cwd', 'command', command !== undefined],
+    ['headers', 'url', url !== undefined],
+  ] as const) {
+    if (upstream[key] !== undefined && !isOwned)
+      flaws.push({ path: [...path, key], message: `"${key}" goes with "${owner}" only; remove it.` });
+  }
+  if (typeof timeoutMs === 'number' && typeof maxDurationMs === 'number' && maxDurationMs < timeoutMs) {
+    flaws.push({
+      path: [...path, 'maxDurationMs'],
+      message: '"maxDurationMs" is shorter than "timeoutMs"; a call would never time out by silence. Raise it.',
+    });
+  }
+  const seen = new Map<unknown, string>();
+  for (const [from, to] of Object.entries(isObject(rename) ? rename : {})) {
+    const other = seen.get(to);
+    if (other !== undefined)
+      flaws.push({ path: [...path, 'rename', from], message: `"${from}" and "${other}" get the same name; give each its own.` });
+    seen.set(to, from);
+  }
+  return flaws;
+}
+
+/** Keys that the format will have: a file for a later version should not be told about spelling. */
+const laterKeys = new Set([
+  'gates',
+  'limits',
+  'allow',
+  'network',
+  'pinned',
+  'import',
+  'models',
+  'agents',
+  'content',
+  'budget',
+  'audit',
+]);
+
+function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
+  const { path } = issue;
+  const name = `"${String(path.at(-1) ?? 'file')}"`;
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => ({ path: [...path, key], message: describeUnknown(key, path) }));
+    case 'invalid_type':
+      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it.` }];
+      if (path.length === 0) return [{ path, message: 'A namespace file is a map that begins with "namespace: name".' }];
+      return [{ path, message: `${name} must be ${kindNames[issue.expected] ?? issue.expected}.` }];
+    case 'invalid_value': {
+      const values = issue.values.map(String);
+      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it: ${values.join(' or ')}.` }];
+      if (values.length === 1) return [{ path, message: `${name} must be ${values[0]} in this version of Gatehouse.` }];
+      const suggestion = typeof issue.input === 'string' ? suggestName(issue.input, values) : '';
+      return [{ path, message: `${name} must be one of ${values.join(', ')}.${suggestion}` }];
+    }
+    case 'too_small':
+      return [
+        {
+          path,
+          message: `${name} must ${bound(issue.origin)} ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unit(issue.origin)}.`,
+        },
+      ];
+    case 'too_big':
+      return [{ path, message: `${name} must ${bound(issue.origin)} at most ${issue.maximum}${unit(issue.origin)}.` }];
+    case 'invalid_key':
+      return issue.issues.map(({ message }) => ({ path, message }));
+    default:
+      return [{ path, message: issue.message }];
+  }
+}
+
+const kindNames: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  array: 'a list, e.g. [one, two]',
+  object: 'a map of "key: value" lines',
+  record: 'a map of "key: value" lines',
+};
+
+function bound(origin: string): string {
+  return origin === 'string' || origin === 'array' ? 'have' : 'be';
+}
+
+function unit(origin: string): string {
+  return origin === 'string' ? ' characters' : origin === 'array' ? ' items' : '';
+}
+
+function describeUnknown(key: string, path: readonly PropertyKey[]): string {
+  if (laterKeys.has(key)) return `"${key}" is not supported by this version of Gatehouse; remove it.`;
+  return `"${key}" is not known here.${suggestName(key, knownKeys(path)) || ` Known are ${knownKeys(path).join(', ')}.`}`;
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  if (path.at(-1) === 'breaker') return Object.keys(breaker.shape);
+  if (path.length === 2) return Object.keys((path[0] === 'upstreams' ? upstream : toolbox).shape);
+  return Object.keys((path.length === 1 ? policy : namespaceFileSchema).shape);
+}

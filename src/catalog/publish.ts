@@ -1,0 +1,43 @@
+import type { PromptDefinition, ResourceDefinition, ResourceTemplateDefinition, ToolDefinition } from '../upstreams/upstream.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+
+// Definitions are strangers' JSON. Object spread copies own members only and defines instead of assigning, so a member named
+// `__proto__` stays a harmless member; order is kept, so that a list's bytes change only where it was changed.
+
+/** A tool as clients see it. Only its name and the addresses of its user interface (MCP Apps 2026-01-26) are exchanged. */
+export function publishTool(definition: ToolDefinition, outwardName: string, toClient: (uri: string) => string): ToolDefinition {
+  const published: ToolDefinition = { ...definition, name: outwardName };
+  const uris = interfaceUris(definition);
+  if (uris.length === 0 || !isObject(definition._meta)) return published;
+  const meta: JsonObject = { ...definition._meta };
+  if (typeof meta[flatKey] === 'string') meta[flatKey] = toClient(meta[flatKey]);
+  if (isObject(meta.ui) && typeof meta.ui.resourceUri === 'string') {
+    meta.ui = { ...meta.ui, resourceUri: toClient(meta.ui.resourceUri) };
+  }
+  published._meta = meta;
+  return published;
+}
+
+/** Hosts that know the extension's drafts still look here. */
+const flatKey = 'ui/resourceUri';
+
+/** The resources a host fetches to show this tool. */
+export function interfaceUris(definition: ToolDefinition): string[] {
+  const meta = Object.hasOwn(definition, '_meta') ? definition._meta : undefined;
+  if (!isObject(meta)) return [];
+  const uris = [Object.hasOwn(meta, flatKey) ? meta[flatKey] : undefined];
+  if (Object.hasOwn(meta, 'ui') && isObject(meta.ui)) uris.push(meta.ui.resourceUri);
+  return uris.filter((uri) => typeof uri === 'string');
+}
+
+export function publishPrompt(definition: PromptDefinition, outwardName: string): PromptDefinition {
+  return { ...definition, name: outwardName };
+}
+
+export function publishResource(definition: ResourceDefinition, outwardUri: string): ResourceDefinition {
+  return { ...definition, uri: outwardUri };
+}
+
+export function publishTemplate(definition: ResourceTemplateDefinition, outwardUri: string): ResourceTemplateDefinition {
+  return { ...definition, uriTemplate: outwardUri };
+}

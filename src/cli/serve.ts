@@ -1,0 +1,111 @@
+import { mkdirSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { relative } from 'node:path';
+import { authenticateLocalUser } from '../call/authenticate.ts';
+import { systemClock } from '../clock.ts';
+import { type Gateway, openGateway } from '../gateway.ts';
+import { createGatewayServer, type ServerPorts } from '../inbound/server.ts';
+import { openLog } from '../log.ts';
+import type { Settings } from '../settings.ts';
+import { version } from '../version.ts';
+import { controlPath, listenForControl } from './control.ts';
+import { untilStopped } from './until-stopped.ts';
+
+/** How long requests that are running may still take once we are told to stop. */
+const drainWithinMs = 10_000;
+/** How long the greeting waits for upstreams. */
+const greetWithinMs = 4000;
+
+/** `gatehouse serve`: runs until it is told to stop. Resolves with the exit code. */
+export async function serve(settings: Settings, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { log, close: closeLog } = openLog(settings.logLevel);
+  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+  const gateway = await openGateway({ settings, environment, log, clock: systemClock });
+  let isReady = true;
+  const ports: ServerPorts = {
+    edge: gateway.edge,
+    keys: gateway.keys,
+    addressing: settings,
+    bodyLimitBytes: settings.bodyLimitBytes,
+    status: () => gateway.status(),
+    isReady: () => isReady,
+  };
+  const server = createGatewayServer(ports);
+  const control = createGatewayServer(ports, authenticateLocalUser('all'));
+  try {
+    await listen(server, settings);
+    if (!(await listenForControl(control, controlPath(settings.data)))) {
+      log.warn('another gateway already uses this data directory: doctor and other commands talk to that one');
+    }
+  } catch (error) {
+    await gateway.close();
+    throw error;
+  }
+  const url = urlOf(server);
+  log.info({ url, version }, 'listening');
+  void greet(gateway, url);
+
+  const reason = await untilStopped();
+  log.info({ reason }, 'stopping');
+  isReady = false;
+  gateway.edge.listeners.endAll();
+  gateway.edge.sessions.endChannels();
+  await Promise.all([drain(server), drain(control)]);
+  await gateway.close();
+  log.info('stopped');
+  closeLog();
+  return 0;
+}
+
+function listen(server: Server, { host, port }: Settings): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const reason =
+        error.code === 'EADDRINUSE'
+          ? `Port ${port} on ${host} is taken, perhaps by another gateway. Stop that one, or choose another with GATEHOUSE_PORT or --port.`
+          : `Cannot listen on ${host}:${port}: ${error.message}.`;
+      reject(new Error(reason));
+    });
+    server.listen(port, host, () => resolve());
+  });
+}
+
+/** Waits for what is running, and no longer than it may. */
+function drain(server: Server): Promise<void> {
+  if (!server.listening) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), drainWithinMs);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+function urlOf(server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  const host = address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+  return `http://${host}:${port}`;
+}
+
+async function greet(gateway: Gateway, url: string): Promise<void> {
+  await gateway.settled(greetWithinMs);
+  const { upstreams, toolboxes } = gateway.status();
+  const program = `node ${relative(process.cwd(), process.argv[1] ?? 'dist/gatehouse.mjs')}`;
+  const names = toolboxes.flatMap(({ name }) => (name === '' ? [] : [`${url}/mcp/${name}`]));
+  const healthy = upstreams.filter(({ state }) => state === 'healthy').length;
+  const lines = [
+    `Gatehouse ${version} is ready.`,
+    '',
+    `  MCP        ${url}/mcp`,
+    ...names.map((name, index) => `  ${index === 0 ? 'Toolboxes' : '         '}  ${name}`),
+    `  Admin key  ${gateway.newAdminKey ?? 'the one you set, or the one that was shown when this data directory was made'}`,
+    ...(gateway.newAdminKey === undefined ? [] : ['             Keep it: it is shown this once, only its hash is stored.']),
+    `  Upstreams  ${healthy} of ${upstreams.length} connected, ${toolboxes[0]?.tools ?? 0} tools (${program} doctor tells more)`,
+    `  Connect    ${program} connect claude-desktop     (or: claude-code, vscode, cursor)`,
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}

@@ -1,0 +1,239 @@
+import type { Logger } from 'pino';
+import { KeyRing, makeKey } from './call/authenticate.ts';
+import { Lanes } from './call/call-upstream.ts';
+import type { UpstreamConfig } from './catalog/config.ts';
+import { LiveCatalog } from './catalog/live-catalog.ts';
+import { loadNamespaces } from './catalog/load.ts';
+import { NamespaceWatch } from './catalog/watch.ts';
+import type { Clock } from './clock.ts';
+import type { Edge } from './inbound/mcp/edge.ts';
+import { subscribe } from './inbound/mcp/legacy.ts';
+import { Listeners } from './inbound/mcp/listen.ts';
+import { changedLists } from './inbound/mcp/lists.ts';
+import { ParkedCalls } from './inbound/mcp/parked.ts';
+import { Sessions } from './inbound/mcp/sessions.ts';
+import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import { ConfigurationError } from './problems.ts';
+import { resolveSecrets } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import { openStore } from './store/open-store.ts';
+import type { Store } from './store/ports.ts';
+import { noEgress } from './upstreams/egress.ts';
+import { connectUpstream } from './upstreams/kinds.ts';
+import type { Upstream } from './upstreams/upstream.ts';
+import { version } from './version.ts';
+
+/** How long the first list of a fresh start waits for upstreams that were never heard of. */
+const settleWithinMs = 3000;
+
+/** A gateway without its doors: everything that `serve`, `stdio` and tests put doors on. */
+export interface Gateway {
+  readonly edge: Edge;
+  readonly keys: KeyRing;
+  /** The admin key, when this start made it: it is shown once and never again. */
+  readonly newAdminKey: string | undefined;
+  status(): Status;
+  /** Resolves when every upstream was heard of, or the time is over. */
+  settled(withinMs: number): Promise<void>;
+  /** Ends sessions, upstreams and their child processes, and the store. */
+  close(): Promise<void>;
+}
+
+/** What `doctor` and `/api/status` show. */
+export interface Status {
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly upstreams: readonly UpstreamStatus[];
+  readonly toolboxes: readonly {
+    readonly name: string;
+    readonly tools: number;
+    readonly prompts: number;
+    readonly resources: number;
+  }[];
+  /** What is wrong with the files that are in use, or with newer ones that are not. */
+  readonly configuration: readonly {
+    readonly file?: string | undefined;
+    readonly line?: number | undefined;
+    readonly message: string;
+  }[];
+  readonly sessions: number;
+  readonly streams: number;
+}
+
+export type UpstreamStatus = { readonly id: string } & ReturnType<Upstream['health']> & {
+    readonly tools: number;
+    readonly isStale: boolean;
+    readonly isPaused: boolean;
+    /** Capabilities that are not listed, and why. */
+    readonly missing: readonly { readonly subject: string; readonly message: string }[];
+  };
+
+interface GatewayPorts {
+  readonly settings: Settings;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** Builds a gateway: the only place where its parts meet. Throws ConfigurationError with every problem. */
+export async function openGateway({ settings, environment, log, clock }: GatewayPorts): Promise<Gateway> {
+  const loading = loadNamespaces(settings.namespaces);
+  const store = await openStore({
+    dataDir: settings.data,
+    databaseUrl: settings.databaseUrl,
+    redisUrl: settings.redisUrl,
+    masterKey: settings.masterKey,
+    clock,
+    log,
+  });
+  try {
+    const loaded = await loading;
+    if (loaded.kind === 'problems') throw new ConfigurationError(loaded.problems);
+    return await build({ settings, environment, log, clock }, store, loaded.namespaces);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function build(
+  { settings, environment, log, clock }: GatewayPorts,
+  store: Store,
+  namespaces: Parameters<LiveCatalog['apply']>[0],
+): Promise<Gateway> {
+  const startedAtMs = clock.nowMs();
+  const [pepper, sessionKey, stateKey, remembered] = await Promise.all([
+    store.sealing.get('pepper'),
+    store.sealing.get('session'),
+    store.sealing.get('request-state'),
+    store.upstreams.load(),
+  ]);
+  const keys = new KeyRing(pepper);
+  const newAdminKey = await admitAdmin(keys, store, settings, clock);
+  const memories = new Map(remembered.map((upstream) => [upstream.id, upstream]));
+
+  const lanes = new Lanes();
+  const subscriptions = new Subscriptions(log);
+  const listeners = new Listeners();
+  const makeUpstream = (config: UpstreamConfig): Upstream => {
+    const upstream = connectUpstream(config, {
+      memory: store.upstreams,
+      remembered: memories.get(config.id),
+      resolveSecrets: (text) => resolveSecrets(text, environment),
+      egress: noEgress,
+      instance: { name: 'gatehouse', version },
+      log,
+      clock: { now: () => clock.nowMs() },
+    });
+    memories.delete(config.id);
+    upstream.onChange((change) => {
+      if (change.kind === 'resource-updated') subscriptions.updated(config.id, change.uri);
+    });
+    return upstream;
+  };
+  const live = new LiveCatalog({ createUpstream: makeUpstream, log });
+  await live.apply(namespaces);
+
+  const sessions: Sessions = new Sessions({
+    key: sessionKey,
+    store: store.sessions,
+    limits: { idleMs: settings.sessionIdleMs, max: settings.maxSessions },
+    now: () => clock.nowMs(),
+    log,
+    onRevived: (session, caller, uris) => {
+      for (const uri of uris) {
+        subscribe(edge, caller, session, uri).catch((error: unknown) =>
+          log.warn({ err: error, uri }, 'a subscription could not be taken up again'),
+        );
+      }
+    },
+    onEnded: (session) => {
+      for (const { upstream } of live.current.upstreams.values()) upstream.endSession(session.id);
+    },
+  });
+  const settled = live.settled(settleWithinMs);
+  const edge: Edge = {
+    catalog: () => live.current,
+    settled: () => settled,
+    calls: { lanes, log },
+    sessions,
+    parked: new ParkedCalls(stateKey, () => clock.nowMs()),
+    listeners,
+    subscriptions,
+    log,
+  };
+  live.onSwap((after, before) => {
+    lanes.keep(new Set(after.upstreams.values()));
+    subscriptions.move(after);
+    listeners.swapped(before, after);
+    sessions.swapped((toolbox) => {
+      const of = (catalog: typeof after) => (toolbox === '' ? catalog.everything : catalog.toolboxes.get(toolbox));
+      return changedLists(of(before), of(after));
+    });
+  });
+  const watch = new NamespaceWatch(settings.namespaces, (result) => {
+    void live.take(result);
+  });
+  watch.start();
+
+  return {
+    edge,
+    keys,
+    newAdminKey,
+    status: () => ({ ...statusOf(live, lanes), startedAtMs, sessions: sessions.size, streams: listeners.size }),
+    settled: (withinMs) => live.settled(withinMs),
+    async close() {
+      await watch.close();
+      edge.parked.cancelAll();
+      await sessions.close();
+      await live.close();
+      lanes.keep(new Set());
+      await store.close();
+    },
+  };
+}
+
+async function admitAdmin(keys: KeyRing, store: Store, { adminKey }: Settings, clock: Clock): Promise<string | undefined> {
+  const stored = await store.keys.list();
+  for (const { id, hash } of stored) keys.add(id, hash);
+  if (adminKey !== undefined) {
+    keys.add('admin', keys.hash(adminKey.reveal()));
+    return undefined;
+  }
+  if (stored.length > 0) return undefined;
+  const key = makeKey('admin');
+  const hash = keys.hash(key);
+  // Another replica may have been first; then its key is the one that was shown.
+  if (!(await store.keys.create({ id: 'admin', hash, createdAtMs: clock.nowMs() }))) {
+    for (const other of await store.keys.list()) keys.add(other.id, other.hash);
+    return undefined;
+  }
+  keys.add('admin', hash);
+  return key;
+}
+
+function statusOf(live: LiveCatalog, lanes: Lanes): Omit<Status, 'startedAtMs' | 'sessions' | 'streams'> {
+  const { current: catalog } = live;
+  return {
+    version,
+    upstreams: Array.from(catalog.upstreams.values(), (member) => {
+      const { id, upstream } = member;
+      const offer = upstream.offer();
+      return {
+        id,
+        ...upstream.health(),
+        tools: offer.tools.length,
+        isStale: offer.isStale,
+        isPaused: lanes.isOpen(member),
+        missing: [...offer.problems, ...catalog.problems.filter((problem) => problem.upstream === id)],
+      };
+    }),
+    toolboxes: [catalog.everything, ...catalog.toolboxes.values()].map(({ name, tools, prompts, resources }) => ({
+      name,
+      tools: tools.size,
+      prompts: prompts.size,
+      resources: resources.size,
+    })),
+    configuration: live.problems(),
+  };
+}

@@ -1,0 +1,20 @@
+import type { Logger } from 'pino';
+import type { CallPorts } from '../../call/call.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import type { Listeners } from './listen.ts';
+import type { ParkedCalls } from './parked.ts';
+import type { Sessions } from './sessions.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+/** What the MCP doors share. */
+export interface Edge {
+  catalog(): Catalog;
+  /** Resolves when every upstream was heard of once, or after a moment: the first list of a fresh start is not empty. */
+  settled(): Promise<void>;
+  readonly calls: CallPorts;
+  readonly sessions: Sessions;
+  readonly parked: ParkedCalls;
+  readonly listeners: Listeners;
+  readonly subscriptions: Subscriptions;
+  readonly log: Logger;
+}

@@ -1,0 +1,280 @@
+import { randomUUID } from 'node:crypto';
+import type { Ask } from '../../call/ask.ts';
+import type { Caller } from '../../call/authenticate.ts';
+import { mayUse } from '../../call/authorize.ts';
+import { call } from '../../call/call.ts';
+import type { Outcome } from '../../call/inspect.ts';
+import { findToolbox } from '../../call/resolve.ts';
+import type { Toolbox } from '../../catalog/catalog.ts';
+import { type ErrorCode, GatewayError, toGatewayError } from '../../errors.ts';
+import { type CallMethod, type Conversation, RpcFailure } from '../../upstreams/upstream.ts';
+import { Cancel } from '../../wire/cancel.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import { type Message, notificationBytes, type RequestMessage, requestBytes } from '../../wire/message.ts';
+import { checkClientCan } from './client-can.ts';
+import type { Edge } from './edge.ts';
+import { foreignMeta, isLogLevel, legacyVersions, passesLevel, readProgressToken } from './era.ts';
+import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
+import { errorMessage, legacyResult, resultMessage, serverInfo, toolError, toRpcError } from './messages.ts';
+import type { Reply } from './reply.ts';
+import type { Session } from './sessions.ts';
+
+/** How long a client may take to answer an upstream's question. */
+const answerWithinMs = 10 * 60_000;
+
+/** One request inside a session of the 2024-11-05 to 2025-11-25 era. */
+export interface LegacyRequest {
+  readonly caller: Caller;
+  readonly session: Session;
+  readonly door: Ask['door'];
+  readonly message: RequestMessage;
+  readonly bytes: number;
+  readonly reply: Reply;
+}
+
+/** Opens a session. Returns it with the bytes of the result of `initialize`. Throws GatewayError. */
+export async function initialize(
+  edge: Edge,
+  caller: Caller,
+  toolboxName: string,
+  message: RequestMessage,
+): Promise<{ readonly session: Session; readonly result: readonly Buffer[] }> {
+  await edge.settled();
+  const toolbox = findToolbox(edge.catalog(), toolboxName);
+  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${toolboxName}" here.`);
+  const { protocolVersion: requested, capabilities } = message.params;
+  if (typeof requested !== 'string') throw new GatewayError('invalid_params', '"protocolVersion" must be a string.');
+  if (!isObject(capabilities)) throw new GatewayError('invalid_params', '"capabilities" must be an object.');
+  const protocolVersion = legacyVersions.includes(requested) ? requested : (legacyVersions[0] ?? requested);
+  const session = edge.sessions.create(caller, toolboxName, protocolVersion, knownCapabilities(capabilities));
+  const { instructions } = toolbox;
+  const result = {
+    protocolVersion,
+    capabilities: capabilitiesOf(toolbox, 'legacy'),
+    serverInfo,
+    ...(instructions === undefined ? {} : { instructions }),
+  };
+  return { session, result: [Buffer.from(JSON.stringify(result))] };
+}
+
+// The id of the session carries them: only what an upstream may make use of, and no more than fits into a header.
+function knownCapabilities(capabilities: JsonObject): JsonObject {
+  const kept = Object.fromEntries(
+    ['elicitation', 'sampling', 'roots', 'extensions'].flatMap((key) =>
+      isObject(capabilities[key]) ? [[key, capabilities[key]]] : [],
+    ),
+  );
+  return JSON.stringify(kept).length <= 2048
+    ? kept
+    : Object.fromEntries(Object.entries(kept).filter(([key]) => key !== 'extensions'));
+}
+
+/** Answers one request. Never throws: what goes wrong is the answer. */
+export async function handleLegacy(edge: Edge, request: LegacyRequest): Promise<void> {
+  const { message, session, reply } = request;
+  const cancel = new Cancel();
+  try {
+    session.begin(message.id, cancel);
+  } catch (error) {
+    refuse(edge, request, error);
+    return;
+  }
+  try {
+    await dispatch(edge, request, cancel);
+  } catch (error) {
+    refuse(edge, request, error);
+  } finally {
+    session.finish(message.id);
+  }
+  function refuse(at: Edge, { message: { id, method } }: LegacyRequest, thrown: unknown): void {
+    const error = toGatewayError(thrown);
+    if (error.code === 'internal') at.log.error({ err: error.cause, method }, 'a request failed');
+    if (error.code === 'cancelled') reply.abandon();
+    else reply.finish(errorMessage(id, { ...toRpcError(error), code: legacyCode(error.code, method, error.row.rpc) }), 200);
+  }
+}
+
+// Resources have a code of their own in this era (MCP 2025-11-25 server/resources).
+function legacyCode(code: ErrorCode, method: string, rpc: number): number {
+  return code === 'unknown_capability' && method.startsWith('resources/') ? -32002 : rpc;
+}
+
+async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Promise<void> {
+  const { message, session, caller, reply } = request;
+  const { method, params, id } = message;
+  const ok = (result: readonly Buffer[]) => reply.finish(resultMessage(id, result));
+  switch (method) {
+    case 'tools/call':
+    case 'prompts/get':
+    case 'resources/read':
+    case 'completion/complete':
+      await serveCall(edge, request, method, cancel);
+      return;
+    case 'ping':
+      ok(emptyResult);
+      return;
+    case 'logging/setLevel':
+      if (typeof params.level !== 'string' || !isLogLevel(params.level))
+        throw new GatewayError('invalid_params', '"level" must be a log level.');
+      session.logLevel = params.level;
+      edge.sessions.save(session);
+      ok(emptyResult);
+      return;
+    case 'resources/subscribe':
+      await subscribe(edge, caller, session, params.uri);
+      ok(emptyResult);
+      return;
+    case 'resources/unsubscribe':
+      unsubscribe(edge, session, params.uri);
+      ok(emptyResult);
+      return;
+  }
+  if (!isListMethod(method)) throw new GatewayError('method_not_found', `There is no method "${method.slice(0, 100)}" here.`);
+  await edge.settled();
+  ok(listResult(visibleToolbox(edge, request), method, 'legacy', params.cursor));
+}
+
+const emptyResult = [Buffer.from('{}')];
+
+function visibleToolbox(edge: Edge, { caller, session }: LegacyRequest): Toolbox {
+  const toolbox = findToolbox(edge.catalog(), session.toolbox);
+  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${session.toolbox}" here.`);
+  return toolbox;
+}
+
+/** Also takes up the subscriptions of a session that came back from its id. */
+export async function subscribe(edge: Edge, caller: Caller, session: Session, uri: unknown): Promise<void> {
+  if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.');
+  if (session.subscriptions.has(uri)) return;
+  const onUpdated = () => session.notify('notifications/resources/updated', { uri });
+  session.subscriptions.set(uri, await edge.subscriptions.add(edge.catalog(), caller, session.toolbox, uri, onUpdated));
+  edge.sessions.save(session);
+}
+
+function unsubscribe(edge: Edge, session: Session, uri: unknown): void {
+  if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.');
+  session.subscriptions.get(uri)?.();
+  if (session.subscriptions.delete(uri)) edge.sessions.save(session);
+}
+
+async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod, cancel: Cancel): Promise<void> {
+  const { message, session, caller, reply, door, bytes } = request;
+  const { _meta, inputResponses, requestState, ...params } = message.params;
+  const given = isObject(_meta) ? _meta : {};
+  const ask: Ask = {
+    door,
+    era: 'legacy',
+    toolbox: session.toolbox,
+    method,
+    params,
+    meta: foreignMeta(given),
+    client: { principal: caller.id, session: session.id, capabilities: session.capabilities },
+    conversation: new LegacyConversation(session, reply, readProgressToken(given), cancel),
+    retry: undefined,
+    cancel,
+    bytesIn: bytes,
+  };
+  try {
+    const outcome = await call(edge.calls, edge.catalog(), caller, ask);
+    reply.finish(answer(message.id, outcome));
+  } catch (error) {
+    const asResult = method === 'tools/call' ? toolError(error) : undefined;
+    if (asResult === undefined) throw error;
+    reply.finish(resultMessage(message.id, [Buffer.from(JSON.stringify(asResult))]));
+  }
+}
+
+function answer(id: string, outcome: Outcome): readonly Buffer[] {
+  if (outcome.kind === 'result') return resultMessage(id, legacyResult(outcome.result));
+  if (outcome.kind === 'error') return errorMessage(id, outcome.error);
+  throw new GatewayError('upstream_failed', 'The upstream asks for another round, which this client cannot take.');
+}
+
+/** What an upstream may say to a legacy client while its call runs: everything goes out on that call's own stream. */
+class LegacyConversation implements Conversation {
+  readonly takesRounds = false;
+  readonly logLevel: string | undefined;
+  readonly progress: Conversation['progress'];
+  readonly #session: Session;
+  readonly #reply: Reply;
+  readonly #cancel: Cancel;
+
+  constructor(session: Session, reply: Reply, progressToken: string | number | undefined, cancel: Cancel) {
+    this.#session = session;
+    this.#reply = reply;
+    this.#cancel = cancel;
+    this.logLevel = session.logLevel;
+    let last = Number.NEGATIVE_INFINITY;
+    this.progress =
+      progressToken === undefined
+        ? undefined
+        : (params) => {
+            if (typeof params.progress !== 'number' || params.progress <= last) return;
+            last = params.progress;
+            reply.send(notificationBytes('notifications/progress', { ...params, progressToken }));
+          };
+  }
+
+  log(params: JsonObject): void {
+    if (this.logLevel !== undefined && !passesLevel(params.level, this.logLevel)) return;
+    this.#reply.send(notificationBytes('notifications/message', params));
+  }
+
+  notify(method: string, params: JsonObject): void {
+    this.#reply.send(notificationBytes(method, params));
+  }
+
+  ask(method: string, params: JsonObject): Promise<JsonObject> {
+    checkClientCan(this.#session.capabilities, method, params);
+    // Modern upstreams have no id for a visit to a page; legacy clients insist on one.
+    const needsId = params.mode === 'url' && params.elicitationId === undefined;
+    const asked = needsId ? { ...params, elicitationId: randomUUID() } : params;
+    return putQuestion(this.#session, this.#reply, method, asked, this.#cancel);
+  }
+}
+
+function putQuestion(session: Session, reply: Reply, method: string, params: JsonObject, cancel: Cancel): Promise<JsonObject> {
+  return new Promise((resolve, reject) => {
+    let forget = () => {};
+    const done = () => {
+      clearTimeout(timer);
+      forget();
+    };
+    const question = {
+      resolve: (result: JsonObject) => {
+        done();
+        resolve(result);
+      },
+      reject: (error: Error) => {
+        done();
+        reject(error);
+      },
+    };
+    const withdraw = (reason: string) => {
+      if (session.takeQuestion(id) === undefined) return;
+      reply.send(notificationBytes('notifications/cancelled', { requestId: Number(id), reason }));
+      question.reject(new GatewayError('cancelled', `The question was withdrawn: ${reason}.`));
+    };
+    const id = session.question((number) => reply.send(requestBytes(number, method, params)), question);
+    const timer = setTimeout(() => withdraw('the client did not answer in time'), answerWithinMs);
+    // Without its stream the client neither sees the question nor can it answer.
+    reply.onGone(() => withdraw('the client closed the connection'));
+    forget = cancel.onCancel(withdraw);
+  });
+}
+
+/** A notification or response of a client in its session. */
+export function hearLegacy(edge: Edge, session: Session, message: Exclude<Message, RequestMessage>): void {
+  if (message.kind === 'result') {
+    session.takeQuestion(message.id)?.resolve(message.result.value);
+  } else if (message.kind === 'error') {
+    if (message.id !== undefined) session.takeQuestion(message.id)?.reject(new RpcFailure(message.error));
+  } else if (message.method === 'notifications/cancelled') {
+    const { requestId } = message.params;
+    if (requestId !== undefined) session.cancel(JSON.stringify(requestId), 'the client cancelled the request');
+  } else if (message.method === 'notifications/roots/list_changed') {
+    for (const member of findToolbox(edge.catalog(), session.toolbox).members) {
+      member.upstream.notify(session.id, message.method, message.params);
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import { type GatewayError, toGatewayError } from '../../errors.ts';
+import { version } from '../../version.ts';
+import type { Json, JsonObject } from '../../wire/json.ts';
+import type { RawResult, RpcError } from '../../wire/message.ts';
+
+/** Our own name in `_meta`, where the upstream's would give away who answers (MCP 2026-07-28 basic/index). */
+export const serverInfo = { name: 'gatehouse', title: 'Gatehouse', version } as const;
+
+const serverInfoKey = 'io.modelcontextprotocol/serverInfo';
+const ownMeta = JSON.stringify({ [serverInfoKey]: serverInfo });
+const errorKey = 'dev.gatehouse/error';
+
+/** A whole response around a result that is already bytes. */
+export function resultMessage(id: string, result: readonly Buffer[]): Buffer[] {
+  return [Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":`), ...result, closing];
+}
+
+const closing = Buffer.from('}');
+
+/** `id` is undefined where the request could not be read (JSON-RPC 2.0 section 5). */
+export function errorMessage(id: string | undefined, error: RpcError): Buffer[] {
+  return [Buffer.from(`{"jsonrpc":"2.0","id":${id ?? 'null'},"error":${JSON.stringify(error)}}`)];
+}
+
+export function toRpcError(error: GatewayError): RpcError {
+  const { rpc } = error.row;
+  const data = error.data as Json | undefined;
+  return data === undefined ? { code: rpc, message: error.message } : { code: rpc, message: error.message, data };
+}
+
+/** A result as modern clients expect it: complete, and in our name. */
+export function modernResult(result: RawResult, extra: Readonly<Record<string, string>> = {}): Buffer[] {
+  return result.edit({ ...extra, resultType: '"complete"', _meta: withOwnServerInfo(result.get('_meta')) });
+}
+
+/** A result as legacy clients know it: without what only the modern era says. */
+export function legacyResult(result: RawResult): Buffer[] {
+  if (!result.has('resultType') && !result.has('_meta')) return [result.bytes.subarray(result.start, result.end)];
+  const changes: Record<string, string | undefined> = { resultType: undefined, ttlMs: undefined, cacheScope: undefined };
+  const meta = result.get('_meta');
+  if (isRecord(meta) && Object.hasOwn(meta, serverInfoKey)) {
+    const { [serverInfoKey]: _, ...rest } = meta;
+    changes._meta = Object.keys(rest).length === 0 ? undefined : JSON.stringify(rest);
+  }
+  return result.edit(changes);
+}
+
+/** A result of our own, in the modern era's shape. */
+export function ownModernResult(value: JsonObject): Buffer[] {
+  return [Buffer.from(`${JSON.stringify({ resultType: 'complete', ...value }).slice(0, -1)},"_meta":${ownMeta}}`)];
+}
+
+/** Everything that was thrown on a call's way, as the client of a tool should see it: text the model can act on, a code for programs. */
+export function toolError(thrown: unknown): JsonObject | undefined {
+  const error = toGatewayError(thrown);
+  if (error.row.shows !== 'result') return undefined;
+  const { code, retryAfterMs } = error;
+  return {
+    content: [{ type: 'text', text: error.message }],
+    isError: true,
+    _meta: { [errorKey]: retryAfterMs === undefined ? { code } : { code, retryAfterMs } },
+  };
+}
+
+function withOwnServerInfo(meta: Json | undefined): string {
+  if (!isRecord(meta)) return ownMeta;
+  const { [serverInfoKey]: _, ...rest } = meta;
+  if (Object.keys(rest).length === 0) return ownMeta;
+  return JSON.stringify({ ...rest, [serverInfoKey]: serverInfo });
+}
+
+function isRecord(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,300 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Ask } from '../../call/ask.ts';
+import type { Caller } from '../../call/authenticate.ts';
+import { mayUse } from '../../call/authorize.ts';
+import { admit, call } from '../../call/call.ts';
+import type { Outcome } from '../../call/inspect.ts';
+import { findToolbox } from '../../call/resolve.ts';
+import type { Toolbox } from '../../catalog/catalog.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
+import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
+import type { Cancel } from '../../wire/cancel.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import { notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
+import { checkClientCan } from './client-can.ts';
+import type { Edge } from './edge.ts';
+import { type Envelope, modernVersion, passesLevel, readEnvelope } from './era.ts';
+import { checkNamedHeaders, checkParamHeaders } from './headers.ts';
+import { listen } from './listen.ts';
+import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
+import { errorMessage, modernResult, ownModernResult, resultMessage, serverInfo, toolError, toRpcError } from './messages.ts';
+import { digestOf, type Round } from './parked.ts';
+import type { Reply } from './reply.ts';
+
+/** One request of the 2026-07-28 era. It carries everything: nothing is remembered from one to the next. */
+export interface ModernRequest {
+  readonly caller: Caller;
+  readonly toolbox: string;
+  readonly door: Ask['door'];
+  readonly message: RequestMessage;
+  readonly bytes: number;
+  readonly reply: Reply;
+  /** Undefined on stdio, where nothing mirrors the body. */
+  readonly headers: IncomingHttpHeaders | undefined;
+  /** Cancelled by `notifications/cancelled` on stdio; over HTTP the client just leaves. */
+  readonly cancel: Cancel;
+}
+
+/** Answers one request. Never throws: what goes wrong is the answer. */
+export async function handleModern(edge: Edge, request: ModernRequest): Promise<void> {
+  try {
+    await dispatch(edge, request);
+  } catch (thrown) {
+    const error = toGatewayError(thrown);
+    if (error.code === 'internal') edge.log.error({ err: error.cause, method: request.message.method }, 'a request failed');
+    request.reply.finish(errorMessage(request.message.id, toRpcError(error)), error.row.http);
+  }
+}
+
+async function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
+  const { message, caller, reply } = request;
+  const { method } = message;
+  if (request.headers !== undefined) checkNamedHeaders(request.headers, message);
+  switch (method) {
+    case 'tools/call':
+    case 'prompts/get':
+    case 'resources/read':
+    case 'completion/complete':
+      await serveCall(edge, request, method);
+      return;
+    case 'subscriptions/listen':
+      readEnvelope(message.params);
+      await listen(edge, caller, request.toolbox, message, reply);
+      return;
+    case 'server/discover':
+      readEnvelope(message.params);
+      await edge.settled();
+      reply.finish(resultMessage(message.id, discover(visibleToolbox(edge, request))));
+      return;
+  }
+  if (!isListMethod(method))
+    throw new GatewayError(
+      'method_not_found',
+      `There is no method "${method.slice(0, 100)}" in protocol version ${modernVersion}.`,
+    );
+  readEnvelope(message.params);
+  await edge.settled();
+  reply.finish(resultMessage(message.id, listResult(visibleToolbox(edge, request), method, 'modern', message.params.cursor)));
+}
+
+function visibleToolbox(edge: Edge, { caller, toolbox: name }: ModernRequest): Toolbox {
+  const toolbox = findToolbox(edge.catalog(), name);
+  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${name}" here.`);
+  return toolbox;
+}
+
+function discover(toolbox: Toolbox): readonly Buffer[] {
+  const { instructions, caching } = toolbox;
+  return ownModernResult({
+    supportedVersions: [modernVersion],
+    capabilities: capabilitiesOf(toolbox, 'modern'),
+    ...(instructions === undefined ? {} : { instructions }),
+    ...caching,
+    serverInfo: { ...serverInfo },
+  });
+}
+
+async function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Promise<void> {
+  const { message, caller } = request;
+  const envelope = readEnvelope(message.params);
+  const { _meta, inputResponses, requestState, ...params } = message.params;
+  const catalog = edge.catalog();
+  const round: Round = { reply: request.reply, id: message.id, progressToken: envelope.progressToken };
+  const answers = isObject(inputResponses) ? inputResponses : undefined;
+  const running = new ModernCall(edge, request, envelope, params, round);
+  const ask = running.toAsk(method, params, answers);
+  if (request.headers !== undefined && method === 'tools/call')
+    checkParamHeaders(request.headers, catalog, request.toolbox, params);
+
+  if (typeof requestState === 'string') {
+    const state = edge.parked.unseal(caller.id, digestOf(method, params), requestState);
+    if (state.kind === 'parked') {
+      admit(catalog, caller, ask);
+      edge.parked.take(caller.id, state.id)(answers, round);
+      return;
+    }
+    await running.run(method, { ...ask, retry: { inputResponses: answers, requestState: state.state } });
+    return;
+  }
+  await running.run(method, ask);
+}
+
+/** One call of a modern client, over as many rounds as it takes. */
+class ModernCall implements Conversation {
+  readonly takesRounds = true;
+  readonly logLevel: string | undefined;
+  readonly #edge: Edge;
+  readonly #request: ModernRequest;
+  readonly #envelope: Envelope;
+  readonly #params: JsonObject;
+  #round: Round | undefined;
+  #asks: PendingAsk[] = [];
+  /** An answer that came while no round was open. */
+  #late: ((round: Round) => void) | undefined;
+  #lastProgress = Number.NEGATIVE_INFINITY;
+
+  constructor(edge: Edge, request: ModernRequest, envelope: Envelope, params: JsonObject, round: Round) {
+    this.#edge = edge;
+    this.#request = request;
+    this.#envelope = envelope;
+    this.#params = params;
+    this.#round = round;
+    this.logLevel = envelope.logLevel;
+  }
+
+  /** The call as the path of a call takes it. */
+  toAsk(method: CallMethod, params: JsonObject, inputResponses: JsonObject | undefined): Ask {
+    const { door, toolbox, caller, cancel, bytes } = this.#request;
+    return {
+      door,
+      era: 'modern',
+      toolbox,
+      method,
+      params,
+      meta: this.#envelope.meta,
+      client: { principal: caller.id, session: undefined, capabilities: this.#envelope.capabilities },
+      conversation: this,
+      retry: inputResponses === undefined ? undefined : { inputResponses, requestState: undefined },
+      cancel,
+      bytesIn: bytes,
+    };
+  }
+
+  async run(method: CallMethod, ask: Ask): Promise<void> {
+    const { reply } = this.#request;
+    reply.onGone(() => ask.cancel.cancel('the client closed the connection'));
+    try {
+      const outcome = await call(this.#edge.calls, this.#edge.catalog(), this.#request.caller, ask);
+      this.#settle((round) => this.#answer(round, method, outcome));
+    } catch (thrown) {
+      this.#settle((round) => this.#fail(round, method, thrown));
+    }
+  }
+
+  get progress(): Conversation['progress'] {
+    return this.#envelope.progressToken === undefined ? undefined : this.#progress;
+  }
+
+  readonly #progress = (params: JsonObject): void => {
+    const round = this.#round;
+    const { progress } = params;
+    if (round?.progressToken === undefined || typeof progress !== 'number' || progress <= this.#lastProgress) return;
+    this.#lastProgress = progress;
+    round.reply.send(notificationBytes('notifications/progress', { ...params, progressToken: round.progressToken }));
+  };
+
+  log(params: JsonObject): void {
+    if (this.logLevel === undefined || !passesLevel(params.level, this.logLevel)) return;
+    this.#round?.reply.send(notificationBytes('notifications/message', params));
+  }
+
+  // The modern era has no other notification about a request.
+  notify(): void {}
+
+  ask(method: string, params: JsonObject): Promise<JsonObject> {
+    checkClientCan(this.#envelope.capabilities, method, params);
+    const { promise, resolve, reject } = Promise.withResolvers<JsonObject>();
+    // A legacy upstream's handle for its own notification means nothing to a modern client.
+    const { elicitationId, ...asked } = params;
+    this.#asks.push({ request: { method, params: asked }, resolve });
+    this.#request.cancel.onCancel((reason) => reject(new GatewayError('cancelled', `The question was withdrawn: ${reason}.`)));
+    if (this.#asks.length === 1) this.#putFirst();
+    return promise;
+  }
+
+  /** Answers the current round with the first open question, and parks until the client comes back. */
+  #putFirst(): void {
+    const round = this.#round;
+    const [first] = this.#asks;
+    if (round === undefined || first === undefined) return;
+    const { caller, cancel, message } = this.#request;
+    const id = this.#edge.parked.park(caller.id, cancel, (answers, next) => this.#resume(answers, next));
+    const requestState = this.#edge.parked.seal(caller.id, digestOf(message.method, this.#params), { kind: 'parked', id });
+    this.#round = undefined;
+    finishInputRequired(round, { [questionKey]: first.request }, requestState);
+  }
+
+  #resume(answers: JsonObject | undefined, round: Round): void {
+    this.#round = round;
+    round.reply.onGone(() => this.#request.cancel.cancel('the client closed the connection'));
+    if (this.#late !== undefined) {
+      this.#late(round);
+      return;
+    }
+    const answer = answers?.[questionKey];
+    if (isObject(answer)) this.#asks.shift()?.resolve(answer);
+    // Without a usable answer the same question is put again; that is no error.
+    this.#putFirst();
+  }
+
+  #settle(give: (round: Round) => void): void {
+    const round = this.#round;
+    if (round === undefined) this.#late = give;
+    else give(round);
+  }
+
+  #answer(round: Round, method: CallMethod, outcome: Outcome): void {
+    if (outcome.kind === 'result') {
+      const { result } = outcome;
+      const extra = method === 'resources/read' && !result.has('ttlMs') ? uncached : undefined;
+      round.reply.finish(resultMessage(round.id, modernResult(result, extra)));
+    } else if (outcome.kind === 'input-required') {
+      this.#relay(round, method, outcome.inputRequests, outcome.requestState);
+    } else if (outcome.error.code === urlElicitationRequired) {
+      this.#relay(round, method, questionsOf(outcome.error.data), undefined);
+    } else {
+      // -32002 must not be sent in this era (MCP 2026-07-28 server/resources).
+      const code = outcome.error.code === -32002 ? -32602 : outcome.error.code;
+      round.reply.finish(errorMessage(round.id, { ...outcome.error, code }));
+    }
+  }
+
+  #relay(round: Round, method: CallMethod, inputRequests: JsonObject | undefined, state: string | undefined): void {
+    const { caller } = this.#request;
+    const requestState =
+      state === undefined
+        ? undefined
+        : this.#edge.parked.seal(caller.id, digestOf(method, this.#params), { kind: 'upstream', state });
+    finishInputRequired(round, inputRequests, requestState);
+  }
+
+  #fail(round: Round, method: CallMethod, thrown: unknown): void {
+    const error = toGatewayError(thrown);
+    const asResult = method === 'tools/call' ? toolError(error) : undefined;
+    if (error.code === 'cancelled') round.reply.abandon();
+    else if (asResult !== undefined) round.reply.finish(resultMessage(round.id, modernResult(RawResult.from(asResult))));
+    else round.reply.finish(errorMessage(round.id, toRpcError(error)), error.row.http);
+  }
+}
+
+interface PendingAsk {
+  readonly request: { readonly method: string; readonly params: JsonObject };
+  readonly resolve: (answer: JsonObject) => void;
+}
+
+/** Legacy questions come one by one and without keys. */
+const questionKey = 'question';
+const uncached = { ttlMs: '0', cacheScope: '"private"' };
+/** MCP 2025-11-25 client/elicitation: the legacy way to say that a person must visit a page first. */
+const urlElicitationRequired = -32042;
+
+function finishInputRequired(round: Round, inputRequests: JsonObject | undefined, requestState: string | undefined): void {
+  const [result] = ownModernResult({
+    ...(inputRequests === undefined ? {} : { inputRequests }),
+    ...(requestState === undefined ? {} : { requestState }),
+  });
+  const text = String(result).replace('"resultType":"complete"', '"resultType":"input_required"');
+  round.reply.finish(resultMessage(round.id, [Buffer.from(text)]));
+}
+
+function questionsOf(data: unknown): JsonObject {
+  const elicitations = isObject(data) && Array.isArray(data.elicitations) ? data.elicitations : [];
+  return Object.fromEntries(
+    elicitations
+      .filter(isObject)
+      .map(({ url, message }, index) => [
+        `visit${index + 1}`,
+        { method: 'elicitation/create', params: { mode: 'url', url: url ?? '', message: message ?? '' } },
+      ]),
+  );
+}

@@ -1,0 +1,20 @@
+import type { Message } from '../../wire/message.ts';
+
+/** Where everything about one request of a client goes, whatever carries it. */
+export interface Reply {
+  /** A message before the answer: progress, a log line, a request to the client. */
+  send(message: string): void;
+  /** The answer. Nothing follows it. `status` is the HTTP status where there is one and nothing was sent before. */
+  finish(message: readonly Buffer[], status?: number): void;
+  /** Ends without an answer, for a request its client cancelled. */
+  abandon(): void;
+  /** Runs once when the client is gone before the answer was sent. */
+  onGone(listener: () => void): void;
+}
+
+/** One message of a client, and the way back. */
+export interface Arrival {
+  readonly message: Message;
+  readonly bytes: number;
+  readonly reply: Reply;
+}

@@ -1,0 +1,144 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { authenticate, type Caller, type KeyRing } from '../call/authenticate.ts';
+import { type GatewayError, toGatewayError } from '../errors.ts';
+import type { Edge } from './mcp/edge.ts';
+import { RequestError, serveMcp } from './mcp/endpoint.ts';
+import { errorMessage, toRpcError } from './mcp/messages.ts';
+import { writeJson } from './mcp/stream.ts';
+import { type Addressing, checkAddressing } from './origin.ts';
+
+/** What the doors need of the gateway. */
+export interface ServerPorts {
+  readonly edge: Edge;
+  readonly keys: KeyRing;
+  readonly addressing: Addressing;
+  readonly bodyLimitBytes: number;
+  /** What `/api/status` answers. */
+  status(): unknown;
+  /** Ready to serve: false while starting and while draining. */
+  isReady(): boolean;
+}
+
+/** The HTTP server of every door. `local` callers come over a socket that only this machine's user can open: no key, no Host. */
+export function createGatewayServer(ports: ServerPorts, local?: Caller): Server {
+  const server = createServer(
+    { keepAliveTimeout: 75_000, headersTimeout: 15_000, requestTimeout: 60_000 },
+    (request, response) => {
+      void serve(ports, local, request, response);
+    },
+  );
+  return server;
+}
+
+async function serve(
+  ports: ServerPorts,
+  local: Caller | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const headers: Record<string, string> = {};
+  try {
+    if (!ports.isReady()) headers.connection = 'close';
+    await route(ports, local, request, response, headers);
+  } catch (thrown) {
+    fail(ports, thrown, request, response, headers);
+  }
+}
+
+/** Every route, in one list. */
+async function route(
+  ports: ServerPorts,
+  local: Caller | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+  headers: Record<string, string>,
+): Promise<void> {
+  const path = pathOf(request.url ?? '');
+  if (path === '/healthz') return answer(response, 200, { status: 'ok' });
+  if (path === '/readyz')
+    return answer(response, ports.isReady() ? 200 : 503, { status: ports.isReady() ? 'ready' : 'not ready' });
+  if (local === undefined) {
+    checkAddressing(ports.addressing, request.headers);
+    allowOrigin(request, headers);
+  }
+  const toolbox = toolboxOf(path);
+  if (toolbox !== undefined) {
+    if (request.method === 'OPTIONS') return preflight(response, headers);
+    const caller = local ?? authenticate(ports.keys, request.headers.authorization, apiKey(request));
+    const { edge, bodyLimitBytes: limitBytes } = ports;
+    return await serveMcp(edge, { caller, toolbox, request, response, limitBytes, headers });
+  }
+  if (path === '/api/status' && request.method === 'GET') {
+    if (local === undefined) authenticate(ports.keys, request.headers.authorization, apiKey(request));
+    return answer(response, 200, ports.status());
+  }
+  answer(response, 404, {
+    error: { code: 'not_found', message: 'There is nothing at this address. MCP is served at /mcp and /mcp/<toolbox>.' },
+  });
+}
+
+function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
+}
+
+function toolboxOf(path: string): string | undefined {
+  if (path === '/mcp') return '';
+  return path.startsWith('/mcp/') ? path.slice(5) : undefined;
+}
+
+export function apiKey(request: IncomingMessage): string | undefined {
+  const key = request.headers['x-api-key'];
+  return typeof key === 'string' ? key : undefined;
+}
+
+/** A web page whose origin passed the check may read our answers. */
+function allowOrigin({ headers: { origin } }: IncomingMessage, headers: Record<string, string>): void {
+  if (origin === undefined) return;
+  headers['access-control-allow-origin'] = origin;
+  headers['access-control-expose-headers'] = 'Mcp-Session-Id, WWW-Authenticate';
+  headers.vary = 'Origin';
+}
+
+function preflight(response: ServerResponse, headers: Record<string, string>): void {
+  response
+    .writeHead(204, {
+      ...headers,
+      'access-control-allow-methods': 'POST, GET, DELETE',
+      'access-control-allow-headers':
+        'Authorization, Content-Type, Accept, X-Api-Key, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID',
+      'access-control-max-age': '600',
+    })
+    .end();
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  writeJson(response, status, [Buffer.from(JSON.stringify(body))], { 'cache-control': 'no-store' });
+}
+
+function fail(
+  ports: ServerPorts,
+  thrown: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+  headers: Record<string, string>,
+): void {
+  const id = thrown instanceof RequestError ? thrown.id : undefined;
+  const error = toGatewayError(thrown instanceof RequestError ? thrown.cause : thrown);
+  if (error.code === 'internal') ports.edge.log.error({ err: error.cause, url: request.url }, 'a request failed');
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  // What is left of a body that was not read would be taken for the next request.
+  if (!request.complete) headers.connection = 'close';
+  writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), { ...headers, ...errorHeaders(error) });
+}
+
+function errorHeaders(error: GatewayError): Record<string, string | number> {
+  if (error.code === 'unauthenticated') return { 'www-authenticate': 'Bearer realm="gatehouse"' };
+  if (error.code === 'method_not_allowed') return { allow: 'POST' };
+  // Whole seconds, rounded up (RFC 9110 section 10.2.3).
+  if (error.retryAfterMs !== undefined) return { 'retry-after': Math.max(1, Math.ceil(error.retryAfterMs / 1000)) };
+  return {};
+}

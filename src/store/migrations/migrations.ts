@@ -1,0 +1,23 @@
+import { GatewayError } from '../../errors.ts';
+import { firstTables } from './0001-first-tables.ts';
+
+/**
+ * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
+ * as it was released. Statements keep to SQL that SQLite and PostgreSQL read alike. While a new release rolls out, replicas
+ * of the one before still write to the changed tables, so a change adds; what it replaces goes one release later.
+ */
+const migrations: readonly (readonly string[])[] = [firstTables];
+
+export const newestVersion = migrations.length;
+
+/** What takes a database of this version to the newest one; empty when it is there. Refuses one that a newer release has changed. */
+export function pendingStatements(version: number, name: string): readonly string[] {
+  if (version > newestVersion) {
+    throw new GatewayError(
+      'bad_configuration',
+      `${name} was written by a newer Gatehouse (its tables are of version ${version}, this release knows ${newestVersion}). ` +
+        'Nothing was changed. Start the newer release, or restore a backup made before it.',
+    );
+  }
+  return migrations.slice(version).flat();
+}

@@ -1,0 +1,59 @@
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely';
+import type { SqliteConnection } from './connection.ts';
+
+/** Kysely over `node:sqlite`. Closing stays with whoever opened the connection. */
+export function sqliteDialect(connection: SqliteConnection): Dialect {
+  return {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => sqliteDriver(connection),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  };
+}
+
+interface HeldConnection extends DatabaseConnection {
+  release(): void;
+}
+
+function sqliteDriver(connection: SqliteConnection): Driver {
+  return {
+    async init() {},
+    async acquireConnection(): Promise<HeldConnection> {
+      const release = await connection.acquire();
+      return { release, executeQuery: async (query) => execute(connection, query), streamQuery };
+    },
+    async releaseConnection(held) {
+      (held as HeldConnection).release();
+    },
+    // Immediate: two transactions that read first and write later would otherwise refuse one another half-way.
+    async beginTransaction() {
+      connection.execute('begin immediate');
+    },
+    async commitTransaction() {
+      connection.execute('commit');
+    },
+    async rollbackTransaction() {
+      connection.execute('rollback');
+    },
+    async destroy() {},
+  };
+}
+
+function execute<R>(connection: SqliteConnection, { query, sql, parameters }: CompiledQuery): QueryResult<R> {
+  const givesRows = query.kind === 'SelectQueryNode' || query.kind === 'RawNode' || ('returning' in query && query.returning);
+  if (givesRows) return { rows: connection.all(sql, parameters) as R[] };
+  return { rows: [], numAffectedRows: BigInt(connection.run(sql, parameters)) };
+}
+
+function streamQuery(): never {
+  throw new Error('SQLite queries do not stream: a cursor held over event-loop turns would hold back checkpoints.');
+}

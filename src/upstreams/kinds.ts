@@ -1,0 +1,15 @@
+import type { UpstreamConfig } from '../catalog/config.ts';
+import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
+import type { Upstream } from './upstream.ts';
+
+export type UpstreamDeps = McpUpstreamDeps;
+
+/** Every kind of upstream there is. Adding one is a folder and a line here. */
+const kinds: Readonly<Record<UpstreamConfig['kind'], (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
+  mcp: (config, deps) => new McpUpstream(config, deps),
+};
+
+/** Makes the upstream that a namespace file describes; `start()` connects it. */
+export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {
+  return kinds[config.kind](config, deps);
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import type { RawResult } from '../../wire/message.ts';
+import { paramHeaders } from '../../wire/param-headers.ts';
+import type { OfferProblem } from '../upstream.ts';
+import type { Dialect } from './dialect.ts';
+
+export type ListMethod = 'tools/list' | 'prompts/list' | 'resources/list' | 'resources/templates/list';
+
+/** One of an upstream's four lists, checked. */
+export interface Listing {
+  readonly items: readonly JsonObject[];
+  readonly problems: readonly OfferProblem[];
+  /** Of the bytes the items came in: equal digests need no second look. */
+  readonly digest: string;
+  readonly ttlMs: number | undefined;
+  readonly cacheScope: 'public' | 'private' | undefined;
+}
+
+export const emptyListing: Listing = { items: [], problems: [], digest: '', ttlMs: undefined, cacheScope: undefined };
+
+const members: Readonly<Record<ListMethod, string>> = {
+  'tools/list': 'tools',
+  'prompts/list': 'prompts',
+  'resources/list': 'resources',
+  'resources/templates/list': 'resourceTemplates',
+};
+const maxPages = 200;
+const maxItems = 10_000;
+const maxTtlMs = 24 * 60 * 60_000;
+
+/**
+ * Asks for a list to its last page. Returns `before` itself where nothing has changed. An error of the far end becomes a
+ * problem and leaves the items as they were; rejects with LinkError when there was no answer.
+ */
+export async function readList(dialect: Dialect, method: ListMethod, before: Listing): Promise<Listing> {
+  const pages: RawResult[] = [];
+  const cursors = new Set<string>();
+  const hash = createHash('sha256');
+  let trouble: string | undefined;
+  let cursor: string | undefined;
+  do {
+    const answer = await dialect.ask(method, cursor === undefined ? {} : { cursor });
+    if (answer.kind === 'error') {
+      // A server may have the capability and not every list of it.
+      if (answer.error.code === -32601) return emptyListing;
+      return failedListing(
+        before,
+        method,
+        `the upstream answered with error ${answer.error.code}: ${answer.error.message.slice(0, 300)}`,
+      );
+    }
+    const { result } = answer;
+    pages.push(result);
+    const member = result.members.find(({ key }) => key === members[method]);
+    if (member !== undefined) hash.update(result.bytes.subarray(member.start, member.end));
+    const next = read(result, 'nextCursor');
+    cursor = typeof next === 'string' && next !== '' ? next : undefined;
+    if (cursor === undefined) break;
+    if (cursors.has(cursor)) trouble = 'the upstream repeats a cursor; the list ends there';
+    else if (pages.length >= maxPages) trouble = `the list has more than ${maxPages} pages; the rest is left out`;
+    cursors.add(cursor);
+  } while (trouble === undefined);
+  const last = pages.at(-1);
+  const digest = `${hash.digest('hex')}${trouble ?? ''}`;
+  const caching = last === undefined ? {} : readCaching(last);
+  const ttlMs = caching.ttlMs;
+  const cacheScope = caching.cacheScope;
+  if (digest === before.digest) {
+    return ttlMs === before.ttlMs && cacheScope === before.cacheScope ? before : { ...before, ttlMs, cacheScope };
+  }
+  const checked = checkItems(method, pages);
+  const problems = trouble === undefined ? checked.problems : [...checked.problems, { subject: method, message: trouble }];
+  return { items: checked.items, problems, digest, ttlMs, cacheScope };
+}
+
+export function failedListing(before: Listing, method: ListMethod, message: string): Listing {
+  const [only] = before.problems.filter(({ subject }) => subject === method);
+  if (only?.message === message) return before;
+  const others = before.problems.filter(({ subject }) => subject !== method);
+  return { ...before, digest: '', problems: [...others, { subject: method, message }] };
+}
+
+function checkItems(method: ListMethod, pages: readonly RawResult[]): { items: JsonObject[]; problems: OfferProblem[] } {
+  const items: JsonObject[] = [];
+  const problems: OfferProblem[] = [];
+  const seen = new Set<string>();
+  for (const page of pages) {
+    const list = read(page, members[method]);
+    if (!Array.isArray(list)) {
+      problems.push({ subject: method, message: `the answer has no list "${members[method]}"` });
+      continue;
+    }
+    for (const item of list) {
+      if (items.length >= maxItems) {
+        problems.push({ subject: method, message: `the list has more than ${maxItems} entries; the rest is left out` });
+        return { items, problems };
+      }
+      const { subject, message } = checkItem(method, item);
+      if (message !== undefined) problems.push({ subject, message });
+      else if (seen.has(subject)) problems.push({ subject, message: 'the upstream lists it twice; the first one counts' });
+      else {
+        seen.add(subject);
+        items.push(method === 'tools/list' ? withoutTaskSupport(item as JsonObject) : (item as JsonObject));
+      }
+    }
+  }
+  return { items, problems };
+}
+
+const keys: Readonly<Record<ListMethod, string>> = {
+  'tools/list': 'name',
+  'prompts/list': 'name',
+  'resources/list': 'uri',
+  'resources/templates/list': 'uriTemplate',
+};
+const maxKeyLength = 2_048;
+
+function checkItem(method: ListMethod, item: Json): { subject: string; message?: string } {
+  if (!isObject(item)) return { subject: method, message: 'an entry is not an object' };
+  const key = keys[method];
+  const subject = item[key];
+  if (typeof subject !== 'string' || subject === '') return { subject: method, message: `an entry has no "${key}"` };
+  if (subject.length > maxKeyLength)
+    return { subject: subject.slice(0, 100), message: `its "${key}" is longer than ${maxKeyLength} characters` };
+  if (typeof item.name !== 'string') return { subject, message: 'it has no "name"' };
+  if (method === 'tools/list') {
+    const { inputSchema } = item;
+    if (!isObject(inputSchema) || inputSchema.type !== 'object') {
+      return { subject, message: 'its "inputSchema" is not a JSON schema of type "object"' };
+    }
+    const headers = paramHeaders(inputSchema);
+    if ('problem' in headers) return { subject, message: headers.problem };
+  }
+  return { subject };
+}
+
+// Tasks of 2025-11-25 are not passed through: a definition must not promise them.
+function withoutTaskSupport(tool: JsonObject): JsonObject {
+  const { execution } = tool;
+  if (!isObject(execution) || !Object.hasOwn(execution, 'taskSupport')) return tool;
+  const { taskSupport: _, ...kept } = execution;
+  const { execution: _execution, ...rest } = tool;
+  return Object.keys(kept).length === 0 ? rest : { ...rest, execution: kept };
+}
+
+function readCaching(result: RawResult): { ttlMs?: number | undefined; cacheScope?: 'public' | 'private' | undefined } {
+  const ttlMs = read(result, 'ttlMs');
+  const scope = read(result, 'cacheScope');
+  if (typeof ttlMs !== 'number' || !(ttlMs >= 0)) return {};
+  return { ttlMs: Math.min(ttlMs, maxTtlMs), cacheScope: scope === 'public' ? 'public' : 'private' };
+}
+
+function read(result: RawResult, key: string): Json | undefined {
+  try {
+    return result.get(key);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,33 @@
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { encodeHeaderValue } from '../../wire/param-headers.ts';
+import type { Link } from './link.ts';
+
+export const modernVersion = '2026-07-28';
+
+export const versionKey = 'io.modelcontextprotocol/protocolVersion';
+export const infoKey = 'io.modelcontextprotocol/clientInfo';
+export const capabilitiesKey = 'io.modelcontextprotocol/clientCapabilities';
+export const logLevelKey = 'io.modelcontextprotocol/logLevel';
+/** `_meta` of a request that Gatehouse sends on its own account. */
+export function ownMeta(clientInfo: JsonObject): JsonObject {
+  return { [versionKey]: modernVersion, [infoKey]: clientInfo, [capabilitiesKey]: {} };
+}
+
+/** Headers of a modern request (streamable HTTP, "Request headers"); nothing where the link has none. */
+export function modernHeaders(link: Link, method: string, name?: string): readonly string[] {
+  if (link.headers.length === 0) return link.headers;
+  const headers = link.headers.concat('mcp-protocol-version', modernVersion, 'mcp-method', method);
+  if (name !== undefined) headers.push('mcp-name', encodeHeaderValue(name));
+  return headers;
+}
+
+/** `name version` of an implementation, for display only. */
+export function nameOf(info: Json | undefined): string | undefined {
+  if (!isObject(info) || typeof info.name !== 'string') return undefined;
+  const text = typeof info.version === 'string' ? `${info.name} ${info.version}` : info.name;
+  return text.slice(0, 200);
+}
+
+export function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

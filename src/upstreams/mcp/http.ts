@@ -1,0 +1,228 @@
+import type { Dispatcher } from 'undici';
+import Pool from 'undici/lib/dispatcher/pool.js';
+import type { BoundedLog } from './bounded-log.ts';
+import { HttpExchange, HttpSend } from './http-exchange.ts';
+import { HttpStream } from './http-stream.ts';
+import {
+  emptyInbox,
+  type Inbox,
+  type InFlight,
+  type Link,
+  LinkError,
+  type OutgoingRequest,
+  type RequestListener,
+} from './link.ts';
+
+/** Lets a request go to an origin that a far end named; see egress.ts. */
+export interface Egress {
+  /** Undefined when this address may not be reached. */
+  dispatcherFor(url: URL): Promise<Dispatcher | undefined>;
+}
+
+export interface HttpTarget {
+  readonly url: URL;
+  /** From the namespace file, secrets filled in. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** `The upstream support/crm`: how sentences begin. */
+  readonly subject: string;
+  readonly userAgent: string;
+  readonly egress: Egress;
+  readonly log: BoundedLog;
+}
+
+const connectTimeoutMs = 10_000;
+// A session's end is a courtesy: closing must not wait for a far end that hangs.
+const goodbyeMs = 1_000;
+const lingerMs = 10_000;
+const maxRedirects = 3;
+// These are ours to say; a namespace file that sets them would break the protocol or the framing.
+const ownHeaders =
+  /^(accept|accept-encoding|content-type|content-length|connection|host|transfer-encoding|upgrade|te|expect|keep-alive|last-event-id|mcp-.*)$/i;
+
+/** One MCP address and the connections to it, shared by all sessions of one upstream. */
+export class HttpEndpoint {
+  readonly subject: string;
+  readonly log: BoundedLog;
+  /** `crm.example.com:443`. */
+  readonly where: string;
+  readonly path: string;
+  readonly headers: readonly string[];
+  /** The same for a GET. */
+  readonly streamHeaders: readonly string[];
+  readonly #origin: string;
+  readonly #hasCredentials: boolean;
+  readonly #egress: Egress;
+  readonly #pool: Dispatcher;
+  // Answered, but the far end has not ended the stream: each holds a connection.
+  readonly #lingering = new Set<HttpExchange>();
+  #lingerTimer: NodeJS.Timeout | undefined;
+
+  constructor(target: HttpTarget) {
+    const { url } = target;
+    this.subject = target.subject;
+    this.log = target.log;
+    this.where = `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
+    this.path = `${url.pathname}${url.search}`;
+    const configured = configuredHeaders(target);
+    this.#hasCredentials = configured.length > 0;
+    const common = ['user-agent', target.userAgent, ...configured];
+    this.headers = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream', ...common];
+    this.streamHeaders = ['accept', 'text/event-stream', ...common];
+    this.#origin = url.origin;
+    this.#egress = target.egress;
+    // Deadlines are the caller's; HTTP/2 would put every call of a probe phase into one queue.
+    this.#pool = new Pool(url.origin, {
+      allowH2: false,
+      pipelining: 1,
+      connectTimeout: connectTimeoutMs,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  dispatch(
+    method: 'POST' | 'GET' | 'DELETE',
+    headers: readonly string[],
+    body: string | null,
+    handler: Dispatcher.DispatchHandler,
+    headersTimeout = 0,
+    path = this.path,
+  ): void {
+    this.#pool.dispatch({ path, method, headers: headers as string[], body, headersTimeout }, handler);
+  }
+
+  /** The path of an address that this far end named, if it is of the same origin. */
+  ownPath(text: string): string | undefined {
+    const url = parseUrl(text, `${this.#origin}${this.path}`);
+    return url?.origin === this.#origin ? `${url.pathname}${url.search}` : undefined;
+  }
+
+  /** Sends a redirected request again. Returns why it must not go there. */
+  async follow(
+    location: string,
+    hops: number,
+    request: { headers: readonly string[]; body: string },
+    handler: Dispatcher.DispatchHandler,
+  ): Promise<string | undefined> {
+    if (hops > maxRedirects) return `it redirects more than ${maxRedirects} times`;
+    const url = parseUrl(location, `${this.#origin}${this.path}`);
+    if (url === undefined) return 'it redirects to something that is not an address';
+    const path = `${url.pathname}${url.search}`;
+    const options = { path, method: 'POST' as const, headers: request.headers as string[], body: request.body };
+    if (url.origin === this.#origin) {
+      this.#pool.dispatch(options, handler);
+      return undefined;
+    }
+    const elsewhere = 'it redirects to another origin; write that address into the namespace file if it is right';
+    if (this.#hasCredentials || url.username !== '' || url.password !== '') return elsewhere;
+    const dispatcher = await this.#egress.dispatcherFor(url);
+    if (dispatcher === undefined) return elsewhere;
+    dispatcher.dispatch({ ...options, origin: url.origin }, handler);
+    return undefined;
+  }
+
+  /** Keeps count of answered streams that stay open, and cuts them after a while. */
+  linger(exchange: HttpExchange): void {
+    this.#lingering.add(exchange);
+    this.#lingerTimer ??= setInterval(() => this.#cutLingering(), lingerMs).unref();
+  }
+
+  ended(exchange: HttpExchange): void {
+    this.#lingering.delete(exchange);
+  }
+
+  #cutLingering(): void {
+    for (const exchange of this.#lingering) exchange.cutIfOld();
+    if (this.#lingering.size > 0) return;
+    clearInterval(this.#lingerTimer);
+    this.#lingerTimer = undefined;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#lingerTimer);
+    this.#lingerTimer = undefined;
+    await this.#pool.destroy(new LinkError('upstream_unavailable', `${this.subject} was closed.`));
+  }
+}
+
+/** One session's way through an endpoint. */
+export class HttpLink implements Link {
+  readonly transport = 'http';
+  readonly endpoint: HttpEndpoint;
+  inbox: Inbox = emptyInbox;
+  readonly #inFlight = new Set<HttpExchange>();
+  #stream: HttpStream | undefined;
+  #lastId = 0;
+  #isClosed = false;
+
+  constructor(endpoint: HttpEndpoint) {
+    this.endpoint = endpoint;
+  }
+
+  get headers(): readonly string[] {
+    return this.endpoint.headers;
+  }
+
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
+  request(request: OutgoingRequest, listener: RequestListener): InFlight {
+    const exchange = new HttpExchange(this.endpoint, request, listener, this.#inFlight);
+    this.#inFlight.add(exchange);
+    if (this.#isClosed)
+      exchange.fail(new LinkError('upstream_unavailable', `${this.endpoint.subject} is closed.`, { isUnsent: true }));
+    else exchange.start();
+    return exchange;
+  }
+
+  send(body: string, headers: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const handler = new HttpSend(this.endpoint, (error) => {
+        if (error === undefined) return resolve();
+        if (error.status === 404) this.inbox.sessionLost();
+        reject(error);
+      });
+      this.endpoint.dispatch('POST', headers, body, handler);
+    });
+  }
+
+  listen(headers: readonly string[]): void {
+    if (this.#isClosed || this.#stream !== undefined) return;
+    this.#stream = new HttpStream(this.endpoint, headers, () => this.inbox);
+    this.#stream.open();
+  }
+
+  async endSession(headers: readonly string[]): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.endpoint.dispatch('DELETE', headers, null, new HttpSend(this.endpoint, () => resolve()), goodbyeMs);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stream?.close();
+    for (const exchange of [...this.#inFlight]) {
+      exchange.fail(new LinkError('upstream_unavailable', `${this.endpoint.subject} was closed.`));
+    }
+  }
+}
+
+function configuredHeaders({ url, headers, subject, log }: HttpTarget): string[] {
+  const list: string[] = [];
+  if (url.username !== '' || url.password !== '') {
+    const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    list.push('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`);
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    if (ownHeaders.test(name))
+      log.warn({ header: name }, `${subject} sets a header that belongs to the protocol; it is left out`);
+    else list.push(name, value);
+  }
+  return list;
+}
+
+function parseUrl(text: string, base: string): URL | undefined {
+  const url = URL.parse(text, base);
+  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') ? url : undefined;
+}

@@ -1,0 +1,116 @@
+import { type ErrorCode, GatewayError } from '../../errors.ts';
+import type { ErrorMessage, NotificationMessage, RequestMessage, ResultMessage } from '../../wire/message.ts';
+
+/** The way to one far end: a child process, an event stream with its POSTs, or HTTP requests. It knows JSON-RPC ids and nothing of MCP. */
+export interface Link {
+  readonly transport: 'http' | 'sse' | 'stdio';
+  /** Takes what belongs to no request of ours. Set by whoever speaks through the link. */
+  inbox: Inbox;
+  /** Name, value, name, value: what every request carries. Empty where there are no headers. */
+  readonly headers: readonly string[];
+  /** An id no request of this link has had. */
+  nextId(): number;
+  /** Sends a request. Exactly one of `answered` and `failed` is called, once, unless it was given up. */
+  request(request: OutgoingRequest, listener: RequestListener): InFlight;
+  /** Sends a notification or a response. Resolves when it is accepted, rejects with LinkError. */
+  send(body: string, headers: readonly string[]): Promise<void>;
+  /** Opens the stream for what belongs to no request, where the transport has one apart. */
+  listen(headers: readonly string[]): void;
+  /** Tells the far end that a session is over, where the transport has a way to say so. Never rejects. */
+  endSession(headers: readonly string[]): Promise<void>;
+  /** Ends everything; requests in flight fail. Resolves when nothing is left. */
+  close(): Promise<void>;
+}
+
+export interface OutgoingRequest {
+  /** The id inside `body`. */
+  readonly id: number;
+  readonly body: string;
+  readonly headers: readonly string[];
+  readonly limitBytes: number;
+  /** A stream that breaks may be taken up again (legacy, `Last-Event-ID`). */
+  readonly isResumable: boolean;
+}
+
+export interface RequestListener {
+  /** Came on this request's own stream, so it belongs to it. */
+  received(message: RequestMessage | NotificationMessage): void;
+  answered(answer: ResultMessage | ErrorMessage, status: number): void;
+  failed(error: LinkError): void;
+  /** The head of an HTTP answer. */
+  opened?(status: number, sessionId: string | undefined): void;
+}
+
+export interface InFlight {
+  /** Nobody waits for the answer any more: nothing of the listener is called again. */
+  giveUp(): void;
+}
+
+export interface Inbox {
+  received(message: RequestMessage | NotificationMessage): void;
+  /** The link is gone for good. */
+  closed(error: LinkError): void;
+  /** The far end no longer knows the session this link was used with. */
+  sessionLost(): void;
+}
+
+export const emptyInbox: Inbox = { received() {}, closed() {}, sessionLost() {} };
+
+interface LinkErrorDetails {
+  readonly status?: number;
+  /** Not one byte of the request left this process. */
+  readonly isUnsent?: boolean;
+  readonly retryAfterMs?: number | undefined;
+  /** What happened, to stand in brackets in a longer sentence. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+}
+
+/** No answer came. The message is fit for a client: which upstream, what happened, no address but host and port. */
+export class LinkError extends GatewayError {
+  /** The HTTP status, where there was one. */
+  readonly status: number | undefined;
+  readonly isUnsent: boolean;
+  readonly detail: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: LinkErrorDetails = {}) {
+    super(code, message, {
+      ...(details.retryAfterMs === undefined ? {} : { retryAfterMs: details.retryAfterMs }),
+      ...(details.cause === undefined ? {} : { cause: details.cause }),
+    });
+    this.status = details.status;
+    this.isUnsent = details.isUnsent ?? false;
+    this.detail = details.detail;
+  }
+}
+
+const phrases: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused to',
+  ECONNRESET: 'connection reset by',
+  EPIPE: 'connection closed by',
+  UND_ERR_SOCKET: 'connection closed by',
+  ETIMEDOUT: 'no connection in time to',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time to',
+  ENOTFOUND: 'unknown host',
+  EAI_AGAIN: 'no answer from the name service for',
+  EHOSTUNREACH: 'no route to',
+  ENETUNREACH: 'no route to',
+};
+
+/** What went wrong on the way to `where` (host:port), in words that hold nothing else of the error. */
+export function describeFailure(error: unknown, where: string): string {
+  const code = errorCode(error);
+  if (code === undefined) return `no connection to ${where}`;
+  const phrase = phrases[code];
+  if (phrase !== undefined) return `${phrase} ${where}`;
+  if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_VERIFY/.test(code)) return `the certificate of ${where} is not accepted (${code})`;
+  if (code.startsWith('HPE_') || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return `malformed HTTP from ${where}`;
+  return `${code} at ${where}`;
+}
+
+function errorCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, cause } = error as { code?: unknown; cause?: unknown };
+  if (typeof code === 'string' && /^[A-Z0-9_]{2,60}$/.test(code)) return code;
+  return cause === undefined ? undefined : errorCode(cause);
+}

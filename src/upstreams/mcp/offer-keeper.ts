@@ -1,0 +1,107 @@
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import {
+  emptyOffer,
+  type Offer,
+  type PromptDefinition,
+  type ResourceDefinition,
+  type ResourceTemplateDefinition,
+  type ToolDefinition,
+} from '../upstream.ts';
+import { emptyListing, type Listing, type ListMethod, readList } from './definitions.ts';
+import type { Dialect, ListKind } from './dialect.ts';
+
+const methods: Readonly<Record<ListKind, readonly ListMethod[]>> = {
+  tools: ['tools/list'],
+  prompts: ['prompts/list'],
+  resources: ['resources/list', 'resources/templates/list'],
+};
+export const allLists: readonly ListKind[] = ['tools', 'prompts', 'resources'];
+
+/** The last good answers to an upstream's lists, and the offer made of them: a new object only when something changed. */
+export class OfferKeeper {
+  readonly #listings = new Map<ListMethod, Listing>();
+  #offer: Offer = emptyOffer;
+
+  get offer(): Offer {
+    return this.#offer;
+  }
+
+  /** Shortest time any list may be kept, as the upstream says. */
+  get ttlMs(): number | undefined {
+    return this.#offer.caching?.ttlMs;
+  }
+
+  /** Takes definitions of an earlier run. They are stale until a list has confirmed them. */
+  restore(offer: Offer): void {
+    this.#offer = { ...offer, isStale: true };
+    this.#put('tools/list', offer.tools);
+    this.#put('prompts/list', offer.prompts);
+    this.#put('resources/list', offer.resources);
+    this.#put('resources/templates/list', offer.resourceTemplates);
+  }
+
+  /** Asks for these lists. Returns whether the offer is another one now. Rejects with LinkError and changes nothing. */
+  async read(dialect: Dialect, kinds: Iterable<ListKind>): Promise<boolean> {
+    const next = new Map(this.#listings);
+    for (const kind of kinds) {
+      const isOffered = isObject(dialect.capabilities[kind]);
+      for (const method of methods[kind]) {
+        const before = next.get(method) ?? emptyListing;
+        next.set(method, isOffered ? await readList(dialect, method, before) : emptyListing);
+      }
+    }
+    let isSame = !this.#offer.isStale && next.size === this.#listings.size;
+    for (const [method, listing] of next) {
+      if (this.#listings.get(method) !== listing) isSame = false;
+      this.#listings.set(method, listing);
+    }
+    if (isSame) return false;
+    this.#offer = this.#build(dialect);
+    return true;
+  }
+
+  /** Marks the offer as one that cannot be confirmed right now. Returns whether that is news. */
+  markStale(): boolean {
+    if (this.#offer.isStale) return false;
+    this.#offer = Object.freeze({ ...this.#offer, isStale: true });
+    return true;
+  }
+
+  #build(dialect: Dialect): Offer {
+    const { capabilities, instructions } = dialect;
+    const { resources } = capabilities;
+    return Object.freeze({
+      tools: this.#items('tools/list') as readonly ToolDefinition[],
+      prompts: this.#items('prompts/list') as readonly PromptDefinition[],
+      resources: this.#items('resources/list') as readonly ResourceDefinition[],
+      resourceTemplates: this.#items('resources/templates/list') as readonly ResourceTemplateDefinition[],
+      can: {
+        complete: isObject(capabilities.completions),
+        log: isObject(capabilities.logging),
+        subscribe: isObject(resources) && resources.subscribe === true,
+      },
+      instructions,
+      caching: this.#caching(),
+      isStale: false,
+      problems: [...this.#listings.values()].flatMap(({ problems }) => problems),
+    });
+  }
+
+  #caching(): Offer['caching'] {
+    let caching: Offer['caching'];
+    for (const { ttlMs, cacheScope } of this.#listings.values()) {
+      if (ttlMs === undefined) continue;
+      const isPrivate = cacheScope === 'private' || caching?.cacheScope === 'private';
+      caching = { ttlMs: Math.min(ttlMs, caching?.ttlMs ?? ttlMs), cacheScope: isPrivate ? 'private' : 'public' };
+    }
+    return caching;
+  }
+
+  #items(method: ListMethod): readonly JsonObject[] {
+    return this.#listings.get(method)?.items ?? [];
+  }
+
+  #put(method: ListMethod, items: readonly JsonObject[]): void {
+    this.#listings.set(method, { ...emptyListing, items });
+  }
+}

@@ -1,0 +1,182 @@
+import { GatewayError } from '../../errors.ts';
+import type { JsonObject } from '../../wire/json.ts';
+import type { UpstreamCall } from '../upstream.ts';
+import { Backoff } from './backoff.ts';
+import { passableCapabilities } from './dialect.ts';
+import type { LegacySession } from './legacy-session.ts';
+
+interface PoolOptions {
+  readonly subject: string;
+  /** Opens a session that declares these capabilities and serves this one client. */
+  readonly open: (capabilities: JsonObject, client: string) => Promise<LegacySession>;
+  /** Sessions or child processes at the same time. */
+  readonly limit: number;
+  readonly now: () => number;
+}
+
+interface Held {
+  /** Who it was opened for: a principal with a session, or a principal with a set of capabilities. */
+  readonly key: string;
+  /** The client's session; undefined: lent to one call at a time. */
+  readonly clientSession: string | undefined;
+  readonly opening: Promise<LegacySession>;
+  session: LegacySession | undefined;
+}
+
+const idleMs = 10 * 60_000;
+const sweepMs = 60_000;
+
+/**
+ * Sessions of a legacy upstream that belong to one client each, so that what the upstream asks and tells in them can only
+ * mean that client. A client without a session of its own is lent one per call, never one that another principal used.
+ */
+export class SessionPool {
+  readonly #options: PoolOptions;
+  readonly #all = new Set<Held>();
+  readonly #kept = new Map<string, Held>();
+  readonly #idle = new Map<string, Held[]>();
+  readonly #bySession = new Map<LegacySession, Held>();
+  readonly #backoff = new Backoff(1_000, 30_000);
+  #openAfterMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** The session for this call. Throws GatewayError `upstream_busy` when there are too many. */
+  take({ client }: UpstreamCall): LegacySession | Promise<LegacySession> {
+    const capabilities = passableCapabilities(client.capabilities);
+    if (client.session === undefined) return this.#lend(client.principal, capabilities);
+    const key = JSON.stringify([client.principal, client.session]);
+    const held = this.#kept.get(key) ?? this.#open(key, client.session, capabilities);
+    this.#kept.set(key, held);
+    return held.session ?? held.opening;
+  }
+
+  #lend(principal: string, capabilities: JsonObject): LegacySession | Promise<LegacySession> {
+    const key = JSON.stringify([principal, null, capabilities]);
+    const held = this.#idle.get(key)?.pop() ?? this.#open(key, undefined, capabilities);
+    return held.session ?? held.opening;
+  }
+
+  /** A call is over. */
+  release(session: LegacySession): void {
+    session.lastUsedAtMs = this.#options.now();
+    const held = this.#bySession.get(session);
+    if (held === undefined || held.clientSession !== undefined || session.isGone) return;
+    const idle = this.#idle.get(held.key);
+    if (idle === undefined) this.#idle.set(held.key, [held]);
+    else if (!idle.includes(held)) idle.push(held);
+  }
+
+  /** The upstream has ended or forgotten this session. */
+  drop(session: LegacySession): void {
+    const held = this.#bySession.get(session);
+    if (held === undefined) return;
+    this.#forget(held);
+    session.link.close().catch(() => {});
+  }
+
+  has(session: LegacySession): boolean {
+    return this.#bySession.has(session);
+  }
+
+  endSession(clientSession: string): void {
+    for (const held of [...this.#all]) if (held.clientSession === clientSession) void this.#end(held);
+  }
+
+  notify(clientSession: string, method: string, params: JsonObject): void {
+    for (const held of this.#all) if (held.clientSession === clientSession) held.session?.tell(method, params);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.allSettled([...this.#all].map((held) => this.#end(held)));
+  }
+
+  #open(key: string, clientSession: string | undefined, capabilities: JsonObject): Held {
+    const { subject, limit, now, open } = this.#options;
+    const waitMs = this.#openAfterMs - now();
+    if (waitMs > 0) {
+      const text = `${subject} cannot open a session for this client; the next attempt is in ${Math.ceil(waitMs / 1000)} s.`;
+      throw new GatewayError('upstream_unavailable', text, { retryAfterMs: waitMs });
+    }
+    if (this.#all.size >= limit && !this.#evict()) {
+      throw new GatewayError('upstream_busy', `${subject} has ${limit} sessions open, and all of them are in use.`, {
+        retryAfterMs: 1_000,
+      });
+    }
+    const opening = open(capabilities, key);
+    const held: Held = { key, clientSession, opening, session: undefined };
+    this.#all.add(held);
+    this.#timer ??= setInterval(() => this.#sweep(), sweepMs).unref();
+    opening.then(
+      (session) => {
+        if (session.isGone) return this.#forget(held);
+        this.#backoff.reset();
+        held.session = session;
+        session.lastUsedAtMs = now();
+        this.#bySession.set(session, held);
+        if (!this.#all.has(held)) void this.#end(held);
+      },
+      () => {
+        this.#openAfterMs = now() + this.#backoff.next();
+        this.#forget(held);
+      },
+    );
+    return held;
+  }
+
+  #evict(): boolean {
+    let oldest: Held | undefined;
+    for (const held of this.#all) {
+      const { session } = held;
+      if (session === undefined || session.calls.size > 0) continue;
+      // A lent session whose call is about to begin is not idle.
+      if (held.clientSession === undefined && !this.#idle.get(held.key)?.includes(held)) continue;
+      if (session.lastUsedAtMs < (oldest?.session?.lastUsedAtMs ?? Number.POSITIVE_INFINITY)) oldest = held;
+    }
+    if (oldest !== undefined) void this.#end(oldest);
+    return oldest !== undefined;
+  }
+
+  #sweep(): void {
+    const before = this.#options.now() - idleMs;
+    for (const held of [...this.#all]) {
+      const { session } = held;
+      if (session !== undefined && session.calls.size === 0 && session.lastUsedAtMs < before) void this.#end(held);
+    }
+    if (this.#all.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #end(held: Held): Promise<void> {
+    this.#forget(held);
+    // One that is still opening is ended by `#open` as soon as it is there.
+    return held.session === undefined ? Promise.resolve() : closeSession(held.session);
+  }
+
+  #forget(held: Held): void {
+    this.#all.delete(held);
+    if (held.session !== undefined) this.#bySession.delete(held.session);
+    if (this.#kept.get(held.key) === held) this.#kept.delete(held.key);
+    const idle = this.#idle.get(held.key);
+    const at = idle?.indexOf(held) ?? -1;
+    if (at >= 0) idle?.splice(at, 1);
+    if (idle?.length === 0) this.#idle.delete(held.key);
+  }
+}
+
+/** Ends a session with the goodbye its transport has. */
+export async function closeSession(session: LegacySession): Promise<void> {
+  const wasGone = session.isGone;
+  session.isGone = true;
+  if (!wasGone && session.hasId) await session.link.endSession(session.headers);
+  await session.link.close();
+}

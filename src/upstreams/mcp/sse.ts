@@ -1,0 +1,192 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { type SseEvent, SseReader } from '../../wire/sse.ts';
+import { logText } from './bounded-log.ts';
+import type { HttpEndpoint } from './http.ts';
+import { givenUp, HttpSend } from './http-exchange.ts';
+import {
+  describeFailure,
+  emptyInbox,
+  type Inbox,
+  type InFlight,
+  type Link,
+  LinkError,
+  type OutgoingRequest,
+  type RequestListener,
+} from './link.ts';
+import { PendingRequests } from './pending.ts';
+
+const openTimeoutMs = 15_000;
+
+/** HTTP+SSE of 2024-11-05: one stream that everything comes in on, and an address from that stream to POST to. */
+export class SseLink implements Link, Dispatcher.DispatchHandler {
+  readonly transport = 'sse';
+  readonly #endpoint: HttpEndpoint;
+  readonly #pending: PendingRequests;
+  readonly #reader: SseReader;
+  readonly #settleOpening: (error: LinkError | undefined) => void;
+  #inbox: Inbox = emptyInbox;
+  #controller: Dispatcher.DispatchController | undefined;
+  #postPath: string | undefined;
+  #status = 0;
+  #lastId = 0;
+  #end: LinkError | undefined;
+
+  private constructor(endpoint: HttpEndpoint, limitBytes: number, settle: (error: LinkError | undefined) => void) {
+    this.#endpoint = endpoint;
+    this.#settleOpening = settle;
+    this.#reader = new SseReader(this, limitBytes);
+    this.#pending = new PendingRequests({
+      inbox: () => this.#inbox,
+      tooLarge: (limit) =>
+        new LinkError('answer_too_large', `${endpoint.subject} sent more than the ${limit} bytes an answer may have.`),
+      onStray: (reason, bytes) =>
+        endpoint.log.warn(
+          { reason, data: logText(bytes.toString('utf8', 0, 300), 200) },
+          'the upstream sent something that is not for us',
+        ),
+    });
+  }
+
+  /** Opens the stream and waits for its `endpoint` event. Rejects with LinkError. */
+  static open(endpoint: HttpEndpoint, limitBytes: number): Promise<SseLink> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const detail = `no event stream from ${endpoint.where}`;
+        link.#close(new LinkError('upstream_timeout', `${endpoint.subject} did not open its event stream.`, { detail }));
+      }, openTimeoutMs);
+      const link = new SseLink(endpoint, limitBytes, (error) => {
+        clearTimeout(timer);
+        if (error === undefined) resolve(link);
+        else reject(error);
+      });
+      endpoint.dispatch('GET', endpoint.streamHeaders, null, link);
+    });
+  }
+
+  get headers(): readonly string[] {
+    return this.#endpoint.headers;
+  }
+
+  get inbox(): Inbox {
+    return this.#inbox;
+  }
+  set inbox(inbox: Inbox) {
+    this.#inbox = inbox;
+    if (this.#end !== undefined) inbox.closed(this.#end);
+  }
+
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
+  request(request: OutgoingRequest, listener: RequestListener): InFlight {
+    const sent = this.#pending.add(request, listener);
+    if (this.#end !== undefined) {
+      this.#pending.failAll(this.#end);
+      return sent;
+    }
+    this.send(request.body, request.headers).catch((error: LinkError) => {
+      // The answer may be there already: then nobody waits any more and this changes nothing.
+      if (this.#pending.has(request.id)) {
+        sent.giveUp();
+        listener.failed(error);
+      }
+    });
+    return sent;
+  }
+
+  send(body: string, headers: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const handler = new HttpSend(this.#endpoint, (error) => (error === undefined ? resolve() : reject(error)));
+      this.#endpoint.dispatch('POST', headers, body, handler, 0, this.#postPath);
+    });
+  }
+
+  listen(): void {}
+  async endSession(): Promise<void> {}
+
+  async close(): Promise<void> {
+    this.#close(new LinkError('upstream_unavailable', `${this.#endpoint.subject} was closed.`, { detail: 'it was closed' }));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#end !== undefined) controller.abort(givenUp);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return;
+    this.#status = status;
+    if (status === 200 && (headers['content-type'] ?? '').startsWith('text/event-stream')) return;
+    const { subject, where } = this.#endpoint;
+    const detail = `no event stream from ${where} (HTTP ${status})`;
+    this.#close(new LinkError('upstream_failed', `${subject} has no event stream (HTTP ${status}).`, { status, detail }));
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#end !== undefined) return;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#close(
+        new LinkError('answer_too_large', `${this.#endpoint.subject} sent an event that is too large; it is being opened again.`),
+      );
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#broken('it closed its event stream');
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const { subject, where } = this.#endpoint;
+    const detail = describeFailure(error, where);
+    if (this.#status !== 0) {
+      this.#broken(detail);
+      return;
+    }
+    this.#close(
+      new LinkError('upstream_unavailable', `${subject} cannot be reached (${detail}).`, {
+        isUnsent: true,
+        detail,
+        cause: error,
+      }),
+    );
+  }
+
+  onEvent(event: SseEvent): void {
+    if (event.type === 'endpoint') {
+      if (this.#postPath === undefined) this.#takeEndpoint(event.data.toString('utf8'));
+    } else if (event.type === 'message' && event.data.length > 0) {
+      this.#pending.take(event.data);
+    }
+  }
+
+  // Another origin here would be sent every call and our credentials.
+  #takeEndpoint(text: string): void {
+    const path = this.#endpoint.ownPath(text);
+    if (path === undefined) {
+      const detail = 'it names another origin to send messages to';
+      this.#close(new LinkError('upstream_failed', `${this.#endpoint.subject} is not used: ${detail}.`, { detail }));
+      return;
+    }
+    this.#postPath = path;
+    this.#settleOpening(undefined);
+  }
+
+  #broken(detail: string): void {
+    const text = `${this.#endpoint.subject} broke off (${detail}). Whether the call was carried out is not known.`;
+    this.#close(new LinkError('upstream_failed', text, { detail }));
+  }
+
+  #close(error: LinkError): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    this.#controller?.abort(givenUp);
+    this.#settleOpening(error);
+    this.#pending.failAll(error);
+    this.#inbox.closed(error);
+  }
+}

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  judge,
+  listRequired,
+  type Revision,
+  readExpectedFailures,
+  runClientScenario,
+  runServerSuite,
+} from '../support/conformance.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { startNamingShim } from '../support/naming-shim.ts';
+import { type Spawned, startFixture } from '../support/processes.ts';
+
+const isLong = process.env.GATEHOUSE_TEST_LONG !== undefined;
+let legacy: Spawned & { url: string };
+let modern: Spawned & { url: string };
+let gateway: Gateway;
+
+beforeAll(async () => {
+  [legacy, modern] = await Promise.all([startFixture('everything-legacy.ts'), startFixture('everything-modern.ts')]);
+  gateway = await startGateway([
+    `
+namespace: old
+upstreams:
+  fixture: { kind: mcp, url: "${legacy.url}", era: legacy }
+toolboxes:
+  old-own-names: { include: ["old/*"], names: one-to-one }
+  old-prefixed: { include: ["old/*"] }
+`,
+    `
+namespace: new
+upstreams:
+  fixture: { kind: mcp, url: "${modern.url}", era: modern }
+toolboxes:
+  new-own-names: { include: ["new/*"], names: one-to-one }
+  new-prefixed: { include: ["new/*"] }
+`,
+  ]);
+});
+
+afterAll(async () => {
+  await gateway?.stop();
+  await Promise.all([legacy?.stop(), modern?.stop()]);
+});
+
+describe('the fixtures themselves conform, so that a failure below is the gateway’s', () => {
+  test('legacy', async () => {
+    expect(judge(await runServerSuite(legacy.url, '2025-11-25'), listRequired('2025-11-25', 'server'), {})).toEqual([]);
+  });
+  test('modern', async () => {
+    expect(judge(await runServerSuite(modern.url, '2026-07-28'), listRequired('2026-07-28', 'server'), {})).toEqual([]);
+  });
+});
+
+const pairings = [
+  { revision: '2025-11-25', upstream: 'legacy', namespace: 'old' },
+  { revision: '2026-07-28', upstream: 'modern', namespace: 'new' },
+  { revision: '2025-11-25', upstream: 'modern', namespace: 'new' },
+  { revision: '2026-07-28', upstream: 'legacy', namespace: 'old' },
+] as const;
+
+describe.each(pairings)('$revision to a $upstream upstream', ({ revision, upstream, namespace }) => {
+  test.each([
+    { names: 'one-to-one', toolbox: `${namespace}-own-names`, bare: undefined },
+    { names: 'prefixed', toolbox: `${namespace}-prefixed`, bare: { namespace, upstream: 'fixture' } },
+  ])('$names', async ({ names, toolbox, bare }) => {
+    const shim = await startNamingShim({
+      target: gateway.mcpUrl(toolbox),
+      key: gateway.key,
+      ...(bare === undefined ? {} : { bare }),
+    });
+    try {
+      const results = await runServerSuite(shim.url, revision);
+      const expected = readExpectedFailures(`${revision} to a ${upstream} upstream, ${names}`);
+      expect(judge(results, listRequired(revision, 'server'), expected)).toEqual([]);
+    } finally {
+      await shim.stop();
+    }
+  });
+});
+
+const command = [process.execPath, new URL('../support/conformance-client.ts', import.meta.url).pathname];
+const revisions: readonly Revision[] = ['2025-11-25', '2026-07-28'];
+
+describe.each(revisions)('%s as a client', (revision) => {
+  const required = listRequired(revision, 'client');
+  const expected = readExpectedFailures(`${revision} as a client`);
+
+  test.each(required.filter((scenario) => isLong || !scenario.startsWith('auth/')))('%s', async (scenario) => {
+    const results = await runClientScenario(command, scenario, revision, {});
+    const ofScenario = Object.entries(expected).filter(([name]) => name === scenario || name.startsWith(`${scenario}:`));
+    expect(judge(results, [scenario], Object.fromEntries(ofScenario))).toEqual([]);
+  });
+});

@@ -1,0 +1,66 @@
+/**
+ * The client under test in the suite's client mode: starts a gateway with the given URL as its upstream and drives the gateway as
+ * a client of the same era would. What the suite's server then sees is the gateway's side towards upstreams.
+ */
+import { connectClient } from './clients.ts';
+import { startGateway } from './gateway.ts';
+
+interface ToolCall {
+  readonly name: string;
+  readonly arguments: Record<string, unknown>;
+}
+interface Definition {
+  readonly name: string;
+  readonly inputSchema: {
+    readonly properties?: Record<string, { readonly type?: string }>;
+    readonly required?: readonly string[];
+  };
+}
+
+const url = process.argv.at(-1) ?? '';
+const scenario = process.env.MCP_CONFORMANCE_SCENARIO ?? '';
+const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}') as { toolCalls?: ToolCall[] };
+const isModern = process.env.MCP_CONFORMANCE_PROTOCOL_VERSION === '2026-07-28';
+
+/** Some value of the declared type for each required argument. */
+function fillArguments({ inputSchema }: Definition): Record<string, unknown> {
+  const values = { number: 5, integer: 5, boolean: true, array: [], object: {} } as Record<string, unknown>;
+  const required = inputSchema.required ?? [];
+  return Object.fromEntries(required.map((name) => [name, values[inputSchema.properties?.[name]?.type ?? ''] ?? 'value']));
+}
+
+const namespace = `
+namespace: suite
+upstreams:
+  peer: { kind: mcp, url: "${url}" }
+toolboxes:
+  peer: { include: ["suite/*"], names: one-to-one }
+`;
+
+const gateway = await startGateway([namespace]);
+try {
+  const door = { url: gateway.mcpUrl('peer'), key: gateway.key };
+  const capabilities = { elicitation: { form: { applyDefaults: true }, url: {} }, sampling: {}, roots: {} };
+  const client = await connectClient(isModern ? 'v2 pinned' : 'v2 legacy', door, { capabilities });
+  client.answers.elicitation = { action: 'accept', content: scenario.includes('defaults') ? {} : { confirmed: true } };
+  const { tools = [] } = (await client.request('tools/list')) as { tools?: Definition[] };
+  for (const { name, arguments: args } of context.toolCalls ??
+    tools.map((tool) => ({ name: tool.name, arguments: fillArguments(tool) }))) {
+    const result = await client.call(name, args);
+    process.stdout.write(`${name}: ${JSON.stringify(result)}\n`);
+  }
+  for (const [list, read, key] of [
+    ['resources', 'resources/read', 'uri'],
+    ['prompts', 'prompts/get', 'name'],
+  ] as const) {
+    const answer = await client.request(`${list}/list`).catch(() => ({}) as Record<string, unknown>);
+    for (const definition of (answer[list] ?? []) as Record<string, unknown>[]) {
+      const result = await client.request(read, { [key]: definition[key] });
+      process.stdout.write(`${definition[key]}: ${JSON.stringify(result)}\n`);
+    }
+  }
+  await client.close();
+} finally {
+  await gateway.stop();
+  process.stderr.write(`${gateway.process.stderr.join('\n')}\n`);
+}

@@ -1,0 +1,114 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { type Spawned, spawnMarked } from './processes.ts';
+import { until } from './until.ts';
+
+/** What the tests read of `/api/status`. */
+export interface Status {
+  readonly upstreams: readonly {
+    id: string;
+    state: string;
+    connections: number;
+    transport: string;
+    era?: string;
+    tools: number;
+  }[];
+  readonly sessions: number;
+  readonly streams: number;
+}
+
+export interface Gateway {
+  /** Without a path: `http://127.0.0.1:<port>`. */
+  readonly url: string;
+  /** A key that may use every toolbox. */
+  readonly key: string;
+  readonly pid: number;
+  readonly process: Spawned;
+  /** What `gatehouse stdio` needs to be the same gateway: environment and directories. */
+  readonly environment: Readonly<Record<string, string>>;
+  status(): Promise<Status>;
+  /** The MCP address of a toolbox; without a name, of everything. */
+  mcpUrl(toolbox?: string): string;
+  /** Replaces or adds a namespace file of the running gateway. */
+  writeNamespace(yaml: string): void;
+  stop(): Promise<void>;
+}
+
+const main = new URL('../../src/main.ts', import.meta.url).pathname;
+
+/** The command line of this gateway, for spawning it with `serve` or `stdio`. */
+export const gatewayCommand: readonly string[] = [process.execPath, '--disable-warning=ExperimentalWarning', main];
+
+/** A gateway process of its own: own directories, own port, own key. Waits for its upstreams unless told that one is not well. */
+export async function startGateway(
+  namespaces: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+  { isHealthy = true }: { readonly isHealthy?: boolean } = {},
+): Promise<Gateway> {
+  const directory = mkdtempSync(join(tmpdir(), 'gatehouse-test-'));
+  const namespaceDirectory = mkdtempSync(join(directory, 'namespaces-'));
+  const writeNamespace = (yaml: string): void => {
+    const { namespace } = parse(yaml) as { namespace: string };
+    writeFileSync(join(namespaceDirectory, `${namespace}.yaml`), yaml);
+  };
+  for (const yaml of namespaces) writeNamespace(yaml);
+  const key = `test-admin-key-${process.pid}-${Date.now()}-0123456789abcdef`;
+  const environment = {
+    GATEHOUSE_PORT: '0',
+    GATEHOUSE_DATA: join(directory, 'data'),
+    GATEHOUSE_NAMESPACES: namespaceDirectory,
+    GATEHOUSE_ADMIN_KEY: key,
+    ...settings,
+  };
+  const [command = '', ...args] = gatewayCommand;
+  const spawned = spawnMarked(command, [...args, 'serve'], { env: environment, cwd: directory });
+  const stop = async (): Promise<void> => {
+    await spawned.stop();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const url = await spawned.line('the gateway prints its URL', readUrl);
+    const status = (): Promise<Status> => readStatus(url, key);
+    if (isHealthy) {
+      await until('every upstream is healthy', async () => (await status()).upstreams.every(isWell), 20_000).catch(
+        async (error: Error) => {
+          throw new Error(`${error.message}\n${JSON.stringify(await status(), undefined, 1)}`);
+        },
+      );
+    }
+    return {
+      status,
+      url,
+      key,
+      pid: spawned.pid,
+      process: spawned,
+      environment,
+      mcpUrl: (toolbox) => `${url}/mcp${toolbox === undefined ? '' : `/${toolbox}`}`,
+      writeNamespace,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw new Error(`${(error as Error).message}\n${spawned.stderr.slice(-20).join('\n')}`);
+  }
+}
+
+function readUrl(line: string): string | undefined {
+  try {
+    const { url } = JSON.parse(line) as { url?: unknown };
+    return typeof url === 'string' ? url.replace(/\/(mcp)?$/, '') : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isWell({ state }: Status['upstreams'][number]): boolean {
+  return state === 'healthy';
+}
+
+async function readStatus(url: string, key: string): Promise<Status> {
+  const response = await fetch(`${url}/api/status`, { headers: { authorization: `Bearer ${key}` } });
+  return (await response.json()) as Status;
+}
