@@ -1,5 +1,7 @@
+import type { Estimate } from './rounds.ts';
+
 /** What has to hold, in the order of the report. Ratios are to the pass-through of the same round unless the text says otherwise. */
-export const bars = {
+const bars = {
   'cpu modern json': lower('calls', 1.6, 'x', 'CPU per call, 64 callers, modern, JSON'),
   'cpu modern sse': lower('calls', 1.6, 'x', 'CPU per call, 64 callers, modern, SSE'),
   'cpu modern many': lower('calls', 1.6, 'x', 'CPU per call, 64 callers, modern, JSON, 1,000 tools'),
@@ -26,9 +28,9 @@ export const bars = {
   'memory growth': lower('soak', 10, '%', 'growth of memory over a million calls'),
 } as const satisfies Record<string, Bar>;
 
-export type BarName = keyof typeof bars;
+type BarName = keyof typeof bars;
 
-export interface Bar {
+interface Bar {
   /** Which suite measures it. */
   readonly suite: string;
   readonly limit: number;
@@ -37,25 +39,45 @@ export interface Bar {
   readonly text: string;
 }
 
-/** `value` is undefined when it could not be measured. */
 export interface Verdict extends Bar {
   readonly name: BarName;
+  /** Undefined when it could not be measured. */
   readonly value: number | undefined;
-  readonly isMet: boolean;
+  readonly range: readonly [low: number, high: number] | undefined;
+  readonly outcome: 'pass' | 'fail' | 'unmeasured' | 'unsure';
 }
 
-export type Values = Partial<Record<BarName, number | undefined>>;
+export type Values = Partial<Record<BarName, number | Estimate | undefined>>;
 
 /** One verdict for each bar of a suite, measured or not. */
 export function judge(suite: string, values: Values): Verdict[] {
   return (Object.keys(bars) as BarName[])
     .filter((name) => bars[name].suite === suite)
-    .map((name) => ({ name, ...bars[name], value: values[name], isMet: meets(bars[name], values[name], 1) }));
+    .map((name) => {
+      const measured = values[name];
+      const { value, low, high, isDoubtful } = typeof measured === 'object' ? measured : exactly(measured);
+      const range = low === undefined || high === undefined ? undefined : ([low, high] as const);
+      return { name, ...bars[name], value, range, outcome: decide(bars[name], value, isDoubtful) };
+    });
 }
 
-/** Whether a value is within its bar when the bar is this many times as generous. What was not measured is never. */
-export function meets({ better, limit }: Bar, value: number | undefined, slack: number): boolean {
-  if (value === undefined || Number.isNaN(value)) return false;
+function exactly(value: number | undefined) {
+  return { value, low: undefined, high: undefined, isDoubtful: false };
+}
+
+function decide(bar: Bar, value: number | undefined, isDoubtful: boolean): Verdict['outcome'] {
+  if (value === undefined || Number.isNaN(value)) return 'unmeasured';
+  if (meets(bar, value, 1)) return 'pass';
+  return isDoubtful ? 'unsure' : 'fail';
+}
+
+/** Whether a run passes with bars that are this many times as generous. What could not be measured does not. */
+export function passes(verdict: Verdict, slack: number): boolean {
+  const { outcome, value } = verdict;
+  return outcome === 'pass' || outcome === 'unsure' || (outcome === 'fail' && meets(verdict, value!, slack));
+}
+
+function meets({ better, limit }: Bar, value: number, slack: number): boolean {
   return better === 'lower' ? value <= limit * slack : value >= limit / slack;
 }
 

@@ -32,6 +32,8 @@ export interface Placement {
   readonly measured: string | undefined;
   readonly generator: string | undefined;
   readonly upstream: string | undefined;
+  /** All of them; undefined when nothing is pinned. */
+  readonly cpus: readonly string[] | undefined;
   readonly text: string;
 }
 
@@ -41,14 +43,14 @@ export function placeProcesses(): Placement {
   const cpus = allowedCpus();
   if (cpus.length < 2 || spawnSync('taskset', ['--version']).status !== 0) {
     const reason = cpus.length < 2 ? 'one CPU only' : 'no taskset';
-    return { measured: undefined, generator: undefined, upstream: undefined, text: `not pinned (${reason})` };
+    return { measured: undefined, generator: undefined, upstream: undefined, cpus: undefined, text: `not pinned (${reason})` };
   }
   const [measured, generator, upstream = generator] = cpus;
   const text =
     generator === upstream
       ? `measured process on CPU ${measured}; generator and upstream share CPU ${generator}`
       : `measured process on CPU ${measured}, generator on CPU ${generator}, upstream on CPU ${upstream}`;
-  return { measured, generator, upstream, text };
+  return { measured, generator, upstream, cpus: [...new Set(cpus.slice(0, 3))], text };
 }
 
 /** Keeps the benchmark's own process away from the measured one. */

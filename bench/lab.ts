@@ -84,7 +84,8 @@ export class Lab {
   }
 
   run(job: CallJob): Promise<LoadResult> {
-    return this.#hand(job) as Promise<LoadResult>;
+    const { cpus } = this.placement;
+    return this.#hand(cpus === undefined ? job : { ...job, cpus }) as Promise<LoadResult>;
   }
 
   openSessions(job: SessionJob): Promise<SessionResult> {

@@ -1,4 +1,5 @@
 /** The load generator: a process of its own that does what it is told over IPC, see `Job`. */
+import { availableParallelism } from 'node:os';
 import { Connection } from './connection.ts';
 import { Histogram } from './histogram.ts';
 import {
@@ -13,7 +14,7 @@ import {
   type Template,
   template,
 } from './messages.ts';
-import { cpuMicros } from './meter.ts';
+import { cpuMicros, machineMicros } from './meter.ts';
 import { type Expectation, findFault } from './verify.ts';
 
 export type Job = CallJob | SessionJob;
@@ -36,6 +37,8 @@ export interface CallJob {
   readonly measuredPid?: number;
   /** Whatever shares the generator's core. */
   readonly otherPids?: readonly number[];
+  /** The CPUs on which all of this runs; without them the whole machine. */
+  readonly cpus?: readonly string[];
 }
 
 /** Opens legacy sessions and leaves them behind. */
@@ -64,6 +67,8 @@ export interface LoadResult {
   readonly busy: number | undefined;
   /** The same for the generator and what shares its core. */
   readonly otherBusy: number | undefined;
+  /** The share of the CPUs that went to processes which have nothing to do with the benchmark. */
+  readonly foreign: number | undefined;
   /** Answers that were not what the call asked for, at any time of the run. Their latencies count nowhere. */
   readonly wrong: number;
   readonly firstWrong: string | undefined;
@@ -255,6 +260,8 @@ class Run {
     const calls = this.#latencies.count;
     const ms = Math.max(1, after.ms - before.ms);
     const cpuUs = after.measuredUs - before.measuredUs;
+    const otherUs = after.otherUs - before.otherUs;
+    const foreignUs = after.machineUs - before.machineUs - otherUs - (this.job.measuredPid === undefined ? 0 : cpuUs);
     return {
       calls,
       callsPerSecond: (calls * 1000) / ms,
@@ -262,7 +269,8 @@ class Run {
       p99Us: this.#latencies.quantile(0.99),
       cpuUsPerCall: calls === 0 ? undefined : known(cpuUs / calls),
       busy: known(cpuUs / 1000 / ms),
-      otherBusy: known((after.otherUs - before.otherUs) / 1000 / ms),
+      otherBusy: known(otherUs / 1000 / ms),
+      foreign: known(Math.max(0, foreignUs) / 1000 / ms / (this.job.cpus?.length ?? availableParallelism())),
       wrong: this.#wrong,
       firstWrong: this.#firstWrong,
       skipped: this.#skipped,
@@ -275,14 +283,16 @@ interface Clocks {
   readonly ms: number;
   readonly measuredUs: number;
   readonly otherUs: number;
+  readonly machineUs: number;
 }
 
-function readClocks({ measuredPid, otherPids = [] }: CallJob): Clocks {
+function readClocks({ measuredPid, otherPids = [], cpus }: CallJob): Clocks {
   const own = process.cpuUsage();
   return {
     ms: performance.now(),
     measuredUs: (measuredPid === undefined ? undefined : cpuMicros(measuredPid)) ?? Number.NaN,
     otherUs: otherPids.reduce((sum, pid) => sum + (cpuMicros(pid) ?? Number.NaN), own.user + own.system),
+    machineUs: machineMicros(cpus) ?? Number.NaN,
   };
 }
 

@@ -10,6 +10,20 @@ export function cpuMicros(pid: number): number | undefined {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond();
 }
 
+/**
+ * What these CPUs have done so far for whomever, all of them without a list. Interrupts are left out: the kernel's share of
+ * our own traffic is among them.
+ */
+export function machineMicros(cpus: readonly string[] = ['']): number | undefined {
+  const stat = read('/proc/stat');
+  if (stat === undefined) return undefined;
+  const of = (cpu: string) => {
+    const [, user, nice, system, , , , , steal] = stat.match(new RegExp(`^cpu${cpu} .*$`, 'm'))?.[0].split(/ +/u) ?? [];
+    return Number(user) + Number(nice) + Number(system) + Number(steal);
+  };
+  return (cpus.reduce((sum, cpu) => sum + of(cpu), 0) * 1e6) / ticksPerSecond();
+}
+
 /** Proportional memory in bytes (shared pages counted in part), resident memory where the kernel does not say. */
 export function memoryBytes(pid: number): number | undefined {
   const kilobytes =

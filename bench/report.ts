@@ -1,4 +1,4 @@
-import { meets, type Verdict } from './bars.ts';
+import { passes, type Verdict } from './bars.ts';
 import type { Row } from './rounds.ts';
 import type { Figure } from './suites/suite.ts';
 
@@ -24,17 +24,22 @@ export function formatSuite({ suite, seconds, rows, figures, failure }: SuiteRep
 
 export function formatVerdicts(verdicts: readonly Verdict[], slack: number | undefined): string {
   const lines = verdicts.map((verdict) => {
-    const { better, limit, unit, text, value } = verdict;
-    const result = verdict.isMet ? 'pass' : value === undefined ? 'n/a ' : 'FAIL';
+    const { outcome, better, limit, unit, text, value, range } = verdict;
     const bar = `${better === 'lower' ? 'at most' : 'at least'} ${limit.toLocaleString('en')} ${unit}`;
+    const spread = range === undefined ? '' : `${number(range[0])} to ${number(range[1])}`;
     const tolerated =
-      !verdict.isMet && slack !== undefined && meets(verdict, value, slack) ? ' (within the slack of the gate)' : '';
-    return `${result}  ${number(value).padStart(9)} ${unit.padEnd(9)}  ${bar.padEnd(21)}  ${text}${tolerated}`;
+      slack !== undefined && outcome === 'fail' && passes(verdict, slack) ? ' (within the slack of the gate)' : '';
+    return `${marks[outcome]}  ${number(value).padStart(9)} ${unit.padEnd(9)}  ${bar.padEnd(21)}  ${spread.padEnd(18)}  ${text}${tolerated}`;
   });
-  return `== bars\n\n${lines.join('\n')}\n`;
+  const unsure = verdicts.some(({ outcome }) => outcome === 'unsure')
+    ? '\nbusy: missed, but other processes had the CPUs in every round; measure again on a quiet machine.\n'
+    : '';
+  return `== bars\n\n${lines.join('\n')}\n${unsure}`;
 }
 
-const header = columns(['', 'calls/s', 'p50 ms', 'p99 ms', 'CPU µs/call', 'CPU x', 'calls/s x', 'busy', 'other CPU']);
+const marks = { pass: 'pass', fail: 'FAIL', unmeasured: 'none', unsure: 'busy' } as const;
+
+const header = columns(['', 'calls/s', 'p50 ms', 'p99 ms', 'CPU µs/call', 'CPU x', 'calls/s x', 'busy', 'other CPU', 'foreign']);
 
 function formatRow(row: Row): string[] {
   const line = columns([
@@ -43,10 +48,11 @@ function formatRow(row: Row): string[] {
     milliseconds(row.p50Us),
     milliseconds(row.p99Us),
     row.cpuUsPerCall === undefined ? '-' : row.cpuUsPerCall.toFixed(0),
-    row.cpuRatio === undefined ? '' : row.cpuRatio.toFixed(2),
-    row.rateRatio === undefined ? '' : row.rateRatio.toFixed(2),
+    row.cpuRatio?.value.toFixed(2) ?? '',
+    row.rateRatio?.value.toFixed(2) ?? '',
     percent(row.busy),
     percent(row.otherBusy),
+    percent(row.foreign),
   ]);
   return row.wrong === 0 ? [line] : [line, `  ${row.wrong} WRONG answers, the first: ${row.firstWrong}`];
 }

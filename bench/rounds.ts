@@ -21,14 +21,25 @@ export interface Row {
   readonly cpuUsPerCall: number | undefined;
   readonly busy: number | undefined;
   readonly otherBusy: number | undefined;
-  /** To the pass-through, medians of the ratios within each round. */
-  readonly cpuRatio: number | undefined;
-  readonly rateRatio: number | undefined;
+  readonly foreign: number | undefined;
+  /** To the pass-through. */
+  readonly cpuRatio: Estimate | undefined;
+  readonly rateRatio: Estimate | undefined;
   readonly wrong: number;
   readonly firstWrong: string | undefined;
   readonly rounds: readonly LoadResult[];
 }
 
+/** The median over rounds, with the lowest and the highest of them. */
+export interface Estimate {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  /** Something else took the CPUs in every round, so that a bad value may not be ours. */
+  readonly isDoubtful: boolean;
+}
+
+type Figure = (...results: (LoadResult | undefined)[]) => number | undefined;
 type Pick = (result: LoadResult) => number | undefined;
 
 export class Measurements {
@@ -44,48 +55,59 @@ export class Measurements {
     return this.#results.get(scenario)?.get(target) ?? [];
   }
 
-  /** The median of a figure computed within each round; undefined when an answer was wrong, for then nothing is comparable. */
-  compare(
-    scenario: string,
-    targets: readonly string[],
-    figure: (...results: LoadResult[]) => number | undefined,
-  ): number | undefined {
+  /**
+   * A figure computed within each round; undefined when an answer was wrong, for then nothing is comparable. Times depend on
+   * what else the machine does, so a figure made of them takes only the rounds that were calm; CPU time takes all.
+   */
+  compare(scenario: string, targets: readonly string[], figure: Figure, madeOf: 'times' | 'cpu'): Estimate | undefined {
     const all = targets.map((target) => this.of(scenario, target));
     if (all.flat().some((result) => result.wrong > 0)) return undefined;
-    const rounds = Math.min(...all.map((results) => results.length));
-    return median(Array.from({ length: rounds }, (_, round) => figure(...all.map((results) => results[round]!))));
+    const rounds = Array.from({ length: Math.min(...all.map((results) => results.length)) }, (_, round) =>
+      all.map((results) => results[round]!),
+    );
+    const calm = madeOf === 'cpu' ? rounds : rounds.filter((results) => results.every(isCalm));
+    const used = calm.length === 0 ? rounds : calm;
+    return estimate(
+      used.map((results) => figure(...results)),
+      calm.length === 0,
+    );
   }
 
-  ratio(scenario: string, target: string, to: string, pick: Pick): number | undefined {
-    return this.compare(scenario, [target, to], (one, other) => divide(pick(one!), pick(other!)));
+  cpuRatio(scenario: string, target: string, to: string): Estimate | undefined {
+    return this.compare(scenario, [target, to], (one, other) => divide(one!.cpuUsPerCall, other!.cpuUsPerCall), 'cpu');
+  }
+
+  timeRatio(scenario: string, target: string, to: string, pick: Pick): Estimate | undefined {
+    return this.compare(scenario, [target, to], (one, other) => divide(pick(one!), pick(other!)), 'times');
   }
 
   /** How much more a target adds to the direct call's p50 than the pass-through does. */
-  addedP50Ratio(scenario: string, target: string): number | undefined {
-    return this.compare(scenario, [target, 'pass-through', 'direct'], (one, floor, direct) => {
-      const added = one!.p50Us! - direct!.p50Us!;
+  addedP50Ratio(scenario: string, target: string): Estimate | undefined {
+    const figure: Figure = (one, floor, direct) => {
       const floorAdded = floor!.p50Us! - direct!.p50Us!;
       // A pass-through that is as fast as nothing at all is noise.
-      return floorAdded > 0 ? added / floorAdded : undefined;
-    });
+      return floorAdded > 0 ? (one!.p50Us! - direct!.p50Us!) / floorAdded : undefined;
+    };
+    return this.compare(scenario, [target, 'pass-through', 'direct'], figure, 'times');
   }
 
   rows(): Row[] {
     return [...this.#results].flatMap(([scenario, targets]) =>
       [...targets].map(([target, rounds]) => {
         const of = (pick: Pick) => median(rounds.map(pick));
-        const toFloor = (pick: Pick) => (target === 'gatehouse' ? this.ratio(scenario, target, 'pass-through', pick) : undefined);
+        const hasFloor = target === 'gatehouse' && targets.has('pass-through');
         return {
           scenario,
           target,
           callsPerSecond: of(callsPerSecond),
           p50Us: of(p50Us),
           p99Us: of(p99Us),
-          cpuUsPerCall: of(cpuUsPerCall),
+          cpuUsPerCall: of((result) => result.cpuUsPerCall),
           busy: of((result) => result.busy),
           otherBusy: of((result) => result.otherBusy),
-          cpuRatio: toFloor(cpuUsPerCall),
-          rateRatio: toFloor(callsPerSecond),
+          foreign: of((result) => result.foreign),
+          cpuRatio: hasFloor ? this.cpuRatio(scenario, target, 'pass-through') : undefined,
+          rateRatio: hasFloor ? this.timeRatio(scenario, target, 'pass-through', callsPerSecond) : undefined,
           wrong: rounds.reduce((sum, result) => sum + result.wrong, 0),
           firstWrong: rounds.find((result) => result.firstWrong !== undefined)?.firstWrong,
           rounds,
@@ -98,7 +120,6 @@ export class Measurements {
 export const callsPerSecond: Pick = (result) => result.callsPerSecond;
 export const p50Us: Pick = (result) => result.p50Us;
 export const p99Us: Pick = (result) => result.p99Us;
-export const cpuUsPerCall: Pick = (result) => result.cpuUsPerCall;
 
 /**
  * Runs every scenario in every round, its targets one after the other in an order that turns from round to round, so that
@@ -130,12 +151,30 @@ export function rotate<T>(list: readonly T[], by: number): T[] {
   return [...list.slice(start), ...list.slice(0, start)];
 }
 
+/** Share of the CPUs that others may have before a round says nothing about times. */
+const calmShare = 0.15;
+
+export function isCalm({ foreign }: { readonly foreign: number | undefined }): boolean {
+  return foreign === undefined || foreign <= calmShare;
+}
+
+function estimate(values: readonly (number | undefined)[], isDoubtful: boolean): Estimate | undefined {
+  const value = median(values);
+  if (value === undefined) return undefined;
+  const known = values.filter(isKnown);
+  return { value, low: Math.min(...known), high: Math.max(...known), isDoubtful };
+}
+
 /** Of the values that are there. */
 export function median(values: readonly (number | undefined)[]): number | undefined {
-  const sorted = values.filter((value): value is number => value !== undefined && !Number.isNaN(value)).toSorted((a, b) => a - b);
+  const sorted = values.filter(isKnown).toSorted((a, b) => a - b);
   if (sorted.length === 0) return undefined;
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function isKnown(value: number | undefined): value is number {
+  return value !== undefined && !Number.isNaN(value);
 }
 
 export function divide(value: number | undefined, by: number | undefined): number | undefined {

@@ -8,7 +8,6 @@ import { build } from 'rolldown';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const dist = join(root, 'dist');
-const entry = join(dist, 'gatehouse.mjs');
 
 await build({
   cwd: root,
@@ -28,13 +27,7 @@ await build({
     banner: (chunk) => (chunk.name === 'gatehouse' ? '#!/usr/bin/env node' : ''),
   },
 });
-chmodSync(entry, 0o755);
+chmodSync(join(dist, 'gatehouse.mjs'), 0o755);
 
-// Fails here and not at a user's when the bundle does not load, and leaves compiled code for the first real start.
-const { status, signal } = spawnSync(process.execPath, [entry, '--version'], { stdio: ['ignore', 'ignore', 'inherit'] });
-if (status !== 0) {
-  process.stderr.write(
-    `dist/gatehouse.mjs was built but does not start (${signal ?? `exit code ${status}`}); see the lines above.\n`,
-  );
-  process.exit(1);
-}
+const { status } = spawnSync(process.execPath, [join(root, 'scripts', 'warm.mjs')], { stdio: ['ignore', 'inherit', 'inherit'] });
+process.exit(status ?? 1);

@@ -32,13 +32,13 @@ export function formatProblem({ file, line, column, message }: Problem): string 
 
 /** ` Did you mean "x"?` for the known name that is closest to what was written; empty when none is close. */
 export function suggestName(given: string, known: Iterable<string>): string {
-  const limit = Math.ceil(given.length / 3);
   let best: string | undefined;
-  let bestDistance = limit + 1;
+  let bestDistance = Number.POSITIVE_INFINITY;
   for (const name of known) {
-    if (Math.abs(name.length - given.length) >= bestDistance) continue;
+    const limit = Math.min(bestDistance - 1, Math.ceil(Math.min(given.length, name.length) / 3));
+    if (Math.abs(name.length - given.length) > limit) continue;
     const distance = editDistance(given.toLowerCase(), name.toLowerCase());
-    if (distance < bestDistance) [best, bestDistance] = [name, distance];
+    if (distance <= limit) [best, bestDistance] = [name, distance];
   }
   return best === undefined ? '' : ` Did you mean "${best}"?`;
 }

@@ -28,7 +28,7 @@ export function checkSecretReferences(text: string): string | undefined {
 export function resolveSecrets(text: string, environment: Readonly<Record<string, string | undefined>>): string {
   const complaint = checkSecretReferences(text);
   if (complaint !== undefined) throw new GatewayError('bad_configuration', complaint);
-  const missing = secretNames(text).filter((name) => (environment[name] ?? '') === '');
+  const missing = secretNames(text).filter((name) => !Object.hasOwn(environment, name) || (environment[name] ?? '') === '');
   if (missing.length > 0) {
     const names = [...new Set(missing)];
     throw new GatewayError(

@@ -8,7 +8,7 @@ import { Secret } from './secret.ts';
 export type Settings = { readonly [Key in keyof typeof rows]: ReturnType<(typeof rows)[Key]['parse']> };
 
 /** Where Gatehouse may connect although the address is not public: a host name, or a range of addresses. */
-export type EgressRule = {
+type EgressRule = {
   /** Undefined: every port. */
   readonly port: number | undefined;
 } & (
@@ -115,17 +115,15 @@ export async function readSettings({ flags, environment, directory }: SettingSou
       problems.push({ ...source.place, message: `${source.label}${value} ${error.message}` });
     }
   }
-  refuseOpenDoor(settings, problems);
+  if (!given.some((source) => source.has('adminKey'))) refuseOpenDoor(settings.host, problems);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return Object.freeze(settings) as Settings;
 }
 
 // A key that Gatehouse makes up is shown in the log of its first start. On one machine only its user reads that; a network
 // service's log goes to many people, and its data directory is often thrown away with the container.
-function refuseOpenDoor(settings: Readonly<Record<string, unknown>>, problems: Problem[]): void {
-  const { host, adminKey } = settings;
-  if (typeof host !== 'string' || isLoopback(host) || adminKey !== undefined) return;
-  if (problems.some(({ message }) => message.includes(variableOf('adminKey')))) return;
+function refuseOpenDoor(host: unknown, problems: Problem[]): void {
+  if (typeof host !== 'string' || isLoopback(host)) return;
   problems.push({
     message: `The host ${host} can be reached from other machines, so ${variableOf('adminKey')} must be set: make one with "openssl rand -base64 32". To serve this machine alone, leave the host at 127.0.0.1.`,
   });
@@ -144,12 +142,15 @@ function readFlags(flags: SettingSources['flags'], base: string, problems: Probl
   return found;
 }
 
+// The settings file's name, and the key that `gatehouse connect` writes into a client's configuration.
+const readElsewhere = new Set(['GATEHOUSE_CONFIG', 'GATEHOUSE_KEY']);
+
 function readEnvironment(environment: SettingSources['environment'], base: string, problems: Problem[]): Map<string, Given> {
   const found = new Map<string, Given>();
   const byVariable = new Map(keys.map((key) => [variableOf(key), key]));
   for (const [label, text] of Object.entries(environment)) {
     // Compose files pass what is not set as an empty variable.
-    if (!label.startsWith('GATEHOUSE_') || text === undefined || text === '' || label === 'GATEHOUSE_CONFIG') continue;
+    if (!label.startsWith('GATEHOUSE_') || text === undefined || text === '' || readElsewhere.has(label)) continue;
     if (isServiceLink(label, text)) continue;
     const key = byVariable.get(label);
     if (key === undefined) problems.push({ message: `${label} is not a setting.${suggestName(label, byVariable.keys())}` });
@@ -285,8 +286,7 @@ function readHost(text: string): string {
   return host;
 }
 
-/** Whether only this machine can reach a listener on this host. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 

@@ -30,9 +30,15 @@ export function readYaml(text: string, file: string): YamlFile {
   const problems = [
     ...[...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
       ...position(pos[0]),
-      message: code === 'MULTIPLE_DOCS' ? 'A file holds one document; move what follows "---" into a file of its own.' : `This is not valid YAML: ${message}.`,
+      message:
+        code === 'MULTIPLE_DOCS'
+          ? 'A file holds one document; move what follows "---" into a file of its own.'
+          : `This is not valid YAML: ${message}.`,
     })),
-    ...findPrototypeKeys(document).map((offset) => ({ ...position(offset), message: 'A key cannot be named "__proto__"; rename it.' })),
+    ...findPrototypeKeys(document).map((offset) => ({
+      ...position(offset),
+      message: 'A key cannot be named "__proto__"; rename it.',
+    })),
   ];
   if (problems.length > 0) return { value: undefined, problems, locate };
   try {

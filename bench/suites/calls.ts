@@ -1,7 +1,7 @@
 import type { Lab } from '../lab.ts';
 import type { Era } from '../messages.ts';
 import { memoryBytes } from '../meter.ts';
-import { callsPerSecond, cpuUsPerCall, measureRounds, type Scenario } from '../rounds.ts';
+import { callsPerSecond, measureRounds, type Scenario } from '../rounds.ts';
 import type { Behaviour } from '../upstream.ts';
 import { Stand, type TargetName } from './stand.ts';
 import { megabyte, type SuiteResult } from './suite.ts';
@@ -19,8 +19,8 @@ export async function calls(lab: Lab): Promise<SuiteResult> {
     { name: 'many', tools: 1000, eras: 'both' },
   ]);
   const measured = await measureRounds(lab, 'calls', lab.settings.isQuick ? quickScenarios(stand) : allScenarios(stand));
-  const cpu = (scenario: string) => measured.ratio(scenario, 'gatehouse', 'pass-through', cpuUsPerCall);
-  const rate = (scenario: string) => measured.ratio(scenario, 'gatehouse', 'pass-through', callsPerSecond);
+  const cpu = (scenario: string) => measured.cpuRatio(scenario, 'gatehouse', 'pass-through');
+  const rate = (scenario: string) => measured.timeRatio(scenario, 'gatehouse', 'pass-through', callsPerSecond);
   const memory = memoryBytes(stand.gateway.pid);
   return {
     rows: measured.rows(),

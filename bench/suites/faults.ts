@@ -22,7 +22,7 @@ export async function faults(lab: Lab): Promise<SuiteResult> {
       await lab.clear();
     }
   }
-  const p99Ratio = (state: string) => measured.ratio(scenario, `fifth ${state}`, 'fifth healthy', p99Us);
+  const p99Ratio = (state: string) => measured.timeRatio(scenario, `fifth ${state}`, 'fifth healthy', p99Us);
   return { rows: measured.rows(), figures: [], values: { 'one dead': p99Ratio('dead'), 'one hanging': p99Ratio('hanging') } };
 }
 
@@ -44,8 +44,8 @@ async function measureState(lab: Lab, state: (typeof states)[number]) {
     measuredPid: gateway.pid,
     otherPids: [upstream.child.pid],
   } as const;
-  await lab.run({ ...healthy, warmMs: 0, measureMs: 500 });
-  const measureMs = Math.max(1500, lab.settings.measureMs);
+  await lab.run({ ...healthy, warmMs: 0, measureMs: 300 });
+  const measureMs = Math.max(1200, lab.settings.measureMs);
   const background = lab.run({
     kind: 'calls',
     address,

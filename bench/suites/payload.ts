@@ -1,7 +1,7 @@
 import type { Lab } from '../lab.ts';
 import { type Era, payloadBytes } from '../messages.ts';
 import { memoryBytes } from '../meter.ts';
-import { cpuUsPerCall, measureRounds, type Scenario } from '../rounds.ts';
+import { measureRounds, type Scenario } from '../rounds.ts';
 import type { Behaviour } from '../upstream.ts';
 import { Stand } from './stand.ts';
 import { megabyte, type SuiteResult } from './suite.ts';
@@ -26,8 +26,7 @@ export async function payload(lab: Lab): Promise<SuiteResult> {
   const scenarios = [scenario('modern', 'json', 'text'), scenario('modern', 'json', 'items')];
   if (!lab.settings.isQuick) scenarios.push(scenario('modern', 'sse', 'text'), scenario('legacy', 'sse', 'items'));
   const measured = await measureRounds(lab, 'payload', scenarios);
-  const cpu = (shape: 'text' | 'items') =>
-    measured.ratio(named('modern', 'json', shape), 'gatehouse', 'pass-through', cpuUsPerCall);
+  const cpu = (shape: 'text' | 'items') => measured.cpuRatio(named('modern', 'json', shape), 'gatehouse', 'pass-through');
   const memory = memoryBytes(stand.gateway.pid);
   return {
     rows: measured.rows(),

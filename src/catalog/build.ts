@@ -89,18 +89,20 @@ function choose(share: Share, includes: readonly ToolboxPattern[], excludes: rea
   if (included.length === 0 || excluded.some(({ isWhole }) => isWhole)) return undefined;
   const isWhole = included.some((pattern) => pattern.isWhole);
   if (isWhole && excluded.length === 0) return share;
-  const isChosen = (capability: Capability<unknown>) => {
-    const name = localName(capability);
-    return included.some(({ takes }) => takes(name)) && !excluded.some(({ takes }) => takes(name));
-  };
+  const isChosen = (capability: Named) => isTaken(included, capability) && !isTaken(excluded, capability);
   const tools = share.tools.filter(isChosen);
   const prompts = share.prompts.filter(isChosen);
   if (!isWhole && tools.length === 0 && prompts.length === 0) return undefined;
   return { contribution: share.contribution, isWhole, tools, prompts };
 }
 
-function localName({ name, member }: Capability<unknown>): string {
-  return name.slice(member.config.namespace.length + 1);
+type Named = Capability<{ readonly name: string }>;
+
+// A name that had to be altered can be written either way: an "exclude" in the upstream's spelling must not miss.
+function isTaken(patterns: readonly ToolboxPattern[], { name, member, definition }: Named): boolean {
+  const { namespace, rename } = member.config;
+  const own = Object.hasOwn(rename, definition.name) ? (rename[definition.name] ?? definition.name) : definition.name;
+  return patterns.some(({ takes }) => takes(name.slice(namespace.length + 1)) || takes(own));
 }
 
 // A line that takes nothing is most often an upstream's name where a tool's is expected.
@@ -115,7 +117,7 @@ function reportIdle(
     const covered = shares.filter(({ contribution }) => pattern.covers(contribution.member.config));
     // What an upstream that is still starting will offer is not known.
     if (covered.some(({ contribution }) => contribution.offer.isStale)) continue;
-    if (covered.some(({ tools, prompts }) => [...tools, ...prompts].some((capability) => pattern.takes(localName(capability)))))
+    if (covered.some(({ tools, prompts }) => [...tools, ...prompts].some((capability) => isTaken([pattern], capability))))
       continue;
     const meant = shares.find(({ contribution }) => contribution.member.id === pattern.text);
     problems.push({

@@ -5,7 +5,7 @@ import type { Upstream } from '../upstreams/upstream.ts';
 import { buildCatalog } from './build.ts';
 import type { Catalog, Member } from './catalog.ts';
 import type { NamespaceConfig, UpstreamConfig } from './config.ts';
-import type { LoadResult } from './load.ts';
+import type { LoadOutcome } from './load.ts';
 
 interface LiveCatalogOptions {
   /** Makes an upstream of the configured kind; does not start it. */
@@ -39,6 +39,7 @@ export class LiveCatalog {
   #applying: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #rebuiltAtMs = Number.NEGATIVE_INFINITY;
+  readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
 
   constructor({ createUpstream, log, replaceMs = 2000, drainMs, rebuildMs = 50 }: LiveCatalogOptions) {
@@ -60,7 +61,7 @@ export class LiveCatalog {
   }
 
   /** Takes what was loaded: a good configuration is applied, a bad one leaves everything as it is and is remembered. */
-  async take(result: LoadResult): Promise<void> {
+  async take(result: LoadOutcome): Promise<void> {
     if (result.kind === 'loaded') await this.apply(result.namespaces);
     else this.#refuse(result.problems);
   }
@@ -70,8 +71,10 @@ export class LiveCatalog {
    * Resolves after the swap.
    */
   apply(namespaces: readonly NamespaceConfig[]): Promise<void> {
-    this.#applying = this.#applying.then(() => this.#apply(namespaces));
-    return this.#applying;
+    const applied = this.#applying.then(() => this.#apply(namespaces));
+    // One that failed does not stop the next.
+    this.#applying = applied.catch(() => {});
+    return applied;
   }
 
   /** Calls the listener after every swap. Returns a function that takes it back. */
@@ -83,16 +86,15 @@ export class LiveCatalog {
   /** Resolves when every upstream has offered something or failed to, and the snapshot shows it, or when the time is over. */
   async settled(timeoutMs: number): Promise<void> {
     await this.#applying;
-    await within(
-      timeoutMs,
-      [...this.#members.values()].map(({ upstream }) => upstream.ready()),
-    );
+    const ready = Promise.allSettled([...this.#members.values()].map(({ upstream }) => upstream.ready()));
+    await within(timeoutMs, [ready, this.#closed.promise]);
     if (this.#timer !== undefined) this.#rebuild();
   }
 
   /** Ends every upstream; resolves when nothing is left. The last snapshot stays. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#closed.resolve();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const timer of this.#retired.values()) clearTimeout(timer);
@@ -125,11 +127,10 @@ export class LiveCatalog {
     for (const upstream of started) this.#start(upstream);
     // Whoever lists capabilities meanwhile sees the old ones instead of none.
     const replacing = started.filter(({ id }) => previous.has(id));
-    if (replacing.length > 0)
-      await within(
-        this.#replaceMs,
-        replacing.map((upstream) => upstream.ready()),
-      );
+    if (replacing.length > 0) {
+      const ready = Promise.allSettled(replacing.map((upstream) => upstream.ready()));
+      await within(this.#replaceMs, [ready, this.#closed.promise]);
+    }
     if (this.#isClosed) {
       await Promise.all(started.map((upstream) => this.#end(upstream)));
       return;
@@ -169,7 +170,13 @@ export class LiveCatalog {
   #schedule(): void {
     if (this.#timer !== undefined || this.#isClosed) return;
     const pauseMs = Math.max(0, this.#rebuiltAtMs + this.#rebuildMs - performance.now());
-    this.#timer = setTimeout(() => this.#rebuild(), pauseMs);
+    this.#timer = setTimeout(() => {
+      try {
+        this.#rebuild();
+      } catch (error) {
+        this.#log.error({ err: error }, 'the catalog could not be rebuilt; the one before stays');
+      }
+    }, pauseMs);
   }
 
   #rebuild(): void {
@@ -216,11 +223,12 @@ function hasSameConnection(a: UpstreamConfig, b: UpstreamConfig): boolean {
   return isDeepStrictEqual(connectionA, connectionB);
 }
 
-async function within(limitMs: number, waits: readonly Promise<void>[]): Promise<void> {
+// Until the first of these, or until the time is over.
+async function within(limitMs: number, waits: readonly Promise<unknown>[]): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, limitMs);
   });
-  await Promise.race([Promise.allSettled(waits), timeout]);
+  await Promise.race([...waits, timeout]);
   clearTimeout(timer);
 }

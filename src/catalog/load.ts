@@ -8,13 +8,38 @@ import type { NamespaceConfig, ToolboxConfig } from './config.ts';
 import { readPattern } from './toolbox-pattern.ts';
 
 /** Either everything that the files say, or every problem in any of them: half a directory is never put to use. */
-export type LoadResult =
+export type LoadResult = LoadOutcome & {
+  /** How the directory looked when it was read; see `fingerprint`. */
+  readonly seen: string;
+};
+
+export type LoadOutcome =
   | { readonly kind: 'loaded'; readonly namespaces: readonly NamespaceConfig[] }
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
 
 /** Reads all `*.yaml` and `*.yml` files of a directory, one namespace each, in the order of the namespaces' names. */
 export async function loadNamespaces(directory: string): Promise<LoadResult> {
-  const folder = resolve(directory);
+  // Taken before the files are read: what changes while they are makes a difference to the next look.
+  const seen = await fingerprint(directory);
+  return { ...(await loadFiles(resolve(directory))), seen };
+}
+
+/** Changes when a namespace file of the directory does. Follows links, so that a swapped one counts. */
+export async function fingerprint(directory: string): Promise<string> {
+  const names = await listFiles(directory);
+  if (names === undefined) return 'missing';
+  const looks = names.map(async (name) => {
+    try {
+      const { ino, size, mtimeMs } = await stat(join(directory, name));
+      return `${name} ${ino} ${size} ${mtimeMs}`;
+    } catch {
+      return `${name} unreadable`;
+    }
+  });
+  return (await Promise.all(looks)).join('\n');
+}
+
+async function loadFiles(folder: string): Promise<LoadOutcome> {
   const names = await listFiles(folder);
   if (names === undefined) {
     const message = 'There is no directory for namespace files here. Create it, or name another one with GATEHOUSE_NAMESPACES.';
@@ -27,8 +52,8 @@ export async function loadNamespaces(directory: string): Promise<LoadResult> {
   return { kind: 'loaded', namespaces: Object.freeze(namespaces) };
 }
 
-/** Names of the namespace files, in a stable order; undefined when there is no such directory. */
-export async function listFiles(directory: string): Promise<string[] | undefined> {
+// Names of the namespace files, in a stable order; undefined when there is no such directory.
+async function listFiles(directory: string): Promise<string[] | undefined> {
   try {
     // A leading dot is how editors and config maps hide what is not meant to be read.
     return (await readdir(directory)).filter((name) => /^[^.].*\.ya?ml$/i.test(name)).sort();

@@ -1,9 +1,9 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type LoadResult, listFiles, loadNamespaces } from './load.ts';
+import { fingerprint, type LoadResult, loadNamespaces } from './load.ts';
 
 interface WatchOptions {
+  /** What was loaded before: only later changes are reported. Without it the first look reports what is there. */
+  readonly since?: Pick<LoadResult, 'seen'>;
   /** How often the directory is looked at: some file systems report nothing, and config maps only swap a link. */
   readonly pollMs?: number;
   /** How long the files must stay as they are before they are read: a file half written is not read. */
@@ -20,21 +20,20 @@ export class NamespaceWatch {
   #timer: NodeJS.Timeout | undefined;
   #seen: string | undefined;
   #working: Promise<void> | undefined;
+  /** Something happened while a look was under way, perhaps behind its back. */
+  #mustLookAgain = false;
   #isClosed = false;
 
-  /** `onLoad` hears of every change after `start`, good or bad. It must not throw. */
-  constructor(directory: string, onLoad: (result: LoadResult) => void, { pollMs = 2000, settleMs = 100 }: WatchOptions = {}) {
+  /** `onLoad` hears of every change, good or bad. It must not throw. */
+  constructor(directory: string, onLoad: (result: LoadResult) => void, options: WatchOptions = {}) {
     this.#directory = directory;
     this.#onLoad = onLoad;
-    this.#pollMs = pollMs;
-    this.#settleMs = settleMs;
+    this.#seen = options.since?.seen;
+    this.#pollMs = options.pollMs ?? 2000;
+    this.#settleMs = options.settleMs ?? 100;
   }
 
-  /** Remembers how the directory looks now, loads it and watches from there on. */
-  async start(): Promise<LoadResult> {
-    this.#seen = await fingerprint(this.#directory);
-    const result = await loadNamespaces(this.#directory);
-    if (this.#isClosed) return result;
+  start(): void {
     try {
       this.#watcher = watch(this.#directory, { persistent: false }, () => this.#look());
       // Out of watches, or the directory is gone: looking at it from time to time goes on.
@@ -42,8 +41,7 @@ export class NamespaceWatch {
     } catch {
       this.#watcher = undefined;
     }
-    this.#schedule();
-    return result;
+    this.#look();
   }
 
   /** Ends watching; a load that is under way is not reported. */
@@ -54,17 +52,19 @@ export class NamespaceWatch {
     await this.#working;
   }
 
-  #schedule(): void {
-    this.#timer = setTimeout(() => this.#look(), this.#pollMs);
-    this.#timer.unref();
-  }
-
   #look(): void {
-    if (this.#isClosed || this.#working !== undefined) return;
+    if (this.#isClosed) return;
+    if (this.#working !== undefined) {
+      this.#mustLookAgain = true;
+      return;
+    }
     clearTimeout(this.#timer);
+    this.#mustLookAgain = false;
     this.#working = this.#reload().finally(() => {
       this.#working = undefined;
-      if (!this.#isClosed) this.#schedule();
+      if (this.#isClosed) return;
+      if (this.#mustLookAgain) this.#look();
+      else this.#timer = setTimeout(() => this.#look(), this.#pollMs).unref();
     });
   }
 
@@ -78,28 +78,12 @@ export class NamespaceWatch {
       now = next;
     }
     if (this.#isClosed) return;
-    // Taken before the files are read: what changes while they are is found at the next look.
-    this.#seen = now;
     const result = await loadNamespaces(this.#directory);
+    this.#seen = result.seen;
     if (!this.#isClosed) this.#onLoad(result);
   }
 
   #pause(): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, this.#settleMs));
   }
-}
-
-// Follows links, so that a swapped one counts as a change.
-async function fingerprint(directory: string): Promise<string> {
-  const names = await listFiles(directory);
-  if (names === undefined) return 'missing';
-  const looks = names.map(async (name) => {
-    try {
-      const { ino, size, mtimeMs } = await stat(join(directory, name));
-      return `${name} ${ino} ${size} ${mtimeMs}`;
-    } catch {
-      return `${name} unreadable`;
-    }
-  });
-  return (await Promise.all(looks)).join('\n');
 }

@@ -68,13 +68,9 @@ async function route(
     const { edge, bodyLimitBytes: limitBytes } = ports;
     return await serveMcp(edge, { caller, toolbox, request, response, limitBytes, headers });
   }
-  if (path === '/api/status' && request.method === 'GET') {
-    if (local === undefined) authenticate(ports.keys, request.headers.authorization, apiKey(request));
-    return answer(response, 200, ports.status());
-  }
-  answer(response, 404, {
-    error: { code: 'not_found', message: 'There is nothing at this address. MCP is served at /mcp and /mcp/<toolbox>.' },
-  });
+  // Express costs 50 ms to load and four times a call: it serves people, and is loaded when the first one comes.
+  const { webApp } = await import('./web.ts');
+  webApp(ports, local)(request, response);
 }
 
 function pathOf(url: string): string {
@@ -130,8 +126,8 @@ function fail(
     response.destroy();
     return;
   }
-  // What is left of a body that was not read would be taken for the next request.
-  if (!request.complete) headers.connection = 'close';
+  // A client that still sends sees our answer only when somebody takes the rest; the time a request may take ends it.
+  if (!request.complete) request.removeAllListeners('data').resume();
   writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), { ...headers, ...errorHeaders(error) });
 }
 

@@ -21,10 +21,12 @@ export interface StoredKey {
   readonly createdAtMs: number;
 }
 
+export type SealingPurpose = 'session' | 'request-state' | 'pepper';
+
 /** One random 32-byte key per purpose, the same for every replica that opens this store. */
 export interface SealingKeyStore {
-  /** Returns the key of this purpose, made on first use; two replicas that start at once get the same one. */
-  get(purpose: 'session' | 'request-state' | 'pepper'): Promise<Buffer>;
+  /** Returns the key of this purpose, made once; two replicas that start at once get the same one. */
+  get(purpose: SealingPurpose): Promise<Buffer>;
 }
 
 /** What is known of an upstream from earlier runs, so that a start needs no probe and a dead upstream keeps its definitions. */
@@ -46,12 +48,13 @@ export interface RememberedUpstream {
 
 /** What a sealed session id cannot carry: that it ended, and what its client changed later. Loss is tolerable, a read is rare. */
 export interface SessionStore {
-  /** Undefined when nothing was kept for this id. */
+  /** Undefined when nothing was kept for this id, or when the store cannot say within 250 ms. Never throws. */
   load(id: string): Promise<StoredSession | undefined>;
-  /** May be written later and in batches; `flush` waits for it. */
+  /** May be written later and in batches; `flush` waits for it. An ended session stays ended, whatever is saved after it. */
   save(session: StoredSession): void;
-  /** Removes what was last used before this time. Returns how many. */
+  /** Removes what was last used before this time. Returns how many; 0 where the store itself removes what is old. */
   prune(beforeMs: number): Promise<number>;
+  /** Tries to write everything that was saved. Never throws: what fails is tried again later. */
   flush(): Promise<void>;
 }
 

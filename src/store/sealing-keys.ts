@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 import { seal, unseal } from '../seal.ts';
 import type { MasterKeySource } from './master-key.ts';
-import type { SealingKeyStore } from './ports.ts';
+import type { SealingKeyStore, SealingPurpose } from './ports.ts';
 
 export interface SealedRow {
   readonly purpose: string;
@@ -13,13 +13,12 @@ export interface SealedRow {
 /** Where sealed keys are kept; one implementation per database. */
 export interface SealedRows {
   read(): Promise<readonly SealedRow[]>;
-  /** Durable before it resolves. Changes nothing when there is a row of this purpose. */
-  insert(row: SealedRow): Promise<void>;
+  /** Durable before it resolves. Keeps every row that is there already. */
+  insert(rows: readonly SealedRow[]): Promise<void>;
 }
 
 const masterKeyVersion = 1;
-/** A row of no use but to tell a wrong master key before any other key exists. */
-const checkPurpose = 'master-key-check';
+const purposes: readonly SealingPurpose[] = ['session', 'request-state', 'pepper'];
 
 /**
  * Refuses what this master key cannot open, so that a wrong key is noticed at the start and not at the first session.
@@ -38,28 +37,26 @@ export function checkMasterKey(rows: readonly SealedRow[], source: MasterKeySour
   for (const row of rows) openRow(row, masterKey, source, store);
 }
 
-/** `rows` must have passed `checkMasterKey`. */
+/**
+ * Makes what is missing: all at the first start, so that a wrong master key shows from then on. `rows` must have passed
+ * `checkMasterKey`.
+ */
 export async function openSealingKeys(rows: SealedRows, source: MasterKeySource, store: string): Promise<SealingKeyStore> {
-  const opened = new Map<string, Buffer>();
   const masterKey = source.findOrMake();
-  await readRows();
-  await make(checkPurpose);
-
-  async function readRows(): Promise<void> {
-    for (const row of await rows.read()) opened.set(row.purpose, openRow(row, masterKey, source, store));
-  }
-
-  async function make(purpose: string): Promise<Buffer> {
-    const known = opened.get(purpose);
-    if (known) return known;
-    const key = randomBytes(32).toString('base64');
-    await rows.insert({ purpose, version: masterKeyVersion, sealed: seal(masterKey, binding(purpose, masterKeyVersion), key) });
+  const open = async () => new Map((await rows.read()).map((row) => [row.purpose, openRow(row, masterKey, source, store)]));
+  let keys = await open();
+  const missing = purposes.filter((purpose) => !keys.has(purpose));
+  if (missing.length > 0) {
+    await rows.insert(missing.map((purpose) => makeRow(purpose, masterKey)));
     // Of replicas that start together one inserts; all take what was inserted.
-    await readRows();
-    return opened.get(purpose)!;
+    keys = await open();
   }
+  return { get: async (purpose) => keys.get(purpose)! };
+}
 
-  return { get: make };
+function makeRow(purpose: string, masterKey: Buffer): SealedRow {
+  const key = randomBytes(32).toString('base64');
+  return { purpose, version: masterKeyVersion, sealed: seal(masterKey, binding(purpose, masterKeyVersion), key) };
 }
 
 function openRow(row: SealedRow, masterKey: Buffer, source: MasterKeySource, store: string): Buffer {

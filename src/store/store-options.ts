@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import type { Secret } from '../secret.ts';
 
 /** What opening a store needs. Settings of the environment come in as values; the store reads no environment itself. */
@@ -12,13 +13,8 @@ export interface StoreOptions {
   readonly masterKey?: Secret | undefined;
   /** How long a session is remembered after it was last saved. Must not be shorter than a sealed session id is honoured. */
   readonly sessionTtlMs?: number | undefined;
-  readonly clock: StoreClock;
+  readonly clock: Clock;
   readonly log: StoreLog;
-}
-
-export interface StoreClock {
-  /** Milliseconds since 1970. */
-  nowMs(): number;
 }
 
 /** The part of a pino logger that stores use. */

@@ -1,4 +1,5 @@
-import type { StoreClock, StoreLog } from './store-options.ts';
+import type { Clock } from '../clock.ts';
+import type { StoreLog } from './store-options.ts';
 
 const intervalMs = 10_000;
 
@@ -6,7 +7,7 @@ const intervalMs = 10_000;
  * A warning that appears at most once per 10 seconds, with how many were held back since the last one:
  * an outage of minutes must be visible in the log and must not be the log.
  */
-export function warnSeldom(log: StoreLog, clock: StoreClock, message: string): (error: unknown) => void {
+export function warnSeldom(log: StoreLog, clock: Clock, message: string): (error: unknown) => void {
   let quietUntilMs = Number.NEGATIVE_INFINITY;
   let heldBack = 0;
   return (error) => {

@@ -25,7 +25,9 @@ test('a known key is its caller by both carriers; anything else is nobody', () =
     ['Bearer nonsense', key],
     [undefined, `${key.slice(0, -1)}~`],
   ] as const) {
-    expect(() => authenticate(ring, authorization, apiKey), `${authorization} ${apiKey}`).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+    expect(() => authenticate(ring, authorization, apiKey), `${authorization} ${apiKey}`).toThrow(
+      expect.objectContaining({ code: 'unauthenticated' }),
+    );
   }
 });
 

@@ -3,7 +3,7 @@ import { buildCatalog } from '../../src/catalog/build.ts';
 import type { Catalog, Member } from '../../src/catalog/catalog.ts';
 import type { NamespaceConfig, ToolboxConfig, UpstreamConfig } from '../../src/catalog/config.ts';
 import type { Offer } from '../../src/upstreams/upstream.ts';
-import { memberOf, namespaceConfig, OfferingUpstream, toolboxConfig, tools, upstreamConfig } from './offering-upstream.ts';
+import { memberOf, namespaceConfig, toolboxConfig, tools, upstreamConfig } from './offering-upstream.ts';
 
 type Offers = readonly (readonly [config: UpstreamConfig | string, offer: Partial<Offer>])[];
 
@@ -47,7 +47,11 @@ test('include, exclude and rename are applied before anything else', () => {
   const config = upstreamConfig('a/one', { include: ['get_*', 'put'], exclude: ['get_secret'], rename: { put: 'store' } });
   const { everything, problems } = build([[config, { tools: tools('get_x', 'get_secret', 'put', 'drop') }]]);
   expect(names(everything.tools)).toEqual(['a__get_x', 'a__store']);
-  expect(everything.tools.get('a__store')).toMatchObject({ name: 'a/store', definition: { name: 'put' }, published: { name: 'a__store' } });
+  expect(everything.tools.get('a__store')).toMatchObject({
+    name: 'a/store',
+    definition: { name: 'put' },
+    published: { name: 'a__store' },
+  });
   expect(problems).toEqual([]);
 });
 
@@ -67,7 +71,9 @@ test('names that look like members of every object are names like others', () =>
 test('a definition with a member __proto__ is published as it is', () => {
   const hostile = JSON.parse('{"name":"t","inputSchema":{},"__proto__":{"_meta":{"ui":{"resourceUri":"ui://x"}}}}');
   const published = build([['a/one', { tools: [hostile] }]]).everything.tools.get('a__t')?.published;
-  expect(JSON.stringify(published)).toBe('{"name":"a__t","inputSchema":{},"__proto__":{"_meta":{"ui":{"resourceUri":"ui://x"}}}}');
+  expect(JSON.stringify(published)).toBe(
+    '{"name":"a__t","inputSchema":{},"__proto__":{"_meta":{"ui":{"resourceUri":"ui://x"}}}}',
+  );
   expect(Object.getPrototypeOf(published)).toBe(Object.prototype);
 });
 
@@ -96,7 +102,16 @@ test('a rename resolves the collision', () => {
 
 test('what one upstream offers twice is listed once and reported', () => {
   const { everything, problems } = build([
-    ['a/one', { tools: tools('t', 't', 'T'), resources: [{ uri: 'x://1', name: 'r' }, { uri: 'x://1', name: 's' }] }],
+    [
+      'a/one',
+      {
+        tools: tools('t', 't', 'T'),
+        resources: [
+          { uri: 'x://1', name: 'r' },
+          { uri: 'x://1', name: 's' },
+        ],
+      },
+    ],
   ]);
   expect(names(everything.tools)).toEqual(['a__t', 'a__T']);
   expect(everything.resources.get('x://gh.a.one/1')?.definition.name).toBe('r');
@@ -132,7 +147,10 @@ test('resources, templates and the addresses of user interfaces are mapped, ever
     name: 'a__t',
     _meta: { ui: { resourceUri: 'ui://gh.a.one/page', visibility: ['model'] }, 'ui/resourceUri': 'ui://gh.a.one/page', other: 1 },
   });
-  expect(everything.resources.get('ui://gh.a.one/page')).toMatchObject({ name: 'a/one', published: { uri: 'ui://gh.a.one/page', name: 'page' } });
+  expect(everything.resources.get('ui://gh.a.one/page')).toMatchObject({
+    name: 'a/one',
+    published: { uri: 'ui://gh.a.one/page', name: 'page' },
+  });
   expect(everything.resourceTemplates.get('x://gh.a.one/{id}')?.published.uriTemplate).toBe('x://gh.a.one/{id}');
   expect(tool._meta.ui.resourceUri).toBe('ui://page');
 });
@@ -165,6 +183,18 @@ test.each([
   expect(problems).toEqual([]);
 });
 
+test('an altered name can be chosen and left out in the spelling of the upstream, too', () => {
+  const offers: Offers = [['a/one', { tools: tools('drop.all', 'get.all') }]];
+  const { toolboxes } = build(offers, [
+    toolboxConfig('left', ['a'], { exclude: ['a/drop.*'] }),
+    toolboxConfig('taken', ['a/get.all']),
+    toolboxConfig('outward', ['a/get_all_*']),
+  ]);
+  for (const name of ['left', 'taken', 'outward']) {
+    expect(names(toolboxes.get(name)?.tools)).toEqual([expect.stringMatching(/^a__get_all_[0-9a-f]{6}$/)]);
+  }
+});
+
 test('prompts are chosen by name, as tools are', () => {
   const { toolboxes } = build(boxed, [toolboxConfig('all', ['a']), toolboxConfig('drops', ['a/drop_*'])]);
   expect(names(toolboxes.get('all')?.prompts)).toEqual(['a__get_p']);
@@ -178,7 +208,10 @@ test('a toolbox of single tools reads the pages of those tools and nothing else'
       'a/one',
       {
         tools: [tool, ...tools('hidden')],
-        resources: [{ uri: 'ui://page', name: 'page' }, { uri: 'x://secret', name: 'secret' }],
+        resources: [
+          { uri: 'ui://page', name: 'page' },
+          { uri: 'x://secret', name: 'secret' },
+        ],
         resourceTemplates: [{ uriTemplate: 'x://{any}', name: 'any' }],
       },
     ],
@@ -196,7 +229,10 @@ test('a one-to-one toolbox shows the upstream as it is', () => {
   const config = upstreamConfig('a/one', { rename: { put: 'store' }, exclude: ['drop'] });
   const resources = [{ uri: 'x://1', name: 'r' }];
   const { toolboxes } = build(
-    [[config, { tools: tools('put', 'drop', 'a.b'), resources, instructions: 'Be kind.' }], ['a/two', { tools: tools('t') }]],
+    [
+      [config, { tools: tools('put', 'drop', 'a.b'), resources, instructions: 'Be kind.' }],
+      ['a/two', { tools: tools('t') }],
+    ],
     [toolboxConfig('plain', ['a/one/*'], { names: 'one-to-one' })],
   );
   const plain = toolboxes.get('plain');
@@ -233,13 +269,28 @@ test('instructions of many upstreams end with a word on what is missing', () => 
 
 test('a toolbox can what one of its members can', () => {
   const can = { complete: true, log: false, subscribe: false };
-  const { everything } = build([['a/one', { can }], ['a/two', { can: { complete: false, log: false, subscribe: true } }]]);
+  const { everything } = build([
+    ['a/one', { can }],
+    ['a/two', { can: { complete: false, log: false, subscribe: true } }],
+  ]);
   expect(everything.can).toEqual({ complete: true, log: false, subscribe: true });
 });
 
 test.each([
-  [[{ ttlMs: 500, cacheScope: 'public' }, { ttlMs: 300, cacheScope: 'public' }], { ttlMs: 300, cacheScope: 'public' }],
-  [[{ ttlMs: 500, cacheScope: 'public' }, { ttlMs: 900, cacheScope: 'private' }], { ttlMs: 500, cacheScope: 'private' }],
+  [
+    [
+      { ttlMs: 500, cacheScope: 'public' },
+      { ttlMs: 300, cacheScope: 'public' },
+    ],
+    { ttlMs: 300, cacheScope: 'public' },
+  ],
+  [
+    [
+      { ttlMs: 500, cacheScope: 'public' },
+      { ttlMs: 900, cacheScope: 'private' },
+    ],
+    { ttlMs: 500, cacheScope: 'private' },
+  ],
   [[{ ttlMs: 500, cacheScope: 'public' }, undefined], { ttlMs: 0, cacheScope: 'private' }],
   [[], { ttlMs: 0, cacheScope: 'private' }],
 ] as const)('caching of %j is %j', (given, expected) => {
@@ -252,7 +303,7 @@ test('published objects of an unchanged upstream stay the same objects', () => {
   const members = new Map([kept, changing].map((member) => [member.id, member]));
   const namespaces = namespacesOf([kept, changing], []);
   const before = buildCatalog(1, namespaces, members);
-  (changing.upstream as OfferingUpstream).show({ tools: tools('u') });
+  changing.upstream.show({ tools: tools('u') });
   const after = buildCatalog(2, namespaces, members);
   expect(after.everything.tools.get('a__t')).toBe(before.everything.tools.get('a__t'));
   expect(after.everything.tools.get('a__u')).not.toBe(before.everything.tools.get('a__u'));
@@ -262,7 +313,8 @@ test('published objects of an unchanged upstream stay the same objects', () => {
 test('the snapshot is frozen', () => {
   const { everything } = build([['a/one', { tools: tools('t') }]]);
   const tool = everything.tools.get('a__t');
-  for (const part of [everything, everything.members, everything.can, tool, tool?.published]) expect(Object.isFrozen(part)).toBe(true);
+  for (const part of [everything, everything.members, everything.can, tool, tool?.published])
+    expect(Object.isFrozen(part)).toBe(true);
 });
 
 test('20,000 tools are rebuilt in a blink when one upstream changed', () => {
@@ -271,11 +323,13 @@ test('20,000 tools are rebuilt in a blink when one upstream changed', () => {
   const map = new Map(members.map((member) => [member.id, member]));
   const namespaces = namespacesOf(members, [toolboxConfig('some', ['*/tool_number_1*'], { exclude: ['n3/*9'] })]);
   buildCatalog(1, namespaces, map);
-  const times = [1, 2, 3, 4, 5].map((version) => {
-    (members[0]?.upstream as OfferingUpstream).show({ tools: tools(...many) });
-    const startedAt = performance.now();
+  const costsMs = Array.from({ length: 8 }, (_, version) => {
+    members[0]?.upstream.show({ tools: tools(...many) });
+    // What it costs, not what else the machine is doing meanwhile.
+    const before = process.cpuUsage();
     buildCatalog(version, namespaces, map);
-    return performance.now() - startedAt;
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
   });
-  expect(Math.min(...times)).toBeLessThan(50);
+  expect(Math.min(...costsMs)).toBeLessThan(50);
 });

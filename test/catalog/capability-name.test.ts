@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { capabilityName, outwardName } from '../../src/catalog/capability-name.ts';
 
 const namespaces = fc.stringMatching(/^[a-z][a-z0-9-]{0,23}$/);
-const names = fc.oneof(fc.string({ unit: 'binary', maxLength: 100 }), fc.stringMatching(/^[a-zA-Z0-9_.\/-]{0,90}$/));
+const names = fc.oneof(fc.string({ unit: 'binary', maxLength: 100 }), fc.stringMatching(/^[a-zA-Z0-9_./-]{0,90}$/));
 
 test('a legal name is kept', () => {
   expect(outwardName('support', 'get_ticket')).toBe('support__get_ticket');

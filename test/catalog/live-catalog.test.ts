@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import type { Catalog } from '../../src/catalog/catalog.ts';
@@ -59,7 +60,8 @@ test('many changes in one turn are one swap', async () => {
   let swaps = 0;
   catalog.onSwap(() => swaps++);
   const swap = nextSwap(catalog);
-  for (const upstream of made) for (const name of ['t', 'u', 'v']) upstream.show({ tools: tools(`${name}_${upstream.id.slice(2)}`) });
+  for (const upstream of made)
+    for (const name of ['t', 'u', 'v']) upstream.show({ tools: tools(`${name}_${upstream.id.slice(2)}`) });
   await swap;
   expect(swaps).toBe(1);
   expect(toolNames(catalog.current)).toEqual(['a__v_one', 'a__v_two']);
@@ -127,6 +129,19 @@ test('a changed connection takes the place of the old one when it has something 
   expect(toolNames(catalog.current)).toEqual(['a__new']);
 });
 
+test('close does not wait for a replacement that never comes', async () => {
+  const catalog = open({ replaceMs: 3_600_000 });
+  await catalog.apply(files(upstreamConfig('a/one')));
+  const applied = catalog.apply(files(upstreamConfig('a/one', { timeoutMs: 5 })));
+  await new Promise((resolve) => setImmediate(resolve));
+  await catalog.close();
+  await applied;
+  expect(made.map(({ events }) => events)).toEqual([
+    ['start', 'close'],
+    ['start', 'close'],
+  ]);
+});
+
 test('a bad reload changes nothing and is remembered until a good one', async () => {
   const catalog = open();
   await catalog.apply(files(upstreamConfig('a/one')));
@@ -170,4 +185,36 @@ test('after close nothing is rebuilt and nothing is started', async () => {
   await catalog.apply(files(upstreamConfig('a/two')));
   expect(catalog.current).toBe(current);
   expect(made).toHaveLength(1);
+});
+
+test('whatever is applied in whatever order: what is configured runs, what is not is ended once', async () => {
+  const configs = fc.uniqueArray(
+    fc.record({
+      name: fc.constantFrom('one', 'two', 'three', 'impossible'),
+      timeoutMs: fc.constantFrom(1, 2),
+      exclude: fc.constantFrom([], ['x']),
+    }),
+    { selector: ({ name }) => name, maxLength: 4 },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(configs, { maxLength: 6 }), async (steps) => {
+      made = [];
+      const catalog = open({ replaceMs: 0 });
+      let expected: readonly UpstreamConfig[] = [];
+      for (const step of steps) {
+        const wanted = step.map(({ name, ...changes }) => upstreamConfig(`a/${name}`, changes));
+        const isPossible = step.every(({ name }) => name !== 'impossible');
+        await catalog.apply(files(...wanted));
+        if (isPossible) expected = wanted;
+        expect([...catalog.current.upstreams.values()].map(({ config }) => config)).toEqual(expected);
+        expect(catalog.problems().length > 0).toBe(!isPossible);
+        for (const { upstream } of catalog.current.upstreams.values()) {
+          expect((upstream as OfferingUpstream).events).toEqual(['start']);
+        }
+      }
+      await catalog.close();
+      for (const { events } of made) expect(events.filter((event) => event === 'close')).toHaveLength(1);
+    }),
+    { numRuns: 50 },
+  );
 });

@@ -39,10 +39,13 @@ describe.each(['syntax', 'aliases', 'fields', 'together'])('%s', (name) => {
     const expected = await expectedProblems(folder);
     const found = problems.map(({ file, line, message }) => `${file?.slice(folder.length + 1)}:${line}: ${message}`);
     const isMet = (want: string) => {
-      const [, place = '', part = ''] = /^([^ ]+) ([^]*)$/.exec(want) ?? [];
+      const [, place = '', part = ''] = /^([^ ]+) (.*)$/s.exec(want) ?? [];
       return found.some((text) => text.startsWith(`${place} `) && text.includes(part));
     };
-    expect(expected.filter((want) => !isMet(want)), found.join('\n')).toEqual([]);
+    expect(
+      expected.filter((want) => !isMet(want)),
+      found.join('\n'),
+    ).toEqual([]);
     expect(found).toHaveLength(expected.length);
     for (const { column, message } of problems) {
       expect(column).toBeGreaterThan(0);
@@ -57,7 +60,13 @@ test('good files are complete with defaults, in the order of their names', async
   if (result.kind !== 'loaded') throw new Error(JSON.stringify(result.problems));
   expect(result.namespaces.map(({ name }) => name)).toEqual(['models', 'support']);
   const [models, support] = result.namespaces;
-  expect(models).toEqual({ name: 'models', description: undefined, file: join(folder, 'models.yml'), upstreams: [], toolboxes: [] });
+  expect(models).toEqual({
+    name: 'models',
+    description: undefined,
+    file: join(folder, 'models.yml'),
+    upstreams: [],
+    toolboxes: [],
+  });
   expect(support?.upstreams).toEqual([
     {
       id: 'support/everything',
@@ -136,10 +145,11 @@ test('the shipped namespaces are good', async () => {
 });
 
 test('an empty directory is an empty catalog, a missing one a problem', async () => {
-  expect(await loadNamespaces(await directory({}))).toEqual({ kind: 'loaded', namespaces: [] });
+  expect(await loadNamespaces(await directory({}))).toEqual({ kind: 'loaded', namespaces: [], seen: '' });
   expect(await loadNamespaces(join(scratch, 'nowhere'))).toEqual({
     kind: 'problems',
     problems: [{ file: join(scratch, 'nowhere'), message: expect.stringContaining('GATEHOUSE_NAMESPACES') }],
+    seen: 'missing',
   });
 });
 
@@ -147,7 +157,7 @@ test('an empty file, a file that is too large and one that cannot be read are pr
   const folder = await directory({ 'empty.yaml': '', 'large.yaml': `namespace: a\n#${'x'.repeat(1024 * 1024)}` });
   await symlink(join(folder, 'nowhere'), join(folder, 'dangling.yaml'));
   const result = await loadNamespaces(folder);
-  expect(result).toEqual({
+  expect(result).toMatchObject({
     kind: 'problems',
     problems: [
       { file: join(folder, 'dangling.yaml'), message: expect.stringContaining('ENOENT') },
@@ -184,7 +194,7 @@ test('no problem repeats a header, a variable or a URL', async () => {
       'namespace: a',
       'upstreams:',
       '  one: { kind: mcp, url: "https://user:hunter2@x.example", headers: { X: "hunter2\\n" } }',
-      '  two: { kind: mcp, command: [x], env: { A: "hunter2${secret:*}", B: [hunter2] } }',
+      `  two: { kind: mcp, command: [x], env: { A: "hunter2\${secret:*}", B: [hunter2] } }`,
     ].join('\n'),
   });
   const text = JSON.stringify(await loadNamespaces(folder));

@@ -84,7 +84,16 @@ export function upstreamConfig(id: string, changes: Partial<UpstreamConfig> = {}
 }
 
 export function toolboxConfig(name: string, include: readonly string[], changes: Partial<ToolboxConfig> = {}): ToolboxConfig {
-  return { name, namespace: 'any', title: undefined, description: undefined, include, exclude: [], names: 'prefixed', ...changes };
+  return {
+    name,
+    namespace: 'any',
+    title: undefined,
+    description: undefined,
+    include,
+    exclude: [],
+    names: 'prefixed',
+    ...changes,
+  };
 }
 
 export function namespaceConfig(
@@ -95,7 +104,7 @@ export function namespaceConfig(
   return { name, description: undefined, file: `/${name}.yaml`, upstreams, toolboxes };
 }
 
-export function memberOf(config: UpstreamConfig, offer: Partial<Offer>): Member {
+export function memberOf(config: UpstreamConfig, offer: Partial<Offer>): Member & { readonly upstream: OfferingUpstream } {
   const upstream = new OfferingUpstream(config.id);
   upstream.show(offer);
   return { id: config.id, config, upstream };

@@ -9,8 +9,19 @@ const upstreams = fc.stringMatching(/^[a-z][a-z0-9-]{0,31}$/);
 const uris = fc.oneof(
   fc.webUrl(),
   fc.string({ unit: 'binary' }),
-  fc.stringMatching(/^[a-z]{1,4}:(\/\/)?[a-z.{}\/?#:+-]{0,20}$/),
-  fc.constantFrom('gh:x', 'gh:gh.a.b/x', 'gatehouse:text.a.b/x', 'gatehouse:x', 'text.a.b/x', 'ui://gh.a.b/x', '://', 'a:', 'a://', 'line\nbreak:\n'),
+  fc.stringMatching(/^[a-z]{1,4}:(\/\/)?[a-z.{}/?#:+-]{0,20}$/),
+  fc.constantFrom(
+    'gh:x',
+    'gh:gh.a.b/x',
+    'gatehouse:text.a.b/x',
+    'gatehouse:x',
+    'text.a.b/x',
+    'ui://gh.a.b/x',
+    '://',
+    'a:',
+    'a://',
+    'line\nbreak:\n',
+  ),
 );
 
 function source(id: string, changes: Partial<UriSource> = {}): UriSource {

@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ClientKind, clientKinds, connectClient, type Door, type TestClient, textOf } from '../support/clients.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
-import { type Spawned, startFixture } from '../support/processes.ts';
+import { listMarked, runMarker, type Spawned, startFixture } from '../support/processes.ts';
+import { readTap, tapCommand } from '../support/stdio-tap.ts';
 import { until } from '../support/until.ts';
 import type { WireMessage } from '../support/wire.ts';
 import { type Sighting, startWireTap, type WireTap } from '../support/wire-tap.ts';
@@ -78,6 +83,17 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
   const tool = (name: string): string => `${upstream}__${name}`;
   const door = (): Door => ({ url: north[upstream].url, key: gateway.key });
   const uri = (path: string): string => `test://gh.${upstream}.fixture/${path}`;
+
+  /** To be called before a client connects: legacy clients open the stream for changes some time after that. */
+  function expectStream(): (client: TestClient) => Promise<void> {
+    const open = (): number =>
+      north[upstream].exchanges.filter(({ method, status, ending }) => method === 'GET' && status === 200 && ending === 'open')
+        .length;
+    const before = open();
+    return async ({ era }) => {
+      if (era === 'legacy') await until('the client opened its stream', () => open() > before);
+    };
+  }
 
   beforeAll(async () => {
     client = await connectClient(kind, door());
@@ -273,16 +289,10 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
   });
 
   test('a prompt may ask too', async () => {
+    client.asked.length = 0;
     client.answers.elicitation = { action: 'accept', content: { context: 'the sea' } };
-    const result = await client
-      .request('prompts/get', { name: tool('test_input_required_result_prompt') })
-      .catch(async (error: Error) => {
-        // The v2 client answers questions itself only where it knows the method; a plain request leaves that to the caller.
-        if (client.era === 'legacy') throw error;
-        return undefined;
-      });
-    if (result?.resultType === 'input_required') return;
-    expect(JSON.stringify(result ?? 'the sea')).toContain('the sea');
+    expect(await client.getPrompt(tool('test_input_required_result_prompt'))).toContain('Use this context: the sea');
+    expect(client.asked.map(({ params }) => params.message)).toEqual(['What context should the prompt use?']);
   });
 
   test('a client that cannot be asked gets an answer, not silence', async () => {
@@ -292,8 +302,13 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
       const outcome = await mute.call(tool('test_elicitation'), { message: 'Who are you?' }).catch((error: Error) => error);
       if (!(outcome instanceof Error)) expect(outcome.isError).toBe(true);
       if (client.era === 'modern') {
-        // 2026-07-28 basic/index: the error is MissingRequiredClientCapability.
-        expect(wire.answerTo(only(wire.requests('north', 'tools/call')), 'north').error?.code).toBe(-32021);
+        // 2026-07-28 basic/index: MissingRequiredClientCapability with what is missing, at HTTP 400.
+        const above = only(wire.requests('north', 'tools/call'));
+        expect(wire.answerTo(above, 'north').error).toMatchObject({
+          code: -32021,
+          data: { requiredCapabilities: { elicitation: {} } },
+        });
+        expect(above.exchange.status).toBe(400);
       }
       expect(textOf(await mute.call(tool('test_echo'), { text: 'still here' }))).toBe('still here');
     } finally {
@@ -302,12 +317,11 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
   });
 
   test('a changed list is announced, and shows when asked for', async () => {
+    const streamOpened = expectStream();
     const watcher = await connectClient(kind, door());
     try {
       await watcher.watch();
-      if (watcher.era === 'legacy') {
-        await until('the client opened its stream', () => north[upstream].exchanges.some(isOpenStream));
-      }
+      await streamOpened(watcher);
       const extra = tool('test_extra_tool');
       for (const isListed of [true, false]) {
         watcher.changes.length = 0;
@@ -321,12 +335,11 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
   });
 
   test('a watched resource’s update arrives under the URI the client knows', async () => {
+    const streamOpened = expectStream();
     const watcher = await connectClient(kind, door());
     try {
       await watcher.watch([uri('watched-resource')]);
-      if (watcher.era === 'legacy') {
-        await until('the client opened its stream', () => north[upstream].exchanges.some(isOpenStream));
-      }
+      await streamOpened(watcher);
       await client.call(tool('test_trigger_resource_update'));
       await until('the update arrives', () => watcher.changes.includes(uri('watched-resource')));
     } finally {
@@ -355,10 +368,6 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
     expect(client.logs).toEqual([]);
   });
 });
-
-function isOpenStream({ method, status, ending }: { method: string; status: number | undefined; ending: string }): boolean {
-  return method === 'GET' && status === 200 && ending === 'open';
-}
 
 describe.each(['legacy', 'modern'] as const)('two clients of one %s upstream', (upstream) => {
   test.each(clientKinds)('%s clients with the same ids and tokens hear only their own', async (kind) => {
@@ -407,4 +416,109 @@ describe.each(['legacy', 'modern'] as const)('two clients of one %s upstream', (
       await Promise.all(clients.map((client) => client.close()));
     }
   });
+});
+
+describe('over stdio', () => {
+  const eras = ['legacy', 'modern'] as const;
+  let directory: string;
+  let piped: Gateway;
+  const log = (era: UpstreamEra): string => join(directory, `${era}.log`);
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'gatehouse-taps-'));
+    const [markerName, markerValue] = runMarker.split('=');
+    piped = await startGateway(
+      eras.map((era) => {
+        const fixture = fileURLToPath(new URL(`../fixtures/everything-${era}.ts`, import.meta.url));
+        const command = JSON.stringify(tapCommand(log(era), [process.execPath, fixture, '--stdio']));
+        return `
+namespace: ${era}
+upstreams:
+  fixture: { kind: mcp, command: ${command}, env: { ${markerName}: "${markerValue}" } }
+`;
+      }),
+    );
+  });
+
+  afterAll(async () => {
+    await piped?.stop();
+    rmSync(directory, { recursive: true, force: true });
+    await until('no process is left behind', () => !listMarked().some(({ command }) => command.includes('--stdio')));
+  });
+
+  /** What the upstream's pipe carried since a moment. */
+  function tap(era: UpstreamEra): (to: 'server' | 'client') => WireMessage[] {
+    const start = readTap(log(era)).length;
+    return (to) =>
+      readTap(log(era))
+        .slice(start)
+        .flatMap((seen) => (seen.to === to ? [seen.message] : []));
+  }
+
+  describe.each(clientKinds.flatMap((kind) => eras.map((era) => ({ kind, era }))))(
+    '$kind client, $era upstream',
+    ({ kind, era }) => {
+      let client: TestClient;
+      beforeAll(async () => {
+        client = await connectClient(kind, { url: piped.mcpUrl(), key: piped.key });
+      });
+      afterAll(async () => {
+        await client?.close();
+      });
+
+      test('call, progress and logging arrive', async () => {
+        const heard: unknown[] = [];
+        const result = await client.call(
+          `${era}__test_progress_steps`,
+          { steps: 5, marker: kind },
+          { onProgress: ({ message }) => heard.push(message) },
+        );
+        expect(textOf(result)).toBe(`${kind} 5`);
+        expect(heard).toEqual([1, 2, 3, 4, 5].map((step) => `${kind} ${step}`));
+        client.logs.length = 0;
+        await client.call(`${era}__test_logging_tool`, {}, { logLevel: 'info' });
+        await until('the log message', () => client.logs.length === 1);
+      });
+
+      test('questions reach the user, answers the upstream', async () => {
+        client.answers.elicitation = { action: 'accept', content: { name: 'Ada', color: 'blue' } };
+        expect(textOf(await client.call(`${era}__test_input_required_result_multi_round`))).toBe('Ada likes blue');
+      });
+
+      test('a cancellation names the request on the pipe', async () => {
+        const key = `stdio-${kind}-${era}`;
+        const wire = tap(era);
+        const controller = new AbortController();
+        const heard: unknown[] = [];
+        const call = settled(
+          client.call(
+            `${era}__test_hold`,
+            { key },
+            { signal: controller.signal, onProgress: (progress) => heard.push(progress) },
+          ),
+        );
+        await until('the upstream holds the call', () => heard.length > 0);
+        const { id } = only(wire('server').filter(({ method }) => method === 'tools/call'));
+        controller.abort();
+        expect(await call).toBeInstanceOf(Error);
+        await until('the pipe carries the cancellation', () =>
+          wire('server').some(({ method, params }) => method === 'notifications/cancelled' && params.requestId === id),
+        );
+      });
+
+      test('a changed list is announced', async () => {
+        const watcher = await connectClient(kind, { url: piped.mcpUrl(), key: piped.key });
+        try {
+          await watcher.watch();
+          for (let count = 0; count < 2; count++) {
+            watcher.changes.length = 0;
+            await client.call(`${era}__test_trigger_tool_change`);
+            await until('the change is announced', () => watcher.changes.includes('tools'));
+          }
+        } finally {
+          await watcher.close();
+        }
+      });
+    },
+  );
 });

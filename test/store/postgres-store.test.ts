@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { storeContract } from '../contracts/store.contract.ts';
 import { onPostgres, type PostgresService, servicesTimeoutMs, startPostgres } from '../support/services.ts';
-import { type Heard, open, refusal } from './store-setup.ts';
+import { type Heard, isLong, open, refusal } from './store-setup.ts';
 
 const masterKey = Buffer.alloc(32, 1);
 const dataDir = '/nowhere';
@@ -30,10 +30,9 @@ describe('PostgreSQL store', () => {
   it('is refused with another master key and left as it was', async () => {
     const databaseUrl = await postgres.createDatabase();
     const store = await open({ dataDir, databaseUrl, masterKey });
-    await store.sealing.get('session');
     await store.close();
     const before = await onPostgres(databaseUrl, 'select * from gatehouse.sealing_keys order by purpose');
-    expect(before).toHaveLength(2);
+    expect(before).toHaveLength(3);
     const message = await refusal(open({ dataDir, databaseUrl, masterKey: Buffer.alloc(32, 2) }));
     expect(message).toMatch(/GATEHOUSE_MASTER_KEY is not the master key of PostgreSQL at 127\.0\.0\.1/);
     expect(await onPostgres(databaseUrl, 'select * from gatehouse.sealing_keys order by purpose')).toEqual(before);
@@ -79,6 +78,18 @@ describe('PostgreSQL store', () => {
     const message = await refusal(open({ dataDir, databaseUrl: 'canary secret', masterKey }));
     expect(message).toMatch(/DATABASE_URL is not an address/);
     expect(message).not.toContain('canary');
+  });
+
+  it.runIf(isLong)('gives up a query after 10 seconds, and the connection with it', { timeout: 60_000 }, async () => {
+    const databaseUrl = await postgres.createDatabase();
+    const store = await open({ dataDir, databaseUrl, masterKey });
+    onTestFinished(() => store.close());
+    const name = new URL(databaseUrl).pathname.slice(1);
+    const backends = await onPostgres(postgres.url, `select pid from pg_stat_activity where datname = '${name}'`);
+    for (const { pid } of backends) process.kill(Number(pid), 'SIGSTOP');
+    await expect(store.keys.list()).rejects.toThrow(/timeout/);
+    expect(await store.keys.list()).toEqual([]);
+    for (const { pid } of backends) process.kill(Number(pid), 'SIGCONT');
   });
 
   it('goes on after its connections were cut, and knows nothing of a session meanwhile', async () => {

@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLong, open, temporaryDataDir } from './store-setup.ts';
 
-const writer = join(import.meta.dirname, 'write-keys.ts');
+const writer = fileURLToPath(new URL('./write-keys.ts', import.meta.url));
 const killRounds = isLong ? 200 : 5;
 const cuts = isLong ? 500 : 40;
 const timeoutMs = isLong ? 900_000 : 60_000;

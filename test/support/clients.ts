@@ -49,6 +49,8 @@ export interface TestClient {
   call(tool: string, args?: Values, options?: CallOptions): Promise<ToolResult>;
   /** Any other request, its result as it came. */
   request(method: string, params?: Values): Promise<Values>;
+  /** A prompt, questions answered on the way, as JSON. */
+  getPrompt(name: string, args?: Record<string, string>): Promise<string>;
   listTools(): Promise<string[]>;
   /** Hears about changes from now on; resolves when the server has taken note. */
   watch(uris?: readonly string[]): Promise<void>;
@@ -156,6 +158,7 @@ async function connectV1(door: Door | StdioDoor, { capabilities = allCapabilitie
       const { z } = await import('zod');
       return (await client.request({ method, params } as never, z.looseObject({}) as never)) as Values;
     },
+    getPrompt: async (name, args = {}) => JSON.stringify(await client.getPrompt({ name, arguments: args })),
     listTools: async () => (await client.listTools()).tools.map(({ name }) => name),
     watch: async (uris = []) => {
       for (const uri of uris) await client.subscribeResource({ uri });
@@ -232,6 +235,7 @@ async function connectV2(
       const { z } = await import('zod');
       return (await client.request({ method, params } as never, z.looseObject({}) as never)) as Values;
     },
+    getPrompt: async (name, args = {}) => JSON.stringify(await client.getPrompt({ name, arguments: args })),
     listTools: async () => (await client.listTools({}, { cacheMode: 'bypass' })).tools.map(({ name }) => name),
     watch: async (uris = []) => {
       if (era === 'modern') {

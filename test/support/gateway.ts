@@ -65,8 +65,10 @@ export async function startGateway(
   const [command = '', ...args] = gatewayCommand;
   const spawned = spawnMarked(command, [...args, 'serve'], { env: environment, cwd: directory });
   const stop = async (): Promise<void> => {
+    const hasCrashed = spawned.hasExited;
     await spawned.stop();
     rmSync(directory, { recursive: true, force: true });
+    if (hasCrashed) throw new Error(`the gateway ended by itself\n${spawned.stderr.slice(-20).join('\n')}`);
   };
   try {
     const url = await spawned.line('the gateway prints its URL', readUrl);
@@ -90,7 +92,7 @@ export async function startGateway(
       stop,
     };
   } catch (error) {
-    await stop();
+    await stop().catch(() => {});
     throw new Error(`${(error as Error).message}\n${spawned.stderr.slice(-20).join('\n')}`);
   }
 }

@@ -16,6 +16,7 @@ export interface Spawned {
   /** Resolves with the first line of either output that `read` turns into a value. */
   line<T>(what: string, read: (line: string) => T | undefined, deadlineMs?: number): Promise<T>;
   readonly exited: Promise<number | null>;
+  readonly hasExited: boolean;
   stop(): Promise<void>;
 }
 
@@ -46,6 +47,9 @@ export function spawnMarked(command: string, args: readonly string[], options: S
     stdout,
     stderr,
     exited,
+    get hasExited() {
+      return hasExited;
+    },
     line: async (what, read, deadlineMs = 20_000) => {
       const lines = (): string => [...stdout, ...stderr].slice(-20).join('\n');
       const found = until(

@@ -21,7 +21,24 @@ test('members are found where they are, whatever JSON surrounds them', () => {
 });
 
 test('what JSON.parse refuses at the level of structure is refused here too', () => {
-  const broken = ['', '{', '{"a"', '{"a":', '{"a":1', '{"a":1,}', '{"a":1]', '{a:1}', '{"a":[1}', '{"a":"x}', '{"a":"\\"}', '[1]', '1', '{}x', '{"a":tru}', '{"a":}'];
+  const broken = [
+    '',
+    '{',
+    '{"a"',
+    '{"a":',
+    '{"a":1',
+    '{"a":1,}',
+    '{"a":1]',
+    '{a:1}',
+    '{"a":[1}',
+    '{"a":"x}',
+    '{"a":"\\"}',
+    '[1]',
+    '1',
+    '{}x',
+    '{"a":tru}',
+    '{"a":}',
+  ];
   for (const text of broken) expect(() => scan(text), text).toThrow(ScanError);
 });
 

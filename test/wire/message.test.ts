@@ -7,7 +7,11 @@ const read = (value: unknown) => readMessage(Buffer.from(typeof value === 'strin
 
 test('requests, notifications, results and errors are told apart', () => {
   expect(read({ jsonrpc: '2.0', id: 1, method: 'ping' })).toEqual({ kind: 'request', id: '1', method: 'ping', params: {} });
-  expect(read({ jsonrpc: '2.0', method: 'x', params: { a: 1 } })).toEqual({ kind: 'notification', method: 'x', params: { a: 1 } });
+  expect(read({ jsonrpc: '2.0', method: 'x', params: { a: 1 } })).toEqual({
+    kind: 'notification',
+    method: 'x',
+    params: { a: 1 },
+  });
   expect(read({ jsonrpc: '2.0', id: 'q', result: {} }).kind).toBe('result');
   expect(read({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'no' } })).toEqual({
     kind: 'error',
@@ -79,14 +83,19 @@ test('garbage is refused with a MessageError, never with anything else', () => {
 
 test('a result is edited without being rebuilt', () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd', '_meta'), fc.jsonValue()), fc.constantFrom('a', 'c', '_meta', 'z'), (value, key) => {
-      const expected = JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
-      const result = RawResult.from(expected as never);
-      const edited = (changes: Record<string, string | undefined>) => JSON.parse(Buffer.concat(result.edit(changes)).toString());
-      const { [key]: _, ...without } = expected;
-      expect(edited({ [key]: undefined })).toEqual(without);
-      expect(edited({ [key]: '"new"' })).toEqual({ ...without, [key]: 'new' });
-      expect(edited({})).toEqual(expected);
-    }),
+    fc.property(
+      fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd', '_meta'), fc.jsonValue()),
+      fc.constantFrom('a', 'c', '_meta', 'z'),
+      (value, key) => {
+        const expected = JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
+        const result = RawResult.from(expected as never);
+        const edited = (changes: Record<string, string | undefined>) =>
+          JSON.parse(Buffer.concat(result.edit(changes)).toString());
+        const { [key]: _, ...without } = expected;
+        expect(edited({ [key]: undefined })).toEqual(without);
+        expect(edited({ [key]: '"new"' })).toEqual({ ...without, [key]: 'new' });
+        expect(edited({})).toEqual(expected);
+      },
+    ),
   );
 });

@@ -6,7 +6,10 @@ function readAll(chunks: readonly Buffer[], limitBytes = 1_000_000) {
   const events: { data: string; type: string; id: string | undefined }[] = [];
   const retries: number[] = [];
   const reader = new SseReader(
-    { onEvent: ({ data, type, id }: SseEvent) => events.push({ data: data.toString(), type, id }), onRetry: (ms) => retries.push(ms) },
+    {
+      onEvent: ({ data, type, id }: SseEvent) => events.push({ data: data.toString(), type, id }),
+      onRetry: (ms) => retries.push(ms),
+    },
     limitBytes,
   );
   for (const chunk of chunks) reader.push(chunk);
@@ -18,7 +21,9 @@ test('a stream reads the same however it is cut', () => {
   const event = fc.record({ data: fc.array(line, { minLength: 1, maxLength: 3 }), end: fc.constantFrom('\n', '\r\n', '\r') });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 5 }), fc.array(fc.nat(200), { maxLength: 6 }), (given, cuts) => {
-      const bytes = Buffer.from(given.map(({ data, end }) => `${data.map((text) => `data: ${text}${end}`).join('')}${end}`).join(''));
+      const bytes = Buffer.from(
+        given.map(({ data, end }) => `${data.map((text) => `data: ${text}${end}`).join('')}${end}`).join(''),
+      );
       const chunks: Buffer[] = [];
       let from = 0;
       for (const cut of [...cuts, bytes.length].map((at) => Math.min(at, bytes.length)).sort((a, b) => a - b)) {

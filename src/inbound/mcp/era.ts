@@ -5,13 +5,12 @@ import type { Message } from '../../wire/message.ts';
 export const modernVersion = '2026-07-28';
 /** Newest first: what is offered to a client that asks for one we do not know. */
 export const legacyVersions: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
-const supportedVersions = [modernVersion, ...legacyVersions];
 
 export const versionKey = 'io.modelcontextprotocol/protocolVersion';
 
 /**
  * Which era one message speaks. A modern request says so itself in `_meta` and in its header, and both must agree; `initialize` is
- * legacy whatever the header says (MCP 2026-07-28 basic/transports, streamable HTTP). `header` is undefined on stdio.
+ * legacy unless its `_meta` says otherwise: some clients send it with a modern header (MCP 2026-07-28 basic/transports, streamable HTTP). `header` is undefined on stdio.
  * Throws GatewayError `unsupported_version`, `header_mismatch` or `invalid_params`.
  */
 export function classify(message: Message, header: string | undefined, isHttp: boolean): 'modern' | 'legacy' {
@@ -20,18 +19,19 @@ export function classify(message: Message, header: string | undefined, isHttp: b
       throw new GatewayError('invalid_request', 'In this protocol version clients send requests, not responses.');
     return 'legacy';
   }
-  if (message.method === 'initialize' || message.method === 'notifications/initialized') return 'legacy';
   const declared = declaredVersion(message.params);
-  if (declared === undefined) return classifyUndeclared(message, header);
-  if (declared !== modernVersion && !legacyVersions.includes(declared)) throw unsupported(declared);
-  if (isHttp && header === undefined) throw new GatewayError('header_mismatch', 'The header MCP-Protocol-Version is missing.');
-  if (isHttp && header !== declared) {
+  if (isHttp && declared !== undefined && header !== undefined && header !== declared) {
     throw new GatewayError(
       'header_mismatch',
-      `The header MCP-Protocol-Version says ${shorten(header)}, the request's _meta says ${declared}.`,
+      `The header MCP-Protocol-Version says ${shorten(header)}, the request's _meta says ${shorten(declared)}.`,
     );
   }
+  if (message.method === 'initialize' || message.method === 'notifications/initialized') {
+    return declared === modernVersion ? 'modern' : 'legacy';
+  }
+  if (declared === undefined) return classifyUndeclared(message, header);
   if (declared !== modernVersion) throw unsupported(declared);
+  if (isHttp && header === undefined) throw new GatewayError('header_mismatch', 'The header MCP-Protocol-Version is missing.');
   return 'modern';
 }
 
@@ -61,7 +61,7 @@ function declaredVersion(params: JsonObject): string | undefined {
 
 function unsupported(requested: string): GatewayError {
   return new GatewayError('unsupported_version', `Protocol version ${shorten(requested)} is not supported here.`, {
-    data: { supported: supportedVersions, requested: shorten(requested) },
+    data: { supported: [modernVersion], requested: shorten(requested) },
   });
 }
 

@@ -17,7 +17,7 @@ import { type Envelope, modernVersion, passesLevel, readEnvelope } from './era.t
 import { checkNamedHeaders, checkParamHeaders } from './headers.ts';
 import { listen } from './listen.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
-import { errorMessage, modernResult, ownModernResult, resultMessage, serverInfo, toolError, toRpcError } from './messages.ts';
+import { errorMessage, modernResult, ownModernResult, resultMessage, toolError, toRpcError } from './messages.ts';
 import { digestOf, type Round } from './parked.ts';
 import type { Reply } from './reply.ts';
 
@@ -90,7 +90,6 @@ function discover(toolbox: Toolbox): readonly Buffer[] {
     capabilities: capabilitiesOf(toolbox, 'modern'),
     ...(instructions === undefined ? {} : { instructions }),
     ...caching,
-    serverInfo: { ...serverInfo },
   });
 }
 
@@ -132,6 +131,8 @@ class ModernCall implements Conversation {
   /** An answer that came while no round was open. */
   #late: ((round: Round) => void) | undefined;
   #lastProgress = Number.NEGATIVE_INFINITY;
+  /** A question that this client cannot answer: then the upstream's failure is ours to explain. */
+  #refused: GatewayError | undefined;
 
   constructor(edge: Edge, request: ModernRequest, envelope: Envelope, params: JsonObject, round: Round) {
     this.#edge = edge;
@@ -192,7 +193,12 @@ class ModernCall implements Conversation {
   notify(): void {}
 
   ask(method: string, params: JsonObject): Promise<JsonObject> {
-    checkClientCan(this.#envelope.capabilities, method, params);
+    try {
+      checkClientCan(this.#envelope.capabilities, method, params);
+    } catch (error) {
+      this.#refused = toGatewayError(error);
+      throw error;
+    }
     const { promise, resolve, reject } = Promise.withResolvers<JsonObject>();
     // A legacy upstream's handle for its own notification means nothing to a modern client.
     const { elicitationId, ...asked } = params;
@@ -234,7 +240,9 @@ class ModernCall implements Conversation {
   }
 
   #answer(round: Round, method: CallMethod, outcome: Outcome): void {
-    if (outcome.kind === 'result') {
+    if (this.#refused !== undefined && isFailure(outcome)) {
+      this.#fail(round, method, this.#refused);
+    } else if (outcome.kind === 'result') {
       const { result } = outcome;
       const extra = method === 'resources/read' && !result.has('ttlMs') ? uncached : undefined;
       round.reply.finish(resultMessage(round.id, modernResult(result, extra)));
@@ -245,7 +253,7 @@ class ModernCall implements Conversation {
     } else {
       // -32002 must not be sent in this era (MCP 2026-07-28 server/resources).
       const code = outcome.error.code === -32002 ? -32602 : outcome.error.code;
-      round.reply.finish(errorMessage(round.id, { ...outcome.error, code }));
+      round.reply.finish(errorMessage(round.id, { ...outcome.error, code }), badRequestCodes.has(code) ? 400 : 200);
     }
   }
 
@@ -265,6 +273,13 @@ class ModernCall implements Conversation {
     else if (asResult !== undefined) round.reply.finish(resultMessage(round.id, modernResult(RawResult.from(asResult))));
     else round.reply.finish(errorMessage(round.id, toRpcError(error)), error.row.http);
   }
+}
+
+/** What the specification answers with HTTP 400 (MCP 2026-07-28 streamable HTTP). */
+const badRequestCodes: ReadonlySet<number> = new Set([-32020, -32021, -32022]);
+
+function isFailure(outcome: Outcome): boolean {
+  return outcome.kind === 'error' || (outcome.kind === 'result' && outcome.result.get('isError') === true);
 }
 
 interface PendingAsk {

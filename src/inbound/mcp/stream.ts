@@ -145,7 +145,10 @@ export function writeJson(
   for (const piece of body) length += piece.length;
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': length, ...headers });
   if (length <= copyLimitBytes) {
-    response.end(body.length === 1 ? body[0] : Buffer.concat(body, length));
+    // As Latin-1 every byte is a character and stays what it was; Node writes a string together with the headers in one call.
+    let text = '';
+    for (const piece of body) text += piece.toString('latin1');
+    response.end(text, 'latin1');
     return;
   }
   response.cork();

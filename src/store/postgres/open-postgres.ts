@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, type PostgresQueryResult } from 'kysely';
 import { Pool, types } from 'pg';
 import { GatewayError } from '../../errors.ts';
 import type { Secret } from '../../secret.ts';
@@ -26,7 +26,7 @@ export async function openPostgres(url: string, masterKey: Secret, { clock, log 
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', warnSeldom(log, clock, `A connection to ${name} broke.`));
   try {
-    const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) }).withSchema(schemaName);
+    const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: discardingStuck(pool) }) }).withSchema(schemaName);
     const database = async () => db;
     const sealedRows = sqlSealedRows(database);
     await warnOfLooseCommits(pool, name, log);
@@ -68,6 +68,33 @@ function openPool(url: string): Pool {
         oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format),
     },
   });
+}
+
+/**
+ * The pool without connections whose query timed out: such a connection still waits for its answer, and after a failover that
+ * dropped packets it would hold up, for minutes, everyone who gets it next.
+ */
+function discardingStuck(pool: Pool): PostgresPool {
+  return {
+    options: pool.options,
+    end: () => pool.end(),
+    async connect() {
+      const client = await pool.connect();
+      let isStuck = false;
+      async function query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> {
+        try {
+          return (await client.query(text, [...parameters])) as unknown as PostgresQueryResult<R>;
+        } catch (error) {
+          isStuck ||= (error as Error).message === 'Query read timeout';
+          throw error;
+        }
+      }
+      return {
+        query: query as PostgresPoolClient['query'],
+        release: (destroy) => client.release(destroy === true || isStuck),
+      };
+    },
+  };
 }
 
 /** With synchronous_commit off a created key could vanish in a crash after its owner was shown it. */

@@ -7,11 +7,11 @@ export function sqlSealedRows(database: Database): SealedRows {
       const db = await database();
       return await db.selectFrom('sealing_keys').selectAll().execute();
     },
-    async insert(row) {
+    async insert(rows) {
       const db = await database();
       await db
         .insertInto('sealing_keys')
-        .values(row)
+        .values(rows)
         .onConflict((conflict) => conflict.column('purpose').doNothing())
         .execute();
     },

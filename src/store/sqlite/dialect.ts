@@ -3,15 +3,21 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  Kysely,
   type QueryResult,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
+import type { Schema } from '../schema.ts';
 import type { SqliteConnection } from './connection.ts';
 
 /** Kysely over `node:sqlite`. Closing stays with whoever opened the connection. */
-export function sqliteDialect(connection: SqliteConnection): Dialect {
+export function sqliteQueries(connection: SqliteConnection): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect: sqliteDialect(connection) });
+}
+
+function sqliteDialect(connection: SqliteConnection): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => sqliteDriver(connection),

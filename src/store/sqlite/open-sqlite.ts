@@ -48,8 +48,8 @@ export async function openSqlite({ dataDir, masterKey, clock, log }: StoreOption
 function lazyDatabase(connection: SqliteConnection): Database {
   let opened: Promise<Kysely<Schema>> | undefined;
   async function open(): Promise<Kysely<Schema>> {
-    const [{ Kysely }, { sqliteDialect }] = await Promise.all([import('kysely'), import('./dialect.ts')]);
-    return new Kysely<Schema>({ dialect: sqliteDialect(connection) });
+    const { sqliteQueries } = await import('./dialect.ts');
+    return sqliteQueries(connection);
   }
   return () => {
     opened ??= open();

@@ -35,14 +35,13 @@ export function startStatements(connection: SqliteConnection): StartStatements {
       async read() {
         return connection.all('select purpose, version, sealed from sealing_keys') as unknown as SealedRow[];
       },
-      async insert({ purpose, version, sealed }) {
+      async insert(rows) {
         const release = await connection.acquire();
         try {
-          connection.run('insert into sealing_keys (purpose, version, sealed) values (?, ?, ?) on conflict do nothing', [
-            purpose,
-            version,
-            sealed,
-          ]);
+          connection.run(
+            `insert into sealing_keys (purpose, version, sealed) values ${rows.map(() => '(?, ?, ?)').join(', ')} on conflict do nothing`,
+            rows.flatMap(({ purpose, version, sealed }) => [purpose, version, sealed]),
+          );
         } finally {
           release();
         }

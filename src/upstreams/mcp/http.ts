@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
+import type { EgressGuard } from '../egress.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import { HttpExchange, HttpSend } from './http-exchange.ts';
 import { HttpStream } from './http-stream.ts';
@@ -13,12 +14,6 @@ import {
   type RequestListener,
 } from './link.ts';
 
-/** Lets a request go to an origin that a far end named; see egress.ts. */
-export interface Egress {
-  /** Undefined when this address may not be reached. */
-  dispatcherFor(url: URL): Promise<Dispatcher | undefined>;
-}
-
 export interface HttpTarget {
   readonly url: URL;
   /** From the namespace file, secrets filled in. */
@@ -26,7 +21,7 @@ export interface HttpTarget {
   /** `The upstream support/crm`: how sentences begin. */
   readonly subject: string;
   readonly userAgent: string;
-  readonly egress: Egress;
+  readonly egress: Pick<EgressGuard, 'dispatcherFor'>;
   readonly log: BoundedLog;
 }
 
@@ -51,7 +46,7 @@ export class HttpEndpoint {
   readonly streamHeaders: readonly string[];
   readonly #origin: string;
   readonly #hasCredentials: boolean;
-  readonly #egress: Egress;
+  readonly #egress: Pick<EgressGuard, 'dispatcherFor'>;
   readonly #pool: Dispatcher;
   // Answered, but the far end has not ended the stream: each holds a connection.
   readonly #lingering = new Set<HttpExchange>();

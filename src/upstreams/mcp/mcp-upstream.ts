@@ -438,7 +438,11 @@ export class McpUpstream implements Upstream {
       this.#down(error);
       throw this.#isClosed() ? error : this.#unavailable();
     }
-    if (error instanceof GatewayError && (error.code.startsWith('upstream_') || error.code === 'answer_too_large')) {
+    // The caller's deadline comes as a cancellation; a far end that stays silent is not well.
+    if (call.cancel.reason === 'timeout' && error instanceof GatewayError) {
+      this.#failed++;
+      this.#recordFailure(new GatewayError('upstream_timeout', 'a call was not answered in time'));
+    } else if (error instanceof GatewayError && (error.code.startsWith('upstream_') || error.code === 'answer_too_large')) {
       this.#failed++;
       this.#recordFailure(error);
     }

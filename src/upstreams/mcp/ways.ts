@@ -1,14 +1,15 @@
 import type { UpstreamConfig } from '../../catalog/config.ts';
 import { GatewayError } from '../../errors.ts';
+import type { EgressGuard } from '../egress.ts';
 import type { BoundedLog } from './bounded-log.ts';
-import { type Egress, HttpEndpoint, HttpLink } from './http.ts';
+import { HttpEndpoint, HttpLink } from './http.ts';
 import type { Link } from './link.ts';
 import type { Ways } from './probe.ts';
 
 export interface TransportDeps {
   /** Puts secrets in place of `${secret:NAME}`. Throws GatewayError `bad_configuration` for one that is missing. */
   readonly resolveSecrets: (text: string) => string;
-  readonly egress: Egress;
+  readonly egress: Pick<EgressGuard, 'dispatcherFor'>;
   readonly instance: { readonly name: string; readonly version: string };
 }
 

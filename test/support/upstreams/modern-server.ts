@@ -35,15 +35,22 @@ export function modernFactory(state: ModernState): McpServerFactory {
       { description: 'Needs a header', inputSchema: z.object({ region: z.string().meta({ 'x-mcp-header': 'Region' }) }) },
       ({ region }) => ({ content: [{ type: 'text', text: `in ${region}` }] }),
     );
-    server.registerTool('count', { description: 'Counts with progress', inputSchema: z.object({ to: z.number() }) }, async ({ to }, ctx) => {
-      const progressToken = ctx.mcpReq._meta?.progressToken;
-      for (let progress = 1; progress <= to; progress++) {
-        if (progressToken !== undefined) {
-          await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total: to, message: `step ${progress}` } });
+    server.registerTool(
+      'count',
+      { description: 'Counts with progress', inputSchema: z.object({ to: z.number() }) },
+      async ({ to }, ctx) => {
+        const progressToken = ctx.mcpReq._meta?.progressToken;
+        for (let progress = 1; progress <= to; progress++) {
+          if (progressToken !== undefined) {
+            await ctx.mcpReq.notify({
+              method: 'notifications/progress',
+              params: { progressToken, progress, total: to, message: `step ${progress}` },
+            });
+          }
         }
-      }
-      return { content: [{ type: 'text', text: `counted to ${to}` }] };
-    });
+        return { content: [{ type: 'text', text: `counted to ${to}` }] };
+      },
+    );
     server.registerTool('hang', { description: 'Never answers', inputSchema: z.object({}) }, async (_args, ctx) => {
       await wait(60_000, undefined, { signal: ctx.mcpReq.signal }).catch(() => state.cancelled.push('hang'));
       return { content: [] };
@@ -74,7 +81,9 @@ export function modernFactory(state: ModernState): McpServerFactory {
     for (const name of state.extra) {
       server.registerTool(name, { description: 'Came later', inputSchema: z.object({}) }, () => ({ content: [] }));
     }
-    server.registerResource('note', 'test://note', { title: 'A note' }, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
+    server.registerResource('note', 'test://note', { title: 'A note' }, (uri) => ({
+      contents: [{ uri: uri.href, text: 'noted' }],
+    }));
     server.registerPrompt('greet', { description: 'A greeting' }, () => ({
       messages: [{ role: 'user', content: { type: 'text', text: 'Hello' } }],
     }));
@@ -93,7 +102,7 @@ export async function startModernServer(options: { legacy?: 'stateless' | 'rejec
   const state: ModernState = { cancelled: [], extra: [] };
   const handler = createMcpHandler(modernFactory(state), { legacy: options.legacy ?? 'reject' });
   const handle = toNodeHandler(handler);
-  const server = createServer((request, response) => void handle(request, response));
+  const server = createServer((request, response) => void handle(request as Parameters<typeof handle>[0], response));
   const running = await listenOn(server, options.port);
   return {
     ...running,
