@@ -6,6 +6,7 @@ import { type Child, killAll, type Placement, pinSelf, placeProcesses, start } f
 import { freePort, type Gateway, type Served, startGateway } from './gateway.ts';
 import type { CallJob, Job, LoadResult, SessionJob, SessionResult } from './load.ts';
 import type { Address, Era } from './messages.ts';
+import type { Load } from './rounds.ts';
 import type { Behaviour, Order, Plan } from './upstream.ts';
 
 export interface LabSettings {
@@ -51,10 +52,6 @@ export class Lab {
     process.stderr.write(`${text}\n`);
   }
 
-  get generatorPid(): number {
-    return this.#generator!.pid;
-  }
-
   /** An upstream for gateways to stand before, or one to be measured itself. */
   async startUpstream(plans: readonly Plan[], role: 'behind' | 'direct' = 'behind'): Promise<UpstreamProcess> {
     const cpu = role === 'behind' ? this.placement.upstream : this.placement.measured;
@@ -86,6 +83,12 @@ export class Lab {
   run(job: CallJob): Promise<LoadResult> {
     const { cpus } = this.placement;
     return this.#hand(cpus === undefined ? job : { ...job, cpus }) as Promise<LoadResult>;
+  }
+
+  /** Enough calls for the hot code of a process to be compiled: about 15,000, a good part of them per kind of load. */
+  async warmUp(load: Load): Promise<void> {
+    const measureMs = this.settings.isQuick ? 1200 : 4000;
+    await this.run({ kind: 'calls', ...load, callers: Math.max(16, load.callers), warmMs: 0, measureMs, maxCalls: 8000 });
   }
 
   openSessions(job: SessionJob): Promise<SessionResult> {

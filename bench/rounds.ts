@@ -9,6 +9,7 @@ export interface Scenario {
   prepare?(): Promise<void>;
 }
 
+/** What is called and by how many; the laboratory says for how long. */
 export type Load = Omit<CallJob, 'kind' | 'warmMs' | 'measureMs'>;
 
 /** A line of the report: medians over the rounds. */
@@ -56,8 +57,8 @@ export class Measurements {
   }
 
   /**
-   * A figure computed within each round; undefined when an answer was wrong, for then nothing is comparable. Times depend on
-   * what else the machine does, so a figure made of them takes only the rounds that were calm; CPU time takes all.
+   * A figure computed within each round; undefined when an answer was wrong, for then nothing is comparable. Only calm rounds
+   * are used, where there are any. Without one a figure made of times is doubtful; CPU time does not count what others did.
    */
   compare(scenario: string, targets: readonly string[], figure: Figure, madeOf: 'times' | 'cpu'): Estimate | undefined {
     const all = targets.map((target) => this.of(scenario, target));
@@ -65,11 +66,11 @@ export class Measurements {
     const rounds = Array.from({ length: Math.min(...all.map((results) => results.length)) }, (_, round) =>
       all.map((results) => results[round]!),
     );
-    const calm = madeOf === 'cpu' ? rounds : rounds.filter((results) => results.every(isCalm));
+    const calm = rounds.filter((results) => results.every(isCalm));
     const used = calm.length === 0 ? rounds : calm;
     return estimate(
       used.map((results) => figure(...results)),
-      calm.length === 0,
+      madeOf === 'times' && calm.length === 0,
     );
   }
 
@@ -128,18 +129,23 @@ export const p99Us: Pick = (result) => result.p99Us;
 export async function measureRounds(lab: Lab, suite: string, scenarios: readonly Scenario[]): Promise<Measurements> {
   const measurements = new Measurements();
   const { rounds, warmMs, measureMs, deadline } = lab.settings;
-  // The round before the first compiles the hot code of every target and is not reported.
-  for (let round = -1; round < rounds; round += 1) {
+  lab.say(`${suite}: warming up`);
+  for (const scenario of scenarios) {
+    for (const { job } of scenario.targets) {
+      await scenario.prepare?.();
+      await lab.warmUp(job);
+    }
+  }
+  for (let round = 0; round < rounds; round += 1) {
     if (round > 0 && performance.now() > deadline) {
       lab.say(`${suite}: out of time after round ${round} of ${rounds}`);
       break;
     }
-    lab.say(round < 0 ? `${suite}: warming up` : `${suite}: round ${round + 1} of ${rounds}`);
+    lab.say(`${suite}: round ${round + 1} of ${rounds}`);
     for (const scenario of scenarios) {
       for (const { name, job } of rotate(scenario.targets, round)) {
         await scenario.prepare?.();
-        const result = await lab.run({ kind: 'calls', ...job, warmMs, measureMs: round < 0 ? warmMs * 2 : measureMs });
-        if (round >= 0) measurements.add(scenario.name, name, result);
+        measurements.add(scenario.name, name, await lab.run({ kind: 'calls', ...job, warmMs, measureMs }));
       }
     }
   }
@@ -147,7 +153,7 @@ export async function measureRounds(lab: Lab, suite: string, scenarios: readonly
 }
 
 export function rotate<T>(list: readonly T[], by: number): T[] {
-  const start = ((by % list.length) + list.length) % list.length;
+  const start = by % list.length;
   return [...list.slice(start), ...list.slice(0, start)];
 }
 

@@ -3,7 +3,7 @@ import { KeyRing, makeKey } from './call/authenticate.ts';
 import { Lanes } from './call/call-upstream.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
 import { LiveCatalog } from './catalog/live-catalog.ts';
-import { loadNamespaces } from './catalog/load.ts';
+import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import type { Clock } from './clock.ts';
 import type { Edge } from './inbound/mcp/edge.ts';
@@ -18,7 +18,7 @@ import { resolveSecrets } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import { openStore } from './store/open-store.ts';
 import type { Store } from './store/ports.ts';
-import { noEgress } from './upstreams/egress.ts';
+import { createEgressGuard } from './upstreams/egress.ts';
 import { connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 import { version } from './version.ts';
@@ -89,7 +89,7 @@ export async function openGateway({ settings, environment, log, clock }: Gateway
   try {
     const loaded = await loading;
     if (loaded.kind === 'problems') throw new ConfigurationError(loaded.problems);
-    return await build({ settings, environment, log, clock }, store, loaded.namespaces);
+    return await build({ settings, environment, log, clock }, store, loaded);
   } catch (error) {
     await store.close();
     throw error;
@@ -99,7 +99,7 @@ export async function openGateway({ settings, environment, log, clock }: Gateway
 async function build(
   { settings, environment, log, clock }: GatewayPorts,
   store: Store,
-  namespaces: Parameters<LiveCatalog['apply']>[0],
+  loaded: LoadResult & { readonly kind: 'loaded' },
 ): Promise<Gateway> {
   const startedAtMs = clock.nowMs();
   const [pepper, sessionKey, stateKey, remembered] = await Promise.all([
@@ -113,6 +113,7 @@ async function build(
   const memories = new Map(remembered.map((upstream) => [upstream.id, upstream]));
 
   const lanes = new Lanes();
+  const egress = createEgressGuard(settings.egressAllow);
   const subscriptions = new Subscriptions(log);
   const listeners = new Listeners();
   const makeUpstream = (config: UpstreamConfig): Upstream => {
@@ -120,7 +121,7 @@ async function build(
       memory: store.upstreams,
       remembered: memories.get(config.id),
       resolveSecrets: (text) => resolveSecrets(text, environment),
-      egress: noEgress,
+      egress,
       instance: { name: 'gatehouse', version },
       log,
       clock: { now: () => clock.nowMs() },
@@ -132,7 +133,7 @@ async function build(
     return upstream;
   };
   const live = new LiveCatalog({ createUpstream: makeUpstream, log });
-  await live.apply(namespaces);
+  await live.apply(loaded.namespaces);
 
   const sessions: Sessions = new Sessions({
     key: sessionKey,
@@ -171,9 +172,13 @@ async function build(
       return changedLists(of(before), of(after));
     });
   });
-  const watch = new NamespaceWatch(settings.namespaces, (result) => {
-    void live.take(result);
-  });
+  const watch = new NamespaceWatch(
+    settings.namespaces,
+    (result) => {
+      void live.take(result);
+    },
+    { since: loaded },
+  );
   watch.start();
 
   return {

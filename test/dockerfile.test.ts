@@ -115,7 +115,7 @@ describe.skipIf(process.platform === 'win32')('what the Dockerfile builds', () =
       for (const source of words.slice(0, -1))
         cpSync(join(root, source), join(work, target, target.endsWith('/') ? source : ''), { recursive: true });
     }
-    // The Node of the image is 24, and what `npm ci` needs was fetched when this checkout was installed.
+    // The Node of the image is 24, and what npm needs was fetched when this checkout was installed.
     const environment = {
       PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}`,
       HOME: process.env.HOME,

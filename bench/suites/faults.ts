@@ -1,9 +1,11 @@
-import type { Lab } from '../lab.ts';
+import type { Gateway } from '../gateway.ts';
+import type { Lab, UpstreamProcess } from '../lab.ts';
+import type { LoadResult } from '../load.ts';
 import { Measurements, p99Us, rotate } from '../rounds.ts';
 import type { SuiteResult } from './suite.ts';
 
 const states = ['healthy', 'dead', 'hanging'] as const;
-const names = ['a', 'b', 'c', 'd', 'faulty'];
+type State = (typeof states)[number];
 const scenario = '32 callers of four upstreams that take 20 ms, 50 calls/s to the fifth';
 
 /**
@@ -16,48 +18,57 @@ export async function faults(lab: Lab): Promise<SuiteResult> {
   for (let round = 0; round < rounds; round += 1) {
     if (round > 0 && performance.now() > deadline) break;
     lab.say(`faults: round ${round + 1} of ${rounds}`);
+    // Five upstreams for each state, and a new gateway in each round: breakers remember.
+    const plans = states.flatMap((state) => memberNames(state).map((name) => ({ name, tools: 2, eras: 'both' as const })));
+    const upstream = await lab.startUpstream(plans);
+    const served = plans.map(({ name, tools }, index) => ({ name, tools, port: upstream.ports[index]! }));
+    const gateway = await lab.startGateway(
+      states.map((namespace, index) => ({ namespace, upstreams: served.slice(index * 5, index * 5 + 5) })),
+    );
+    await lab.warmUp(healthyLoad(gateway, upstream, 'healthy'));
+    await upstream.behave({ delayMs: 20 });
     for (const state of rotate(states, round)) {
-      measured.add(scenario, `fifth ${state}`, await measureState(lab, state));
-      // A new gateway for each state: breakers remember.
-      await lab.clear();
+      measured.add(scenario, `fifth ${state}`, await measureState(lab, gateway, upstream, state));
     }
+    await lab.clear();
   }
-  const p99Ratio = (state: string) => measured.timeRatio(scenario, `fifth ${state}`, 'fifth healthy', p99Us);
+  const p99Ratio = (state: State) => measured.timeRatio(scenario, `fifth ${state}`, 'fifth healthy', p99Us);
   return { rows: measured.rows(), figures: [], values: { 'one dead': p99Ratio('dead'), 'one hanging': p99Ratio('hanging') } };
 }
 
-async function measureState(lab: Lab, state: (typeof states)[number]) {
-  const upstream = await lab.startUpstream(names.map((name) => ({ name, tools: 2, eras: 'both' })));
-  await upstream.behave({ delayMs: 20 });
-  const gateway = await lab.startGateway([
-    { namespace: 'five', upstreams: names.map((name, index) => ({ name, tools: 2, port: upstream.ports[index]! })) },
-  ]);
-  const address = gateway.at('five', 'modern');
-  const isFaulty = (tool: { upstreamName: string }) => tool.upstreamName.startsWith('faulty');
-  const tools = gateway.tools('five');
-  const healthy = {
-    kind: 'calls',
-    address,
-    tools: tools.filter((tool) => !isFaulty(tool)),
+function memberNames(state: State): string[] {
+  return ['a', 'b', 'c', 'd', 'faulty'].map((member) => `${state}_${member}`);
+}
+
+function healthyLoad(gateway: Gateway, upstream: UpstreamProcess, state: State) {
+  return {
+    address: gateway.at(state, 'modern'),
+    tools: gateway.tools(state).filter((tool) => !isFaulty(tool)),
     callers: 32,
     expected: { kind: 'echo', answerBytes: 0 },
     measuredPid: gateway.pid,
     otherPids: [upstream.child.pid],
   } as const;
-  await lab.run({ ...healthy, warmMs: 0, measureMs: 300 });
+}
+
+function isFaulty(tool: { upstreamName: string }): boolean {
+  return tool.upstreamName.includes('_faulty_');
+}
+
+async function measureState(lab: Lab, gateway: Gateway, upstream: UpstreamProcess, state: State): Promise<LoadResult> {
   const measureMs = Math.max(1200, lab.settings.measureMs);
   const background = lab.run({
     kind: 'calls',
-    address,
-    tools: tools.filter(isFaulty),
+    address: gateway.at(state, 'modern'),
+    tools: gateway.tools(state).filter(isFaulty),
     callers: 64,
     perSecond: 50,
     expected: { kind: 'anything' },
     warmMs: 0,
     measureMs: measureMs + 400,
   });
-  const measuring = lab.run({ ...healthy, warmMs: 200, measureMs });
-  await upstream.behave({ state }, names.indexOf('faulty'));
+  const measuring = lab.run({ kind: 'calls', ...healthyLoad(gateway, upstream, state), warmMs: 200, measureMs });
+  await upstream.behave({ state }, states.indexOf(state) * 5 + 4);
   const [result] = await Promise.all([measuring, background]);
   return result;
 }

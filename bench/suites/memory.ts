@@ -24,7 +24,7 @@ export async function memory(lab: Lab): Promise<SuiteResult> {
     callers: 64,
     expected: { kind: 'echo', answerBytes: 0 },
     warmMs: 0,
-    measureMs: isQuick ? 2000 : 10_000,
+    measureMs: isQuick ? 3000 : 10_000,
   } as const;
   await lab.run({ ...load, address: gateway.at('ten', 'modern') });
   const afterCalls = memoryBytes(gateway.pid);

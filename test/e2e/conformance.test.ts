@@ -11,7 +11,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts';
 import { startNamingShim } from '../support/naming-shim.ts';
 import { type Spawned, startFixture } from '../support/processes.ts';
 
-const isLong = process.env.GATEHOUSE_TEST_LONG !== undefined;
+const isLong = process.env.TEST_LONG !== undefined;
 let legacy: Spawned & { url: string };
 let modern: Spawned & { url: string };
 let gateway: Gateway;

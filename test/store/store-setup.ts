@@ -5,7 +5,7 @@ import { Secret } from '../../src/secret.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/ports.ts';
 
-export const isLong = process.env.GATEHOUSE_TEST_LONG === '1';
+export const isLong = process.env.TEST_LONG === '1';
 
 /** What stores say to the log, for tests to look at. */
 export interface Heard {

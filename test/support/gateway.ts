@@ -26,8 +26,8 @@ export interface Gateway {
   readonly key: string;
   readonly pid: number;
   readonly process: Spawned;
-  /** What `gatehouse stdio` needs to be the same gateway: environment and directories. */
-  readonly environment: Readonly<Record<string, string>>;
+  /** Environment of a `gatehouse stdio` with the same namespaces and a data directory of its own, until it is removed. */
+  forStdio(): { readonly environment: Record<string, string>; remove(): void };
   status(): Promise<Status>;
   /** The MCP address of a toolbox; without a name, of everything. */
   mcpUrl(toolbox?: string): string;
@@ -54,7 +54,7 @@ export async function startGateway(
     writeFileSync(join(namespaceDirectory, `${namespace}.yaml`), yaml);
   };
   for (const yaml of namespaces) writeNamespace(yaml);
-  const key = `test-admin-key-${process.pid}-${Date.now()}-0123456789abcdef`;
+  const key = settings.GATEHOUSE_ADMIN_KEY ?? `test-admin-key-${process.pid}-${Date.now()}-0123456789abcdef`;
   const environment = {
     GATEHOUSE_PORT: '0',
     GATEHOUSE_DATA: join(directory, 'data'),
@@ -86,7 +86,13 @@ export async function startGateway(
       key,
       pid: spawned.pid,
       process: spawned,
-      environment,
+      forStdio: () => {
+        const data = mkdtempSync(join(tmpdir(), 'gatehouse-stdio-'));
+        return {
+          environment: { GATEHOUSE_DATA: data, GATEHOUSE_NAMESPACES: namespaceDirectory },
+          remove: () => rmSync(data, { recursive: true, force: true }),
+        };
+      },
       mcpUrl: (toolbox) => `${url}/mcp${toolbox === undefined ? '' : `/${toolbox}`}`,
       writeNamespace,
       stop,

@@ -171,12 +171,12 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
       return;
     }
     if (message.kind === 'request' || message.kind === 'notification') {
-      if (this.#kind === 'events') this.#listener.received(message);
+      if (this.#kind === 'events') this.#listener.received(message, this.#isResume);
       else this.#failBroken('sent a request where the answer was due');
       return;
     }
     if (message.id === this.#id || (message.kind === 'error' && message.id === undefined)) this.#answer(message);
-    else this.#failBroken('answered a request that was not asked on this connection');
+    else if (!this.#isResume) this.#failBroken('answered a request that was not asked on this connection');
   }
 
   #takeRefusal(): void {

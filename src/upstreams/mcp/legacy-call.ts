@@ -77,8 +77,8 @@ export class LegacyCall implements RequestListener {
     this.#inFlight = link.request({ id, body: requestBytes(id, method, sent), headers, limitBytes, isResumable: true }, this);
   }
 
-  received(message: RequestMessage | NotificationMessage): void {
-    this.#session.received(message, this);
+  received(message: RequestMessage | NotificationMessage, isReplayed: boolean): void {
+    this.#session.received(message, isReplayed ? undefined : this);
   }
 
   answered(answer: ResultMessage | ErrorMessage, status: number): void {

@@ -248,7 +248,9 @@ export class LegacySession {
   }
 
   #put(question: RequestMessage, { conversation }: UpstreamCall): void {
-    if (this.#questions.size >= maxQuestions || this.#questions.has(question.id)) {
+    // Replayed on a stream that was taken up again: it is being answered already.
+    if (this.#questions.has(question.id)) return;
+    if (this.#questions.size >= maxQuestions) {
       this.#respond(question.id, { error: { code: -32600, message: 'Too many requests are open.' } });
       return;
     }

@@ -33,8 +33,11 @@ export interface OutgoingRequest {
 }
 
 export interface RequestListener {
-  /** Came on this request's own stream, so it belongs to it. */
-  received(message: RequestMessage | NotificationMessage): void;
+  /**
+   * Came on this request's own stream, so it belongs to it. That is not certain for what is replayed on a stream that was
+   * taken up again: some servers replay everything they ever sent.
+   */
+  received(message: RequestMessage | NotificationMessage, isReplayed: boolean): void;
   answered(answer: ResultMessage | ErrorMessage, status: number): void;
   failed(error: LinkError): void;
   /** The head of an HTTP answer. */
