@@ -179,6 +179,8 @@ function write(res: ServerResponse, pieces: readonly (string | Buffer)[]): void 
   if (pieces.every((piece) => typeof piece === 'string')) return void res.end(pieces.join(''));
   res.cork();
   for (const piece of pieces) res.write(piece);
+  // Node 24 sends the end of a chunked answer before what is still corked.
+  res.uncork();
   res.end();
 }
 

@@ -117,8 +117,8 @@ describe.skipIf(process.platform === 'win32')('what the Dockerfile builds', () =
     }
     // The Node of the image is 24, and what npm needs was fetched when this checkout was installed.
     const environment = {
+      ...process.env,
       PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}`,
-      HOME: process.env.HOME,
       npm_config_prefer_offline: 'true',
     };
     for (const step of texts(build, 'RUN')) {

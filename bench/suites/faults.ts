@@ -37,7 +37,7 @@ export async function faults(lab: Lab): Promise<SuiteResult> {
 }
 
 function memberNames(state: State): string[] {
-  return ['a', 'b', 'c', 'd', 'faulty'].map((member) => `${state}_${member}`);
+  return ['a', 'b', 'c', 'd', 'faulty'].map((member) => `${state}-${member}`);
 }
 
 function healthyLoad(gateway: Gateway, upstream: UpstreamProcess, state: State) {
@@ -52,7 +52,7 @@ function healthyLoad(gateway: Gateway, upstream: UpstreamProcess, state: State) 
 }
 
 function isFaulty(tool: { upstreamName: string }): boolean {
-  return tool.upstreamName.includes('_faulty_');
+  return tool.upstreamName.includes('-faulty_');
 }
 
 async function measureState(lab: Lab, gateway: Gateway, upstream: UpstreamProcess, state: State): Promise<LoadResult> {

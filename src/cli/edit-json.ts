@@ -31,7 +31,7 @@ export function setJsonMember(text: string, section: string, name: string, value
 }
 
 /** Whether two values are the same JSON, whatever the order of their members. */
-export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
+function sameJson(a: Json | undefined, b: Json | undefined): boolean {
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
   if (!isObject(a) || !isObject(b)) return a === b;
   const keys = Object.keys(a);

@@ -75,7 +75,11 @@ export function readMessage(bytes: Buffer): Message {
     return { kind: 'result', id: idText, result: new RawResult(bytes, result.start, result.end, scan.body) };
   }
   if (error !== undefined && method === undefined && result === undefined) {
-    return { kind: 'error', id: idText, error: readError(parse(bytes.toString('utf8', error.start, error.end), scan.hasLongNumber, idText), idText) };
+    return {
+      kind: 'error',
+      id: idText,
+      error: readError(parse(bytes.toString('utf8', error.start, error.end), scan.hasLongNumber, idText), idText),
+    };
   }
   throw new MessageError('invalid', 'neither a request, a notification nor a response', idText);
 }

@@ -151,7 +151,7 @@ describe('a gateway that is stopped', () => {
       `
 namespace: rogue
 upstreams:
-  pipe: { kind: mcp, command: ["${process.execPath}", "${rogue}", "--stdio"], env: ${env} }
+  pipe: { kind: mcp, command: ["${process.execPath}", "${rogue}", "--stdio"], env: ${env}, timeoutMs: 3000 }
 `,
     ]);
     const caller = await connectClient('v1', { url: other.mcpUrl(), key: other.key });

@@ -11,6 +11,7 @@ import { until } from '../support/until.ts';
 let directory: string;
 let everything: Spawned;
 let sse: Spawned & { url: string };
+let lite: Spawned & { url: string };
 let gateway: Gateway;
 
 const server = (name: string): string =>
@@ -20,7 +21,7 @@ const [markerName, markerValue] = runMarker.split('=');
 beforeAll(async () => {
   directory = realpathSync(mkdtempSync(join(tmpdir(), 'gatehouse-files-')));
   writeFileSync(join(directory, 'greeting.txt'), 'Hello from a file.');
-  sse = await startFixture('sse-server.ts');
+  [sse, lite] = await Promise.all([startFixture('sse-server.ts'), startFixture('lite-server.ts')]);
   const port = await freePort();
   everything = spawnMarked(process.execPath, [server('everything'), 'streamableHttp'], { env: { PORT: `${port}` } });
   await until(
@@ -59,12 +60,17 @@ namespace: older
 upstreams:
   sse: { kind: mcp, url: "${sse.url}" }
 `,
+    `
+namespace: lite
+upstreams:
+  lite: { kind: mcp, url: "${lite.url}" }
+`,
   ]);
 });
 
 afterAll(async () => {
   await gateway?.stop();
-  await Promise.all([everything?.stop(), sse?.stop()]);
+  await Promise.all([everything?.stop(), sse?.stop(), lite?.stop()]);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -77,7 +83,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe.each(clientKinds)('%s client, five servers of other makers behind one address', (kind) => {
+describe.each(clientKinds)('%s client, six servers behind one address', (kind) => {
   let client: TestClient;
   beforeAll(async () => {
     client = await connectClient(kind, { url: gateway.mcpUrl(), key: gateway.key });
@@ -88,7 +94,14 @@ describe.each(clientKinds)('%s client, five servers of other makers behind one a
 
   test('one list holds the tools of all, in an order that stays', async () => {
     const names = await client.listTools();
-    for (const name of ['demo__echo', 'web__echo', 'files__read_text_file', 'notes__create_entities', 'older__shout']) {
+    for (const name of [
+      'demo__echo',
+      'web__echo',
+      'files__read_text_file',
+      'notes__create_entities',
+      'older__shout',
+      'lite__reverse',
+    ]) {
       expect(names).toContain(name);
     }
     expect(new Set(names).size).toBe(names.length);
@@ -119,6 +132,24 @@ describe.each(clientKinds)('%s client, five servers of other makers behind one a
 
   test('an HTTP+SSE server of 2024 answers', async () => {
     expect(textOf(await client.call('older__shout', { text: 'quiet' }))).toBe('QUIET');
+  });
+
+  test('a server that is not built on the official SDK answers', async () => {
+    expect(textOf(await client.call('lite__reverse', { text: 'abc' }))).toBe('cba');
+  });
+
+  test('a subscription is heard', async () => {
+    const { resources } = (await client.request('resources/list')) as { resources: { uri: string }[] };
+    const uri = resources.map((resource) => resource.uri).find((candidate) => candidate.includes('gh.demo.everything')) ?? '';
+    const watcher = await connectClient(kind, { url: gateway.mcpUrl(), key: gateway.key });
+    try {
+      await watcher.watch([uri]);
+      await watcher.call('demo__toggle-subscriber-updates');
+      await until('the update arrives', () => watcher.changes.includes(uri));
+      await watcher.call('demo__toggle-subscriber-updates');
+    } finally {
+      await watcher.close();
+    }
   });
 
   test('structured content arrives beside the text', async () => {
@@ -185,5 +216,6 @@ test('no two upstreams share a connection, and each is known by its transport', 
     'files/files': 'stdio',
     'notes/memory': 'stdio',
     'older/sse': 'sse',
+    'lite/lite': 'http',
   });
 });

@@ -103,13 +103,12 @@ export async function startGateway(
   }
 }
 
+/** From the log's first line, or from the greeting where the log is quiet. */
 function readUrl(line: string): string | undefined {
-  try {
-    const { url } = JSON.parse(line) as { url?: unknown };
-    return typeof url === 'string' ? url.replace(/\/(mcp)?$/, '') : undefined;
-  } catch {
-    return undefined;
-  }
+  return /"url":"(http:[^"]+)"|^ {2}MCP +(http:\S+)\/mcp$/
+    .exec(line)
+    ?.slice(1)
+    .find((url) => url !== undefined);
 }
 
 function isWell({ state }: Status['upstreams'][number]): boolean {

@@ -1,6 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { until, within } from './until.ts';
 
@@ -118,6 +119,32 @@ function listProc(): string[] {
   } catch {
     return [];
   }
+}
+
+/** Lets `measureLiveHeap` ask a process what it holds: environment to start it with. */
+export function heapEnvironment(directory: string): Record<string, string> {
+  return { NODE_OPTIONS: `--heapsnapshot-signal=SIGUSR2 --diagnostic-dir=${directory}` };
+}
+
+/** Bytes of everything a process started with `heapEnvironment` still reaches, garbage collected before. */
+export async function measureLiveHeap(pid: number, directory: string): Promise<number> {
+  const snapshots = (): string[] => readdirSync(directory).filter((name) => name.endsWith('.heapsnapshot'));
+  process.kill(pid, 'SIGUSR2');
+  const file = await until('a heap snapshot', () => snapshots()[0], 60_000);
+  const read = (): { snapshot: { meta: { node_fields: string[] } }; nodes: number[] } | undefined => {
+    try {
+      return JSON.parse(readFileSync(join(directory, file), 'utf8'));
+    } catch {
+      return undefined;
+    }
+  };
+  const { snapshot, nodes } = await until('the heap snapshot is complete', read, 60_000);
+  rmSync(join(directory, file));
+  const width = snapshot.meta.node_fields.length;
+  const sizeAt = snapshot.meta.node_fields.indexOf('self_size');
+  let bytes = 0;
+  for (let at = sizeAt; at < nodes.length; at += width) bytes += nodes[at] ?? 0;
+  return bytes;
 }
 
 /** Resident memory and open handles of a process, from /proc. */

@@ -15,6 +15,9 @@ export interface Memory {
   readonly offer: Offer;
 }
 
+/** What a memory is worth at the next start: its verdict may be too old to be used. */
+export type Recollection = Omit<Memory, 'verdict'> & { readonly verdict: Verdict | undefined };
+
 // Only `server/discover` could tell that a legacy server has become a modern one, so its verdict must run out.
 const legacyVerdictMs = 24 * 60 * 60_000;
 
@@ -40,7 +43,7 @@ export function decodeMemory(
   remembered: RememberedUpstream | undefined,
   config: UpstreamConfig,
   nowMs: number,
-): (Omit<Memory, 'verdict'> & { readonly verdict: Verdict | undefined }) | undefined {
+): Recollection | undefined {
   if (remembered === undefined || remembered.fingerprint !== fingerprint(config)) return undefined;
   let state: unknown;
   try {

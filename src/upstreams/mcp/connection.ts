@@ -1,0 +1,113 @@
+import type { UpstreamConfig } from '../../catalog/config.ts';
+import type { Answer, UpstreamCall } from '../upstream.ts';
+import type { BoundedLog } from './bounded-log.ts';
+import type { Dialect, DialectEvents } from './dialect.ts';
+import { Legacy } from './legacy.ts';
+import type { Recollection } from './memory.ts';
+import { isOtherEra, type OpenOptions, openAny, openKnown, openModern } from './probe.ts';
+import { openWays, type TransportDeps, type UsedWays } from './ways.ts';
+
+export interface ConnectionSetup {
+  readonly config: UpstreamConfig;
+  readonly deps: TransportDeps & { readonly clock: { now(): number } };
+  readonly subject: string;
+  readonly log: BoundedLog;
+  /** From an earlier run, or an earlier connection. */
+  readonly known: Recollection | undefined;
+  readonly needsEach: boolean;
+  readonly events: DialectEvents;
+}
+
+const processOpenMs = 60_000;
+const addressOpenMs = 15_000;
+
+/** An opened way to the far end and the dialect spoken on it. */
+export class Connection {
+  readonly dialect: Dialect;
+  readonly #ways: UsedWays;
+  #calls = 0;
+  #isRetired = false;
+
+  constructor(dialect: Dialect, ways: UsedWays) {
+    this.dialect = dialect;
+    this.#ways = ways;
+  }
+
+  async call(call: UpstreamCall): Promise<Answer> {
+    this.#calls++;
+    try {
+      return await this.dialect.call(call);
+    } finally {
+      if (--this.#calls === 0 && this.#isRetired) this.close().catch(() => {});
+    }
+  }
+
+  /** Opens the shared session of a legacy far end again; clients' own sessions stay. Returns false where there is none. */
+  async reopen(): Promise<boolean> {
+    if (!(this.dialect instanceof Legacy)) return false;
+    await this.dialect.reopen();
+    return true;
+  }
+
+  /** Takes no more calls; those in flight still end as they will. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#calls === 0) this.close().catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    await this.dialect.close();
+    await this.#ways.close();
+  }
+}
+
+/** Connects in the way that is known, or finds one out. Rejects with GatewayError. */
+export async function openConnection(setup: ConnectionSetup): Promise<Connection> {
+  const { config, deps, subject, log } = setup;
+  const ways = openWays(config, deps, { subject, log });
+  try {
+    return new Connection(await openDialect(setup, optionsFor(setup, ways)), ways);
+  } catch (error) {
+    await ways.close();
+    throw error;
+  }
+}
+
+/**
+ * Connects to a modern address that is known already: without a single round trip, so that calls can go out at once.
+ * Returns undefined where that is not possible.
+ */
+export async function openAtOnce(setup: ConnectionSetup): Promise<Connection | undefined> {
+  const { config, deps, subject, log, known } = setup;
+  if (known?.verdict !== 'modern' || config.transport.type !== 'http' || config.era === 'legacy') return undefined;
+  const ways = openWays(config, deps, { subject, log });
+  return new Connection(openModern(optionsFor(setup, ways), await ways.openLink(), known.discover), ways);
+}
+
+async function openDialect({ config: { era }, known }: ConnectionSetup, options: OpenOptions): Promise<Dialect> {
+  if (era !== 'auto') return openKnown(options, era);
+  if (known?.verdict === undefined) return openAny(options);
+  try {
+    return await openKnown(options, known.verdict);
+  } catch (error) {
+    if (!isOtherEra(error)) throw error;
+    return openAny(options);
+  }
+}
+
+function optionsFor({ config, deps, subject, log, needsEach, events }: ConnectionSetup, ways: UsedWays): OpenOptions {
+  const { transport, sessions, timeoutMs } = config;
+  const openTimeoutMs = transport.type === 'stdio' ? processOpenMs : addressOpenMs;
+  return {
+    ways,
+    subject,
+    clientInfo: { name: deps.instance.name, version: deps.instance.version },
+    sessions,
+    needsEach,
+    timeoutMs: Math.max(timeoutMs, openTimeoutMs),
+    openTimeoutMs,
+    events,
+    log,
+    now: deps.clock.now,
+  };
+}

@@ -1,0 +1,82 @@
+import { GatewayError } from '../../errors.ts';
+import type { UpstreamHealth, UpstreamState } from '../upstream.ts';
+import { LinkError } from './link.ts';
+
+type Calls = UpstreamHealth['calls'];
+
+/** How an upstream fares: whether calls succeed counts, not whether a socket is open. */
+export class Health {
+  readonly #subject: string;
+  readonly #now: () => number;
+  readonly #onChange: () => void;
+  #state: UpstreamState = 'connecting';
+  #succeeded = 0;
+  #failed = 0;
+  lastError: UpstreamHealth['lastError'];
+  lastSuccessAtMs: number | undefined;
+  nextAttemptAtMs: number | undefined;
+
+  constructor(subject: string, now: () => number, onChange: () => void) {
+    this.#subject = subject;
+    this.#now = now;
+    this.#onChange = onChange;
+  }
+
+  get state(): UpstreamState {
+    return this.#state;
+  }
+
+  get calls(): Calls {
+    return { succeeded: this.#succeeded, failed: this.#failed };
+  }
+
+  /** `closed` is for good. */
+  become(state: UpstreamState): void {
+    if (this.#state === state || this.#state === 'closed') return;
+    this.#state = state;
+    this.#onChange();
+  }
+
+  callSucceeded(): void {
+    this.#succeeded++;
+    this.answered();
+  }
+
+  /** Something of ours was answered: a call or a list. */
+  answered(): void {
+    this.lastSuccessAtMs = this.#now();
+    if (this.#state === 'failing') this.become('healthy');
+  }
+
+  callFailed(error: unknown): void {
+    this.#failed++;
+    this.noteFailure(error);
+  }
+
+  noteFailure(error: unknown): void {
+    this.lastError = { atMs: this.#now(), message: phrase(error) };
+    if (this.#state === 'healthy') this.become('failing');
+  }
+
+  down(error: unknown, pauseMs: number): void {
+    this.lastError = { atMs: this.#now(), message: phrase(error) };
+    this.nextAttemptAtMs = this.#now() + pauseMs;
+    this.become('down');
+  }
+
+  /** What a caller is told while there is no connection. */
+  unavailable(): GatewayError {
+    if (this.#state === 'closed') return new GatewayError('upstream_unavailable', `${this.#subject} was removed.`);
+    const reason = this.lastError?.message ?? 'it was not reached yet';
+    const waitMs = this.nextAttemptAtMs === undefined ? 0 : Math.max(0, this.nextAttemptAtMs - this.#now());
+    const next = waitMs === 0 ? 'it is being tried again right now' : `the next attempt is in ${Math.ceil(waitMs / 1000)} s`;
+    return new GatewayError('upstream_unavailable', `${this.#subject} cannot be reached (${reason}); ${next}.`, {
+      retryAfterMs: Math.max(waitMs, 1_000),
+    });
+  }
+}
+
+function phrase(error: unknown): string {
+  if (error instanceof LinkError && error.detail !== undefined) return error.detail;
+  return error instanceof GatewayError && error.code !== 'internal' ? error.message : 'an unexpected error; the log has it';
+}

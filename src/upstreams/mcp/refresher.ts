@@ -1,0 +1,92 @@
+import type { Dialect, ListKind } from './dialect.ts';
+import { allLists, type OfferKeeper } from './offer-keeper.ts';
+
+interface RefresherEvents {
+  /** The offer is another one now. */
+  changed(): void;
+  answered(): void;
+  /** A refresh that nobody waits for failed. */
+  failed(error: unknown): void;
+}
+
+// A list that changes many times in a burst is read once.
+const debounceMs = 200;
+const pollAtLeastMs = 60_000;
+
+/** Decides when an upstream's lists are read again: one reading at a time, bursts as one, by their lifetime where nobody tells. */
+export class Refresher {
+  readonly #keeper: OfferKeeper;
+  readonly #events: RefresherEvents;
+  readonly #due = new Set<ListKind>();
+  #reading: Promise<void> | undefined;
+  #debounceTimer: NodeJS.Timeout | undefined;
+  #pollTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(keeper: OfferKeeper, events: RefresherEvents) {
+    this.#keeper = keeper;
+    this.#events = events;
+  }
+
+  /** Reads every list, from now on: a reading that is already going on does not count. Rejects with LinkError. */
+  async readAll(dialect: Dialect): Promise<void> {
+    await this.#reading?.catch(() => {});
+    for (const list of allLists) this.#due.add(list);
+    await this.#read(dialect);
+  }
+
+  /** The far end says that a list has changed. */
+  listChanged(dialect: Dialect, list: ListKind): void {
+    this.#due.add(list);
+    if (this.#isClosed) return;
+    this.#debounceTimer ??= setTimeout(() => {
+      this.#debounceTimer = undefined;
+      // What changes during a reading is read by the next one.
+      if (this.#reading !== undefined) this.listChanged(dialect, list);
+      else this.#readAlone(dialect);
+    }, debounceMs).unref();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#debounceTimer);
+    clearTimeout(this.#pollTimer);
+  }
+
+  #readAlone(dialect: Dialect): void {
+    this.#read(dialect).catch((error: unknown) => this.#events.failed(error));
+  }
+
+  #read(dialect: Dialect): Promise<void> {
+    this.#reading ??= this.#readDue(dialect).finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #readDue(dialect: Dialect): Promise<void> {
+    const kinds = [...this.#due];
+    this.#due.clear();
+    const hasChanged = await this.#keeper.read(dialect, kinds);
+    if (this.#isClosed) return;
+    this.#events.answered();
+    this.#schedulePoll(dialect);
+    if (hasChanged) this.#events.changed();
+  }
+
+  // Only where the far end does not say by itself that something changed (MCP 2026-07-28 utilities/caching).
+  #schedulePoll(dialect: Dialect): void {
+    clearTimeout(this.#pollTimer);
+    const { ttlMs } = this.#keeper;
+    if (ttlMs === undefined || dialect.era !== 'modern' || this.#isClosed) return;
+    const poll = () => {
+      if (dialect.announces()) {
+        this.#schedulePoll(dialect);
+        return;
+      }
+      for (const list of allLists) this.#due.add(list);
+      this.#readAlone(dialect);
+    };
+    this.#pollTimer = setTimeout(poll, Math.max(ttlMs, pollAtLeastMs)).unref();
+  }
+}
