@@ -33,13 +33,14 @@ export class Connection {
     this.#ways = ways;
   }
 
-  async call(call: UpstreamCall): Promise<Answer> {
+  /** Sends a call; `ended` must follow, whatever comes of it. */
+  call(call: UpstreamCall): Promise<Answer> {
     this.#calls++;
-    try {
-      return await this.dialect.call(call);
-    } finally {
-      if (--this.#calls === 0 && this.#isRetired) this.close().catch(() => {});
-    }
+    return this.dialect.call(call);
+  }
+
+  ended(): void {
+    if (--this.#calls === 0 && this.#isRetired) this.close().catch(() => {});
   }
 
   /** Opens the shared session of a legacy far end again; clients' own sessions stay. Returns false where there is none. */

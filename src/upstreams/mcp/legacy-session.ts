@@ -82,6 +82,7 @@ export class LegacySession {
     options.link.inbox = {
       received: (message) => this.received(message, undefined),
       closed: (error) => {
+        if (this.isGone) return;
         this.isGone = true;
         options.events.closed(this, error);
       },

@@ -87,6 +87,11 @@ export class LinkError extends GatewayError {
   }
 }
 
+/** For a request that came after the link had ended. */
+export function closedBefore(subject: string, { detail = 'it was closed' }: LinkError): LinkError {
+  return new LinkError('upstream_unavailable', `${subject} cannot be reached (${detail}).`, { isUnsent: true, detail });
+}
+
 const phrases: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused to',
   ECONNRESET: 'connection reset by',

@@ -48,6 +48,7 @@ export class McpUpstream implements Upstream {
   #attempt: Promise<void> | undefined;
   #attemptTimer: NodeJS.Timeout | undefined;
   #openedAtMs: number | undefined;
+  #generation = 0;
   #saving: Promise<void> = Promise.resolve();
   readonly #ready: Promise<void>;
   #setReady: () => void = () => {};
@@ -176,6 +177,8 @@ export class McpUpstream implements Upstream {
     } catch (error) {
       if (error instanceof MisfitError && !isSecondTry) return this.#sendAgain(connection, call);
       throw this.#judge(error, call);
+    } finally {
+      connection.ended();
     }
     this.#health.callSucceeded();
     return answer;
@@ -203,7 +206,7 @@ export class McpUpstream implements Upstream {
     if (!(error instanceof GatewayError)) return error;
     if (error instanceof LinkError && error.isUnsent) {
       this.#health.callFailed(error);
-      this.#down(error);
+      if (this.#attempt === undefined) this.#down(error);
       return this.#health.unavailable();
     }
     // A deadline comes as a cancellation; a far end that stays silent is not well.
@@ -264,7 +267,7 @@ export class McpUpstream implements Upstream {
       log: this.#bounded,
       known: this.#known,
       needsEach: this.#needsEach,
-      events: this.#events(),
+      events: this.#events(++this.#generation),
     };
     const connection = (await openAtOnce(setup)) ?? (await openConnection(setup));
     if (this.#isClosed) {
@@ -306,11 +309,21 @@ export class McpUpstream implements Upstream {
     this.#bounded.warn({ reason: this.#health.lastError?.message, pauseMs }, 'the upstream is down');
   }
 
-  #events(): DialectEvents {
+  /** What a connection tells. One that was replaced is still heard out, but changes nothing any more. */
+  #events(generation: number): DialectEvents {
+    const isCurrent = () => this.#generation === generation;
     return {
-      listChanged: (list) => this.#connection !== undefined && this.#refresher.listChanged(this.#connection.dialect, list),
-      resourceUpdated: (uri) => this.#subscriptions.has(uri) && this.#emit({ kind: 'resource-updated', uri }),
-      lost: (error) => this.#attempt === undefined && this.#down(error),
+      listChanged: (list) => {
+        if (isCurrent() && this.#connection !== undefined) this.#refresher.listChanged(this.#connection.dialect, list);
+      },
+      resourceUpdated: (uri) => {
+        if (isCurrent() && this.#subscriptions.has(uri)) this.#emit({ kind: 'resource-updated', uri });
+      },
+      lost: (error) => {
+        // An attempt that is going on notices by itself, unless it had all it wanted a moment ago.
+        const settled = this.#attempt ?? Promise.resolve();
+        void settled.then(() => isCurrent() && this.#down(error));
+      },
       needsOwnSessions: () => {
         this.#log.info('the upstream asks without saying for which call; clients that can be asked get sessions of their own');
         this.#needsEach = true;

@@ -26,7 +26,7 @@ import {
   ownMeta,
   versionKey,
 } from './envelope.ts';
-import type { InFlight, Link, LinkError, RequestListener } from './link.ts';
+import { emptyInbox, type InFlight, type Link, type LinkError, type RequestListener } from './link.ts';
 import { Listening } from './listen.ts';
 
 const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
@@ -129,6 +129,7 @@ export class Modern implements Dialect {
 
   async close(): Promise<void> {
     this.#listening.close();
+    this.link.inbox = emptyInbox;
     await this.link.close();
   }
 

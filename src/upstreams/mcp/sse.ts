@@ -5,6 +5,7 @@ import { logText } from './bounded-log.ts';
 import type { HttpEndpoint } from './http.ts';
 import { givenUp, HttpSend } from './http-exchange.ts';
 import {
+  closedBefore,
   describeFailure,
   emptyInbox,
   type Inbox,
@@ -83,7 +84,7 @@ export class SseLink implements Link, Dispatcher.DispatchHandler {
   request(request: OutgoingRequest, listener: RequestListener): InFlight {
     const sent = this.#pending.add(request, listener);
     if (this.#end !== undefined) {
-      this.#pending.failAll(this.#end);
+      this.#pending.failAll(closedBefore(this.#endpoint.subject, this.#end));
       return sent;
     }
     this.send(request.body, request.headers).catch((error: LinkError) => {

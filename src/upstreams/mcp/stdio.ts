@@ -2,6 +2,7 @@ import { type BoundedLog, logText } from './bounded-log.ts';
 import { ChildProcessGroup } from './child-process.ts';
 import { LineReader } from './line-reader.ts';
 import {
+  closedBefore,
   emptyInbox,
   type Inbox,
   type InFlight,
@@ -96,7 +97,7 @@ export class StdioLink implements Link {
 
   request(request: OutgoingRequest, listener: RequestListener): InFlight {
     const sent = this.#pending.add(request, listener);
-    if (this.#end !== undefined) this.#pending.failAll(this.#end);
+    if (this.#end !== undefined) this.#pending.failAll(closedBefore(this.#target.subject, this.#end));
     else if (this.#child.backlog > backlogBytes) {
       sent.giveUp();
       const text = `${this.#target.subject} does not read what it is sent.`;
