@@ -33,8 +33,8 @@ export interface Gateway {
   /** The admin key, when this start made it: it is shown once and never again. */
   readonly newAdminKey: string | undefined;
   status(): Status;
-  /** Resolves when every upstream was heard of, or the time is over. */
-  settled(withinMs: number): Promise<void>;
+  /** Resolves when every upstream has connected or failed to, or the time is over. */
+  connected(withinMs: number): Promise<void>;
   /** Ends sessions, upstreams and their child processes, and the store. */
   close(): Promise<void>;
 }
@@ -73,10 +73,13 @@ interface GatewayPorts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Makes an admin key where there is none. Only for a command that shows it. */
+  readonly makesAdminKey: boolean;
 }
 
 /** Builds a gateway: the only place where its parts meet. Throws ConfigurationError with every problem. */
-export async function openGateway({ settings, environment, log, clock }: GatewayPorts): Promise<Gateway> {
+export async function openGateway(ports: GatewayPorts): Promise<Gateway> {
+  const { settings, log, clock } = ports;
   const loading = loadNamespaces(settings.namespaces);
   const store = await openStore({
     dataDir: settings.data,
@@ -89,7 +92,7 @@ export async function openGateway({ settings, environment, log, clock }: Gateway
   try {
     const loaded = await loading;
     if (loaded.kind === 'problems') throw new ConfigurationError(loaded.problems);
-    return await build({ settings, environment, log, clock }, store, loaded);
+    return await build(ports, store, loaded);
   } catch (error) {
     await store.close();
     throw error;
@@ -97,7 +100,7 @@ export async function openGateway({ settings, environment, log, clock }: Gateway
 }
 
 async function build(
-  { settings, environment, log, clock }: GatewayPorts,
+  { settings, environment, log, clock, makesAdminKey }: GatewayPorts,
   store: Store,
   loaded: LoadResult & { readonly kind: 'loaded' },
 ): Promise<Gateway> {
@@ -109,7 +112,7 @@ async function build(
     store.upstreams.load(),
   ]);
   const keys = new KeyRing(pepper);
-  const newAdminKey = await admitAdmin(keys, store, settings, clock);
+  const newAdminKey = await admitAdmin(keys, store, settings, makesAdminKey ? clock : undefined);
   const memories = new Map(remembered.map((upstream) => [upstream.id, upstream]));
 
   const lanes = new Lanes();
@@ -186,7 +189,7 @@ async function build(
     keys,
     newAdminKey,
     status: () => ({ ...statusOf(live, lanes), startedAtMs, sessions: sessions.size, streams: listeners.size }),
-    settled: (withinMs) => live.settled(withinMs),
+    connected: (withinMs) => connected(live, withinMs),
     async close() {
       await watch.close();
       edge.parked.cancelAll();
@@ -198,14 +201,19 @@ async function build(
   };
 }
 
-async function admitAdmin(keys: KeyRing, store: Store, { adminKey }: Settings, clock: Clock): Promise<string | undefined> {
+async function admitAdmin(
+  keys: KeyRing,
+  store: Store,
+  { adminKey }: Settings,
+  clock: Clock | undefined,
+): Promise<string | undefined> {
   const stored = await store.keys.list();
   for (const { id, hash } of stored) keys.add(id, hash);
   if (adminKey !== undefined) {
     keys.add('admin', keys.hash(adminKey.reveal()));
     return undefined;
   }
-  if (stored.length > 0) return undefined;
+  if (stored.length > 0 || clock === undefined) return undefined;
   const key = makeKey('admin');
   const hash = keys.hash(key);
   // Another replica may have been first; then its key is the one that was shown.
@@ -215,6 +223,30 @@ async function admitAdmin(keys: KeyRing, store: Store, { adminKey }: Settings, c
   }
   keys.add('admin', hash);
   return key;
+}
+
+async function connected(live: LiveCatalog, withinMs: number): Promise<void> {
+  const upstreams = Array.from(live.current.upstreams.values(), ({ upstream }) => upstream);
+  const all = Promise.all(
+    upstreams.map(
+      (upstream) =>
+        new Promise<void>((resolve) => {
+          const look = () => {
+            if (upstream.health().state !== 'connecting') resolve();
+          };
+          upstream.onChange(look);
+          look();
+        }),
+    ),
+  );
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, withinMs);
+  });
+  await Promise.race([all, late]);
+  clearTimeout(timer);
+  // What they offered is in the snapshot by then.
+  await live.settled(0);
 }
 
 function statusOf(live: LiveCatalog, lanes: Lanes): Omit<Status, 'startedAtMs' | 'sessions' | 'streams'> {

@@ -28,9 +28,9 @@ export async function doctor({ settings, environment, json, write }: DoctorOptio
 
 async function examine(settings: Settings, environment: NodeJS.ProcessEnv): Promise<Status> {
   const { log, close } = openLog('silent');
-  const gateway = await openGateway({ settings, environment, log, clock: systemClock });
+  const gateway = await openGateway({ settings, environment, log, clock: systemClock, makesAdminKey: false });
   try {
-    await gateway.settled(examineWithinMs);
+    await gateway.connected(examineWithinMs);
     return gateway.status();
   } finally {
     await gateway.close();

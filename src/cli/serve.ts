@@ -21,7 +21,7 @@ const greetWithinMs = 4000;
 export async function serve(settings: Settings, environment: NodeJS.ProcessEnv): Promise<number> {
   const { log, close: closeLog } = openLog(settings.logLevel);
   mkdirSync(settings.data, { recursive: true, mode: 0o700 });
-  const gateway = await openGateway({ settings, environment, log, clock: systemClock });
+  const gateway = await openGateway({ settings, environment, log, clock: systemClock, makesAdminKey: true });
   let isReady = true;
   const ports: ServerPorts = {
     edge: gateway.edge,
@@ -91,7 +91,7 @@ function urlOf(server: Server): string {
 }
 
 async function greet(gateway: Gateway, url: string): Promise<void> {
-  await gateway.settled(greetWithinMs);
+  await gateway.connected(greetWithinMs);
   const { upstreams, toolboxes } = gateway.status();
   const program = `node ${relative(process.cwd(), process.argv[1] ?? 'dist/gatehouse.mjs')}`;
   const names = toolboxes.flatMap(({ name }) => (name === '' ? [] : [`${url}/mcp/${name}`]));

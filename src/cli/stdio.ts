@@ -14,7 +14,7 @@ import { untilStopped } from './until-stopped.ts';
 export async function stdio(settings: Settings, environment: NodeJS.ProcessEnv, toolbox: string): Promise<number> {
   const { log, close: closeLog } = openLog(settings.logLevel);
   mkdirSync(settings.data, { recursive: true, mode: 0o700 });
-  const gateway = await openGateway({ settings, environment, log, clock: systemClock });
+  const gateway = await openGateway({ settings, environment, log, clock: systemClock, makesAdminKey: false });
   if (toolbox !== '' && !gateway.edge.catalog().toolboxes.has(toolbox)) {
     const names = [...gateway.edge.catalog().toolboxes.keys()].join(', ');
     await gateway.close();

@@ -11,6 +11,8 @@ const refusalLimitBytes = 65_536;
 const resumeLimit = 5;
 const resumeDefaultMs = 1_000;
 const resumeMaxMs = 60_000;
+// The same words whatever is there, so that a redirect cannot be used to look around.
+const unusable = 'the address it redirects to cannot be used';
 
 /** One POST and its answer: JSON or an event stream, kept as bytes. This is the hot path; nothing here waits or wraps. */
 export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
@@ -142,6 +144,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
     if (error instanceof LinkError) this.fail(error);
     else if (this.#kind === 'events' || this.#isResume) this.#streamEnded(error);
     else if (this.#wasSent) this.#failBroken(`broke off before the answer came (${this.#describe(error)})`, error);
+    else if (this.#hops > 0) this.#refuseRedirect(unusable);
     else this.fail(unreachable(this.#endpoint, error));
   }
 
@@ -213,20 +216,22 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   }
 
   #redirect(): void {
-    const { subject } = this.#endpoint;
     const status = this.#status;
-    const refuse = (why: string) =>
-      this.fail(new LinkError('upstream_failed', `${subject} was not called: ${why}.`, { status, detail: `HTTP ${status}` }));
     // 301 to 303 turn a POST into a GET: what the far end would see then is not this call.
     if (status !== 307 && status !== 308) {
-      refuse(`it redirects with HTTP ${status}, which loses the request`);
+      this.#refuseRedirect(`it redirects with HTTP ${status}, which loses the request`);
       return;
     }
     this.#wasSent = false;
     this.#endpoint.follow(this.#location, ++this.#hops, this.#request, this).then(
-      (why) => why !== undefined && refuse(why),
-      () => refuse('the address it redirects to cannot be used'),
+      (why) => why !== undefined && this.#refuseRedirect(why),
+      () => this.#refuseRedirect(unusable),
     );
+  }
+
+  #refuseRedirect(why: string): void {
+    const { subject } = this.#endpoint;
+    this.fail(new LinkError('upstream_failed', `${subject} was not called: ${why}.`, { status: this.#status, detail: why }));
   }
 
   #streamEnded(error: Error | undefined): void {
