@@ -2,9 +2,7 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Takes what the lock file says and leaves it alone. Not `npm ci`: newer ones refuse a lock file that leaves out the optional
-# packages of other platforms (npm/cli issue 9846).
-RUN npm install --no-save --no-audit --no-fund --ignore-scripts
+RUN npm ci --no-audit --no-fund --ignore-scripts
 COPY scripts ./scripts
 COPY src ./src
 RUN node scripts/build.mjs

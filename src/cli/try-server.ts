@@ -191,7 +191,10 @@ class StdioLink implements Link {
   }
 
   lastWords(): string {
-    return this.#said.trim() === '' ? '' : ` It said: ${shorten(this.#said)}`;
+    const lines = this.#said.split('\n').filter((line) => line.trim() !== '');
+    // Between the lines of a log, the sentence that is meant for people says most.
+    const last = lines.findLast((line) => !line.startsWith('{')) ?? lines.at(-1);
+    return last === undefined ? '' : ` It said: ${shorten(last)}`;
   }
 
   async close(): Promise<void> {

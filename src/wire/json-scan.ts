@@ -1,7 +1,7 @@
 /**
  * Finds the members of a JSON-RPC message in its bytes without building the values, so that an answer of any size can be
  * checked and passed on as it came, and so that what JSON.parse hides (duplicate keys, depth, integers that lose digits)
- * is seen before a request is judged. Strings are skipped by `indexOf`, everything else is one look at each byte.
+ * is seen before a request is judged. Long strings are skipped by native code, everything else is one look at each byte.
  */
 export interface Member {
   readonly key: string;
@@ -37,11 +37,51 @@ export const maxDepth = 128;
 const quote = 0x22;
 const comma = 0x2c;
 const colon = 0x3a;
-const openArray = 0x5b;
 const backslash = 0x5c;
-const closeArray = 0x5d;
 const openObject = 0x7b;
 const closeObject = 0x7d;
+
+/** What a byte outside of strings means. */
+const kind = {
+  other: 0,
+  space: 1,
+  quote: 2,
+  openObject: 3,
+  closeObject: 4,
+  openArray: 5,
+  closeArray: 6,
+  comma: 7,
+  colon: 8,
+  number: 9,
+  word: 10,
+} as const;
+const kinds = new Uint8Array(256);
+for (const [bytes, value] of [
+  [' \n\r\t', kind.space],
+  ['"', kind.quote],
+  ['{', kind.openObject],
+  ['}', kind.closeObject],
+  ['[', kind.openArray],
+  [']', kind.closeArray],
+  [',', kind.comma],
+  [':', kind.colon],
+  ['-0123456789', kind.number],
+  ['tfn', kind.word],
+] as const) {
+  for (const byte of Buffer.from(bytes)) kinds[byte] = value;
+}
+
+/** Bytes a string goes on over: all but its end, an escape and control characters (RFC 8259 section 7). */
+const plain = new Uint8Array(256).fill(1);
+plain.fill(0, 0, 0x20);
+plain[quote] = 0;
+plain[backslash] = 0;
+
+const numeral = new Uint8Array(256);
+for (const byte of Buffer.from('+-.0123456789eE')) numeral[byte] = 1;
+
+/** What may come next inside a value that is passed over. */
+const expect = { value: 0, valueOrEnd: 1, keyOrEnd: 2, key: 3, colon: 4, commaOrEnd: 5 } as const;
 
 /** Scans one message. Throws ScanError. */
 export function scanMessage(bytes: Buffer): MessageScan {
@@ -50,8 +90,9 @@ export function scanMessage(bytes: Buffer): MessageScan {
 
 class Scanner {
   readonly #bytes: Buffer;
+  readonly #open = new Uint8Array(maxDepth + 1);
   #at = 0;
-  #deepest = 0;
+  #deepest = 1;
   #hasLongNumber = false;
 
   constructor(bytes: Buffer) {
@@ -63,15 +104,14 @@ class Scanner {
     const body: Member[] = [];
     this.#space();
     if (this.#bytes[this.#at] !== openObject) throw this.#unexpected();
-    this.#object(1, members, body);
+    this.#object(members, body);
     this.#space();
     if (this.#at !== this.#bytes.length) throw this.#unexpected();
     return { members, body, depth: this.#deepest, hasLongNumber: this.#hasLongNumber };
   }
 
-  #object(depth: number, members: Member[] | undefined, body: Member[] | undefined): void {
-    if (depth > maxDepth) throw new ScanError(`nested deeper than ${maxDepth} levels`, true);
-    if (depth > this.#deepest) this.#deepest = depth;
+  /** Notes the members of an object. `body` is given for the message itself. */
+  #object(members: Member[], body: Member[] | undefined): void {
     const bytes = this.#bytes;
     this.#at++;
     this.#space();
@@ -80,27 +120,23 @@ class Scanner {
       return;
     }
     for (;;) {
-      if (bytes[this.#at] !== quote) throw this.#unexpected();
       const keyStart = this.#at;
-      this.#string();
-      const keyEnd = this.#at;
+      if (bytes[keyStart] !== quote) throw this.#unexpected();
+      this.#at = endOfString(bytes, keyStart);
+      const key = this.#key(keyStart, this.#at);
+      refuseDuplicate(members, key);
       this.#space();
       if (bytes[this.#at] !== colon) throw this.#unexpected();
       this.#at++;
       this.#space();
       const start = this.#at;
-      if (members === undefined) {
-        this.#value(depth);
+      if (body !== undefined && bytes[start] === openObject && (key === 'params' || key === 'result')) {
+        this.#deepest = Math.max(this.#deepest, 2);
+        this.#object(body, undefined);
       } else {
-        const key = this.#key(keyStart, keyEnd);
-        refuseDuplicate(members, key);
-        if (body !== undefined && bytes[start] === openObject && (key === 'params' || key === 'result')) {
-          this.#object(depth + 1, body, undefined);
-        } else {
-          this.#value(depth);
-        }
-        members.push({ key, keyStart, start, end: this.#at });
+        this.#value(body === undefined ? 2 : 1);
       }
+      members.push({ key, keyStart, start, end: this.#at });
       this.#space();
       const next = bytes[this.#at];
       if (next !== comma && next !== closeObject) throw this.#unexpected();
@@ -110,85 +146,72 @@ class Scanner {
     }
   }
 
-  #array(depth: number): void {
-    if (depth > maxDepth) throw new ScanError(`nested deeper than ${maxDepth} levels`, true);
-    if (depth > this.#deepest) this.#deepest = depth;
+  /** Passes over one value at this depth: one loop without recursion, since this is where the bytes are. */
+  #value(outer: number): void {
     const bytes = this.#bytes;
-    this.#at++;
-    this.#space();
-    if (bytes[this.#at] === closeArray) {
-      this.#at++;
-      return;
-    }
-    for (;;) {
-      this.#value(depth);
-      this.#space();
-      const next = bytes[this.#at];
-      if (next !== comma && next !== closeArray) throw this.#unexpected();
-      this.#at++;
-      if (next === closeArray) return;
-      this.#space();
-    }
-  }
-
-  #value(depth: number): void {
-    const byte = this.#bytes[this.#at];
-    if (byte === quote) this.#string();
-    else if (byte === openObject) this.#object(depth + 1, undefined, undefined);
-    else if (byte === openArray) this.#array(depth + 1);
-    else if (byte === 0x2d || (byte !== undefined && byte >= 0x30 && byte <= 0x39)) this.#number();
-    else if (byte === 0x74) this.#literal('true');
-    else if (byte === 0x66) this.#literal('false');
-    else if (byte === 0x6e) this.#literal('null');
-    else throw this.#unexpected();
-  }
-
-  #string(): void {
-    const bytes = this.#bytes;
-    let at = this.#at + 1;
-    for (;;) {
-      const end = bytes.indexOf(quote, at);
-      if (end < 0) throw new ScanError(`a string that starts at byte ${this.#at} does not end`);
-      let slashes = 0;
-      while (bytes[end - 1 - slashes] === backslash) slashes++;
-      at = end + 1;
-      if (slashes % 2 === 0) break;
-    }
-    this.#at = at;
-  }
-
-  #number(): void {
-    const bytes = this.#bytes;
-    const start = this.#at;
-    let at = start;
-    for (;;) {
-      const byte = bytes[at];
-      // 0-9 + - . e E
-      if (
-        byte === undefined ||
-        !((byte >= 0x30 && byte <= 0x39) || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x65 || byte === 0x45)
-      ) {
-        break;
+    const open = this.#open;
+    const { length } = bytes;
+    let at = this.#at;
+    let depth = outer;
+    let next: number = expect.value;
+    do {
+      const what = at < length ? kinds[bytes[at]!] : kind.other;
+      if (what === kind.space) {
+        at++;
+        continue;
       }
-      at++;
-    }
-    if (at - start >= 16) this.#hasLongNumber = true;
+      if (what === kind.quote) {
+        if (next > expect.key) throw this.#unexpected(at);
+        next = next <= expect.valueOrEnd ? expect.commaOrEnd : expect.colon;
+        at = endOfString(bytes, at);
+      } else if (what === kind.comma) {
+        if (next !== expect.commaOrEnd) throw this.#unexpected(at);
+        next = open[depth] === kind.openObject ? expect.key : expect.value;
+        at++;
+      } else if (what === kind.colon) {
+        if (next !== expect.colon) throw this.#unexpected(at);
+        next = expect.value;
+        at++;
+      } else if (what === kind.openObject || what === kind.openArray) {
+        if (next > expect.valueOrEnd) throw this.#unexpected(at);
+        if (++depth > maxDepth) throw new ScanError(`nested deeper than ${maxDepth} levels`, true);
+        open[depth] = what;
+        if (depth > this.#deepest) this.#deepest = depth;
+        next = what === kind.openObject ? expect.keyOrEnd : expect.valueOrEnd;
+        at++;
+      } else if (what === kind.closeObject || what === kind.closeArray) {
+        const mayEnd = next === expect.commaOrEnd || next === (what === kind.closeObject ? expect.keyOrEnd : expect.valueOrEnd);
+        if (depth === outer || open[depth] !== what - 1 || !mayEnd) throw this.#unexpected(at);
+        depth--;
+        next = expect.commaOrEnd;
+        at++;
+      } else if (what === kind.other || next > expect.valueOrEnd) {
+        throw this.#unexpected(at);
+      } else {
+        at = what === kind.number ? this.#number(at) : this.#word(at);
+        next = expect.commaOrEnd;
+      }
+    } while (depth > outer || next !== expect.commaOrEnd);
     this.#at = at;
   }
 
-  #literal(word: string): void {
-    const end = this.#at + word.length;
-    if (this.#bytes.toString('latin1', this.#at, end) !== word) throw this.#unexpected();
-    this.#at = end;
+  #number(start: number): number {
+    const bytes = this.#bytes;
+    let at = start + 1;
+    while (numeral[bytes[at]!] === 1) at++;
+    if (at - start >= 16) this.#hasLongNumber = true;
+    return at;
+  }
+
+  #word(start: number): number {
+    const word = words.find((candidate) => this.#bytes.toString('latin1', start, start + candidate.length) === candidate);
+    if (word === undefined) throw this.#unexpected(start);
+    return start + word.length;
   }
 
   #space(): void {
     const bytes = this.#bytes;
-    for (;;) {
-      const byte = bytes[this.#at];
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
-      this.#at++;
-    }
+    while (kinds[bytes[this.#at] ?? 0] === kind.space) this.#at++;
   }
 
   #key(start: number, end: number): string {
@@ -201,9 +224,41 @@ class Scanner {
     }
   }
 
-  #unexpected(): ScanError {
-    if (this.#at >= this.#bytes.length) return new ScanError('it ends too early');
-    return new ScanError(`unexpected byte 0x${(this.#bytes[this.#at] ?? 0).toString(16).padStart(2, '0')} at offset ${this.#at}`);
+  #unexpected(at = this.#at): ScanError {
+    if (at >= this.#bytes.length) return new ScanError('it ends too early');
+    return new ScanError(`unexpected byte 0x${(this.#bytes[at] ?? 0).toString(16).padStart(2, '0')} at offset ${at}`);
+  }
+}
+
+const words = ['true', 'false', 'null'];
+
+/** A string is looked at byte by byte for so long: a short one ends sooner than a call into native code would begin. */
+const lookBytes = 64;
+/** Escaped quotes closer than this are passed faster by looking, for a while. */
+const denseBytes = 256;
+const denseRunBytes = 4096;
+
+/** The offset behind the string that starts at `start`. */
+function endOfString(bytes: Buffer, start: number): number {
+  const { length } = bytes;
+  let at = start + 1;
+  let stop = Math.min(at + lookBytes, length);
+  for (;;) {
+    while (at < stop && plain[bytes[at]!] === 1) at++;
+    if (at < stop) {
+      const byte = bytes[at];
+      if (byte === quote) return at + 1;
+      if (byte !== backslash) throw new ScanError(`a control character stands in a string at byte ${at}`);
+      at += 2;
+      continue;
+    }
+    const end = at < length ? bytes.indexOf(quote, at) : -1;
+    if (end < 0) throw new ScanError(`a string that starts at byte ${start} does not end`);
+    let slashes = 0;
+    while (end - slashes > at && bytes[end - slashes - 1] === backslash) slashes++;
+    if (slashes % 2 === 0) return end + 1;
+    if (end - at < denseBytes) stop = Math.min(end + denseRunBytes, length);
+    at = end + 1;
   }
 }
 

@@ -37,7 +37,10 @@ export function spawnMarked(command: string, args: readonly string[], options: S
   const exited = once(child, 'exit').then(([code]) => code as number | null);
   exited.catch(() => {});
   let hasExited = false;
-  child.once('exit', () => {
+  let ending = '';
+  // `close` comes after the last line of both outputs.
+  child.once('close', (code, signal) => {
+    ending = signal ?? `code ${code}`;
     hasExited = true;
   });
   return {
@@ -56,7 +59,7 @@ export function spawnMarked(command: string, args: readonly string[], options: S
       const found = until(
         what,
         () => {
-          if (hasExited) throw new Error(`${command} ended before: ${what}\n${lines()}`);
+          if (hasExited) throw new Error(`${command} ended (${ending}) before: ${what}\n${lines()}`);
           for (const line of [...stdout, ...stderr]) {
             const value = read(line);
             if (value !== undefined) return { value };

@@ -320,6 +320,49 @@ describe('a list', () => {
     expect(harness.upstream.offer().problems).toEqual([]);
   });
 
+  test('that hangs or breaks off does not hide the others', async () => {
+    const server = keep(
+      await startRawServer((request) => {
+        const method = request.message?.method;
+        if (method === 'server/discover') reply(request, { result: { ...discovered, capabilities: { tools: {}, prompts: {} } } });
+        else if (method === 'tools/list') reply(request, { result: oneTool });
+        else request.request.socket.resetAndDestroy();
+      }),
+    );
+    harness = await started(overHttp(server.url));
+    expect(harness.upstream.health().state).toBe('healthy');
+    expect(harness.upstream.offer().tools).toHaveLength(1);
+    expect(harness.upstream.offer().problems).toMatchObject([
+      { subject: 'prompts/list', message: expect.stringContaining('broke off') },
+    ]);
+  });
+
+  test('that changes in bursts is read once per burst', async () => {
+    let lists = 0;
+    const server = keep(
+      await startRawServer((request) => {
+        const { message, response } = request;
+        const method = message?.method;
+        const capabilities = { tools: { listChanged: true } };
+        if (method === 'server/discover') reply(request, { result: { ...discovered, capabilities } });
+        else if (method === 'tools/list') {
+          lists++;
+          reply(request, { result: { tools: [tool(`n${lists}`)] } });
+        } else if (method === 'subscriptions/listen') {
+          const _meta = { 'io.modelcontextprotocol/subscriptionId': message?.id ?? 0 };
+          const say = (notification: string) =>
+            response.write(`data: ${JSON.stringify({ jsonrpc: '2.0', method: notification, params: { _meta } })}\n\n`);
+          response.writeHead(200, { 'content-type': 'text/event-stream' });
+          say('notifications/subscriptions/acknowledged');
+          for (let burst = 0; burst < 500; burst++) say('notifications/tools/list_changed');
+        }
+      }),
+    );
+    harness = await started(overHttp(server.url));
+    await until(() => harness.upstream.offer().tools[0]?.name === 'n2');
+    expect(lists).toBe(2);
+  });
+
   test('keeps how long it may be cached: the shortest time, private if any is', async () => {
     const server = keep(
       await startRawServer((request) => {
@@ -332,6 +375,29 @@ describe('a list', () => {
     harness = await started(overHttp(server.url));
     expect(harness.upstream.offer().caching).toEqual({ ttlMs: 5_000, cacheScope: 'private' });
   });
+});
+
+describe('the older HTTP+SSE transport', () => {
+  test('is not used when it names another origin to send messages to', async () => {
+    const other = keep(await startRawServer(({ response }) => response.writeHead(202).end()));
+    const server = keep(
+      await startRawServer(({ request, response }) => {
+        if (request.method !== 'GET') response.writeHead(405).end();
+        else response.writeHead(200, { 'content-type': 'text/event-stream' }).write(`event: endpoint\ndata: ${other.url}\n\n`);
+      }),
+    );
+    harness = await started(overHttp(server.url, { headers: { authorization: 'Bearer x' } }));
+    expect(harness.upstream.health().state).toBe('down');
+    expect(other.methods).toEqual([]);
+  });
+});
+
+test('a header that would break the request is refused before anything is sent', async () => {
+  const server = keep(await startModernServer());
+  harness = await started(overHttp(server.url, { headers: { 'X-Key': 'a\r\nX-Evil: 1' } }));
+  expect(harness.upstream.health()).toMatchObject({ state: 'down' });
+  expect(harness.upstream.health().lastError?.message).toContain('"X-Key", which cannot be sent');
+  expect(harness.upstream.health().lastError?.message).not.toContain('Evil');
 });
 
 test('a raw modern server stands for the shape of the fixtures', async () => {

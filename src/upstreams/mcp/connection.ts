@@ -16,6 +16,8 @@ export interface ConnectionSetup {
   readonly known: Recollection | undefined;
   readonly needsEach: boolean;
   readonly events: DialectEvents;
+  /** Told the ways before they are used, so that an opening that hangs can be ended. */
+  readonly onWays: (ways: UsedWays) => void;
 }
 
 const processOpenMs = 60_000;
@@ -66,6 +68,7 @@ export class Connection {
 export async function openConnection(setup: ConnectionSetup): Promise<Connection> {
   const { config, deps, subject, log } = setup;
   const ways = openWays(config, deps, { subject, log });
+  setup.onWays(ways);
   try {
     return new Connection(await openDialect(setup, optionsFor(setup, ways)), ways);
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../wire/json.ts';
-import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
+import type { ErrorMessage, RawResult, ResultMessage } from '../../wire/message.ts';
 import { requestBytes } from '../../wire/message.ts';
 import type { Answer, Conversation, UpstreamCall } from '../upstream.ts';
 import { type InFlight, type Link, LinkError } from './link.ts';
@@ -94,6 +94,16 @@ export function askLink(
       },
     });
   });
+}
+
+/** The whole value of a result of our own request. Throws LinkError where it only looked like JSON. */
+export function readValue(result: RawResult, subject: string): JsonObject {
+  try {
+    return result.value;
+  } catch (cause) {
+    const detail = 'it sent something that is not JSON';
+    throw new LinkError('upstream_failed', `${subject} sent something that is not JSON.`, { detail, cause });
+  }
 }
 
 /** Hands progress to the client that asked for it, without our token. */

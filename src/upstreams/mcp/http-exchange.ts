@@ -99,7 +99,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
       this.#location = headers.location ?? '';
       return 'redirect';
     }
-    const type = headers['content-type'] ?? '';
+    const type = (headers['content-type'] ?? '').toLowerCase();
     if (type.startsWith('application/json')) return 'json';
     if (type.startsWith('text/event-stream')) {
       this.#reader = new SseReader(this, this.#request.limitBytes);
@@ -113,7 +113,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   onResponseData(_controller: Controller, chunk: Buffer): void {
     if (this.#kind === 'events') {
       // An answered stream is read to its end, so that the connection can be used again; what it still says is of no interest.
-      if (this.#isDone) return;
+      if (this.#isDone) {
+        this.#bytes += chunk.length;
+        if (this.#bytes > refusalLimitBytes) this.#abort();
+        return;
+      }
       try {
         this.#reader?.push(chunk);
       } catch (error) {
@@ -286,68 +290,6 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   }
 }
 
-/** One POST that is not answered (a notification, a response to the far end) or a DELETE. */
-export class HttpSend implements Dispatcher.DispatchHandler {
-  readonly #endpoint: HttpEndpoint;
-  readonly #done: (error: LinkError | undefined) => void;
-  #status = 0;
-  #bytes = 0;
-
-  constructor(endpoint: HttpEndpoint, done: (error: LinkError | undefined) => void) {
-    this.#endpoint = endpoint;
-    this.#done = done;
-  }
-
-  onRequestStart(): void {}
-
-  onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return;
-    this.#status = status;
-    // Some servers open a stream even for a notification; nothing on it is for us.
-    if ((headers['content-type'] ?? '').startsWith('text/event-stream')) controller.abort(givenUp);
-  }
-
-  onResponseData(controller: Controller, chunk: Buffer): void {
-    this.#bytes += chunk.length;
-    if (this.#bytes > refusalLimitBytes) controller.abort(givenUp);
-  }
-
-  onResponseEnd(): void {
-    this.#settle();
-  }
-
-  onResponseError(_controller: Controller, error: Error): void {
-    if (error === givenUp) this.#settle();
-    else this.#done(error instanceof LinkError ? error : unreachable(this.#endpoint, error));
-  }
-
-  #settle(): void {
-    const status = this.#status;
-    if (status < 300) {
-      this.#done(undefined);
-      return;
-    }
-    const { subject, where } = this.#endpoint;
-    this.#done(
-      new LinkError('upstream_failed', `${subject} did not accept a message (HTTP ${status}).`, {
-        status,
-        detail: `HTTP ${status} from ${where}`,
-      }),
-    );
-  }
-}
-
-export const givenUp = new Error('given up');
-
-function unreachable(endpoint: HttpEndpoint, error: unknown): LinkError {
-  const detail = describeFailure(error, endpoint.where);
-  return new LinkError('upstream_unavailable', `${endpoint.subject} cannot be reached (${detail}).`, {
-    isUnsent: true,
-    detail,
-    cause: error,
-  });
-}
-
 function readRefusal(chunks: readonly Buffer[]): Message | undefined {
   try {
     return readMessage(Buffer.concat(chunks));
@@ -367,12 +309,3 @@ function readRetryAfter(value: string | undefined): number | undefined {
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), 3_600_000) : undefined;
 }
 
-export function withoutContentType(headers: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let at = 0; at + 1 < headers.length; at += 2) {
-    const name = headers[at] ?? '';
-    if (name === 'content-type') continue;
-    kept.push(name, name === 'accept' ? 'text/event-stream' : (headers[at + 1] ?? ''));
-  }
-  return kept;
-}

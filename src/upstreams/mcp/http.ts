@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
+import { GatewayError } from '../../errors.ts';
 import type { EgressGuard } from '../egress.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import { HttpExchange, HttpSend } from './http-exchange.ts';
@@ -212,7 +213,12 @@ function configuredHeaders({ url, headers, subject, log }: HttpTarget): string[]
   for (const [name, value] of Object.entries(headers)) {
     if (ownHeaders.test(name))
       log.warn({ header: name }, `${subject} sets a header that belongs to the protocol; it is left out`);
-    else list.push(name, value);
+    else if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      throw new GatewayError(
+        'bad_configuration',
+        `${subject} sets the header ${JSON.stringify(name)}, which cannot be sent as it is.`,
+      );
+    } else list.push(name, value);
   }
   return list;
 }

@@ -10,7 +10,7 @@ import {
 } from '../../wire/message.ts';
 import { RpcFailure, type UpstreamCall } from '../upstream.ts';
 import type { BoundedLog } from './bounded-log.ts';
-import { askLink, isInteractive, type ListKind, listOf, passLog, passProgress, severity } from './dialect.ts';
+import { askLink, isInteractive, type ListKind, listOf, passLog, passProgress, readValue, severity } from './dialect.ts';
 import { nameOf } from './envelope.ts';
 import type { LegacyCall } from './legacy-call.ts';
 import { type Link, LinkError } from './link.ts';
@@ -105,7 +105,7 @@ export class LegacySession {
       subject,
     });
     if (answer.kind === 'error') throw refusedOpening(subject, answer.error, status);
-    const { value } = answer.result;
+    const value = readValue(answer.result, subject);
     const { protocolVersion } = value;
     if (typeof protocolVersion !== 'string' || !legacyVersions.includes(protocolVersion)) {
       const named = typeof protocolVersion === 'string' ? protocolVersion.slice(0, 40) : 'no version at all';

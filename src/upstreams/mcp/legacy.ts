@@ -1,3 +1,4 @@
+import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
@@ -41,22 +42,21 @@ export class Legacy implements Dialect, SessionKeeper {
   readonly transport: Link['transport'];
   readonly #options: LegacyOptions;
   readonly #pool: SessionPool;
-  #home: LegacySession;
+  // There from `open` on, before anybody else holds this object.
+  #home!: LegacySession;
   #reopening: Promise<LegacySession> | undefined;
   #needsEach: boolean;
   #watched: ReadonlySet<string> = new Set();
   #isClosed = false;
 
-  private constructor(options: LegacyOptions, home: LegacySession, takeEvents: (events: SessionEvents) => void) {
+  private constructor(options: LegacyOptions, transport: Link['transport']) {
     this.#options = options;
-    this.#home = home;
-    this.transport = home.link.transport;
+    this.transport = transport;
     this.#needsEach = options.needsEach;
     const events = this.#sessionEvents();
-    takeEvents(events);
     this.#pool = new SessionPool({
       subject: options.subject,
-      limit: this.transport === 'stdio' ? processLimit : sessionLimit,
+      limit: transport === 'stdio' ? processLimit : sessionLimit,
       now: options.now,
       open: async (capabilities, client) => openSession(options, await options.openLink(), capabilities, client, events),
     });
@@ -64,20 +64,8 @@ export class Legacy implements Dialect, SessionKeeper {
 
   /** Initializes the home session on this link. Rejects with LinkError and leaves the link open. */
   static async open(options: LegacyOptions, link: Link): Promise<Legacy> {
-    const early: ((events: SessionEvents) => void)[] = [];
-    let target: SessionEvents | undefined;
-    const later = (tell: (events: SessionEvents) => void) => (target === undefined ? early.push(tell) : tell(target));
-    const home = await openSession(options, link, homeCapabilities, undefined, {
-      listChanged: (kind) => later((events) => events.listChanged(kind)),
-      resourceUpdated: (uri) => later((events) => events.resourceUpdated(uri)),
-      closed: (session, error) => later((events) => events.closed(session, error)),
-      lost: (session) => later((events) => events.lost(session)),
-      needsOwnSessions: () => later((events) => events.needsOwnSessions()),
-    });
-    const legacy = new Legacy(options, home, (events) => {
-      target = events;
-    });
-    for (const tell of early) if (target !== undefined) tell(target);
+    const legacy = new Legacy(options, link.transport);
+    legacy.#home = await openSession(options, link, homeCapabilities, undefined, legacy.#sessionEvents());
     return legacy;
   }
 
@@ -107,9 +95,15 @@ export class Legacy implements Dialect, SessionKeeper {
       const session = this.#sessionFor(call);
       if (session instanceof LegacySession) {
         new LegacyCall(session, call, this, resolve, reject).begin();
-      } else {
-        session.then((opened) => new LegacyCall(opened, call, this, resolve, reject).begin(), reject);
+        return;
       }
+      // Whoever gives up does not wait for a session to open; it stays for the next call.
+      const takeBack = call.cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason)));
+      session.then((opened) => {
+        takeBack();
+        if (call.cancel.isCancelled) this.finished(opened);
+        else new LegacyCall(opened, call, this, resolve, reject).begin();
+      }, reject);
     });
   }
 

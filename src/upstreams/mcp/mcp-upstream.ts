@@ -14,7 +14,7 @@ import { decodeMemory, encodeMemory, fingerprint, type Memory, type Recollection
 import { OfferKeeper } from './offer-keeper.ts';
 import { isOtherEra, type Verdict } from './probe.ts';
 import { Refresher } from './refresher.ts';
-import type { TransportDeps } from './ways.ts';
+import type { TransportDeps, UsedWays } from './ways.ts';
 
 export interface McpUpstreamDeps extends TransportDeps {
   readonly memory: UpstreamMemory;
@@ -43,6 +43,7 @@ export class McpUpstream implements Upstream {
   readonly #listeners: ((change: UpstreamChange) => void)[] = [];
   readonly #subscriptions = new Map<string, number>();
   #connection: Connection | undefined;
+  #opening: UsedWays | undefined;
   #known: Recollection | undefined;
   #needsEach: boolean;
   #attempt: Promise<void> | undefined;
@@ -155,7 +156,8 @@ export class McpUpstream implements Upstream {
     this.#refresher.close();
     this.#setReady();
     await this.#connection?.close();
-    // An attempt that is going on finds out that it is too late and closes what it opened.
+    // An attempt that is going on fails with its ways, or finds out that it is too late and closes what it opened.
+    await this.#opening?.close();
     await Promise.allSettled([this.#attempt, this.#saving]);
   }
 
@@ -268,6 +270,9 @@ export class McpUpstream implements Upstream {
       known: this.#known,
       needsEach: this.#needsEach,
       events: this.#events(++this.#generation),
+      onWays: (ways: UsedWays) => {
+        this.#opening = ways;
+      },
     };
     const connection = (await openAtOnce(setup)) ?? (await openConnection(setup));
     if (this.#isClosed) {
@@ -275,6 +280,7 @@ export class McpUpstream implements Upstream {
       throw this.#health.unavailable();
     }
     this.#connection = connection;
+    this.#opening = undefined;
     if (this.#subscriptions.size > 0) this.#watch();
     return connection;
   }

@@ -7,8 +7,9 @@ import {
   type ResourceTemplateDefinition,
   type ToolDefinition,
 } from '../upstream.ts';
-import { emptyListing, type Listing, type ListMethod, readList } from './definitions.ts';
-import type { Dialect, ListKind } from './dialect.ts';
+import { emptyListing, failedListing, type Listing, type ListMethod, readList } from './definitions.ts';
+import { type Dialect, type ListKind, MisfitError } from './dialect.ts';
+import { LinkError } from './link.ts';
 
 const methods: Readonly<Record<ListKind, readonly ListMethod[]>> = {
   tools: ['tools/list'],
@@ -41,15 +42,27 @@ export class OfferKeeper {
   }
 
   /** Asks for these lists. Returns whether the offer is another one now. Rejects with LinkError and changes nothing. */
-  async read(dialect: Dialect, kinds: Iterable<ListKind>): Promise<boolean> {
+  async read(dialect: Dialect, kinds: readonly ListKind[]): Promise<boolean> {
     const next = new Map(this.#listings);
-    for (const kind of kinds) {
-      const isOffered = isObject(dialect.capabilities[kind]);
-      for (const method of methods[kind]) {
+    const failures: LinkError[] = [];
+    const asked = kinds.flatMap((kind) =>
+      methods[kind].map((method) => ({ method, isOffered: isObject(dialect.capabilities[kind]) })),
+    );
+    await Promise.all(
+      asked.map(async ({ method, isOffered }) => {
         const before = next.get(method) ?? emptyListing;
-        next.set(method, isOffered ? await readList(dialect, method, before) : emptyListing);
-      }
-    }
+        try {
+          next.set(method, isOffered ? await readList(dialect, method, before) : emptyListing);
+        } catch (error) {
+          // One list that hangs must not hide the others; an upstream that cannot be reached must not pass for a bad list.
+          if (!(error instanceof LinkError) || error instanceof MisfitError || error.isUnsent) throw error;
+          failures.push(error);
+          next.set(method, failedListing(before, method, error.detail ?? error.message));
+        }
+      }),
+    );
+    const [first] = failures;
+    if (first !== undefined && failures.length === asked.filter(({ isOffered }) => isOffered).length) throw first;
     let isSame = !this.#offer.isStale && next.size === this.#listings.size;
     for (const [method, listing] of next) {
       if (this.#listings.get(method) !== listing) isSame = false;

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
 import type { BoundedLog } from './bounded-log.ts';
-import { askLink, type Dialect, type DialectEvents, MisfitError } from './dialect.ts';
+import { askLink, type Dialect, type DialectEvents, MisfitError, readValue } from './dialect.ts';
 import { modernHeaders, modernVersion, ownMeta } from './envelope.ts';
 import { Legacy } from './legacy.ts';
 import { OpeningRefused } from './legacy-session.ts';
@@ -164,7 +164,7 @@ async function discover(options: OpenOptions, link: Link): Promise<JsonObject | 
     throw error;
   }
   if (answer.kind === 'result') {
-    const { value } = answer.result;
+    const value = readValue(answer.result, subject);
     return Array.isArray(value.supportedVersions) && value.supportedVersions.includes(modernVersion) ? value : undefined;
   }
   const { code, message, data } = answer.error;

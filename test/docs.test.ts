@@ -1,0 +1,66 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { readNamespaceFile } from '../src/catalog/namespace-file.ts';
+import { clients } from '../src/cli/clients.ts';
+import { settingsTable } from '../src/settings.ts';
+import { readYaml } from '../src/yaml-file.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...markdownIn('docs')].map((file) => ({
+  file,
+  text: readFileSync(join(root, file), 'utf8'),
+}));
+
+function markdownIn(folder: string): string[] {
+  const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name));
+}
+
+describe('what the pages say is so', () => {
+  test("the README has the settings' own table", async () => {
+    const section = /(<!-- settings:start -->\n)[\s\S]*(<!-- settings:end -->)/;
+    expect(readme).toMatch(section);
+    await expect(readme.replace(section, (_, start, end) => `${start + settingsTable()}\n${end}`)).toMatchFileSnapshot(
+      '../README.md',
+    );
+  });
+
+  test('the README says of every dependency why it is there, and of no other', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const section = readme.slice(readme.indexOf('## Dependencies'));
+    const listed = Array.from(section.matchAll(/^\| `([^`]+)` \|/gm), ([, name]) => name);
+    expect(listed).toEqual(Object.keys(dependencies));
+  });
+
+  test('every client that can be connected is named', () => {
+    for (const { name } of clients)
+      for (const file of ['README.md', 'docs/clients.md'])
+        expect(pages.find((page) => page.file === file)?.text).toContain(`\`${name}\``);
+  });
+
+  test.each(pages)('$file: links and paths lead somewhere', ({ file, text }) => {
+    const links = Array.from(text.matchAll(/\]\((?!https?:|#)([^)#]+)/g), ([, target = '']) => join(dirname(file), target));
+    const paths = Array.from(text.matchAll(/`((?:src|test|scripts|namespaces|bench)\/[\w./-]*)`/g), ([, path = '']) => path);
+    expect([...links, ...paths].filter((path) => !existsSync(join(root, path)) && path !== 'src/upstreams/<kind>/')).toEqual([]);
+  });
+
+  test.each(pages)('$file: every namespace file in it is a valid one', ({ file, text }) => {
+    for (const [, source = ''] of text.matchAll(/```yaml\n([\s\S]*?)```/g)) {
+      const yaml = readYaml(source, relative(root, file));
+      expect(yaml.problems).toEqual([]);
+      expect(readNamespaceFile(yaml.value)).toHaveProperty('file');
+    }
+  });
+
+  test('every error code a page names is one', async () => {
+    const { errorTable } = await import('../src/errors.ts');
+    const { text = '' } = pages.find(({ file }) => file === join('docs', 'operating.md')) ?? {};
+    const codes = Array.from(text.matchAll(/^\| (?:\d+ )?`([a-z]+_[a-z_]+)`/gm), ([, code = '']) => code);
+    expect(codes.length).toBeGreaterThan(5);
+    expect(codes.filter((code) => !Object.hasOwn(errorTable, code))).toEqual([]);
+  });
+});

@@ -1,0 +1,119 @@
+import { createServer } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createEgressGuard, type EgressGuard } from '../../src/upstreams/egress.ts';
+import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
+
+type Rules = Parameters<typeof createEgressGuard>[0];
+
+let canary: TestServer;
+let hits = 0;
+let guard: EgressGuard | undefined;
+beforeEach(async () => {
+  hits = 0;
+  canary = await listenOn(
+    createServer((_request, response) => {
+      hits++;
+      response.end('reached');
+    }),
+  );
+});
+afterEach(async () => {
+  await guard?.close();
+  await canary.close();
+});
+
+/** What came of a request: the status, `refused` before any connection, or the code of the error. */
+async function visit(address: string, rules: Rules = []): Promise<number | string> {
+  guard = createEgressGuard(rules);
+  const url = new URL(address);
+  const dispatcher = await guard.dispatcherFor(url);
+  if (dispatcher === undefined) return 'refused';
+  return new Promise((resolve) => {
+    let status = 0;
+    dispatcher.dispatch(
+      { origin: url.origin, path: url.pathname, method: 'GET' },
+      {
+        onRequestStart() {},
+        onResponseStart(_controller, code) {
+          status = code;
+        },
+        onResponseData() {},
+        onResponseEnd: () => resolve(status),
+        onResponseError: (_controller, error) => resolve((error as NodeJS.ErrnoException).code ?? error.message),
+      },
+    );
+  });
+}
+
+const range = (address: string, prefix: number, port?: number): Rules[number] => ({
+  kind: 'range',
+  address,
+  prefix,
+  family: address.includes(':') ? 'ipv6' : 'ipv4',
+  port,
+});
+const host = (name: string, port?: number): Rules[number] => ({ kind: 'host', host: name, port });
+
+describe('addresses that are not public', () => {
+  test.each([
+    '127.0.0.1',
+    '127.1',
+    '2130706433',
+    '0x7f000001',
+    '0177.0.0.1',
+    '①②⑦.⓪.⓪.①',
+    '0.0.0.0',
+    '10.0.0.1',
+    '172.16.0.1',
+    '192.168.1.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '198.18.0.1',
+    '[::1]',
+    '[::]',
+    '[::127.0.0.1]',
+    '[::ffff:127.0.0.1]',
+    '[::ffff:7f00:1]',
+    '[64:ff9b::7f00:1]',
+    '[2002:7f00:1::]',
+    '[fec0::1]',
+    '[fd00:ec2::254]',
+    '[fe80::1]',
+    '[ff02::1]',
+  ])('%s is refused over https and http', async (address) => {
+    expect(await visit(`https://${address}:${canary.port}/`)).toBe('refused');
+    await guard?.close();
+    expect(await visit(`http://${address}:${canary.port}/`)).toBe('refused');
+    expect(hits).toBe(0);
+  });
+
+  test('a name that leads to one is refused when it is looked up', async () => {
+    expect(await visit(`https://localhost:${canary.port}/`)).toBe('EGRESS_REFUSED');
+    expect(hits).toBe(0);
+  });
+});
+
+describe('what the operator allows', () => {
+  test('is reached: an address, a block, a name', async () => {
+    for (const rules of [[range('127.0.0.1', 32)], [range('127.0.0.0', 8, canary.port)], [range('::ffff:127.0.0.0', 104)]]) {
+      expect(await visit(`http://127.0.0.1:${canary.port}/`, rules)).toBe(200);
+      await guard?.close();
+    }
+    expect(await visit(`http://localhost:${canary.port}/`, [host('localhost', canary.port)])).toBe(200);
+    expect(hits).toBe(4);
+  });
+
+  test.each<[string, (port: number) => string, (port: number) => Rules]>([
+    ['another port', (port) => `http://127.0.0.1:${port}/`, (port) => [range('127.0.0.1', 32, port + 1)]],
+    ['the address of an allowed name', (port) => `http://127.0.0.1:${port}/`, (port) => [host('localhost', port)]],
+    ['a name below an allowed name', (port) => `http://a.localhost:${port}/`, (port) => [host('localhost', port)]],
+    ['a neighbour of an allowed address', (port) => `http://127.0.0.2:${port}/`, () => [range('127.0.0.1', 32)]],
+    ['plain http to a public address', () => 'http://192.0.2.1/', () => []],
+    ['another scheme', () => 'ftp://127.0.0.1/', () => [range('127.0.0.1', 32)]],
+  ])('%s is not', async (_name, address, rules) => {
+    expect(await visit(address(canary.port), rules(canary.port))).toBe('refused');
+    expect(hits).toBe(0);
+  });
+});
