@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigurationError, formatProblem } from './problems.ts';
 import { readSettings, type Settings, settingFlags, settingsHelp } from './settings.ts';
@@ -31,9 +33,15 @@ withSettings(program.command('connect'))
   .action(async (client: string, flags: Flags) => {
     await run(async (settings, options) => {
       const { connectCommand, connectContext } = await import('./cli/connect.ts');
-      const paths = { data: settings.data, namespaces: settings.namespaces };
+      const config = options.config ?? process.env.GATEHOUSE_CONFIG ?? 'gatehouse.yaml';
+      const paths = {
+        data: settings.data,
+        namespaces: settings.namespaces,
+        'openapi-imports': settings.openapiImports,
+        ...(existsSync(config) ? { config: resolve(config) } : {}),
+      };
       const context = connectContext(paths, `http://${settings.host}:${settings.port}`);
-      const { toolbox, url, key = process.env.GATEHOUSE_KEY, print, json } = options;
+      const { toolbox, url, key, print, json } = options;
       return connectCommand({ client, toolbox, url, key, print: print !== undefined, json: json !== undefined }, context);
     })(flags);
   });

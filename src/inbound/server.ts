@@ -83,7 +83,7 @@ function toolboxOf(path: string): string | undefined {
   return path.startsWith('/mcp/') ? path.slice(5) : undefined;
 }
 
-export function apiKey(request: IncomingMessage): string | undefined {
+function apiKey(request: IncomingMessage): string | undefined {
   const key = request.headers['x-api-key'];
   return typeof key === 'string' ? key : undefined;
 }

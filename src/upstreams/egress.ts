@@ -16,9 +16,6 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 /** One entry of the setting `egressAllow`. */
 type EgressRule = Settings['egressAllow'][number];
 
-/** Reaches nothing. */
-export const noEgress: EgressGuard = { dispatcherFor: async () => undefined, close: async () => {} };
-
 /** Reaches public addresses and, beyond them, exactly what the operator allows. */
 export function createEgressGuard(rules: readonly EgressRule[]): EgressGuard {
   let agent: Promise<Dispatcher> | undefined;

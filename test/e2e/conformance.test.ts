@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   judge,
-  listRequired,
+  listScenarios,
   type Revision,
   readExpectedFailures,
   runClientScenario,
@@ -45,10 +45,10 @@ afterAll(async () => {
 
 describe('the fixtures themselves conform, so that a failure below is the gateway’s', () => {
   test('legacy', async () => {
-    expect(judge(await runServerSuite(legacy.url, '2025-11-25'), listRequired('2025-11-25', 'server'), {})).toEqual([]);
+    expect(judge(await runServerSuite(legacy.url, '2025-11-25'), listScenarios('2025-11-25', 'server'), {})).toEqual([]);
   });
   test('modern', async () => {
-    expect(judge(await runServerSuite(modern.url, '2026-07-28'), listRequired('2026-07-28', 'server'), {})).toEqual([]);
+    expect(judge(await runServerSuite(modern.url, '2026-07-28'), listScenarios('2026-07-28', 'server'), {})).toEqual([]);
   });
 });
 
@@ -72,7 +72,7 @@ describe.each(pairings)('$revision to a $upstream upstream', ({ revision, upstre
     try {
       const results = await runServerSuite(shim.url, revision);
       const expected = readExpectedFailures(`${revision} to a ${upstream} upstream, ${names}`);
-      expect(judge(results, listRequired(revision, 'server'), expected)).toEqual([]);
+      expect(judge(results, listScenarios(revision, 'server'), expected)).toEqual([]);
     } finally {
       await shim.stop();
     }
@@ -83,7 +83,7 @@ const command = [process.execPath, new URL('../support/conformance-client.ts', i
 const revisions: readonly Revision[] = ['2025-11-25', '2026-07-28'];
 
 describe.each(revisions)('%s as a client', (revision) => {
-  const required = listRequired(revision, 'client');
+  const required = listScenarios(revision, 'client');
   const expected = readExpectedFailures(`${revision} as a client`);
 
   test.each(required.filter((scenario) => isLong || !scenario.startsWith('auth/')))('%s', async (scenario) => {

@@ -151,6 +151,16 @@ describe.each(pairings)('$kind client, $upstream upstream', ({ kind, upstream }:
     }
   });
 
+  test('an argument that is mirrored into a header is mirrored on a modern hop, and on no other', async () => {
+    const wire = record(upstream);
+    await client.listTools();
+    const result = await client.call(tool('test_mirrored_header'), { region: 'Tromsø ' });
+    const { requestHeaders } = only(wire.requests('south', 'tools/call')).exchange;
+    const encoded = `=?base64?${Buffer.from('Tromsø ').toString('base64')}?=`;
+    expect(requestHeaders['mcp-param-region']).toBe(upstream === 'modern' ? encoded : undefined);
+    expect(textOf(result)).toBe(`argument=Tromsø  header=${upstream === 'modern' ? encoded : 'none'}`);
+  });
+
   test('a failing tool’s text arrives word for word', async () => {
     const result = await client.call(tool('test_error_handling'));
     expect(result.isError).toBe(true);

@@ -26,10 +26,17 @@ interface Check {
 
 const packageDirectory = fileURLToPath(new URL('../../node_modules/@modelcontextprotocol/conformance', import.meta.url));
 
-/** What a revision requires of a role, as frozen in the suite. */
-export function listRequired(revision: Revision, role: Role): string[] {
+/**
+ * What a revision asks of a role, as frozen in the suite: what it requires, and what the suite added later. Optional extensions are
+ * not part of it.
+ */
+export function listScenarios(revision: Revision, role: Role): string[] {
   const text = readFileSync(join(packageDirectory, 'requirements', `${revision}.yaml`), 'utf8');
-  return (parse(text) as Record<Role, string[]>)[role];
+  const { not_scored: unscored, ...required } = parse(text) as Record<Role, string[]> & {
+    not_scored: { scenario: string; leg: Role; reason: string }[];
+  };
+  const added = unscored.filter(({ leg, reason }) => leg === role && reason !== 'extension');
+  return [...required[role], ...added.map(({ scenario }) => scenario)];
 }
 
 /** Runs everything the suite has for this revision against a server. Unscored scenarios are part of the answer. */
@@ -84,13 +91,13 @@ function readResults(directory: string, prefix: string): ScenarioResult[] {
 }
 
 /**
- * What stands between a run and its promise: a required scenario that did not run, a failure nobody expected, and an expectation
+ * What stands between a run and its promise: a scenario that did not run, a failure nobody expected, and an expectation
  * that no longer holds. Empty when all is as it should be.
  */
-export function judge(results: readonly ScenarioResult[], required: readonly string[], expected: ExpectedFailures): string[] {
+export function judge(results: readonly ScenarioResult[], scenarios: readonly string[], expected: ExpectedFailures): string[] {
   const problems: string[] = [];
   const failed = new Set<string>();
-  for (const scenario of required) {
+  for (const scenario of scenarios) {
     const result = results.find((candidate) => candidate.scenario === scenario);
     if (result === undefined) {
       problems.push(`${scenario}: did not run`);

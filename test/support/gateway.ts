@@ -31,8 +31,6 @@ export interface Gateway {
   status(): Promise<Status>;
   /** The MCP address of a toolbox; without a name, of everything. */
   mcpUrl(toolbox?: string): string;
-  /** Replaces or adds a namespace file of the running gateway. */
-  writeNamespace(yaml: string): void;
   stop(): Promise<void>;
 }
 
@@ -49,11 +47,10 @@ export async function startGateway(
 ): Promise<Gateway> {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-test-'));
   const namespaceDirectory = mkdtempSync(join(directory, 'namespaces-'));
-  const writeNamespace = (yaml: string): void => {
+  for (const yaml of namespaces) {
     const { namespace } = parse(yaml) as { namespace: string };
     writeFileSync(join(namespaceDirectory, `${namespace}.yaml`), yaml);
-  };
-  for (const yaml of namespaces) writeNamespace(yaml);
+  }
   const key = settings.GATEHOUSE_ADMIN_KEY ?? `test-admin-key-${process.pid}-${Date.now()}-0123456789abcdef`;
   const environment = {
     GATEHOUSE_PORT: '0',
@@ -94,7 +91,6 @@ export async function startGateway(
         };
       },
       mcpUrl: (toolbox) => `${url}/mcp${toolbox === undefined ? '' : `/${toolbox}`}`,
-      writeNamespace,
       stop,
     };
   } catch (error) {

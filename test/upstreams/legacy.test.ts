@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { RpcFailure } from '../../src/upstreams/upstream.ts';
 import { Cancel } from '../../src/wire/cancel.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 import { type Harness, overHttp, started, textOf, toolCall, until } from '../support/upstreams/harness.ts';
 import { type LegacyHttpServer, startLegacyServer } from '../support/upstreams/legacy-server.ts';
+import { reply, startLegacyRaw } from '../support/upstreams/raw-server.ts';
 
 const interactive: JsonObject = { elicitation: { form: {} }, sampling: {}, roots: {} };
 const accept = (name: string) => async (): Promise<JsonObject> => ({ action: 'accept', content: { name } });
@@ -71,6 +72,15 @@ describe.each([{ json: false }, { json: true }])('a legacy upstream over Streama
     expect(server.state.echoed).toEqual(['again']);
     expect(server.opened()).toBe(2);
     expect(harness.upstream.health().state).toBe('healthy');
+  });
+
+  test('forgets its sessions while many call: one new session serves them all, each once', async () => {
+    server.forget();
+    const texts = ['a', 'b', 'c', 'd', 'e'];
+    const answers = await Promise.all(texts.map((text) => harness.upstream.call(toolCall('echo', { text }))));
+    expect(answers.map(textOf)).toEqual(texts);
+    expect([...server.state.echoed].sort()).toEqual(texts);
+    expect(server.opened()).toBe(2);
   });
 
   test('is told when its sessions end', async () => {
@@ -246,5 +256,69 @@ describe('a legacy upstream over Streamable HTTP', () => {
     await harness.upstream.call(toolCall('echo', { text: 'x' }, { session: 's2' }));
     await harness.upstream.call(toolCall('echo', { text: 'x' }, { session: 's2' }));
     expect(server.opened()).toBe(before + 2);
+  });
+});
+
+describe('sessions of their own', () => {
+  const own = (session: string, overrides: Parameters<typeof toolCall>[2] = {}) =>
+    toolCall('poke', {}, { session, principal: session, ...overrides });
+  let server: Awaited<ReturnType<typeof startLegacyRaw>>;
+  let harness: Harness;
+  let isHanging = false;
+  let nowMs = Date.now();
+  beforeEach(async () => {
+    isHanging = false;
+    server = await startLegacyRaw((request) => {
+      if (request.message === undefined) request.response.writeHead(405).end();
+      else if (!isHanging) reply(request, { result: { content: [] } });
+    });
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    await harness.upstream.close();
+    await server.close();
+  });
+
+  test('are limited: the one idle longest makes room, and with none idle the upstream is busy', async () => {
+    harness = await started(overHttp(server.url, { sessions: 'each' }));
+    for (let n = 0; n < 256; n++) await harness.upstream.call(own(`s${n}`));
+    expect(harness.upstream.health().connections).toBe(257);
+    await harness.upstream.call(own('one more'));
+    expect(harness.upstream.health().connections).toBe(257);
+    await until(() => server.methods.includes('DELETE'));
+    isHanging = true;
+    const cancels = Array.from({ length: 256 }, () => new Cancel());
+    const hanging = cancels.map((cancel, n) =>
+      harness.upstream.call(own(n === 0 ? 'one more' : `s${n}`, { cancel })).catch(() => {}),
+    );
+    await expect(harness.upstream.call(own('too many'))).rejects.toMatchObject({ code: 'upstream_busy', retryAfterMs: 1_000 });
+    for (const cancel of cancels) cancel.cancel('done');
+    await Promise.all(hanging);
+  });
+
+  test('are closed when nobody used them for ten minutes', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    harness = await started(overHttp(server.url, { sessions: 'each', now: () => nowMs }));
+    await harness.upstream.call(own('quiet'));
+    await harness.upstream.call(own('busy'));
+    nowMs += 9 * 60_000;
+    await harness.upstream.call(own('busy'));
+    nowMs += 2 * 60_000;
+    vi.advanceTimersByTime(60_000);
+    expect(harness.upstream.health().connections).toBe(2);
+    await until(() => server.methods.filter((method) => method === 'DELETE').length === 1);
+  });
+
+  test('that are still opening do not hold up a caller who gives up', async () => {
+    harness = await started(overHttp(server.url, { sessions: 'each' }));
+    const cancel = new Cancel();
+    const call = expect(harness.upstream.call(own('s', { cancel }))).rejects.toMatchObject({
+      code: 'cancelled',
+      message: 'left',
+    });
+    cancel.cancel('left');
+    await call;
+    await harness.upstream.call(own('s'));
+    expect(server.methods.filter((method) => method === 'initialize')).toHaveLength(2);
   });
 });

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -208,6 +210,14 @@ describe('what a process leaves behind', () => {
     await harness.upstream.close();
     expect(Date.now() - closing).toBeLessThan(5_000);
     await until(() => !started_.some(isAlive));
+  });
+
+  test('is ended when Gatehouse exits without closing it', async () => {
+    const file = join(directory, 'pids');
+    const [node = '', ...args] = program('exits-early', ...program('stdio-raw', 'stubborn', file));
+    const child = spawn(node, args, { stdio: 'ignore' });
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    await until(() => !pids().some(isAlive));
   });
 
   test('is ended when the process itself dies', async () => {

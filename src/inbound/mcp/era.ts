@@ -6,7 +6,7 @@ export const modernVersion = '2026-07-28';
 /** Newest first: what is offered to a client that asks for one we do not know. */
 export const legacyVersions: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
 
-export const versionKey = 'io.modelcontextprotocol/protocolVersion';
+const versionKey = 'io.modelcontextprotocol/protocolVersion';
 
 /**
  * Which era one message speaks. A modern request says so itself in `_meta` and in its header, and both must agree; `initialize` is

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../../wire/json.ts';
 import { ownModernResult } from './messages.ts';
 
 /** The four lists, as method -> member of its result. */
-export const listKeys = {
+const listKeys = {
   'tools/list': 'tools',
   'prompts/list': 'prompts',
   'resources/list': 'resources',
@@ -56,7 +56,7 @@ function makeList(toolbox: Toolbox, method: ListMethod, era: 'modern' | 'legacy'
 }
 
 /** The definitions that clients of this toolbox see, in list order. */
-export function published(toolbox: Toolbox, key: (typeof listKeys)[ListMethod]): JsonObject[] {
+function published(toolbox: Toolbox, key: (typeof listKeys)[ListMethod]): JsonObject[] {
   return Array.from(toolbox[key].values(), (capability) => capability.published as JsonObject);
 }
 

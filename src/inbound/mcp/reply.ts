@@ -1,5 +1,3 @@
-import type { Message } from '../../wire/message.ts';
-
 /** Where everything about one request of a client goes, whatever carries it. */
 export interface Reply {
   /** A message before the answer: progress, a log line, a request to the client. */
@@ -10,11 +8,4 @@ export interface Reply {
   abandon(): void;
   /** Runs once when the client is gone before the answer was sent. */
   onGone(listener: () => void): void;
-}
-
-/** One message of a client, and the way back. */
-export interface Arrival {
-  readonly message: Message;
-  readonly bytes: number;
-  readonly reply: Reply;
 }

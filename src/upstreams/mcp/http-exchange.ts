@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import { type ErrorMessage, type Message, MessageError, type ResultMessage, readMessage } from '../../wire/message.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
 import type { HttpEndpoint } from './http.ts';
+import { givenUp, unreachable, withoutContentType } from './http-send.ts';
 import { describeFailure, type InFlight, LinkError, type OutgoingRequest, type RequestListener } from './link.ts';
 
 type Controller = Dispatcher.DispatchController;
@@ -308,4 +309,3 @@ function readRetryAfter(value: string | undefined): number | undefined {
   const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), 3_600_000) : undefined;
 }
-

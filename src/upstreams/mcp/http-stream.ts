@@ -4,7 +4,7 @@ import { readMessage } from '../../wire/message.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
 import { Backoff } from './backoff.ts';
 import type { HttpEndpoint } from './http.ts';
-import { givenUp, withoutContentType } from './http-exchange.ts';
+import { givenUp, withoutContentType } from './http-send.ts';
 import type { Inbox } from './link.ts';
 
 const eventLimitBytes = 4 * 1024 * 1024;

@@ -3,7 +3,8 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import { GatewayError } from '../../errors.ts';
 import type { EgressGuard } from '../egress.ts';
 import type { BoundedLog } from './bounded-log.ts';
-import { HttpExchange, HttpSend } from './http-exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
+import { HttpSend } from './http-send.ts';
 import { HttpStream } from './http-stream.ts';
 import {
   emptyInbox,

@@ -15,7 +15,7 @@ import { nameOf } from './envelope.ts';
 import type { LegacyCall } from './legacy-call.ts';
 import { type Link, LinkError } from './link.ts';
 
-export const newestLegacy = '2025-11-25';
+const newestLegacy = '2025-11-25';
 const legacyVersions: readonly string[] = ['2024-11-05', '2025-03-26', '2025-06-18', newestLegacy];
 const maxQuestions = 32;
 const maxParked = 8;

@@ -6,8 +6,8 @@ import {
   notificationBytes,
   type RawResult,
   type RequestMessage,
-  requestBytes,
   type ResultMessage,
+  requestBytes,
 } from '../../wire/message.ts';
 import { type Answer, RpcFailure, type UpstreamCall } from '../upstream.ts';
 import { listOf, MisfitError, passableCapabilities, passLog, passProgress } from './dialect.ts';
@@ -228,4 +228,3 @@ export class ModernCall implements RequestListener {
     this.#reject(error);
   }
 }
-

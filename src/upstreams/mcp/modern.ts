@@ -1,33 +1,13 @@
-import { GatewayError } from '../../errors.ts';
-import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
-import type { ErrorMessage, NotificationMessage, RawResult, RequestMessage, ResultMessage } from '../../wire/message.ts';
-import { notificationBytes, requestBytes } from '../../wire/message.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import type { ErrorMessage, NotificationMessage, RequestMessage, ResultMessage } from '../../wire/message.ts';
 import { encodeHeaderValue, type ParamHeader, paramHeaders, paramHeaderText } from '../../wire/param-headers.ts';
-import { type Answer, RpcFailure, type ToolDefinition, type UpstreamCall } from '../upstream.ts';
+import type { Answer, ToolDefinition, UpstreamCall } from '../upstream.ts';
 import type { BoundedLog } from './bounded-log.ts';
-import {
-  askLink,
-  type Dialect,
-  type DialectEvents,
-  listOf,
-  MisfitError,
-  passableCapabilities,
-  passLog,
-  passProgress,
-} from './dialect.ts';
-import {
-  capabilitiesKey,
-  infoKey,
-  logLevelKey,
-  lowerFirst,
-  modernHeaders,
-  modernVersion,
-  nameOf,
-  ownMeta,
-  versionKey,
-} from './envelope.ts';
-import { emptyInbox, type InFlight, type Link, type LinkError, type RequestListener } from './link.ts';
+import { askLink, type Dialect, type DialectEvents, listOf } from './dialect.ts';
+import { modernHeaders, modernVersion, nameOf, ownMeta } from './envelope.ts';
+import { emptyInbox, type Link } from './link.ts';
 import { Listening } from './listen.ts';
+import { ModernCall } from './modern-call.ts';
 
 const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
 const maxKeptHeaders = 1_000;

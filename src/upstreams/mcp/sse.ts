@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
 import { logText } from './bounded-log.ts';
 import type { HttpEndpoint } from './http.ts';
-import { givenUp, HttpSend } from './http-exchange.ts';
+import { givenUp, HttpSend } from './http-send.ts';
 import {
   closedBefore,
   describeFailure,

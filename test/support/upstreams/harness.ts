@@ -13,6 +13,7 @@ type Overrides = Partial<Omit<UpstreamConfig, 'transport'>> & {
   readonly headers?: Readonly<Record<string, string>>;
   readonly egress?: EgressGuard;
   readonly secrets?: Readonly<Record<string, string>>;
+  readonly now?: () => number;
 };
 
 /** An upstream under test, with everything it said about itself. */
@@ -34,7 +35,7 @@ export function overStdio(command: readonly string[], overrides: Overrides & { e
 }
 
 function connect(transport: UpstreamConfig['transport'], overrides: Overrides): Harness {
-  const { remembered, headers: _, egress, secrets = {}, ...rest } = overrides;
+  const { remembered, headers: _, egress, secrets = {}, now = Date.now, ...rest } = overrides;
   const saved: RememberedUpstream[] = [];
   const logged: string[] = [];
   const memory: UpstreamMemory = {
@@ -64,7 +65,7 @@ function connect(transport: UpstreamConfig['transport'], overrides: Overrides): 
     memory,
     remembered,
     log: collectingLog(logged),
-    clock: { now: () => Date.now() },
+    clock: { now },
     egress: egress ?? { dispatcherFor: async () => undefined },
     resolveSecrets: (text) => text.replaceAll(/\$\{secret:([A-Z_]+)\}/g, (_match, name: string) => secrets[name] ?? ''),
     instance: { name: 'gatehouse', version: '0.0.0-test' },

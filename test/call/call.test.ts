@@ -1,0 +1,229 @@
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Ask } from '../../src/call/ask.ts';
+import { authenticateLocalUser } from '../../src/call/authenticate.ts';
+import { call } from '../../src/call/call.ts';
+import { Lanes } from '../../src/call/call-upstream.ts';
+import { buildCatalog } from '../../src/catalog/build.ts';
+import type { UpstreamConfig } from '../../src/catalog/config.ts';
+import { GatewayError } from '../../src/errors.ts';
+import type { Answer, UpstreamCall } from '../../src/upstreams/upstream.ts';
+import { Cancel } from '../../src/wire/cancel.ts';
+import type { JsonObject } from '../../src/wire/json.ts';
+import { RawResult } from '../../src/wire/message.ts';
+import { namespaceConfig, OfferingUpstream, toolboxConfig, upstreamConfig } from '../catalog/offering-upstream.ts';
+
+const lanes: Lanes[] = [];
+afterEach(() => {
+  for (const lane of lanes.splice(0)) lane.keep(new Set());
+  vi.useRealTimers();
+});
+
+type Behaviour = (call: UpstreamCall) => Promise<Answer>;
+
+class AnsweringUpstream extends OfferingUpstream {
+  behave: Behaviour = async () => result({ content: [{ type: 'text', text: 'ok' }] });
+  readonly calls: UpstreamCall[] = [];
+  override call(asked?: UpstreamCall): Promise<never> {
+    if (asked === undefined) throw new Error('no call');
+    this.calls.push(asked);
+    return this.behave(asked) as Promise<never>;
+  }
+}
+
+const result = (value: JsonObject): Answer => ({ kind: 'result', result: RawResult.from(value) });
+
+function setUp(overrides: Partial<UpstreamConfig> = {}) {
+  const config = upstreamConfig('demo/echo', { answerLimitBytes: 1_000_000, ...overrides });
+  const upstream = new AnsweringUpstream(config.id);
+  upstream.show({
+    tools: [
+      { name: 'echo', inputSchema: { type: 'object' } },
+      { name: 'secret', inputSchema: { type: 'object' } },
+    ],
+    resources: [{ uri: 'demo://a', name: 'a' }],
+  });
+  const member = { id: config.id, config, upstream };
+  const box = toolboxConfig('box', ['demo/*'], { exclude: ['demo/secret'] });
+  const catalog = buildCatalog(1, [namespaceConfig('demo', [config], [box])], new Map([[config.id, member]]));
+  const lines: string[] = [];
+  const log = pino(
+    new Writable({
+      write: (chunk, _encoding, done) => {
+        lines.push(String(chunk));
+        done();
+      },
+    }),
+  );
+  const own = new Lanes();
+  lanes.push(own);
+  const run = (ask: Partial<Ask> = {}, caller = authenticateLocalUser('all')) =>
+    call({ lanes: own, log }, catalog, caller, askOf(ask));
+  return { upstream, run, lines, records: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+function askOf(overrides: Partial<Ask>): Ask {
+  return {
+    door: 'http',
+    era: 'modern',
+    toolbox: 'box',
+    method: 'tools/call',
+    params: { name: 'demo__echo', arguments: { a: 1 } },
+    meta: undefined,
+    client: { principal: 'p', session: undefined, capabilities: {} },
+    conversation: {
+      progress: undefined,
+      logLevel: undefined,
+      takesRounds: false,
+      log() {},
+      notify() {},
+      ask: async () => ({}),
+    },
+    retry: undefined,
+    cancel: new Cancel(),
+    bytesIn: 10,
+    ...overrides,
+  };
+}
+
+const failing =
+  (code: ConstructorParameters<typeof GatewayError>[0]): Behaviour =>
+  async () => {
+    throw new GatewayError(code, 'no');
+  };
+
+test('a call reaches its upstream under the name that upstream knows, and leaves one line', async () => {
+  const { upstream, run, records } = setUp();
+  expect(await run()).toMatchObject({ kind: 'result' });
+  expect(upstream.calls[0]?.params).toEqual({ name: 'echo', arguments: { a: 1 } });
+  expect(records()).toHaveLength(1);
+  expect(records()[0]).toMatchObject({ capability: 'demo/echo', upstream: 'demo/echo', outcome: 'done', toolbox: 'box' });
+});
+
+test('what is not in the toolbox is unknown, sends nothing and is on record', async () => {
+  const { upstream, run, records } = setUp();
+  for (const name of ['demo__secret', 'demo__nope', 'echo']) {
+    await expect(run({ params: { name } })).rejects.toMatchObject({ code: 'unknown_capability' });
+  }
+  expect(await run({ toolbox: '', params: { name: 'demo__secret' } })).toMatchObject({ kind: 'result' });
+  expect(upstream.calls).toHaveLength(1);
+  expect(records().map(({ outcome }) => outcome)).toEqual(['refused', 'refused', 'refused', 'done']);
+});
+
+test('a caller held to one toolbox reaches no other, not even everything', async () => {
+  const { run } = setUp();
+  const held = authenticateLocalUser(new Set(['box']));
+  expect(await run({}, held)).toMatchObject({ kind: 'result' });
+  await expect(run({ toolbox: '' }, held)).rejects.toMatchObject({ code: 'unknown_capability' });
+});
+
+test('neither arguments nor results are in the record', async () => {
+  const { run, lines } = setUp();
+  await run({ params: { name: 'demo__echo', arguments: { password: 'canary-4711' } } });
+  expect(lines.join('')).not.toContain('canary-4711');
+});
+
+test('an upstream that fails often is paused; a user mistake or a cancel never counts', async () => {
+  const breaker = { errorRate: 0.5, minimumCalls: 3, windowMs: 60_000, openMs: 30_000 };
+  const { upstream, run } = setUp({ breaker });
+  for (const code of ['cancelled', 'answer_too_large'] as const) {
+    upstream.behave = failing(code);
+    for (let n = 0; n < 5; n++) await expect(run()).rejects.toMatchObject({ code });
+  }
+  upstream.behave = async () => ({ kind: 'error', error: { code: -32602, message: 'bad arguments' } });
+  for (let n = 0; n < 5; n++) expect(await run()).toMatchObject({ kind: 'error' });
+  upstream.behave = failing('upstream_failed');
+  for (let n = 0; n < 40; n++) await run().catch(() => {});
+  const sent = upstream.calls.length;
+  await expect(run()).rejects.toMatchObject({ code: 'breaker_open', retryAfterMs: 30_000 });
+  expect(upstream.calls).toHaveLength(sent);
+});
+
+test('a call that stays silent for too long is given up, one that reports progress is not', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  const { upstream, run } = setUp({ timeoutMs: 1000, maxDurationMs: 10_000 });
+  const untilCancelled: Behaviour = ({ cancel }) =>
+    new Promise((_resolve, reject) => cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason))));
+  upstream.behave = untilCancelled;
+  const silent = expect(run()).rejects.toMatchObject({ code: 'upstream_timeout' });
+  await vi.advanceTimersByTimeAsync(1001);
+  await silent;
+
+  let report: ((params: JsonObject) => void) | undefined;
+  upstream.behave = ({ conversation }) => {
+    report = conversation.progress;
+    return new Promise((resolve) => setTimeout(resolve, 1800, result({ content: [] })));
+  };
+  const conversation = { ...askOf({}).conversation, progress: () => {} };
+  const busy = run({ conversation });
+  await vi.advanceTimersByTimeAsync(900);
+  report?.({ progress: 1 });
+  await vi.advanceTimersByTimeAsync(901);
+  expect(await busy).toMatchObject({ kind: 'result' });
+});
+
+test('progress does not keep a call alive for ever', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  const { upstream, run } = setUp({ timeoutMs: 1000, maxDurationMs: 3000 });
+  let report: ((params: JsonObject) => void) | undefined;
+  upstream.behave = ({ conversation, cancel }) => {
+    report = conversation.progress;
+    return new Promise((_resolve, reject) => cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason))));
+  };
+  const ended = expect(run({ conversation: { ...askOf({}).conversation, progress: () => {} } })).rejects.toMatchObject({
+    code: 'upstream_timeout',
+  });
+  for (let n = 1; n <= 10; n++) {
+    await vi.advanceTimersByTimeAsync(500);
+    report?.({ progress: n });
+  }
+  await ended;
+});
+
+test('the time a person takes to answer does not count', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  const { upstream, run } = setUp({ timeoutMs: 1000 });
+  upstream.behave = async ({ conversation }) => {
+    await conversation.ask('elicitation/create', {});
+    return result({ content: [] });
+  };
+  const conversation = {
+    ...askOf({}).conversation,
+    ask: () => new Promise<JsonObject>((resolve) => setTimeout(resolve, 60_000, {})),
+  };
+  const asked = run({ conversation });
+  await vi.advanceTimersByTimeAsync(60_001);
+  expect(await asked).toMatchObject({ kind: 'result' });
+});
+
+test('an answer without what its method promises is refused, structured content alone is completed', async () => {
+  const { upstream, run } = setUp();
+  upstream.behave = async () => result({ structuredContent: { a: 1 } });
+  expect(await run()).toMatchObject({ kind: 'result', result: { value: { structuredContent: { a: 1 }, content: [] } } });
+  upstream.behave = async () => result({ content: 'text' });
+  await expect(run()).rejects.toMatchObject({ code: 'upstream_failed' });
+  upstream.behave = async () => result({ something: 'else' });
+  await expect(run({ method: 'resources/read', params: { uri: 'demo://a' } })).rejects.toMatchObject({ code: 'upstream_failed' });
+});
+
+test('URIs in answers are those of the toolbox, and come back to the upstream as its own', async () => {
+  const { upstream, run } = setUp();
+  upstream.behave = async () =>
+    result({
+      content: [
+        { type: 'resource_link', uri: 'demo://a', name: 'a' },
+        { type: 'resource', resource: { uri: 'demo://b', text: 'demo://a stays in a text' } },
+        { type: 'text', text: '"uri"' },
+      ],
+    });
+  const outcome = await run();
+  if (outcome.kind !== 'result') throw new Error('no result');
+  const { content } = outcome.result.value as { content: { uri?: string; resource?: JsonObject }[] };
+  expect(content[0]?.uri).toBe('demo://gh.demo.echo/a');
+  expect(content[1]?.resource).toEqual({ uri: 'demo://gh.demo.echo/b', text: 'demo://a stays in a text' });
+  upstream.behave = async () => result({ contents: [{ uri: 'demo://b', text: 'x' }] });
+  const read = await run({ method: 'resources/read', params: { uri: 'demo://gh.demo.echo/b' } });
+  expect(upstream.calls.at(-1)?.params).toEqual({ uri: 'demo://b' });
+  expect(read).toMatchObject({ result: { value: { contents: [{ uri: 'demo://gh.demo.echo/b', text: 'x' }] } } });
+});
