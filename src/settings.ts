@@ -49,7 +49,11 @@ const rows = {
   logLevel: row(`Least severe line to log: ${logLevels.join(', ')}.`, 'info', readLogLevel),
   bodyLimitBytes: row('Largest request body.', '4194304', wholeNumber(1024, 1024 * 1024 * 1024)),
   maxSessions: row('Most client sessions held at once.', '10000', wholeNumber(1, 10_000_000)),
-  sessionIdleMs: row('A client session ends after this long without a request. Most clients never open a second one.', '86400000', wholeNumber(1000, 2_147_483_647)),
+  sessionIdleMs: row(
+    'A client session ends after this long without a request. Most clients never open a second one.',
+    '86400000',
+    wholeNumber(1000, 2_147_483_647),
+  ),
   allowedHosts: row(
     'Names clients may use for Gatehouse in the Host header besides its own address, separated by commas.',
     '',
