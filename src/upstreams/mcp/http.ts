@@ -196,9 +196,13 @@ export class HttpLink implements Link {
     });
   }
 
-  async close(): Promise<void> {
+  async retire(): Promise<void> {
     this.#isClosed = true;
     this.#stream?.close();
+  }
+
+  async close(): Promise<void> {
+    await this.retire();
     for (const exchange of [...this.#inFlight]) {
       exchange.fail(new LinkError('upstream_unavailable', `${this.endpoint.subject} was closed.`));
     }

@@ -174,7 +174,7 @@ export class Legacy implements Dialect, SessionKeeper {
   async #openHome(): Promise<LegacySession> {
     const { link: oldLink } = this.#home;
     this.#home.isGone = true;
-    await oldLink.close();
+    await oldLink.retire();
     const link = await this.#options.openLink();
     try {
       const home = await openSession(this.#options, link, homeCapabilities, undefined, this.#sessionEvents());

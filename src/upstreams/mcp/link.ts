@@ -18,6 +18,8 @@ export interface Link {
   listen(headers: readonly string[]): void;
   /** Tells the far end that a session is over, where the transport has a way to say so. Never rejects. */
   endSession(headers: readonly string[]): Promise<void>;
+  /** Stops listening; requests in flight still get their answers, where each has a connection of its own. */
+  retire(): Promise<void>;
   /** Ends everything; requests in flight fail. Resolves when nothing is left. */
   close(): Promise<void>;
 }

@@ -79,7 +79,7 @@ export class SessionPool {
     const held = this.#bySession.get(session);
     if (held === undefined) return;
     this.#forget(held);
-    session.link.close().catch(() => {});
+    session.link.retire().catch(() => {});
   }
 
   has(session: LegacySession): boolean {

@@ -107,6 +107,10 @@ export class SseLink implements Link, Dispatcher.DispatchHandler {
   listen(): void {}
   async endSession(): Promise<void> {}
 
+  retire(): Promise<void> {
+    return this.close();
+  }
+
   async close(): Promise<void> {
     this.#close(new LinkError('upstream_unavailable', `${this.#endpoint.subject} was closed.`, { detail: 'it was closed' }));
   }

@@ -114,6 +114,10 @@ export class StdioLink implements Link {
   listen(): void {}
   async endSession(): Promise<void> {}
 
+  retire(): Promise<void> {
+    return this.close();
+  }
+
   async close(): Promise<void> {
     this.#close(new LinkError('upstream_unavailable', `${this.#target.subject} was closed.`, { detail: 'it was closed' }));
     await this.#child.stop();
