@@ -41,7 +41,7 @@ function withShape(permit: Permit, method: CallMethod, result: RawResult): RawRe
 function withClientUris(permit: Permit, method: CallMethod, result: RawResult): RawResult {
   const { uris } = permit.toolbox;
   // Most answers name no URI, and then stay the bytes they were.
-  if (uris.isIdentity || method === 'completion/complete' || !result.includes('"uri"')) return result;
+  if (uris.isIdentity || method === 'completion/complete' || !result.includes('uri"')) return result;
   const map = (uri: Json | undefined) => (typeof uri === 'string' ? uris.toClient(permit.member, uri) : uri);
   const value = parsed(permit, result);
   if (method === 'resources/read')

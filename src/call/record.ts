@@ -16,13 +16,16 @@ interface Course {
 }
 
 export function recordOutcome(log: Logger, course: Course, outcome: Outcome): void {
+  const line = lineOf(course);
   if (outcome.kind === 'error') {
-    log.info({ ...line(course), outcome: 'upstream-error', rpcCode: outcome.error.code }, 'call');
+    line.outcome = 'upstream-error';
+    line.rpcCode = outcome.error.code;
   } else if (outcome.kind === 'input-required') {
-    log.info({ ...line(course), outcome: 'input-required' }, 'call');
+    line.outcome = 'input-required';
   } else {
-    log.info({ ...line(course), outcome: 'done', bytesOut: outcome.result.size }, 'call');
+    line.bytesOut = outcome.result.size;
   }
+  log.info(line, 'call');
 }
 
 const refusals: ReadonlySet<ErrorCode> = new Set([
@@ -35,17 +38,36 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
 
 export function recordFailure(log: Logger, course: Course, thrown: unknown): void {
   const error = toGatewayError(thrown);
-  const fields = {
-    ...line(course),
-    outcome: refusals.has(error.code) ? 'refused' : 'failed',
-    code: error.code,
-    reason: error.message,
-  };
-  if (error.code === 'internal') log.error({ ...fields, err: error.cause }, 'call');
-  else log.info(fields, 'call');
+  const line = lineOf(course);
+  line.outcome = refusals.has(error.code) ? 'refused' : 'failed';
+  line.code = error.code;
+  line.reason = error.message;
+  if (error.code === 'internal') log.error({ ...line, err: error.cause }, 'call');
+  else log.info(line, 'call');
 }
 
-function line({ caller, ask, permit, startedAtMs }: Course) {
+/** One shape for every line, whatever came of the call. */
+interface Line {
+  readonly caller: string;
+  readonly door: Ask['door'];
+  readonly era: Ask['era'];
+  readonly toolbox: string;
+  readonly method: string;
+  readonly capability: string | undefined;
+  readonly upstream: string | undefined;
+  readonly bytesIn: number;
+  /** From the ask to its outcome, ms. */
+  readonly ms: number;
+  readonly trace: string | undefined;
+  outcome: 'done' | 'input-required' | 'upstream-error' | 'refused' | 'failed';
+  bytesOut: number | undefined;
+  /** JSON-RPC code of the upstream's error. */
+  rpcCode: number | undefined;
+  code: ErrorCode | undefined;
+  reason: string | undefined;
+}
+
+function lineOf({ caller, ask, permit, startedAtMs }: Course): Line {
   const traceparent = ask.meta?.traceparent;
   return {
     caller: caller.id,
@@ -58,5 +80,10 @@ function line({ caller, ask, permit, startedAtMs }: Course) {
     bytesIn: ask.bytesIn,
     ms: Math.round((performance.now() - startedAtMs) * 100) / 100,
     trace: typeof traceparent === 'string' ? traceparent.slice(3, 35) : undefined,
+    outcome: 'done',
+    bytesOut: undefined,
+    rpcCode: undefined,
+    code: undefined,
+    reason: undefined,
   };
 }

@@ -25,9 +25,6 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
       }
     });
     request.on('end', () => resolve(rest === undefined ? (first ?? empty) : Buffer.concat(rest, length)));
-    request.on('error', (error) =>
-      reject(new GatewayError('invalid_request', 'The request broke off before its body was complete.', { cause: error })),
-    );
     request.on('close', () => {
       if (!request.complete) reject(new GatewayError('invalid_request', 'The request broke off before its body was complete.'));
     });

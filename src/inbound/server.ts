@@ -24,53 +24,47 @@ export function createGatewayServer(ports: ServerPorts, local?: Caller): Server 
   const server = createServer(
     { keepAliveTimeout: 75_000, headersTimeout: 15_000, requestTimeout: 60_000 },
     (request, response) => {
-      void serve(ports, local, request, response);
+      serve(ports, local, request, response);
     },
   );
   return server;
 }
 
-async function serve(
-  ports: ServerPorts,
-  local: Caller | undefined,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+function serve(ports: ServerPorts, local: Caller | undefined, request: IncomingMessage, response: ServerResponse): void {
   const headers: Record<string, string> = {};
+  if (!ports.isReady()) headers.connection = 'close';
   try {
-    if (!ports.isReady()) headers.connection = 'close';
-    await route(ports, local, request, response, headers);
+    route(ports, local, request, response, headers)?.catch((thrown: unknown) => fail(ports, thrown, request, response, headers));
   } catch (thrown) {
     fail(ports, thrown, request, response, headers);
   }
 }
 
-/** Every route, in one list. */
-async function route(
+/** Every route, in one list. Throws, or rejects, with what the answer has to say. */
+function route(
   ports: ServerPorts,
   local: Caller | undefined,
   request: IncomingMessage,
   response: ServerResponse,
   headers: Record<string, string>,
-): Promise<void> {
+): Promise<void> | undefined {
   const path = pathOf(request.url ?? '');
-  if (path === '/healthz') return answer(response, 200, { status: 'ok' });
+  if (path === '/healthz') return void answer(response, 200, { status: 'ok' });
   if (path === '/readyz')
-    return answer(response, ports.isReady() ? 200 : 503, { status: ports.isReady() ? 'ready' : 'not ready' });
+    return void answer(response, ports.isReady() ? 200 : 503, { status: ports.isReady() ? 'ready' : 'not ready' });
   if (local === undefined) {
     checkAddressing(ports.addressing, request.headers);
     allowOrigin(request, headers);
   }
   const toolbox = toolboxOf(path);
   if (toolbox !== undefined) {
-    if (request.method === 'OPTIONS') return preflight(response, headers);
+    if (request.method === 'OPTIONS') return void preflight(response, headers);
     const caller = local ?? authenticate(ports.keys, request.headers.authorization, apiKey(request));
     const { edge, bodyLimitBytes: limitBytes } = ports;
-    return await serveMcp(edge, { caller, toolbox, request, response, limitBytes, headers });
+    return serveMcp(edge, { caller, toolbox, request, response, limitBytes, headers });
   }
   // Express costs 50 ms to load and four times a call: it serves people, and is loaded when the first one comes.
-  const { webApp } = await import('./web.ts');
-  webApp(ports, local)(request, response);
+  return import('./web.ts').then(({ webApp }) => webApp(ports, local)(request, response));
 }
 
 function pathOf(url: string): string {
@@ -126,10 +120,24 @@ function fail(
     response.destroy();
     return;
   }
-  // A client that still sends sees our answer only when somebody takes the rest; the time a request may take ends it.
-  if (!request.complete) request.removeAllListeners('data').resume();
-  writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), { ...headers, ...errorHeaders(error) });
+  const refuse = () =>
+    writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), { ...headers, ...errorHeaders(error) });
+  if (request.complete) refuse();
+  else afterBody(request, refuse);
 }
+
+/** A client that is still sending does not read: the rest of its body is taken, for a while, before it is answered. */
+function afterBody(request: IncomingMessage, refuse: () => void): void {
+  const timer = setTimeout(refuse, lingerMs);
+  request.once('close', () => clearTimeout(timer));
+  request.removeAllListeners('data').once('end', () => {
+    clearTimeout(timer);
+    refuse();
+  });
+  request.resume();
+}
+
+const lingerMs = 2000;
 
 function errorHeaders(error: GatewayError): Record<string, string | number> {
   if (error.code === 'unauthenticated') return { 'www-authenticate': 'Bearer realm="gatehouse"' };

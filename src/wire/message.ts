@@ -158,10 +158,16 @@ export class RawResult {
     return find(this.members, key) !== undefined;
   }
 
+  /** One member as JSON source. */
+  source(key: string): string | undefined {
+    const member = find(this.members, key);
+    return member === undefined ? undefined : this.bytes.toString('utf8', member.start, member.end);
+  }
+
   /** One member's value, parsed; the rest stays bytes. */
   get(key: string): Json | undefined {
-    const member = find(this.members, key);
-    return member === undefined ? undefined : (JSON.parse(this.bytes.toString('utf8', member.start, member.end)) as Json);
+    const source = this.source(key);
+    return source === undefined ? undefined : (JSON.parse(source) as Json);
   }
 
   /** Whether the result holds these bytes anywhere: a cheap test before an expensive reading. */

@@ -28,17 +28,14 @@ export interface McpRequest {
 }
 
 /** Streamable HTTP, both eras at one address (MCP 2025-11-25 and 2026-07-28 basic/transports). Throws GatewayError before an answer began. */
-export async function serveMcp(edge: Edge, mcp: McpRequest): Promise<void> {
+export function serveMcp(edge: Edge, mcp: McpRequest): Promise<void> {
   switch (mcp.request.method) {
     case 'POST':
-      await post(edge, mcp);
-      return;
+      return post(edge, mcp);
     case 'GET':
-      await openStream(edge, mcp);
-      return;
+      return openStream(edge, mcp);
     case 'DELETE':
-      await endSession(edge, mcp);
-      return;
+      return endSession(edge, mcp);
     default:
       throw new GatewayError(
         'method_not_allowed',

@@ -29,8 +29,24 @@ export function toRpcError(error: GatewayError): RpcError {
 }
 
 /** A result as modern clients expect it: complete, and in our name. */
-export function modernResult(result: RawResult, extra: Readonly<Record<string, string>> = {}): Buffer[] {
-  return result.edit({ ...extra, resultType: '"complete"', _meta: withOwnServerInfo(result.get('_meta')) });
+export function modernResult(result: RawResult, extra?: Readonly<Record<string, string>>): Buffer[] {
+  return result.edit({ ...extra, resultType: '"complete"', _meta: ownedMeta(result) });
+}
+
+// An upstream's `_meta` is nearly always the same few bytes: its own name.
+const owned = new Map<string, string>();
+
+function ownedMeta(result: RawResult): string {
+  const source = result.source('_meta');
+  if (source === undefined) return ownMeta;
+  let meta = owned.get(source);
+  if (meta === undefined) {
+    meta = withOwnServerInfo(result.get('_meta'));
+    if (source.length > 500) return meta;
+    if (owned.size >= 100) owned.clear();
+    owned.set(source, meta);
+  }
+  return meta;
 }
 
 /** A result as legacy clients know it: without what only the modern era says. */

@@ -46,7 +46,7 @@ export async function handleModern(edge: Edge, request: ModernRequest): Promise<
   }
 }
 
-async function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
+function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
   const { message, caller, reply } = request;
   const { method } = message;
   if (request.headers !== undefined) checkNamedHeaders(request.headers, message);
@@ -55,17 +55,13 @@ async function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
     case 'prompts/get':
     case 'resources/read':
     case 'completion/complete':
-      await serveCall(edge, request, method);
-      return;
+      return serveCall(edge, request, method);
     case 'subscriptions/listen':
       readEnvelope(message.params);
-      await listen(edge, caller, request.toolbox, message, reply);
-      return;
+      return listen(edge, caller, request.toolbox, message, reply);
     case 'server/discover':
       readEnvelope(message.params);
-      await edge.settled();
-      reply.finish(resultMessage(message.id, discover(visibleToolbox(edge, request))));
-      return;
+      return answerSettled(edge, request, () => discover(visibleToolbox(edge, request)));
   }
   if (!isListMethod(method))
     throw new GatewayError(
@@ -73,8 +69,12 @@ async function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
       `There is no method "${method.slice(0, 100)}" in protocol version ${modernVersion}.`,
     );
   readEnvelope(message.params);
+  return answerSettled(edge, request, () => listResult(visibleToolbox(edge, request), method, 'modern', message.params.cursor));
+}
+
+async function answerSettled(edge: Edge, { message, reply }: ModernRequest, result: () => readonly Buffer[]): Promise<void> {
   await edge.settled();
-  reply.finish(resultMessage(message.id, listResult(visibleToolbox(edge, request), method, 'modern', message.params.cursor)));
+  reply.finish(resultMessage(message.id, result()));
 }
 
 function visibleToolbox(edge: Edge, { caller, toolbox: name }: ModernRequest): Toolbox {
@@ -93,7 +93,7 @@ function discover(toolbox: Toolbox): readonly Buffer[] {
   });
 }
 
-async function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Promise<void> {
+function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Promise<void> {
   const { message, caller } = request;
   const envelope = readEnvelope(message.params);
   const { _meta, inputResponses, requestState, ...params } = message.params;
@@ -110,13 +110,14 @@ async function serveCall(edge: Edge, request: ModernRequest, method: CallMethod)
     if (state.kind === 'parked') {
       admit(catalog, caller, ask);
       edge.parked.take(caller.id, state.id)(answers, round);
-      return;
+      return done;
     }
-    await running.run(method, { ...ask, retry: { inputResponses: answers, requestState: state.state } });
-    return;
+    return running.run(method, { ...ask, retry: { inputResponses: answers, requestState: state.state } });
   }
-  await running.run(method, ask);
+  return running.run(method, ask);
 }
+
+const done = Promise.resolve();
 
 /** One call of a modern client, over as many rounds as it takes. */
 class ModernCall implements Conversation {

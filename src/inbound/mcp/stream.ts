@@ -139,21 +139,38 @@ export function writeJson(
   response: ServerResponse,
   status: number,
   body: readonly Buffer[],
-  headers: Readonly<Record<string, string | number>> = {},
+  headers: Readonly<Record<string, string | number>> = noHeaders,
 ): void {
   let length = 0;
   for (const piece of body) length += piece.length;
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length, ...headers });
+  const list: (string | number)[] = ['content-type', 'application/json', 'content-length', length];
+  for (const name in headers) list.push(name, headers[name] ?? '');
+  response.writeHead(status, list as never);
   if (length <= copyLimitBytes) {
-    // As Latin-1 every byte is a character and stays what it was; Node writes a string together with the headers in one call.
-    let text = '';
-    for (const piece of body) text += piece.toString('latin1');
-    response.end(text, 'latin1');
+    response.end(latin1(body), 'latin1');
     return;
   }
   response.cork();
-  for (const piece of body) response.write(piece);
-  response.end();
+  let small: Buffer[] = [];
+  for (const piece of body) {
+    if (piece.length <= copyLimitBytes) {
+      small.push(piece);
+      continue;
+    }
+    if (small.length > 0) response.write(latin1(small), 'latin1');
+    small = [];
+    response.write(piece);
+  }
+  response.end(latin1(small), 'latin1');
+}
+
+const noHeaders = {};
+
+// As Latin-1 every byte is a character and stays what it was; Node writes a string together with the headers in one call.
+function latin1(pieces: readonly Buffer[]): string {
+  let text = '';
+  for (const piece of pieces) text += piece.toString('latin1');
+  return text;
 }
 
 /** An upstream's line breaks would end our event and let it write its own. Outside of strings JSON allows a space in their place. */
