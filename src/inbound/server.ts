@@ -120,8 +120,10 @@ function fail(
     response.destroy();
     return;
   }
-  const refuse = () =>
+  const refuse = () => {
+    if (response.headersSent) return;
     writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), { ...headers, ...errorHeaders(error) });
+  };
   if (request.complete) refuse();
   else afterBody(request, refuse);
 }

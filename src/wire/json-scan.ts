@@ -215,6 +215,8 @@ class Scanner {
   }
 
   #key(start: number, end: number): string {
+    const known = knownKey(this.#bytes, start + 1, end - 1);
+    if (known !== undefined) return known;
     const text = this.#bytes.toString('utf8', start + 1, end - 1);
     if (!text.includes('\\')) return text;
     try {
@@ -228,6 +230,35 @@ class Scanner {
     if (at >= this.#bytes.length) return new ScanError('it ends too early');
     return new ScanError(`unexpected byte 0x${(this.#bytes[at] ?? 0).toString(16).padStart(2, '0')} at offset ${at}`);
   }
+}
+
+/** Keys that nearly every message has, by length: comparing bytes costs less than making a string. */
+const knownKeys: (readonly { readonly bytes: Buffer; readonly key: string }[])[] = [];
+for (const key of [
+  'jsonrpc',
+  'id',
+  'method',
+  'params',
+  'result',
+  'error',
+  'name',
+  'arguments',
+  '_meta',
+  'content',
+  'isError',
+  'resultType',
+  'structuredContent',
+]) {
+  knownKeys[key.length] = [...(knownKeys[key.length] ?? []), { bytes: Buffer.from(key), key }];
+}
+
+function knownKey(bytes: Buffer, start: number, end: number): string | undefined {
+  for (const known of knownKeys[end - start] ?? []) {
+    let at = 0;
+    while (at < known.bytes.length && known.bytes[at] === bytes[start + at]) at++;
+    if (at === known.bytes.length) return known.key;
+  }
+  return undefined;
 }
 
 const words = ['true', 'false', 'null'];

@@ -62,7 +62,7 @@ export function readMessage(bytes: Buffer): Message {
   }
   const idText = readId(bytes, find(scan.members, 'id'));
   const version = find(scan.members, 'jsonrpc');
-  if (version === undefined || bytes.toString('latin1', version.start, version.end) !== '"2.0"') {
+  if (version === undefined || !isVersion2(bytes, version)) {
     throw new MessageError('invalid', '"jsonrpc" must be "2.0"', idText);
   }
   const method = find(scan.members, 'method');
@@ -82,6 +82,16 @@ export function readMessage(bytes: Buffer): Message {
     };
   }
   throw new MessageError('invalid', 'neither a request, a notification nor a response', idText);
+}
+
+function isVersion2(bytes: Buffer, { start, end }: Member): boolean {
+  return (
+    end - start === 5 &&
+    bytes[start + 1] === 0x32 &&
+    bytes[start + 2] === 0x2e &&
+    bytes[start + 3] === 0x30 &&
+    bytes[start] === 0x22
+  );
 }
 
 function readCall(bytes: Buffer, hasLongNumber: boolean, id: string | undefined): RequestMessage | NotificationMessage {
@@ -104,12 +114,23 @@ function parse(text: string, hasLongNumber: boolean, id: string | undefined): un
 function readId(bytes: Buffer, member: Member | undefined): string | undefined {
   if (member === undefined) return undefined;
   const text = bytes.toString('utf8', member.start, member.end);
+  if (text.length < 16 && isDigits(bytes, member)) return text;
   // An error response to a request that could not be read has a null id (JSON-RPC 2.0 section 5).
   if (text === 'null' && !bytes.includes('"method"')) return undefined;
   if (text.length > maxIdLength) throw new MessageError('invalid', `"id" is longer than ${maxIdLength} characters`);
   if (!/^(-?(0|[1-9][0-9]*)|"([^"\\]|\\.)*")$/u.test(text))
     throw new MessageError('invalid', '"id" must be a string or an integer');
   return text;
+}
+
+/** A whole number without a sign and without a leading zero: what ids nearly always are. */
+function isDigits(bytes: Buffer, { start, end }: Member): boolean {
+  if (bytes[start] === 0x30 && end - start > 1) return false;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at];
+    if (byte === undefined || byte < 0x30 || byte > 0x39) return false;
+  }
+  return true;
 }
 
 function readError(value: unknown, id: string | undefined): RpcError {

@@ -37,7 +37,7 @@ toolboxes:
   peer: { include: ["suite/*"], names: one-to-one }
 `;
 
-const gateway = await startGateway([namespace]);
+const gateway = await startGateway([namespace], {}, { isHealthy: !scenario.startsWith('auth/') });
 try {
   const door = { url: gateway.mcpUrl('peer'), key: gateway.key };
   const capabilities = { elicitation: { form: { applyDefaults: true }, url: {} }, sampling: {}, roots: {} };

@@ -101,8 +101,13 @@ export function readProgressToken(meta: JsonObject): string | number | undefined
 
 /** `_meta` without what only this hop understands. */
 export function foreignMeta(meta: JsonObject): JsonObject | undefined {
-  const entries = Object.entries(meta).filter(([key]) => key !== 'progressToken' && !reservedPrefix.test(key));
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+  const foreign = Object.keys(meta).filter((key) => !isReserved(key));
+  if (foreign.length === 0) return undefined;
+  return Object.fromEntries(foreign.map((key) => [key, meta[key] ?? null]));
+}
+
+function isReserved(key: string): boolean {
+  return key === 'progressToken' || key.startsWith('io.modelcontextprotocol/') || reservedPrefix.test(key);
 }
 
 // Any prefix whose second label is `mcp` or `modelcontextprotocol` belongs to the protocol.

@@ -102,15 +102,9 @@ export class ModernCall implements RequestListener {
       return;
     }
     const { result } = answer;
-    let resultType: Json | undefined;
-    try {
-      resultType = result.get('resultType');
-    } catch {
-      this.#fail(this.#broken('answered with something that is not JSON'));
-      return;
-    }
-    if (resultType === undefined || resultType === 'complete') this.#succeed({ kind: 'result', result });
-    else if (resultType === 'input_required') this.#inputRequired(result);
+    const source = result.source('resultType');
+    if (source === undefined || source === '"complete"') this.#succeed({ kind: 'result', result });
+    else if (source === '"input_required"') this.#inputRequired(result);
     else this.#fail(this.#broken('answered with a kind of result that was not asked for'));
   }
 
