@@ -145,7 +145,7 @@ test('a cancelled call to a hanging upstream ends at once', async () => {
 });
 
 describe('a gateway that is stopped', () => {
-  test('leaves no child process behind, though a call is running', async () => {
+  test('waits for a running call and no longer, and leaves no child process behind', async () => {
     const env = `{ ${markerName}: "${markerValue}" }`;
     const other = await startGateway([
       `
@@ -159,7 +159,7 @@ upstreams:
     const call = caller.call('rogue__misbehave', { how: 'hang' }).catch(() => {});
     await caller.call('rogue__echo', { text: 'the hanging call is there by now' });
     expect(listMarked().map((process) => process.pid)).toContain(pid);
-    await other.stop();
+    await within(3000 + 3000, 'the gateway ends with its last call', other.stop());
     await caller.close();
     await within(5000, 'the call ended with the gateway', call);
     await until('its child is gone', () => !listMarked().some((process) => process.pid === pid));

@@ -44,8 +44,10 @@ try {
   const client = await connectClient(isModern ? 'v2 pinned' : 'v2 legacy', door, { capabilities });
   client.answers.elicitation = { action: 'accept', content: scenario.includes('defaults') ? {} : { confirmed: true } };
   const { tools = [] } = (await client.request('tools/list')) as { tools?: Definition[] };
-  for (const { name, arguments: args } of context.toolCalls ??
-    tools.map((tool) => ({ name: tool.name, arguments: fillArguments(tool) }))) {
+  const echoed = tools.find(({ name }) => name === 'json_schema_2020_12_tool')?.inputSchema;
+  const planned = context.toolCalls ?? tools.map((tool) => ({ name: tool.name, arguments: fillArguments(tool) }));
+  for (const { name, arguments: given } of planned) {
+    const args = name === 'json_schema_echo' ? { schema: echoed } : given;
     const result = await client.call(name, args);
     process.stdout.write(`${name}: ${JSON.stringify(result)}\n`);
   }

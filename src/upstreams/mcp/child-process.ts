@@ -43,7 +43,8 @@ export class ChildProcessGroup {
 
   constructor({ command, env, cwd }: Command) {
     const [program = '', ...args] = command;
-    this.#child = spawn(program, args, {
+    // Whoever starts Gatehouse may have an older Node on their PATH, or none: "node" is the one that runs Gatehouse.
+    this.#child = spawn(program === 'node' ? process.execPath : program, args, {
       cwd,
       env: { ...inherited(), ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
