@@ -1,8 +1,8 @@
 /** Refuses what this caller may not use. A list is made of what passes here, so that list and call share one decision. */
-import type { Toolbox } from '../catalog/catalog.ts';
+import type { Catalog, Toolbox } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
-import type { Target } from './resolve.ts';
+import { findToolbox, type Target } from './resolve.ts';
 
 declare const allowed: unique symbol;
 
@@ -18,7 +18,14 @@ export function authorize(caller: Caller, target: Target): Permit {
   return { ...target, caller } as Permit;
 }
 
-/** Whether a caller may use this toolbox at all. What is in it was decided when the catalog was built. */
-export function mayUse(caller: Caller, toolbox: Toolbox): boolean {
+/** The toolbox of this name, if this caller may use it. Throws GatewayError `not_found` for both: no such thing, and not for them. */
+export function visibleToolbox(catalog: Catalog, caller: Caller, name: string): Toolbox {
+  const toolbox = findToolbox(catalog, name);
+  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${name}" here.`);
+  return toolbox;
+}
+
+// What is in a toolbox was decided when the catalog was built.
+function mayUse(caller: Caller, toolbox: Toolbox): boolean {
   return caller.toolboxes === 'all' || caller.toolboxes.has(toolbox.name);
 }

@@ -1,6 +1,7 @@
 /** Refuses when the upstream is full, its breaker is open, or it takes too long. The only step that sends bytes out. */
 import CircuitBreaker from 'opossum';
 import type { Member } from '../catalog/catalog.ts';
+import type { UpstreamConfig } from '../catalog/config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Answer, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
@@ -9,69 +10,85 @@ import type { Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
 import { Slots } from './slots.ts';
 
-/** What holds the calls to one upstream. Lives as long as its configuration does. */
+/** What holds the calls to one upstream. It outlives a change of the upstream's configuration that leaves these numbers alone. */
 interface Lane {
   readonly slots: Slots;
   readonly breaker: CircuitBreaker<[() => Promise<Answer>], Answer>;
+  /** The numbers it was made with. */
+  readonly limits: string;
 }
 
 /** One lane per upstream, made at its first call. */
 export class Lanes {
-  readonly #lanes = new Map<Member, Lane>();
+  readonly #lanes = new Map<string, Lane>();
 
   of(member: Member): Lane {
-    let lane = this.#lanes.get(member);
+    let lane = this.#lanes.get(member.id);
     if (lane === undefined) {
-      lane = { slots: new Slots(member.config.concurrency), breaker: makeBreaker(member) };
-      this.#lanes.set(member, lane);
+      const { concurrency } = member.config;
+      lane = { slots: new Slots(concurrency), breaker: makeBreaker(member.config), limits: limitsOf(member) };
+      this.#lanes.set(member.id, lane);
     }
     return lane;
   }
 
   /** Whether calls to this upstream are refused right now because too many failed. */
-  isOpen(member: Member): boolean {
-    return this.#lanes.get(member)?.breaker.opened ?? false;
+  isOpen(upstreamId: string): boolean {
+    return this.#lanes.get(upstreamId)?.breaker.opened ?? false;
   }
 
-  /** Drops the lanes of all others; a breaker holds a timer until it is shut down. */
-  keep(members: ReadonlySet<Member>): void {
-    for (const [member, lane] of this.#lanes) {
-      if (members.has(member)) continue;
-      lane.breaker.shutdown();
-      this.#lanes.delete(member);
+  /** Forgets the lanes of upstreams that are gone or whose numbers changed. Calls that run or wait keep the lane they are in. */
+  keep(members: ReadonlyMap<string, Member>): void {
+    for (const [id, lane] of this.#lanes) {
+      const member = members.get(id);
+      if (member !== undefined && limitsOf(member) === lane.limits) continue;
+      this.#lanes.delete(id);
+      lane.slots.onIdle(() => lane.breaker.shutdown());
     }
   }
+}
+
+function limitsOf({ config }: Member): string {
+  return JSON.stringify([config.concurrency, config.breaker]);
 }
 
 /** Resolves with what the upstream answered. Throws GatewayError `upstream_*`, `breaker_open`, `answer_too_large`, `cancelled`. */
 export async function callUpstream(lanes: Lanes, permit: Permit, ask: Ask): Promise<Answer> {
   const { member } = permit;
   const lane = lanes.of(member);
-  await lane.slots.take(member.id, ask.cancel);
-  const deadline = new Deadline(member, ask.cancel);
+  const deadline = new Deadline(member.config, ask.cancel);
   try {
-    return await lane.breaker.fire(() => send(permit, ask, deadline));
+    await lane.slots.take(member.id, ask.cancel);
+    try {
+      return await lane.breaker.fire(() => send(permit, ask, deadline, lane.slots));
+    } finally {
+      lane.slots.give();
+    }
   } catch (error) {
     throw explain(error, member, deadline);
   } finally {
     deadline.stop();
-    lane.slots.give();
   }
 }
 
-function send(permit: Permit, ask: Ask, deadline: Deadline): Promise<Answer> {
+async function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots): Promise<Answer> {
   const { member, params, tool } = permit;
-  return member.upstream.call({
-    method: ask.method,
-    params,
-    meta: ask.meta,
-    client: ask.client,
-    conversation: new TimedConversation(ask.conversation, deadline),
-    tool,
-    retry: ask.retry,
-    cancel: ask.cancel,
-    limitBytes: member.config.answerLimitBytes,
-  });
+  try {
+    return await member.upstream.call({
+      method: ask.method,
+      params,
+      meta: ask.meta,
+      client: ask.client,
+      conversation: new TimedConversation(ask.conversation, deadline, slots),
+      tool,
+      retry: ask.retry,
+      cancel: ask.cancel,
+      limitBytes: member.config.answerLimitBytes,
+    });
+  } catch (error) {
+    // Before the breaker counts it: it must see the time-out, not the cancellation that carried it.
+    throw explain(error, member, deadline);
+  }
 }
 
 function explain(error: unknown, member: Member, deadline: Deadline): unknown {
@@ -93,8 +110,8 @@ function explain(error: unknown, member: Member, deadline: Deadline): unknown {
   return error;
 }
 
-function makeBreaker(member: Member): Lane['breaker'] {
-  const { errorRate, minimumCalls, windowMs, openMs } = member.config.breaker;
+function makeBreaker({ breaker }: UpstreamConfig): Lane['breaker'] {
+  const { errorRate, minimumCalls, windowMs, openMs } = breaker;
   return new CircuitBreaker((action: () => Promise<Answer>) => action(), {
     timeout: false,
     errorThresholdPercentage: errorRate * 100,
@@ -114,41 +131,61 @@ function countsAsFailure(error: unknown): boolean {
   return error.code !== 'cancelled' && error.code !== 'answer_too_large' && error.row.shows === 'result';
 }
 
-/** The longest silence and the longest duration of one call; stands still while a person is asked. */
+/** The longest silence and the longest duration of one call; both stand still while somebody is asked. */
 class Deadline {
   /** The limit that was passed, ms. */
   passed: number | undefined;
   readonly #cancel: Cancel;
-  readonly #timeoutMs: number;
-  readonly #endsAtMs: number;
+  readonly #config: UpstreamConfig;
+  #endsAtMs: number;
   #timer: NodeJS.Timeout;
+  #pauses = 0;
+  #pausedAtMs = 0;
+  #isStopped = false;
 
-  constructor(member: Member, cancel: Cancel) {
+  constructor(config: UpstreamConfig, cancel: Cancel) {
     this.#cancel = cancel;
-    this.#timeoutMs = member.config.timeoutMs;
-    this.#endsAtMs = performance.now() + member.config.maxDurationMs;
-    this.#timer = setTimeout(expire, this.#timeoutMs, this);
+    this.#config = config;
+    this.#endsAtMs = performance.now() + config.maxDurationMs;
+    this.#timer = setTimeout(expire, Math.min(config.timeoutMs, config.maxDurationMs), this);
   }
 
   expire(): void {
-    this.passed = this.#timeoutMs;
+    const { timeoutMs, maxDurationMs } = this.#config;
+    this.passed = performance.now() >= this.#endsAtMs ? maxDurationMs : timeoutMs;
     this.#cancel.cancel('timeout');
   }
 
+  /** The upstream was heard of: it may be silent again for as long, within what the call may take in all. */
   progress(): void {
-    if (performance.now() < this.#endsAtMs) this.#timer.refresh();
+    if (this.#pauses > 0 || this.#isStopped) return;
+    const { timeoutMs } = this.#config;
+    const leftMs = this.#endsAtMs - performance.now();
+    if (leftMs > timeoutMs) this.#timer.refresh();
+    else this.#start();
   }
 
   pause(): void {
+    if (this.#pauses++ > 0) return;
+    this.#pausedAtMs = performance.now();
     clearTimeout(this.#timer);
   }
 
   resume(): void {
-    this.#timer = setTimeout(expire, this.#timeoutMs, this);
+    if (--this.#pauses > 0 || this.#isStopped) return;
+    this.#endsAtMs += performance.now() - this.#pausedAtMs;
+    this.#start();
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
+  }
+
+  #start(): void {
+    clearTimeout(this.#timer);
+    const leftMs = Math.max(0, this.#endsAtMs - performance.now());
+    this.#timer = setTimeout(expire, Math.min(this.#config.timeoutMs, leftMs), this);
   }
 }
 
@@ -162,10 +199,12 @@ class TimedConversation implements Conversation {
   readonly takesRounds: boolean;
   readonly #inner: Conversation;
   readonly #deadline: Deadline;
+  readonly #slots: Slots;
 
-  constructor(inner: Conversation, deadline: Deadline) {
+  constructor(inner: Conversation, deadline: Deadline, slots: Slots) {
     this.#inner = inner;
     this.#deadline = deadline;
+    this.#slots = slots;
     this.logLevel = inner.logLevel;
     this.takesRounds = inner.takesRounds;
     const report = inner.progress;
@@ -187,9 +226,12 @@ class TimedConversation implements Conversation {
 
   async ask(method: string, params: JsonObject): Promise<JsonObject> {
     this.#deadline.pause();
+    // A person who thinks keeps nobody else from the upstream.
+    const comeBack = this.#slots.leave();
     try {
       return await this.#inner.ask(method, params);
     } finally {
+      comeBack();
       this.#deadline.resume();
     }
   }

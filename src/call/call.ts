@@ -43,9 +43,24 @@ export async function call(ports: CallPorts, catalog: Catalog, caller: Caller, a
 }
 
 /** Whether the call may go out. Sends nothing. */
-export function admit(catalog: Catalog, caller: Caller, ask: Ask): Permit {
+function admit(catalog: Catalog, caller: Caller, ask: Ask): Permit {
   const target = resolve(catalog, ask);
   return authorize(caller, target);
+}
+
+/** A further round of a call that is under way: judged again, as its caller's rights may have changed. Sends nothing. */
+export function readmit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask): void {
+  try {
+    admit(catalog, caller, ask);
+  } catch (error) {
+    refuse(ports, caller, ask, error);
+    throw error;
+  }
+}
+
+/** Puts on record a call that was refused at the door, before its path began. */
+export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknown): void {
+  recordFailure(ports.log, { caller, ask, permit: undefined, startedAtMs: performance.now() }, error);
 }
 
 async function perform(ports: CallPorts, permit: Permit, ask: Ask): Promise<Outcome> {

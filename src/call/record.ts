@@ -29,6 +29,8 @@ export function recordOutcome(log: Logger, course: Course, outcome: Outcome): vo
 }
 
 const refusals: ReadonlySet<ErrorCode> = new Set([
+  'header_mismatch',
+  'conversation_lost',
   'unknown_capability',
   'invalid_params',
   'not_found',

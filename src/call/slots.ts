@@ -6,6 +6,7 @@ export class Slots {
   readonly #size: number;
   readonly #waiting: (() => void)[] = [];
   #used = 0;
+  #idle: (() => void) | undefined;
 
   constructor(size: number) {
     this.#size = size;
@@ -26,6 +27,7 @@ export class Slots {
     }
     return new Promise((resolve, reject) => {
       const enter = () => {
+        this.#used++;
         forget();
         resolve();
       };
@@ -40,8 +42,29 @@ export class Slots {
 
   /** Gives a slot back, to the longest waiting call if there is one. */
   give(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#used--;
-    else next();
+    this.#used--;
+    if (this.#used < this.#size) this.#waiting.shift()?.();
+    if (this.#used === 0) this.#idle?.();
+  }
+
+  /**
+   * Frees the slot of a call that waits for a person. The function it returns takes the slot again, over the limit if need be:
+   * the call is already at the upstream, refusing it now would help nobody.
+   */
+  leave(): () => void {
+    this.give();
+    return () => {
+      this.#used++;
+    };
+  }
+
+  /** Calls the listener once nothing runs, at once if nothing does. */
+  onIdle(listener: () => void): void {
+    if (this.#used === 0) listener();
+    else
+      this.#idle = () => {
+        this.#idle = undefined;
+        listener();
+      };
   }
 }

@@ -58,7 +58,7 @@ function route(
   }
   const toolbox = toolboxOf(path);
   if (toolbox !== undefined) {
-    if (request.method === 'OPTIONS') return void preflight(response, headers);
+    if (request.method === 'OPTIONS') return void preflight(request, response, headers);
     const caller = local ?? authenticate(ports.keys, request.headers.authorization, apiKey(request));
     const { edge, bodyLimitBytes: limitBytes } = ports;
     return serveMcp(edge, { caller, toolbox, request, response, limitBytes, headers });
@@ -90,13 +90,13 @@ function allowOrigin({ headers: { origin } }: IncomingMessage, headers: Record<s
   headers.vary = 'Origin';
 }
 
-function preflight(response: ServerResponse, headers: Record<string, string>): void {
+function preflight(request: IncomingMessage, response: ServerResponse, headers: Record<string, string>): void {
   response
     .writeHead(204, {
       ...headers,
       'access-control-allow-methods': 'POST, GET, DELETE',
-      'access-control-allow-headers':
-        'Authorization, Content-Type, Accept, X-Api-Key, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID',
+      // Tools name headers of their own (Mcp-Param-*); whether a header does anything is decided by who reads it.
+      'access-control-allow-headers': request.headers['access-control-request-headers'] ?? 'Authorization, Content-Type',
       'access-control-max-age': '600',
     })
     .end();
@@ -143,7 +143,7 @@ const lingerMs = 2000;
 
 function errorHeaders(error: GatewayError): Record<string, string | number> {
   if (error.code === 'unauthenticated') return { 'www-authenticate': 'Bearer realm="gatehouse"' };
-  if (error.code === 'method_not_allowed') return { allow: 'POST' };
+  if (error.code === 'method_not_allowed') return { allow: 'POST, GET, DELETE' };
   // Whole seconds, rounded up (RFC 9110 section 10.2.3).
   if (error.retryAfterMs !== undefined) return { 'retry-after': Math.max(1, Math.ceil(error.retryAfterMs / 1000)) };
   return {};

@@ -16,7 +16,7 @@ import { namespaceConfig, OfferingUpstream, toolboxConfig, upstreamConfig } from
 
 const lanes: Lanes[] = [];
 afterEach(() => {
-  for (const lane of lanes.splice(0)) lane.keep(new Set());
+  for (const lane of lanes.splice(0)) lane.keep(new Map());
   vi.useRealTimers();
 });
 
@@ -138,6 +138,44 @@ test('an upstream that fails often is paused; a user mistake or a cancel never c
   const sent = upstream.calls.length;
   await expect(run()).rejects.toMatchObject({ code: 'breaker_open', retryAfterMs: 30_000 });
   expect(upstream.calls).toHaveLength(sent);
+});
+
+test('time-outs count: an upstream that hangs is paused like one that fails', async () => {
+  const { upstream, run } = setUp({
+    timeoutMs: 5,
+    breaker: { errorRate: 0.5, minimumCalls: 3, windowMs: 60_000, openMs: 30_000 },
+  });
+  upstream.behave = ({ cancel }) =>
+    new Promise((_resolve, reject) => cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason))));
+  for (let n = 0; n < 4; n++) await expect(run()).rejects.toMatchObject({ code: expect.stringMatching(/timeout|breaker/) });
+  await expect(run()).rejects.toMatchObject({ code: 'breaker_open' });
+});
+
+test('with two questions open the clock stands still until both are answered', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  const { upstream, run } = setUp({ timeoutMs: 1000, maxDurationMs: 2000 });
+  upstream.behave = async ({ conversation }) => {
+    await Promise.all([conversation.ask('elicitation/create', { n: 10 }), conversation.ask('elicitation/create', { n: 60_000 })]);
+    return result({ content: [] });
+  };
+  const ask = (_method: string, { n }: JsonObject) => new Promise<JsonObject>((resolve) => setTimeout(resolve, Number(n), {}));
+  const asked = run({ conversation: { ...askOf({}).conversation, ask } });
+  await vi.advanceTimersByTimeAsync(60_001);
+  expect(await asked).toMatchObject({ kind: 'result' });
+});
+
+test('a call that waits for a person leaves its slot to others', async () => {
+  const { upstream, run } = setUp({ concurrency: 1, timeoutMs: 60_000 });
+  const { promise: answered, resolve: answer } = Promise.withResolvers<JsonObject>();
+  upstream.behave = async ({ conversation, params }) => {
+    if ((params.arguments as JsonObject | undefined)?.a === 'asks') await conversation.ask('elicitation/create', {});
+    return result({ content: [] });
+  };
+  const conversation = { ...askOf({}).conversation, ask: () => answered };
+  const asking = run({ conversation, params: { name: 'demo__echo', arguments: { a: 'asks' } } });
+  expect(await run()).toMatchObject({ kind: 'result' });
+  answer({});
+  expect(await asking).toMatchObject({ kind: 'result' });
 });
 
 test('a call that stays silent for too long is given up, one that reports progress is not', async () => {

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../../call/authenticate.ts';
-import { mayUse } from '../../call/authorize.ts';
-import { findToolbox } from '../../call/resolve.ts';
+import { visibleToolbox } from '../../call/authorize.ts';
 import { GatewayError } from '../../errors.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { type Message, MessageError, type RequestMessage, readMessage } from '../../wire/message.ts';
@@ -10,7 +9,7 @@ import type { Edge } from './edge.ts';
 import { classify, legacyVersions } from './era.ts';
 import { checkNamedHeaders } from './headers.ts';
 import { handleLegacy, hearLegacy, initialize } from './legacy.ts';
-import { errorMessage, resultMessage } from './messages.ts';
+import { resultMessage } from './messages.ts';
 import { handleModern } from './modern.ts';
 import { type Session, streamChannel } from './sessions.ts';
 import { HttpReply, SseStream, writeJson } from './stream.ts';
@@ -124,19 +123,13 @@ async function openStream(edge: Edge, mcp: McpRequest): Promise<void> {
   }
   if (!checkAccept(request.headers.accept)) throw new GatewayError('not_acceptable', 'This stream is text/event-stream.');
   const session = await findSession(edge, mcp);
-  if (session.channel !== undefined) {
-    // The first stream keeps its data: nobody takes it over by knowing the id.
-    writeJson(
-      response,
-      409,
-      errorMessage(undefined, { code: 40900, message: 'This session already has an open stream.' }),
-      headers,
-    );
-    return;
-  }
+  // The first stream keeps its data: nobody takes it over by knowing the id.
+  if (session.channel !== undefined) throw new GatewayError('stream_exists', 'This session already has an open stream.');
   const channel = streamChannel(new SseStream(response, headers));
   response.once('close', () => {
-    if (session.channel === channel) session.channel = undefined;
+    if (session.channel !== channel) return;
+    session.channel = undefined;
+    edge.sessions.touch(session);
   });
   session.open(channel);
 }
@@ -161,8 +154,7 @@ function findSession(edge: Edge, { caller, toolbox, request }: McpRequest): Sess
       data: { supported: [...legacyVersions], requested: version.slice(0, 64) },
     });
   }
-  if (!mayUse(caller, findToolbox(edge.catalog(), toolbox)))
-    throw new GatewayError('not_found', `There is no toolbox "${toolbox}" here.`);
+  visibleToolbox(edge.catalog(), caller, toolbox);
   return edge.sessions.find(caller, toolbox, handle);
 }
 

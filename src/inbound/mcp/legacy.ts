@@ -1,21 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
-import { mayUse } from '../../call/authorize.ts';
+import { visibleToolbox } from '../../call/authorize.ts';
 import { call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { findToolbox } from '../../call/resolve.ts';
-import type { Toolbox } from '../../catalog/catalog.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from '../../errors.ts';
 import { type CallMethod, type Conversation, RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
-import { type Message, notificationBytes, type RequestMessage, requestBytes } from '../../wire/message.ts';
+import { type Message, notificationBytes, type RawResult, type RequestMessage, requestBytes } from '../../wire/message.ts';
 import { checkClientCan } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { foreignMeta, isLogLevel, legacyVersions, passesLevel, readProgressToken } from './era.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
-import { errorMessage, legacyResult, resultMessage, serverInfo, toolError, toRpcError } from './messages.ts';
+import { errorMessage, legacyResult, resultMessage, serverInfo, toolError, toRpcError, unreadable } from './messages.ts';
 import type { Reply } from './reply.ts';
 import type { Session } from './sessions.ts';
 
@@ -40,8 +39,7 @@ export async function initialize(
   message: RequestMessage,
 ): Promise<{ readonly session: Session; readonly result: readonly Buffer[] }> {
   await edge.settled();
-  const toolbox = findToolbox(edge.catalog(), toolboxName);
-  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${toolboxName}" here.`);
+  const toolbox = visibleToolbox(edge.catalog(), caller, toolboxName);
   const { protocolVersion: requested, capabilities } = message.params;
   if (typeof requested !== 'string') throw new GatewayError('invalid_params', '"protocolVersion" must be a string.');
   if (!isObject(capabilities)) throw new GatewayError('invalid_params', '"capabilities" must be an object.');
@@ -131,28 +129,52 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
   }
   if (!isListMethod(method)) throw new GatewayError('method_not_found', `There is no method "${method.slice(0, 100)}" here.`);
   await edge.settled();
-  ok(listResult(visibleToolbox(edge, request), method, 'legacy', params.cursor));
+  ok(listResult(visibleToolbox(edge.catalog(), caller, session.toolbox), method, 'legacy', params.cursor));
 }
 
 const emptyResult = [Buffer.from('{}')];
 
-function visibleToolbox(edge: Edge, { caller, session }: LegacyRequest): Toolbox {
-  const toolbox = findToolbox(edge.catalog(), session.toolbox);
-  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${session.toolbox}" here.`);
-  return toolbox;
-}
-
-/** Also takes up the subscriptions of a session that came back from its id. */
-export async function subscribe(edge: Edge, caller: Caller, session: Session, uri: unknown): Promise<void> {
+async function subscribe(edge: Edge, caller: Caller, session: Session, uri: unknown): Promise<void> {
   if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.');
   if (session.subscriptions.has(uri)) return;
-  const onUpdated = () => session.notify('notifications/resources/updated', { uri });
-  session.subscriptions.set(uri, await edge.subscriptions.add(edge.catalog(), caller, session.toolbox, uri, onUpdated));
+  // Its place is taken before anything is waited for: a second request, or the end of the session, finds it there.
+  let isWanted = true;
+  const place = () => {
+    isWanted = false;
+  };
+  session.subscriptions.set(uri, place);
+  try {
+    const onUpdated = () => session.notify('notifications/resources/updated', { uri });
+    const end = await edge.subscriptions.add(edge.catalog(), caller, session.toolbox, uri, onUpdated);
+    if (!isWanted) {
+      end();
+      return;
+    }
+    session.subscriptions.set(uri, end);
+  } catch (error) {
+    if (session.subscriptions.get(uri) === place) session.subscriptions.delete(uri);
+    throw error;
+  }
   edge.sessions.save(session);
+}
+
+/** Takes up again what a session that came back from its id had subscribed to; what cannot be had yet is tried at the next change. */
+export function restoreSubscriptions(edge: Edge, caller: Caller, session: Session, uris: readonly string[]): void {
+  session.unrestored = new Set(uris);
+  session.restore = () => {
+    for (const uri of session.unrestored ?? []) {
+      subscribe(edge, caller, session, uri).then(
+        () => session.unrestored?.delete(uri),
+        (error: unknown) => edge.log.debug({ err: error, uri }, 'a subscription cannot be taken up yet'),
+      );
+    }
+  };
+  session.restore();
 }
 
 function unsubscribe(edge: Edge, session: Session, uri: unknown): void {
   if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.');
+  session.unrestored?.delete(uri);
   session.subscriptions.get(uri)?.();
   if (session.subscriptions.delete(uri)) edge.sessions.save(session);
 }
@@ -178,8 +200,9 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     const outcome = await call(edge.calls, edge.catalog(), caller, ask);
     reply.finish(answer(message.id, outcome));
   } catch (error) {
-    const asResult = method === 'tools/call' ? toolError(error) : undefined;
-    if (asResult === undefined) throw error;
+    const failure = unreadable(error);
+    const asResult = method === 'tools/call' ? toolError(failure) : undefined;
+    if (asResult === undefined) throw failure;
     reply.finish(resultMessage(message.id, [Buffer.from(JSON.stringify(asResult))]));
   }
 }
@@ -216,7 +239,7 @@ class LegacyConversation implements Conversation {
   }
 
   log(params: JsonObject): void {
-    if (this.logLevel !== undefined && !passesLevel(params.level, this.logLevel)) return;
+    if (this.logLevel === undefined || !passesLevel(params.level, this.logLevel)) return;
     this.#reply.send(notificationBytes('notifications/message', params));
   }
 
@@ -235,10 +258,10 @@ class LegacyConversation implements Conversation {
 
 function putQuestion(session: Session, reply: Reply, method: string, params: JsonObject, cancel: Cancel): Promise<JsonObject> {
   return new Promise((resolve, reject) => {
-    let forget = () => {};
+    const forget: (() => void)[] = [];
     const done = () => {
       clearTimeout(timer);
-      forget();
+      for (const take of forget) take();
     };
     const question = {
       resolve: (result: JsonObject) => {
@@ -255,18 +278,36 @@ function putQuestion(session: Session, reply: Reply, method: string, params: Jso
       reply.send(notificationBytes('notifications/cancelled', { requestId: Number(id), reason }));
       question.reject(new GatewayError('cancelled', `The question was withdrawn: ${reason}.`));
     };
-    const id = session.question((number) => reply.send(requestBytes(number, method, params)), question);
+    const { channel } = session;
+    if (!reply.canSend && channel === undefined) {
+      throw new GatewayError(
+        'missing_client_capability',
+        'The client takes no event stream for this request, so nothing can be asked of it.',
+      );
+    }
+    const carrier = reply.canSend || channel === undefined ? reply : channel;
+    const id = session.question((number) => carrier.send(requestBytes(number, method, params)), question);
     const timer = setTimeout(() => withdraw('the client did not answer in time'), answerWithinMs);
     // Without its stream the client neither sees the question nor can it answer.
-    reply.onGone(() => withdraw('the client closed the connection'));
-    forget = cancel.onCancel(withdraw);
+    forget.push(cancel.onCancel(withdraw));
+    if (carrier === reply) forget.push(reply.onGone(() => withdraw('the client closed the connection')));
   });
 }
 
-/** A notification or response of a client in its session. */
+// Read before the question is taken: an answer that cannot be read leaves it open for one that can.
+function readAnswer(result: RawResult): JsonObject {
+  try {
+    return result.value;
+  } catch (error) {
+    throw new GatewayError('parse_error', 'The response cannot be read: its result is not valid JSON.', { cause: error });
+  }
+}
+
+/** A notification or response of a client in its session. Throws GatewayError `parse_error`. */
 export function hearLegacy(edge: Edge, session: Session, message: Exclude<Message, RequestMessage>): void {
   if (message.kind === 'result') {
-    session.takeQuestion(message.id)?.resolve(message.result.value);
+    const value = readAnswer(message.result);
+    session.takeQuestion(message.id)?.resolve(value);
   } else if (message.kind === 'error') {
     if (message.id !== undefined) session.takeQuestion(message.id)?.reject(new RpcFailure(message.error));
   } else if (message.method === 'notifications/cancelled') {

@@ -1,6 +1,5 @@
 import type { Caller } from '../../call/authenticate.ts';
-import { mayUse } from '../../call/authorize.ts';
-import { findToolbox } from '../../call/resolve.ts';
+import { visibleToolbox } from '../../call/authorize.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -18,7 +17,6 @@ const maxUris = 1000;
 
 /** One open `subscriptions/listen` stream (MCP 2026-07-28 utilities/subscriptions). */
 interface Listener {
-  readonly caller: Caller;
   readonly toolbox: string;
   /** The list notifications it asked for and that this toolbox can send. */
   readonly wanted: ReadonlySet<string>;
@@ -34,12 +32,16 @@ export class Listeners {
     return this.#open.size;
   }
 
-  add(listener: Listener): void {
+  /** Throws GatewayError `too_many_sessions`. */
+  makeRoom(): void {
     if (this.#open.size >= maxListeners) {
       throw new GatewayError('too_many_sessions', 'This gateway holds as many open streams as it may; try again later.', {
         retryAfterMs: 10_000,
       });
     }
+  }
+
+  add(listener: Listener): void {
     this.#open.add(listener);
   }
 
@@ -81,11 +83,14 @@ export async function listen(
   request: RequestMessage,
   reply: Reply,
 ): Promise<void> {
-  const toolbox = findToolbox(edge.catalog(), toolboxName);
-  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${toolboxName}" here.`);
-  const wish = request.params.notifications;
+  const toolbox = visibleToolbox(edge.catalog(), caller, toolboxName);
+  const { notifications: wish } = request.params;
   if (!isObject(wish))
     throw new GatewayError('invalid_params', '"notifications" must be an object that says what to listen for.');
+  const wantedUris = readUris(wish.resourceSubscriptions);
+  if (!reply.canSend) throw new GatewayError('not_acceptable', 'This answer is an event stream: accept text/event-stream.');
+  edge.listeners.makeRoom();
+
   const capabilities = capabilitiesOf(toolbox, 'modern');
   const honoured: JsonObject = {};
   const wanted = new Set<string>();
@@ -96,55 +101,68 @@ export async function listen(
   }
 
   const meta = { [subscriptionKey]: JSON.parse(request.id) as string | number };
-  const listener: Listener = {
-    caller,
-    toolbox: toolboxName,
-    wanted,
-    notify: (method, params) => reply.send(notificationBytes(method, { ...params, _meta: meta })),
-    end: () => {
-      close();
-      reply.finish(resultMessage(request.id, ownListenResult(meta)));
-    },
-  };
   const ends: (() => void)[] = [];
-  let isClosed = false;
+  let isOpen = true;
+  let isAcknowledged = false;
   const close = () => {
-    isClosed = true;
+    isOpen = false;
     edge.listeners.delete(listener);
     for (const end of ends.splice(0)) end();
   };
-  edge.listeners.add(listener);
-  reply.onGone(close);
+  const notify = (method: string, params: JsonObject) => reply.send(notificationBytes(method, { ...params, _meta: meta }));
+  const listener: Listener = {
+    toolbox: toolboxName,
+    wanted,
+    notify,
+    end: () => {
+      close();
+      reply.finish(resultMessage(request.id, ownModernResult({}, meta)));
+    },
+  };
+  reply.onGone(() => {
+    close();
+    reply.abandon();
+  });
 
-  const uris = await watch(edge, listener, wish.resourceSubscriptions, ends);
-  if (isClosed) {
+  const uris: string[] = [];
+  for (const uri of wantedUris) {
+    const onUpdated = () => {
+      if (isAcknowledged) notify('notifications/resources/updated', { uri });
+    };
+    const end = await watch(edge, caller, toolboxName, uri, onUpdated);
+    if (end === undefined) continue;
+    ends.push(end);
+    uris.push(uri);
+  }
+  if (!isOpen) {
     close();
     return;
   }
   if (uris.length > 0) honoured.resourceSubscriptions = uris;
-  listener.notify('notifications/subscriptions/acknowledged', { notifications: honoured });
+  // First of all messages (MCP 2026-07-28 utilities/subscriptions): only then may a change be told.
+  notify('notifications/subscriptions/acknowledged', { notifications: honoured });
+  isAcknowledged = true;
+  edge.listeners.add(listener);
 }
 
-async function watch(edge: Edge, listener: Listener, wish: unknown, ends: (() => void)[]): Promise<string[]> {
+function readUris(wish: unknown): readonly string[] {
   if (!Array.isArray(wish)) return [];
   if (wish.length > maxUris) throw new GatewayError('invalid_params', `One stream may watch at most ${maxUris} resources.`);
-  const honoured: string[] = [];
-  for (const uri of wish) {
-    if (typeof uri !== 'string') continue;
-    try {
-      const onUpdated = () => listener.notify('notifications/resources/updated', { uri });
-      ends.push(await edge.subscriptions.add(edge.catalog(), listener.caller, listener.toolbox, uri, onUpdated));
-      honoured.push(uri);
-    } catch (error) {
-      // What cannot be watched is simply not acknowledged.
-      edge.log.debug({ err: error, uri }, 'a resource cannot be watched');
-    }
-  }
-  return honoured;
+  return [...new Set(wish.filter((uri) => typeof uri === 'string'))];
 }
 
-function ownListenResult(meta: JsonObject): readonly Buffer[] {
-  const [own] = ownModernResult({});
-  const result = JSON.parse(String(own)) as { _meta: JsonObject };
-  return [Buffer.from(JSON.stringify({ ...result, _meta: { ...result._meta, ...meta } }))];
+/** Undefined where a resource cannot be watched: it is then not acknowledged. */
+async function watch(
+  edge: Edge,
+  caller: Caller,
+  toolbox: string,
+  uri: string,
+  onUpdated: () => void,
+): Promise<(() => void) | undefined> {
+  try {
+    return await edge.subscriptions.add(edge.catalog(), caller, toolbox, uri, onUpdated);
+  } catch (error) {
+    edge.log.debug({ err: error, uri }, 'a resource cannot be watched');
+    return undefined;
+  }
 }

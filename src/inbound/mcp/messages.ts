@@ -1,6 +1,6 @@
-import { type GatewayError, toGatewayError } from '../../errors.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
 import { version } from '../../version.ts';
-import type { Json, JsonObject } from '../../wire/json.ts';
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { RawResult, RpcError } from '../../wire/message.ts';
 
 /** Our own name in `_meta`, where the upstream's would give away who answers (MCP 2026-07-28 basic/index). */
@@ -54,16 +54,24 @@ export function legacyResult(result: RawResult): Buffer[] {
   if (!result.has('resultType') && !result.has('_meta')) return [result.bytes.subarray(result.start, result.end)];
   const changes: Record<string, string | undefined> = { resultType: undefined, ttlMs: undefined, cacheScope: undefined };
   const meta = result.get('_meta');
-  if (isRecord(meta) && Object.hasOwn(meta, serverInfoKey)) {
+  if (isObject(meta) && Object.hasOwn(meta, serverInfoKey)) {
     const { [serverInfoKey]: _, ...rest } = meta;
     changes._meta = Object.keys(rest).length === 0 ? undefined : JSON.stringify(rest);
   }
   return result.edit(changes);
 }
 
-/** A result of our own, in the modern era's shape. */
-export function ownModernResult(value: JsonObject): Buffer[] {
-  return [Buffer.from(`${JSON.stringify({ resultType: 'complete', ...value }).slice(0, -1)},"_meta":${ownMeta}}`)];
+/** A result of our own, in the modern era's shape. `value` may name another `resultType`. */
+export function ownModernResult(value: JsonObject, meta?: JsonObject): Buffer[] {
+  return [Buffer.from(JSON.stringify({ resultType: 'complete', ...value, _meta: { ...meta, [serverInfoKey]: serverInfo } }))];
+}
+
+/** What an upstream sent looked like JSON until somebody read it: that is its failure, not ours. */
+export function unreadable(thrown: unknown): unknown {
+  if (!(thrown instanceof SyntaxError)) return thrown;
+  return new GatewayError('upstream_failed', 'The upstream sent an answer that is not valid JSON; ask its operator.', {
+    cause: thrown,
+  });
 }
 
 /** Everything that was thrown on a call's way, as the client of a tool should see it: text the model can act on, a code for programs. */
@@ -79,12 +87,8 @@ export function toolError(thrown: unknown): JsonObject | undefined {
 }
 
 function withOwnServerInfo(meta: Json | undefined): string {
-  if (!isRecord(meta)) return ownMeta;
+  if (!isObject(meta)) return ownMeta;
   const { [serverInfoKey]: _, ...rest } = meta;
   if (Object.keys(rest).length === 0) return ownMeta;
   return JSON.stringify({ ...rest, [serverInfoKey]: serverInfo });
-}
-
-function isRecord(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

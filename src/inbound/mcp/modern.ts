@@ -1,10 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
-import { mayUse } from '../../call/authorize.ts';
-import { admit, call } from '../../call/call.ts';
+import { visibleToolbox } from '../../call/authorize.ts';
+import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
-import { findToolbox } from '../../call/resolve.ts';
 import type { Toolbox } from '../../catalog/catalog.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
@@ -17,8 +16,8 @@ import { type Envelope, modernVersion, passesLevel, readEnvelope } from './era.t
 import { checkNamedHeaders, checkParamHeaders } from './headers.ts';
 import { listen } from './listen.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
-import { errorMessage, modernResult, ownModernResult, resultMessage, toolError, toRpcError } from './messages.ts';
-import { digestOf, type Round } from './parked.ts';
+import { errorMessage, modernResult, ownModernResult, resultMessage, toolError, toRpcError, unreadable } from './messages.ts';
+import { digestOf, type Round, type State } from './parked.ts';
 import type { Reply } from './reply.ts';
 
 /** One request of the 2026-07-28 era. It carries everything: nothing is remembered from one to the next. */
@@ -61,7 +60,7 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
       return listen(edge, caller, request.toolbox, message, reply);
     case 'server/discover':
       readEnvelope(message.params);
-      return answerSettled(edge, request, () => discover(visibleToolbox(edge, request)));
+      return answerSettled(edge, request, () => discover(visibleToolbox(edge.catalog(), caller, request.toolbox)));
   }
   if (!isListMethod(method))
     throw new GatewayError(
@@ -69,18 +68,14 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
       `There is no method "${method.slice(0, 100)}" in protocol version ${modernVersion}.`,
     );
   readEnvelope(message.params);
-  return answerSettled(edge, request, () => listResult(visibleToolbox(edge, request), method, 'modern', message.params.cursor));
+  return answerSettled(edge, request, () =>
+    listResult(visibleToolbox(edge.catalog(), caller, request.toolbox), method, 'modern', message.params.cursor),
+  );
 }
 
 async function answerSettled(edge: Edge, { message, reply }: ModernRequest, result: () => readonly Buffer[]): Promise<void> {
   await edge.settled();
   reply.finish(resultMessage(message.id, result()));
-}
-
-function visibleToolbox(edge: Edge, { caller, toolbox: name }: ModernRequest): Toolbox {
-  const toolbox = findToolbox(edge.catalog(), name);
-  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${name}" here.`);
-  return toolbox;
 }
 
 function discover(toolbox: Toolbox): readonly Buffer[] {
@@ -102,19 +97,24 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
   const answers = isObject(inputResponses) ? inputResponses : undefined;
   const running = new ModernCall(edge, request, envelope, params, round);
   const ask = running.toAsk(method, params, answers);
-  if (request.headers !== undefined && method === 'tools/call')
-    checkParamHeaders(request.headers, catalog, request.toolbox, params);
-
-  if (typeof requestState === 'string') {
-    const state = edge.parked.unseal(caller.id, digestOf(method, params), requestState);
-    if (state.kind === 'parked') {
-      admit(catalog, caller, ask);
-      edge.parked.take(caller.id, state.id)(answers, round);
-      return done;
-    }
-    return running.run(method, { ...ask, retry: { inputResponses: answers, requestState: state.state } });
+  let state: State | undefined;
+  try {
+    if (request.headers !== undefined && method === 'tools/call')
+      checkParamHeaders(request.headers, catalog, request.toolbox, params);
+    if (typeof requestState === 'string') state = edge.parked.unseal(caller.id, digestOf(method, params), requestState);
+  } catch (error) {
+    refuse(edge.calls, caller, ask, error);
+    throw error;
   }
-  return running.run(method, ask);
+  if (state?.kind === 'parked') {
+    readmit(edge.calls, catalog, caller, ask);
+    edge.parked.take(caller.id, state.id)(answers, round);
+    return done;
+  }
+  return running.run(
+    method,
+    state === undefined ? ask : { ...ask, retry: { inputResponses: answers, requestState: state.state } },
+  );
 }
 
 const done = Promise.resolve();
@@ -167,7 +167,13 @@ class ModernCall implements Conversation {
     reply.onGone(() => ask.cancel.cancel('the client closed the connection'));
     try {
       const outcome = await call(this.#edge.calls, this.#edge.catalog(), this.#request.caller, ask);
-      this.#settle((round) => this.#answer(round, method, outcome));
+      this.#settle((round) => {
+        try {
+          this.#answer(round, method, outcome);
+        } catch (error) {
+          this.#fail(round, method, unreadable(error));
+        }
+      });
     } catch (thrown) {
       this.#settle((round) => this.#fail(round, method, thrown));
     }
@@ -203,9 +209,23 @@ class ModernCall implements Conversation {
     const { promise, resolve, reject } = Promise.withResolvers<JsonObject>();
     // A legacy upstream's handle for its own notification means nothing to a modern client.
     const { elicitationId, ...asked } = params;
-    this.#asks.push({ request: { method, params: asked }, resolve });
-    this.#request.cancel.onCancel((reason) => reject(new GatewayError('cancelled', `The question was withdrawn: ${reason}.`)));
-    if (this.#asks.length === 1) this.#putFirst();
+    const takeBack = this.#request.cancel.onCancel((reason) =>
+      reject(new GatewayError('cancelled', `The question was withdrawn: ${reason}.`)),
+    );
+    this.#asks.push({
+      request: { method, params: asked },
+      resolve: (answer) => {
+        takeBack();
+        resolve(answer);
+      },
+    });
+    try {
+      if (this.#asks.length === 1) this.#putFirst();
+    } catch (error) {
+      this.#asks.pop();
+      takeBack();
+      throw error;
+    }
     return promise;
   }
 
@@ -231,7 +251,12 @@ class ModernCall implements Conversation {
     const answer = answers?.[questionKey];
     if (isObject(answer)) this.#asks.shift()?.resolve(answer);
     // Without a usable answer the same question is put again; that is no error.
-    this.#putFirst();
+    try {
+      this.#putFirst();
+    } catch (error) {
+      this.#request.cancel.cancel('the next question could not be put');
+      throw error;
+    }
   }
 
   #settle(give: (round: Round) => void): void {
@@ -295,12 +320,12 @@ const uncached = { ttlMs: '0', cacheScope: '"private"' };
 const urlElicitationRequired = -32042;
 
 function finishInputRequired(round: Round, inputRequests: JsonObject | undefined, requestState: string | undefined): void {
-  const [result] = ownModernResult({
+  const result = {
+    resultType: 'input_required',
     ...(inputRequests === undefined ? {} : { inputRequests }),
     ...(requestState === undefined ? {} : { requestState }),
-  });
-  const text = String(result).replace('"resultType":"complete"', '"resultType":"input_required"');
-  round.reply.finish(resultMessage(round.id, [Buffer.from(text)]));
+  };
+  round.reply.finish(resultMessage(round.id, ownModernResult(result)));
 }
 
 function questionsOf(data: unknown): JsonObject {

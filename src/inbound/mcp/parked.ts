@@ -14,7 +14,7 @@ const maxParkedPerCaller = 200;
  * What a modern client carries from one round of a call to the next. It is sealed, and bound to its caller and to the request it
  * belongs to: `requestState` comes back from outside (MCP 2026-07-28 basic/patterns/mrtr).
  */
-type State =
+export type State =
   /** A live call to a legacy upstream that waits for this answer. */
   | { readonly kind: 'parked'; readonly id: string }
   /** The upstream's own state, or none. */

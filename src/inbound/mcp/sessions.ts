@@ -40,12 +40,15 @@ export class Session {
   readonly toolbox: string;
   readonly protocolVersion: string;
   readonly capabilities: JsonObject;
-  /** What `logging/setLevel` asked for; the upstream's own default until then. */
+  /** What `logging/setLevel` asked for; nothing is passed on until then. */
   logLevel: string | undefined;
   lastUsedAtMs: number;
   storedAtMs = 0;
   /** For messages that belong to no request: the GET stream, or the pipe on stdio. */
   channel: SessionChannel | undefined;
+  /** Takes up subscriptions that could not be taken up yet, when the session came back from its id. */
+  restore: (() => void) | undefined;
+  unrestored: Set<string> | undefined;
   /** Ends of the resource subscriptions, by outward URI. */
   readonly subscriptions = new Map<string, () => void>();
   /** Notices that came while nothing was open to send them on. */
@@ -205,10 +208,19 @@ export class Sessions {
     this.#drop(session, reason);
   }
 
+  /** Notes that a session is in use although no request of its client says so. */
+  touch(session: Session): void {
+    session.lastUsedAtMs = this.#ports.now();
+    if (session.lastUsedAtMs - session.storedAtMs > touchEveryMs) this.save(session);
+  }
+
   /** Writes down what the id cannot carry. */
   save(session: Session): void {
     session.storedAtMs = session.lastUsedAtMs;
-    const state = { logLevel: session.logLevel, subscriptions: [...session.subscriptions.keys()] };
+    const state = {
+      logLevel: session.logLevel,
+      subscriptions: [...new Set([...session.subscriptions.keys(), ...(session.unrestored ?? [])])],
+    };
     this.#ports.store.save({ id: session.id, isEnded: false, state: JSON.stringify(state), lastUsedAtMs: session.lastUsedAtMs });
   }
 
@@ -216,6 +228,7 @@ export class Sessions {
   swapped(changes: (toolbox: string) => readonly string[]): void {
     const known = new Map<string, readonly string[]>();
     for (const session of this.#live.values()) {
+      if (session.unrestored !== undefined && session.unrestored.size > 0) session.restore?.();
       let methods = known.get(session.toolbox);
       if (methods === undefined) {
         methods = changes(session.toolbox);
@@ -234,6 +247,7 @@ export class Sessions {
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     for (const session of this.#live.values()) {
+      if (session.isBusy) session.lastUsedAtMs = this.#ports.now();
       this.save(session);
       session.end('the gateway is stopping');
     }
@@ -298,8 +312,8 @@ export class Sessions {
   #endIdle(): void {
     const oldest = this.#ports.now() - this.#ports.limits.idleMs;
     for (const session of this.#live.values()) {
-      if (session.isBusy || session.lastUsedAtMs > oldest) continue;
-      this.end(session, 'the session was idle for too long');
+      if (session.isBusy) this.touch(session);
+      else if (session.lastUsedAtMs <= oldest) this.end(session, 'the session was idle for too long');
     }
     void this.#ports.store
       .prune(oldest - 24 * 3_600_000)

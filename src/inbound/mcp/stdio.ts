@@ -140,6 +140,9 @@ class StdioDoor {
       onDone?.();
     };
     return {
+      get canSend() {
+        return !isDone;
+      },
       send: (message) => {
         if (!isDone) this.#write([Buffer.from(message)]);
       },
@@ -150,9 +153,10 @@ class StdioDoor {
       },
       abandon: done,
       onGone: (listener) => {
-        cancel?.onCancel(() => {
+        const gone = () => {
           if (!isDone) listener();
-        });
+        };
+        return cancel?.onCancel(gone) ?? (() => {});
       },
     };
   }

@@ -81,6 +81,8 @@ export class HttpReply implements Reply {
   readonly #startedAtMs = performance.now();
   #stream: SseStream | undefined;
   #isDone = false;
+  /** The client left before its answer. */
+  #isGone = false;
 
   constructor(response: ServerResponse, acceptsSse: boolean, headers: Readonly<Record<string, string>> = {}) {
     this.#response = response;
@@ -114,12 +116,21 @@ export class HttpReply implements Reply {
     stream.end();
   }
 
-  onGone(listener: () => void): void {
-    this.#response.once('close', () => {
-      if (this.#isDone) return;
+  get canSend(): boolean {
+    return this.#acceptsSse && !this.#isDone && !this.#response.destroyed;
+  }
+
+  onGone(listener: () => void): () => void {
+    const response = this.#response;
+    const gone = () => {
+      if (this.#isDone && !this.#isGone) return;
+      this.#isGone = true;
       this.#close();
       listener();
-    });
+    };
+    if (response.destroyed) gone();
+    else response.once('close', gone);
+    return () => response.off('close', gone);
   }
 
   /** Turns a long wait into a stream, so that nothing between us and the client takes it for dead. */
