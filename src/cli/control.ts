@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { type IncomingMessage, request, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /**
  * Where a running gateway listens for commands of the same user on the same machine: a socket in its data directory, which only
@@ -13,9 +13,25 @@ export function controlPath(dataDir: string): string {
   if (process.platform === 'win32') return `\\\\.\\pipe\\gatehouse-${shortHash(dataDir)}`;
   const path = join(dataDir, 'control.sock');
   // The address of a socket holds 107 bytes on Linux and 103 on macOS.
-  return Buffer.byteLength(path) <= 100
-    ? path
-    : join(tmpdir(), `gatehouse-${process.getuid?.() ?? 0}-${shortHash(dataDir)}.sock`);
+  if (Buffer.byteLength(path) <= 100) return path;
+  const runtime = process.env.XDG_RUNTIME_DIR ?? join(tmpdir(), `gatehouse-${process.getuid?.() ?? 0}`);
+  return join(runtime, `gatehouse-${shortHash(dataDir)}.sock`);
+}
+
+/**
+ * Makes a directory that only its owner may enter. One that exists and is somebody else's stays as it is: a mounted volume often
+ * belongs to root, and what is put there has permissions of its own.
+ */
+export function ownDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (isOurs(path) && (statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700);
+}
+
+/** Whether what lies here is this user's own. */
+function isOurs(path: string): boolean {
+  if (process.platform === 'win32') return true;
+  const { uid } = statSync(path);
+  return uid === process.getuid?.();
 }
 
 function shortHash(text: string): string {
@@ -24,12 +40,18 @@ function shortHash(text: string): string {
 
 /** Listens on the control socket. A socket that a crash left behind is replaced, one that answers is not: resolves false then. */
 export async function listenForControl(server: Server, path: string): Promise<boolean> {
-  if (await listens(path)) return false;
-  if (process.platform !== 'win32') rmSync(path, { force: true });
+  if (process.platform !== 'win32') ownDirectory(dirname(path));
+  if (existsSync(path)) {
+    if (!isOurs(path)) throw new Error(`${path} belongs to another user; choose another data directory with GATEHOUSE_DATA.`);
+    if (await listens(path)) return false;
+    rmSync(path, { force: true });
+  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, resolve);
   });
+  // Whoever may write to a socket may connect to it, whatever the directory allows.
+  if (process.platform !== 'win32') chmodSync(path, 0o600);
   return true;
 }
 
@@ -46,8 +68,11 @@ function listens(path: string): Promise<boolean> {
 
 /** What a running gateway answers; undefined when none runs on this data directory. */
 export function askRunning(dataDir: string, path: string): Promise<unknown> {
+  // A socket that somebody else put there would tell us what it likes.
+  const socket = controlPath(dataDir);
+  if (process.platform !== 'win32' && existsSync(socket) && !isOurs(socket)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
-    const asking = request({ socketPath: controlPath(dataDir), path, timeout: 5000 }, (response: IncomingMessage) => {
+    const asking = request({ socketPath: socket, path, timeout: 5000 }, (response: IncomingMessage) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => resolve(JSON.parse(Buffer.concat(chunks).toString())));

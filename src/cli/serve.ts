@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { relative } from 'node:path';
@@ -9,7 +8,7 @@ import { createGatewayServer, type ServerPorts } from '../inbound/server.ts';
 import { openLog } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { version } from '../version.ts';
-import { controlPath, listenForControl } from './control.ts';
+import { controlPath, listenForControl, ownDirectory } from './control.ts';
 import { untilStopped } from './until-stopped.ts';
 
 /** How long requests that are running may still take once we are told to stop. */
@@ -20,7 +19,7 @@ const greetWithinMs = 4000;
 /** `gatehouse serve`: runs until it is told to stop. Resolves with the exit code. */
 export async function serve(settings: Settings, environment: NodeJS.ProcessEnv): Promise<number> {
   const { log, close: closeLog } = openLog(settings.logLevel);
-  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+  ownDirectory(settings.data);
   const gateway = await openGateway({ settings, environment, log, clock: systemClock, makesAdminKey: true });
   let isReady = true;
   const ports: ServerPorts = {

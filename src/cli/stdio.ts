@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { authenticateLocalUser } from '../call/authenticate.ts';
 import { systemClock } from '../clock.ts';
 import { openGateway } from '../gateway.ts';
 import { serveStdio } from '../inbound/mcp/stdio.ts';
 import { openLog } from '../log.ts';
 import type { Settings } from '../settings.ts';
+import { ownDirectory } from './control.ts';
 import { untilStopped } from './until-stopped.ts';
 
 /**
@@ -13,7 +13,7 @@ import { untilStopped } from './until-stopped.ts';
  */
 export async function stdio(settings: Settings, environment: NodeJS.ProcessEnv, toolbox: string): Promise<number> {
   const { log, close: closeLog } = openLog(settings.logLevel);
-  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+  ownDirectory(settings.data);
   const gateway = await openGateway({ settings, environment, log, clock: systemClock, makesAdminKey: false });
   if (toolbox !== '' && !gateway.edge.catalog().toolboxes.has(toolbox)) {
     const names = [...gateway.edge.catalog().toolboxes.keys()].join(', ');

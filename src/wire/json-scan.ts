@@ -200,6 +200,7 @@ class Scanner {
     let at = start + 1;
     while (numeral[bytes[at]!] === 1) at++;
     if (at - start >= 16) this.#hasLongNumber = true;
+    if (!isNumber(bytes, start, at)) throw this.#unexpected(start);
     return at;
   }
 
@@ -261,6 +262,29 @@ function knownKey(bytes: Buffer, start: number, end: number): string | undefined
   return undefined;
 }
 
+/** RFC 8259 section 6; nearly always a few digits. */
+function isNumber(bytes: Buffer, start: number, end: number): boolean {
+  let at = bytes[start] === 0x2d ? start + 1 : start;
+  const first = bytes[at];
+  const digits = () => {
+    const from = at;
+    for (let byte = bytes[at]; at < end && byte !== undefined && byte >= 0x30 && byte <= 0x39; byte = bytes[at]) at++;
+    return at - from;
+  };
+  const whole = digits();
+  if (whole === 0 || (first === 0x30 && whole > 1)) return false;
+  if (at < end && bytes[at] === 0x2e) {
+    at++;
+    if (digits() === 0) return false;
+  }
+  if (at < end && (bytes[at] === 0x65 || bytes[at] === 0x45)) {
+    at++;
+    if (bytes[at] === 0x2b || bytes[at] === 0x2d) at++;
+    if (digits() === 0) return false;
+  }
+  return at === end;
+}
+
 const words = ['true', 'false', 'null'];
 
 /** A string is looked at byte by byte for so long: a short one ends sooner than a call into native code would begin. */
@@ -293,11 +317,15 @@ function endOfString(bytes: Buffer, start: number): number {
   }
 }
 
+/** Members an object may have whose members are noted. The largest honest one is a tool's result, with a handful. */
+const maxMembers = 1000;
+
 // Parsers disagree on which of two equal members counts, and some ignore case (CVE-2026-27896): neither may pass.
 function refuseDuplicate(members: readonly Member[], key: string): void {
+  if (members.length >= maxMembers) throw new ScanError(`it has more than ${maxMembers} members`, true);
   for (const { key: other } of members) {
     if (other === key || (other.length === key.length && other.toLowerCase() === key.toLowerCase())) {
-      throw new ScanError(`the member ${JSON.stringify(key)} appears twice`, true);
+      throw new ScanError(`the member ${JSON.stringify(key.slice(0, 100))} appears twice`, true);
     }
   }
 }

@@ -107,7 +107,9 @@ function parse(text: string, hasLongNumber: boolean, id: string | undefined): un
   try {
     return hasLongNumber ? parseExact(text) : JSON.parse(text);
   } catch (error) {
-    throw new MessageError('parse', (error as Error).message, id);
+    // The parser's own words quote what it read, which may be anything.
+    if (error instanceof SyntaxError) throw new MessageError('parse', 'it is not valid JSON', id);
+    throw error;
   }
 }
 

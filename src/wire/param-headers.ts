@@ -11,6 +11,8 @@ export interface ParamHeader {
 export type ParamHeaders = { readonly headers: readonly ParamHeader[] } | { readonly problem: string };
 
 const annotation = 'x-mcp-header';
+/** Headers one call may need; servers take a hundred or so in all. */
+const maxHeaders = 64;
 const headerToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // Where a schema may stand inside a schema: as itself, in a list, or as the values of an object.
 const schemaKeywords = [
@@ -46,6 +48,7 @@ function readReachable(schema: Json, path: readonly string[], found: ParamHeader
   if (Object.hasOwn(schema, annotation)) {
     const problem = path.length === 0 ? 'it stands on the schema itself' : refuseAnnotation(schema, found);
     if (problem !== undefined) return sentence(path, problem);
+    if (found.length >= maxHeaders) return sentence(path, `a tool may have at most ${maxHeaders} of them`);
     found.push({ name: `Mcp-Param-${schema[annotation]}`, path });
   }
   const { properties } = schema;

@@ -62,10 +62,11 @@ function knownCapabilities(capabilities: JsonObject): JsonObject {
       isObject(capabilities[key]) ? [[key, capabilities[key]]] : [],
     ),
   );
-  return JSON.stringify(kept).length <= 2048
-    ? kept
-    : Object.fromEntries(Object.entries(kept).filter(([key]) => key !== 'extensions'));
+  if (JSON.stringify(kept).length <= maxCapabilities) return kept;
+  throw new GatewayError('invalid_params', `"capabilities" is larger than ${maxCapabilities} characters.`);
 }
+
+const maxCapabilities = 2048;
 
 /** Answers one request. Never throws: what goes wrong is the answer. */
 export async function handleLegacy(edge: Edge, request: LegacyRequest): Promise<void> {
@@ -221,6 +222,8 @@ class LegacyConversation implements Conversation {
   readonly #session: Session;
   readonly #reply: Reply;
   readonly #cancel: Cancel;
+  /** Ids of the pages the client was asked to visit. */
+  readonly #visits = new Set<unknown>();
 
   constructor(session: Session, reply: Reply, progressToken: string | number | undefined, cancel: Cancel) {
     this.#session = session;
@@ -244,7 +247,9 @@ class LegacyConversation implements Conversation {
   }
 
   notify(method: string, params: JsonObject): void {
-    this.#reply.send(notificationBytes(method, params));
+    // The end of a visit that this very call asked for. Whatever else an upstream says could speak for another one.
+    if (method !== 'notifications/elicitation/complete' || !this.#visits.has(params.elicitationId)) return;
+    this.#reply.send(notificationBytes(method, { elicitationId: params.elicitationId ?? '' }));
   }
 
   ask(method: string, params: JsonObject): Promise<JsonObject> {
@@ -252,6 +257,7 @@ class LegacyConversation implements Conversation {
     // Modern upstreams have no id for a visit to a page; legacy clients insist on one.
     const needsId = params.mode === 'url' && params.elicitationId === undefined;
     const asked = needsId ? { ...params, elicitationId: randomUUID() } : params;
+    if (asked.elicitationId !== undefined) this.#visits.add(asked.elicitationId);
     return putQuestion(this.#session, this.#reply, method, asked, this.#cancel);
   }
 }

@@ -4,13 +4,14 @@ import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
 import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
-import type { Toolbox } from '../../catalog/catalog.ts';
+import { findToolbox } from '../../call/resolve.ts';
+import type { Catalog, Toolbox } from '../../catalog/catalog.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
-import { checkClientCan } from './client-can.ts';
+import { checkClientCan, checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { type Envelope, modernVersion, passesLevel, readEnvelope } from './era.ts';
 import { checkNamedHeaders, checkParamHeaders } from './headers.ts';
@@ -101,7 +102,8 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
   try {
     if (request.headers !== undefined && method === 'tools/call')
       checkParamHeaders(request.headers, catalog, request.toolbox, params);
-    if (typeof requestState === 'string') state = edge.parked.unseal(caller.id, digestOf(method, params), requestState);
+    if (typeof requestState === 'string')
+      state = edge.parked.unseal(caller.id, bindingOf(catalog, request.toolbox, method, params), requestState);
   } catch (error) {
     refuse(edge.calls, caller, ask, error);
     throw error;
@@ -234,9 +236,9 @@ class ModernCall implements Conversation {
     const round = this.#round;
     const [first] = this.#asks;
     if (round === undefined || first === undefined) return;
-    const { caller, cancel, message } = this.#request;
+    const { caller, cancel } = this.#request;
     const id = this.#edge.parked.park(caller.id, cancel, (answers, next) => this.#resume(answers, next));
-    const requestState = this.#edge.parked.seal(caller.id, digestOf(message.method, this.#params), { kind: 'parked', id });
+    const requestState = this.#edge.parked.seal(caller.id, this.#binding(), { kind: 'parked', id });
     this.#round = undefined;
     finishInputRequired(round, { [questionKey]: first.request }, requestState);
   }
@@ -259,6 +261,11 @@ class ModernCall implements Conversation {
     }
   }
 
+  #binding(): string {
+    const { toolbox, message } = this.#request;
+    return bindingOf(this.#edge.catalog(), toolbox, message.method, this.#params);
+  }
+
   #settle(give: (round: Round) => void): void {
     const round = this.#round;
     if (round === undefined) this.#late = give;
@@ -273,9 +280,9 @@ class ModernCall implements Conversation {
       const extra = method === 'resources/read' && !result.has('ttlMs') ? uncached : undefined;
       round.reply.finish(resultMessage(round.id, modernResult(result, extra)));
     } else if (outcome.kind === 'input-required') {
-      this.#relay(round, method, outcome.inputRequests, outcome.requestState);
+      this.#relay(round, outcome.inputRequests, outcome.requestState);
     } else if (outcome.error.code === urlElicitationRequired) {
-      this.#relay(round, method, questionsOf(outcome.error.data), undefined);
+      this.#relay(round, questionsOf(outcome.error.data), undefined);
     } else {
       // -32002 must not be sent in this era (MCP 2026-07-28 server/resources).
       const code = outcome.error.code === -32002 ? -32602 : outcome.error.code;
@@ -283,12 +290,11 @@ class ModernCall implements Conversation {
     }
   }
 
-  #relay(round: Round, method: CallMethod, inputRequests: JsonObject | undefined, state: string | undefined): void {
+  #relay(round: Round, inputRequests: JsonObject | undefined, state: string | undefined): void {
+    if (inputRequests !== undefined) checkQuestions(this.#envelope.capabilities, inputRequests);
     const { caller } = this.#request;
     const requestState =
-      state === undefined
-        ? undefined
-        : this.#edge.parked.seal(caller.id, digestOf(method, this.#params), { kind: 'upstream', state });
+      state === undefined ? undefined : this.#edge.parked.seal(caller.id, this.#binding(), { kind: 'upstream', state });
     finishInputRequired(round, inputRequests, requestState);
   }
 
@@ -306,6 +312,19 @@ const badRequestCodes: ReadonlySet<number> = new Set([-32020, -32021, -32022]);
 
 function isFailure(outcome: Outcome): boolean {
   return outcome.kind === 'error' || (outcome.kind === 'result' && outcome.result.get('isError') === true);
+}
+
+/** What sealed state belongs to: this request, at this toolbox, to this upstream. */
+function bindingOf(catalog: Catalog, name: string, method: string, params: JsonObject): string {
+  const toolbox = findToolbox(catalog, name);
+  const asked = typeof params.name === 'string' ? params.name : '';
+  const owner =
+    method === 'tools/call'
+      ? toolbox.tools.get(asked)?.member
+      : method === 'prompts/get'
+        ? toolbox.prompts.get(asked)?.member
+        : toolbox.uris.toUpstream(String(params.uri))?.member;
+  return digestOf(`${name} ${owner?.id ?? ''} ${method}`, params);
 }
 
 interface PendingAsk {

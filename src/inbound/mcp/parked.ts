@@ -118,10 +118,10 @@ export class ParkedCalls {
   }
 }
 
-/** What a round of a call must repeat exactly: a digest over method and params, whatever the order of members. */
-export function digestOf(method: string, params: JsonObject): string {
+/** What a round of a call must repeat exactly: a digest over where it goes and its params, whatever the order of members. */
+export function digestOf(where: string, params: JsonObject): string {
   return createHash('sha256')
-    .update(`${method} ${JSON.stringify(sorted(params))}`)
+    .update(`${where} ${JSON.stringify(sorted(params))}`)
     .digest('base64url');
 }
 

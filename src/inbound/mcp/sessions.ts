@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Caller } from '../../call/authenticate.ts';
 import { GatewayError } from '../../errors.ts';
@@ -55,7 +55,6 @@ export class Session {
   #missed: Set<string> | undefined;
   #running: Map<string, Cancel> | undefined;
   #questions: Map<string, Question> | undefined;
-  #lastQuestion = 0;
 
   constructor(handle: string, sealed: SealedSession, nowMs: number) {
     this.id = sealed.i;
@@ -105,7 +104,8 @@ export class Session {
   /** Puts a question to the client by `send`; resolves with the id's answer. */
   question(send: (id: number) => void, question: Question): string {
     this.#questions ??= new Map();
-    const id = ++this.#lastQuestion;
+    // Not counted up: nobody who has seen one id knows the next.
+    const id = randomInt(2 ** 47);
     this.#questions.set(String(id), question);
     send(id);
     return String(id);

@@ -10,7 +10,7 @@ import { errorMessage, resultMessage, toRpcError } from './messages.ts';
 import { handleModern } from './modern.ts';
 import type { Reply } from './reply.ts';
 import type { Session } from './sessions.ts';
-import { oneLine } from './stream.ts';
+import { maxBacklogBytes, oneLine } from './stream.ts';
 
 interface StdioPorts {
   readonly caller: Caller;
@@ -168,6 +168,12 @@ class StdioDoor {
   }
 
   #write(message: readonly Buffer[]): void {
+    // A client that does not read is let go before what waits for it fills the memory.
+    if (this.#ports.output.writableLength > maxBacklogBytes) {
+      this.#ports.output.destroy();
+      this.#ports.input.destroy();
+      return;
+    }
     this.#ports.output.write(Buffer.concat([...oneLine(message), newline]));
   }
 }

@@ -12,7 +12,7 @@ const dataPrefix = Buffer.from('data: ');
 const eventEnd = Buffer.from('\n\n');
 
 /** Bytes that may wait for a client that does not read; beyond that it is let go. */
-const maxBacklogBytes = 16 * 1024 * 1024;
+export const maxBacklogBytes = 16 * 1024 * 1024;
 /** Answers up to this size leave in one piece. */
 const copyLimitBytes = 32 * 1024;
 const keepAliveMs = 15_000;
