@@ -7,7 +7,7 @@ import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import type { Clock } from './clock.ts';
 import type { Edge } from './inbound/mcp/edge.ts';
-import { subscribe } from './inbound/mcp/legacy.ts';
+import { restoreSubscriptions } from './inbound/mcp/legacy.ts';
 import { Listeners } from './inbound/mcp/listen.ts';
 import { changedLists } from './inbound/mcp/lists.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
@@ -17,7 +17,7 @@ import { ConfigurationError } from './problems.ts';
 import { resolveSecrets } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import { openStore } from './store/open-store.ts';
-import type { Store } from './store/ports.ts';
+import type { RememberedUpstream, Store } from './store/ports.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
 import { connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
@@ -114,6 +114,11 @@ async function build(
   const keys = new KeyRing(pepper);
   const newAdminKey = await admitAdmin(keys, store, settings, makesAdminKey ? clock : undefined);
   const memories = new Map(remembered.map((upstream) => [upstream.id, upstream]));
+  // An upstream that replaces another begins with what is known by then, not with what was known at the start.
+  const remember = (upstream: RememberedUpstream): Promise<void> => {
+    memories.set(upstream.id, upstream);
+    return store.upstreams.save(upstream);
+  };
 
   const lanes = new Lanes();
   const egress = createEgressGuard(settings.egressAllow);
@@ -121,22 +126,23 @@ async function build(
   const listeners = new Listeners();
   const makeUpstream = (config: UpstreamConfig): Upstream => {
     const upstream = connectUpstream(config, {
-      memory: store.upstreams,
+      memory: { save: remember },
       remembered: memories.get(config.id),
       resolveSecrets: (text) => resolveSecrets(text, environment),
       egress,
       instance: { name: 'gatehouse', version },
       log,
-      clock: { now: () => clock.nowMs() },
+      clock,
     });
-    memories.delete(config.id);
     upstream.onChange((change) => {
-      if (change.kind === 'resource-updated') subscriptions.updated(config.id, change.uri);
+      // One that was replaced may still be in a call, and its successor tells the same.
+      const isCurrent = live.current.upstreams.get(config.id)?.upstream === upstream;
+      if (change.kind === 'resource-updated' && isCurrent) subscriptions.updated(config.id, change.uri);
     });
     return upstream;
   };
   const live = new LiveCatalog({ createUpstream: makeUpstream, log });
-  await live.apply(loaded.namespaces);
+  live.apply(loaded.namespaces);
 
   const sessions: Sessions = new Sessions({
     key: sessionKey,
@@ -144,13 +150,7 @@ async function build(
     limits: { idleMs: settings.sessionIdleMs, max: settings.maxSessions },
     now: () => clock.nowMs(),
     log,
-    onRevived: (session, caller, uris) => {
-      for (const uri of uris) {
-        subscribe(edge, caller, session, uri).catch((error: unknown) =>
-          log.warn({ err: error, uri }, 'a subscription could not be taken up again'),
-        );
-      }
-    },
+    onRevived: (session, caller, uris) => restoreSubscriptions(edge, caller, session, uris),
     onEnded: (session) => {
       for (const { upstream } of live.current.upstreams.values()) upstream.endSession(session.id);
     },
@@ -167,7 +167,7 @@ async function build(
     log,
   };
   live.onSwap((after, before) => {
-    lanes.keep(new Set(after.upstreams.values()));
+    lanes.keep(after.upstreams);
     subscriptions.move(after);
     listeners.swapped(before, after);
     sessions.swapped((toolbox) => {
@@ -175,13 +175,7 @@ async function build(
       return changedLists(of(before), of(after));
     });
   });
-  const watch = new NamespaceWatch(
-    settings.namespaces,
-    (result) => {
-      void live.take(result);
-    },
-    { since: loaded },
-  );
+  const watch = new NamespaceWatch(settings.namespaces, (result) => live.take(result), { since: loaded });
   watch.start();
 
   return {
@@ -195,7 +189,8 @@ async function build(
       edge.parked.cancelAll();
       await sessions.close();
       await live.close();
-      lanes.keep(new Set());
+      await egress.close();
+      lanes.keep(new Map());
       await store.close();
     },
   };
@@ -226,15 +221,16 @@ async function admitAdmin(
 }
 
 async function connected(live: LiveCatalog, withinMs: number): Promise<void> {
-  const upstreams = Array.from(live.current.upstreams.values(), ({ upstream }) => upstream);
+  const stops: (() => void)[] = [];
   const all = Promise.all(
-    upstreams.map(
-      (upstream) =>
+    Array.from(
+      live.current.upstreams.values(),
+      ({ upstream }) =>
         new Promise<void>((resolve) => {
           const look = () => {
             if (upstream.health().state !== 'connecting') resolve();
           };
-          upstream.onChange(look);
+          stops.push(upstream.onChange(look));
           look();
         }),
     ),
@@ -245,6 +241,7 @@ async function connected(live: LiveCatalog, withinMs: number): Promise<void> {
   });
   await Promise.race([all, late]);
   clearTimeout(timer);
+  for (const stop of stops) stop();
   // What they offered is in the snapshot by then.
   await live.settled(0);
 }
@@ -261,7 +258,7 @@ function statusOf(live: LiveCatalog, lanes: Lanes): Omit<Status, 'startedAtMs' |
         ...upstream.health(),
         tools: offer.tools.length,
         isStale: offer.isStale,
-        isPaused: lanes.isOpen(member),
+        isPaused: lanes.isOpen(id),
         missing: [...offer.problems, ...catalog.problems.filter((problem) => problem.upstream === id)],
       };
     }),

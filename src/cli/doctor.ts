@@ -34,7 +34,7 @@ async function examine(settings: Settings, environment: NodeJS.ProcessEnv): Prom
     return gateway.status();
   } finally {
     await gateway.close();
-    close();
+    await close();
   }
 }
 

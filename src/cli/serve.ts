@@ -53,7 +53,7 @@ export async function serve(settings: Settings, environment: NodeJS.ProcessEnv):
   await Promise.all([drain(server), drain(control)]);
   await gateway.close();
   log.info('stopped');
-  closeLog();
+  await closeLog();
   return 0;
 }
 

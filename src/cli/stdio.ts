@@ -27,6 +27,6 @@ export async function stdio(settings: Settings, environment: NodeJS.ProcessEnv, 
   const left = serveStdio(gateway.edge, { caller, toolbox, input, output, limitBytes: settings.bodyLimitBytes });
   await Promise.race([left, untilStopped()]);
   await gateway.close();
-  closeLog();
+  await closeLog();
   return 0;
 }

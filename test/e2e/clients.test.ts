@@ -8,8 +8,7 @@ import { AxMCPClient, AxMCPStreamableHTTPTransport } from '@ax-llm/ax';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ClientKind, clientKinds, connectClient, type Door, type StdioDoor, textOf } from '../support/clients.ts';
 import { type Gateway, gatewayCommand, startGateway } from '../support/gateway.ts';
-import { listMarked, runMarker, type Spawned, startFixture } from '../support/processes.ts';
-import { until } from '../support/until.ts';
+import { expectNoneLeft, runMarker, type Spawned, startFixture } from '../support/processes.ts';
 
 /** As much of a client as all of them have. */
 interface AnyClient {
@@ -157,9 +156,7 @@ afterAll(async () => {
   await gateway?.stop();
   await Promise.all((fixtures ?? []).map((fixture) => fixture.stop()));
   rmSync(home, { recursive: true, force: true });
-  await until('no process is left behind', () => listMarked().length === 0).catch(() => {
-    throw new Error(`left behind: ${JSON.stringify(listMarked(), undefined, 2)}`);
-  });
+  await expectNoneLeft();
 });
 
 function suite(connect: Connect, door: () => Door | StdioDoor): void {

@@ -9,7 +9,7 @@ import {
 } from '../support/conformance.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { startNamingShim } from '../support/naming-shim.ts';
-import { type Spawned, startFixture } from '../support/processes.ts';
+import { expectNoneLeft, type Spawned, startFixture } from '../support/processes.ts';
 
 const isLong = process.env.TEST_LONG !== undefined;
 let legacy: Spawned & { url: string };
@@ -41,6 +41,7 @@ toolboxes:
 afterAll(async () => {
   await gateway?.stop();
   await Promise.all([legacy?.stop(), modern?.stop()]);
+  await expectNoneLeft();
 });
 
 describe('the fixtures themselves conform, so that a failure below is the gateway’s', () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ClientKind, clientKinds, connectClient, type Door, type TestClient, textOf } from '../support/clients.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
-import { listMarked, runMarker, type Spawned, startFixture } from '../support/processes.ts';
+import { expectNoneLeft, runMarker, type Spawned, startFixture } from '../support/processes.ts';
 import { readTap, tapCommand } from '../support/stdio-tap.ts';
 import { until } from '../support/until.ts';
 import type { WireMessage } from '../support/wire.ts';
@@ -44,6 +44,7 @@ afterAll(async () => {
   await Promise.all(
     [...Object.values(north ?? {}), ...Object.values(south ?? {}), ...(fixtures ?? [])].map((part) => part.stop()),
   );
+  await expectNoneLeft();
 });
 
 /** Both hops since a moment, with the questions the tests ask. */
@@ -453,7 +454,6 @@ upstreams:
   afterAll(async () => {
     await piped?.stop();
     rmSync(directory, { recursive: true, force: true });
-    await until('no process is left behind', () => !listMarked().some(({ command }) => command.includes('--stdio')));
   });
 
   /** What the upstream's pipe carried since a moment. */

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient, type TestClient, type ToolResult, textOf } from '../support/clients.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
-import { listMarked, runMarker, type Spawned, startFixture } from '../support/processes.ts';
+import { expectNoneLeft, listMarked, runMarker, type Spawned, startFixture } from '../support/processes.ts';
 import { until, within } from '../support/until.ts';
 
 const rogue = fileURLToPath(new URL('../fixtures/rogue-server.ts', import.meta.url));
@@ -44,9 +44,7 @@ afterAll(async () => {
   await client?.close();
   await gateway?.stop();
   await overHttp?.stop();
-  await until('no process is left behind', () => listMarked().length === 0, 10_000).catch(() => {
-    throw new Error(`left behind: ${JSON.stringify(listMarked(), undefined, 2)}`);
-  });
+  await expectNoneLeft();
 });
 
 /** A call that ends badly, and within its bound; the neighbour answers meanwhile within a bound of its own. */
@@ -163,6 +161,17 @@ upstreams:
     await caller.close();
     await within(5000, 'the call ended with the gateway', call);
     await until('its child is gone', () => !listMarked().some((process) => process.pid === pid));
+  });
+
+  test('ends although nobody reads its log any more', async () => {
+    const other = await startGateway(['namespace: empty\nupstreams: {}\n']);
+    try {
+      other.process.child.stdout?.destroy();
+      other.process.child.stderr?.destroy();
+      await within(5000, 'the gateway ends', other.stop());
+    } finally {
+      other.process.child.kill('SIGKILL');
+    }
   });
 
   test('leaves no child process behind even when it is killed', async () => {

@@ -5,7 +5,14 @@ import type { Agent } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { connectLightLegacy, connectLightModern, createPool, type LightClient, pick } from '../support/light-clients.ts';
-import { heapEnvironment, measureLiveHeap, measureProcess, type Spawned, startFixture } from '../support/processes.ts';
+import {
+  expectNoneLeft,
+  heapEnvironment,
+  measureLiveHeap,
+  measureProcess,
+  type Spawned,
+  startFixture,
+} from '../support/processes.ts';
 import { until } from '../support/until.ts';
 import type { WireMessage } from '../support/wire.ts';
 
@@ -39,6 +46,7 @@ afterAll(async () => {
   await gateway?.stop();
   await Promise.all((fixtures ?? []).map((fixture) => fixture.stop()));
   rmSync(heapDirectory, { recursive: true, force: true });
+  await expectNoneLeft();
 });
 
 interface Tally {

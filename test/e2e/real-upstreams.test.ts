@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clientKinds, connectClient, type TestClient, textOf } from '../support/clients.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
-import { runMarker, type Spawned, spawnMarked, startFixture } from '../support/processes.ts';
+import { expectNoneLeft, runMarker, type Spawned, spawnMarked, startFixture } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 
 let directory: string;
@@ -72,6 +72,7 @@ afterAll(async () => {
   await gateway?.stop();
   await Promise.all([everything?.stop(), sse?.stop(), lite?.stop()]);
   rmSync(directory, { recursive: true, force: true });
+  await expectNoneLeft();
 });
 
 async function freePort(): Promise<number> {

@@ -3,7 +3,8 @@
  * a client of the same era would. What the suite's server then sees is the gateway's side towards upstreams.
  */
 import { connectClient } from './clients.ts';
-import { startGateway } from './gateway.ts';
+import { type Gateway, startGateway } from './gateway.ts';
+import { within } from './until.ts';
 
 interface ToolCall {
   readonly name: string;
@@ -37,8 +38,7 @@ toolboxes:
   peer: { include: ["suite/*"], names: one-to-one }
 `;
 
-const gateway = await startGateway([namespace], {}, { isHealthy: !scenario.startsWith('auth/') });
-try {
+async function drive(gateway: Gateway): Promise<void> {
   const door = { url: gateway.mcpUrl('peer'), key: gateway.key };
   const capabilities = { elicitation: { form: { applyDefaults: true }, url: {} }, sampling: {}, roots: {} };
   const client = await connectClient(isModern ? 'v2 pinned' : 'v2 legacy', door, { capabilities });
@@ -62,7 +62,16 @@ try {
     }
   }
   await client.close();
+}
+
+const { promise: stopped, reject } = Promise.withResolvers<never>();
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => reject(new Error(signal)));
+const starting = startGateway([namespace], {}, { isHealthy: !scenario.startsWith('auth/') });
+try {
+  // The suite gives up after 30 s, and does not always tell.
+  await within(25_000, `scenario ${scenario}`, Promise.race([starting.then(drive), stopped]));
 } finally {
+  const gateway = await starting;
   await gateway.stop();
   process.stderr.write(`${gateway.process.stderr.join('\n')}\n`);
 }

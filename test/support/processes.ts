@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { until, within } from './until.ts';
 
 /** Handed down to every process a test starts, directly or not, so that one left behind is found. */
-export const runMarker = `TEST_RUN_MARKER=${process.pid}-${Date.now()}`;
+export const runMarker = `TEST_RUN_MARKER=${process.env.TEST_RUN_MARKER ?? `${process.pid}-${Date.now()}`}`;
 const [markerName = '', markerValue = ''] = runMarker.split('=');
 
 export interface Spawned {
@@ -114,6 +114,13 @@ export function listMarked(): { pid: number; parent: number; command: string }[]
     }
   }
   return marked;
+}
+
+/** For the end of a suite: fails when a process it started, directly or not, is still there. */
+export async function expectNoneLeft(): Promise<void> {
+  await until('no process is left behind', () => listMarked().length === 0).catch(() => {
+    throw new Error(`left behind: ${JSON.stringify(listMarked(), undefined, 2)}`);
+  });
 }
 
 function listProc(): string[] {

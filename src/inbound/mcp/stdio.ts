@@ -3,6 +3,7 @@ import type { Caller } from '../../call/authenticate.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { type Message, MessageError, type RequestMessage, readMessage } from '../../wire/message.ts';
+import { Pieces } from '../../wire/pieces.ts';
 import type { Edge } from './edge.ts';
 import { classify } from './era.ts';
 import { handleLegacy, hearLegacy, initialize } from './legacy.ts';
@@ -42,7 +43,7 @@ class StdioDoor {
   /** Requests of the modern era that still run, by id. */
   readonly #running = new Map<string, Cancel>();
   #session: Session | undefined;
-  #line: Buffer[] = [];
+  readonly #line = new Pieces();
   #lineBytes = 0;
 
   constructor(edge: Edge, ports: StdioPorts) {
@@ -59,9 +60,8 @@ class StdioDoor {
       // The rest of a line that is too long is counted, not kept.
       if (this.#lineBytes <= this.#ports.limitBytes) this.#line.push(piece);
       if (end < 0) return;
-      const line = Buffer.concat(this.#line);
+      const line = this.#line.take();
       const isTooLong = this.#lineBytes > this.#ports.limitBytes;
-      this.#line = [];
       this.#lineBytes = 0;
       from = end + 1;
       if (isTooLong)

@@ -65,7 +65,7 @@ function connect(transport: UpstreamConfig['transport'], overrides: Overrides): 
     memory,
     remembered,
     log: collectingLog(logged),
-    clock: { now },
+    clock: { nowMs: now },
     egress: egress ?? { dispatcherFor: async () => undefined },
     resolveSecrets: (text) => text.replaceAll(/\$\{secret:([A-Z_]+)\}/g, (_match, name: string) => secrets[name] ?? ''),
     instance: { name: 'gatehouse', version: '0.0.0-test' },
