@@ -61,6 +61,7 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
     state,
     transport,
     protocolVersion,
+    era,
     server,
     calls,
     lastError,
@@ -73,7 +74,7 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
   } = upstream;
   const lines = [
     `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${state}, ${tools} tools${isStale ? ' (from an earlier connection)' : ''}`,
-    `     ${transport}, protocol ${protocolVersion ?? 'not known yet'}${server === undefined ? '' : `, ${server}`}; ${calls.succeeded} calls succeeded, ${calls.failed} failed`,
+    `     ${transport}, protocol ${protocolVersion === undefined ? 'not known yet' : `${protocolVersion} (${era})`}${server === undefined ? '' : `, ${server}`}; ${calls.succeeded} calls succeeded, ${calls.failed} failed`,
   ];
   if (isPaused) lines.push('     calls are paused because too many failed; one is let through from time to time');
   if (lastSuccessAtMs !== undefined) lines.push(`     last success ${ago(nowMs - lastSuccessAtMs)} ago`);
