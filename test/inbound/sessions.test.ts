@@ -8,7 +8,8 @@ import { Cancel } from '../../src/wire/cancel.ts';
 
 const idleMs = 3_600_000;
 const key = randomBytes(32);
-const clock = { nowMs: 1_000_000_000_000 };
+let nowMs = 1_000_000_000_000;
+const clock = { nowMs: () => nowMs };
 const open: Sessions[] = [];
 
 afterEach(async () => {
@@ -26,7 +27,7 @@ function openSessions(store = memoryStore(), max = 100) {
     key,
     store: store.sessions,
     limits: { idleMs, max },
-    now: () => clock.nowMs,
+    clock,
     log: pino({ level: 'silent' }),
     onRevived: (session, _caller, uris) => revived.push({ session, uris }),
     onEnded: () => {},
@@ -90,9 +91,9 @@ test('a session that was not used for too long is not taken up again, one in use
   const { sessions, store } = openSessions();
   const idle = sessions.create(ada, '', '2025-11-25', capabilities);
   const used = sessions.create(ada, '', '2025-11-25', capabilities);
-  clock.nowMs += idleMs / 2;
+  nowMs += idleMs / 2;
   await find(sessions, ada, used);
-  clock.nowMs += idleMs * 0.75;
+  nowMs += idleMs * 0.75;
   const after = openSessions(store).sessions;
   await expect(find(after, ada, idle)).rejects.toEqual(gone);
   expect(await find(after, ada, used)).toMatchObject({ id: used.id });

@@ -1,10 +1,7 @@
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { isLogLevel, legacyVersions, modernVersion } from '../../wire/mcp.ts';
 import type { Message } from '../../wire/message.ts';
-
-export const modernVersion = '2026-07-28';
-/** Newest first: what is offered to a client that asks for one we do not know. */
-export const legacyVersions: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
 
 const versionKey = 'io.modelcontextprotocol/protocolVersion';
 
@@ -112,14 +109,3 @@ function isReserved(key: string): boolean {
 
 // Any prefix whose second label is `mcp` or `modelcontextprotocol` belongs to the protocol.
 const reservedPrefix = /^[^/.]+\.(mcp|modelcontextprotocol)(\.[^/]*)?\//;
-
-const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-
-export function isLogLevel(level: string): boolean {
-  return logLevels.includes(level);
-}
-
-/** Whether a message of this level passes a threshold. */
-export function passesLevel(level: unknown, threshold: string): boolean {
-  return logLevels.indexOf(String(level)) >= logLevels.indexOf(threshold);
-}

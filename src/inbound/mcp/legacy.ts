@@ -9,10 +9,11 @@ import { type ErrorCode, GatewayError, toGatewayError } from '../../errors.ts';
 import { type CallMethod, type Conversation, RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { isLogLevel, legacyVersions, passesLevel } from '../../wire/mcp.ts';
 import { type Message, notificationBytes, type RawResult, type RequestMessage, requestBytes } from '../../wire/message.ts';
 import { checkClientCan } from './client-can.ts';
 import type { Edge } from './edge.ts';
-import { foreignMeta, isLogLevel, legacyVersions, passesLevel, readProgressToken } from './era.ts';
+import { foreignMeta, readProgressToken } from './era.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
 import { errorMessage, legacyResult, resultMessage, serverInfo, toolError, toRpcError, unreadable } from './messages.ts';
 import type { Reply } from './reply.ts';
@@ -43,7 +44,7 @@ export async function initialize(
   const { protocolVersion: requested, capabilities } = message.params;
   if (typeof requested !== 'string') throw new GatewayError('invalid_params', '"protocolVersion" must be a string.');
   if (!isObject(capabilities)) throw new GatewayError('invalid_params', '"capabilities" must be an object.');
-  const protocolVersion = legacyVersions.includes(requested) ? requested : (legacyVersions[0] ?? requested);
+  const protocolVersion = legacyVersions.includes(requested) ? requested : legacyVersions[0];
   const session = edge.sessions.create(caller, toolboxName, protocolVersion, knownCapabilities(capabilities));
   const { instructions } = toolbox;
   const result = {

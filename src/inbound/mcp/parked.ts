@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
 import type { Cancel } from '../../wire/cancel.ts';
@@ -48,12 +49,12 @@ export interface Round {
 /** Calls that wait for their client's next round, and the seal on what it brings. */
 export class ParkedCalls {
   readonly #key: Buffer;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #parked = new Map<string, Parked>();
 
-  constructor(key: Buffer, now: () => number) {
+  constructor(key: Buffer, clock: Clock) {
     this.#key = key;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   get size(): number {
@@ -61,7 +62,7 @@ export class ParkedCalls {
   }
 
   seal(caller: string, digest: string, state: State): string {
-    const sealed: Sealed = { caller, digest, state, expiresAtMs: this.#now() + answerWithinMs };
+    const sealed: Sealed = { caller, digest, state, expiresAtMs: this.#clock.nowMs() + answerWithinMs };
     return seal(this.#key, 'request-state', sealed);
   }
 
@@ -71,7 +72,7 @@ export class ParkedCalls {
     if (sealed === undefined || sealed.caller !== caller || sealed.digest !== digest) {
       throw new GatewayError('conversation_lost', '"requestState" does not belong to this request; call again without it.');
     }
-    if (sealed.expiresAtMs < this.#now()) {
+    if (sealed.expiresAtMs < this.#clock.nowMs()) {
       throw new GatewayError('conversation_lost', 'The time to answer is over; call again from the start.');
     }
     return sealed.state;

@@ -1,13 +1,14 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Caller } from '../../call/authenticate.ts';
+import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
 import type { SessionStore } from '../../store/ports.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { isLogLevel } from '../../wire/mcp.ts';
 import { notificationBytes } from '../../wire/message.ts';
-import { isLogLevel } from './era.ts';
 import type { SseStream } from './stream.ts';
 
 /** How often a session in use is written down as alive, at most. */
@@ -149,7 +150,7 @@ interface SessionPorts {
   readonly key: Buffer;
   readonly store: SessionStore;
   readonly limits: SessionLimits;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly log: Logger;
   /** A session came back from its id: its subscriptions have to be made again. */
   readonly onRevived: (session: Session, caller: Caller, uris: readonly string[]) => void;
@@ -177,7 +178,7 @@ export class Sessions {
   /** Throws GatewayError `too_many_sessions`. */
   create(caller: Caller, toolbox: string, protocolVersion: string, capabilities: JsonObject): Session {
     this.#makeRoom();
-    const nowMs = this.#ports.now();
+    const nowMs = this.#ports.clock.nowMs();
     const sealed: SealedSession = {
       i: randomBytes(12).toString('base64url'),
       c: caller.id,
@@ -204,13 +205,13 @@ export class Sessions {
 
   end(session: Session, reason: string): void {
     this.#remember(session.id);
-    this.#ports.store.save({ id: session.id, isEnded: true, state: '{}', lastUsedAtMs: this.#ports.now() });
+    this.#ports.store.save({ id: session.id, isEnded: true, state: '{}', lastUsedAtMs: this.#ports.clock.nowMs() });
     this.#drop(session, reason);
   }
 
   /** Notes that a session is in use although no request of its client says so. */
   touch(session: Session): void {
-    session.lastUsedAtMs = this.#ports.now();
+    session.lastUsedAtMs = this.#ports.clock.nowMs();
     if (session.lastUsedAtMs - session.storedAtMs > touchEveryMs) this.save(session);
   }
 
@@ -247,7 +248,7 @@ export class Sessions {
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     for (const session of this.#live.values()) {
-      if (session.isBusy) session.lastUsedAtMs = this.#ports.now();
+      if (session.isBusy) session.lastUsedAtMs = this.#ports.clock.nowMs();
       this.save(session);
       session.end('the gateway is stopping');
     }
@@ -271,7 +272,7 @@ export class Sessions {
     const sealed = unseal(this.#ports.key, 'session', handle) as SealedSession | undefined;
     if (sealed === undefined || sealed.c !== caller.id || this.#ended.has(sealed.i)) return undefined;
     const stored = await this.#ports.store.load(sealed.i);
-    const nowMs = this.#ports.now();
+    const nowMs = this.#ports.clock.nowMs();
     const lastUsedAtMs = Math.max(stored?.lastUsedAtMs ?? 0, sealed.createdAtMs);
     if (stored?.isEnded || lastUsedAtMs + this.#ports.limits.idleMs + touchEveryMs < nowMs) return undefined;
     this.#makeRoom();
@@ -285,7 +286,7 @@ export class Sessions {
 
   #checked(session: Session, caller: Caller, toolbox: string): Session {
     if (session.callerId !== caller.id || session.toolbox !== toolbox) throw notFound();
-    const nowMs = this.#ports.now();
+    const nowMs = this.#ports.clock.nowMs();
     session.lastUsedAtMs = nowMs;
     // The map's order is the order of last use, kept to the minute: exact order would cost on every call.
     if (nowMs - session.storedAtMs > touchEveryMs) {
@@ -310,7 +311,7 @@ export class Sessions {
   }
 
   #endIdle(): void {
-    const oldest = this.#ports.now() - this.#ports.limits.idleMs;
+    const oldest = this.#ports.clock.nowMs() - this.#ports.limits.idleMs;
     for (const session of this.#live.values()) {
       if (session.isBusy) this.touch(session);
       else if (session.lastUsedAtMs <= oldest) this.end(session, 'the session was idle for too long');
