@@ -41,7 +41,7 @@ function withShape(permit: Permit, method: CallMethod, result: RawResult): RawRe
 function withClientUris(permit: Permit, method: CallMethod, result: RawResult): RawResult {
   const { uris } = permit.toolbox;
   // Most answers name no URI, and then stay the bytes they were.
-  if (uris.isIdentity || method === 'completion/complete' || !mayNameUri(result)) return result;
+  if (uris.isIdentity || method === 'completion/complete' || !result.namesUri) return result;
   const map = (uri: Json | undefined) => (typeof uri === 'string' ? uris.toClient(permit.member, uri) : uri);
   const value = parsed(permit, result);
   if (method === 'resources/read')
@@ -59,11 +59,6 @@ function withClientUris(permit: Permit, method: CallMethod, result: RawResult): 
       return mapped === undefined ? message : { ...message, content: mapped };
     }),
   });
-}
-
-// A key may be spelled with escapes: then only a reading can tell.
-function mayNameUri(result: RawResult): boolean {
-  return result.includes('uri"') || result.includes('\\u');
 }
 
 type MapUri = (uri: Json | undefined) => Json | undefined;

@@ -19,6 +19,8 @@ export interface MessageScan {
   readonly depth: number;
   /** Holds a number that a double cannot keep: parse with `parseExact`. */
   readonly hasLongNumber: boolean;
+  /** Has a key `uri` anywhere, or one that may be it: spelled with escapes. */
+  readonly namesUri: boolean;
 }
 
 /** The bytes are not one JSON object that a message can be; `message` says what is wrong and at which byte. */
@@ -94,6 +96,7 @@ class Scanner {
   #at = 0;
   #deepest = 1;
   #hasLongNumber = false;
+  #namesUri = false;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -107,7 +110,7 @@ class Scanner {
     this.#object(members, body);
     this.#space();
     if (this.#at !== this.#bytes.length) throw this.#unexpected();
-    return { members, body, depth: this.#deepest, hasLongNumber: this.#hasLongNumber };
+    return { members, body, depth: this.#deepest, hasLongNumber: this.#hasLongNumber, namesUri: this.#namesUri };
   }
 
   /** Notes the members of an object. `body` is given for the message itself. */
@@ -123,6 +126,7 @@ class Scanner {
       const keyStart = this.#at;
       if (bytes[keyStart] !== quote) throw this.#unexpected();
       this.#at = endOfString(bytes, keyStart);
+      this.#noteKey(keyStart, this.#at);
       const key = this.#key(keyStart, this.#at);
       refuseDuplicate(members, key);
       this.#space();
@@ -162,8 +166,14 @@ class Scanner {
       }
       if (what === kind.quote) {
         if (next > expect.key) throw this.#unexpected(at);
-        next = next <= expect.valueOrEnd ? expect.commaOrEnd : expect.colon;
+        const start = at;
         at = endOfString(bytes, at);
+        if (next <= expect.valueOrEnd) {
+          next = expect.commaOrEnd;
+        } else {
+          next = expect.colon;
+          this.#noteKey(start, at);
+        }
       } else if (what === kind.comma) {
         if (next !== expect.commaOrEnd) throw this.#unexpected(at);
         next = open[depth] === kind.openObject ? expect.key : expect.value;
@@ -193,6 +203,16 @@ class Scanner {
       }
     } while (depth > outer || next !== expect.commaOrEnd);
     this.#at = at;
+  }
+
+  #noteKey(start: number, end: number): void {
+    const bytes = this.#bytes;
+    if (end - start === 5) {
+      if (bytes[start + 1] === 0x75 && bytes[start + 2] === 0x72 && bytes[start + 3] === 0x69) this.#namesUri = true;
+    } else if (end - start >= 10 && !this.#namesUri) {
+      // The shortest other spelling of "uri" has one escape: \u0075ri.
+      for (let at = start + 1; at < end; at++) if (bytes[at] === backslash) this.#namesUri = true;
+    }
   }
 
   #number(start: number): number {

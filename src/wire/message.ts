@@ -72,7 +72,7 @@ export function readMessage(bytes: Buffer): Message {
   if (result !== undefined && method === undefined && error === undefined) {
     if (idText === undefined) throw new MessageError('invalid', 'a result needs the "id" it answers');
     if (bytes[result.start] !== 0x7b) throw new MessageError('invalid', '"result" must be an object', idText);
-    return { kind: 'result', id: idText, result: new RawResult(bytes, result.start, result.end, scan.body) };
+    return { kind: 'result', id: idText, result: new RawResult(bytes, result.start, result.end, scan.body, scan.namesUri) };
   }
   if (error !== undefined && method === undefined && result === undefined) {
     return {
@@ -156,19 +156,23 @@ export class RawResult {
   /** Offset behind its `}`. */
   readonly end: number;
   readonly members: readonly Member[];
+  /** Whether anything in it may be called `uri`: a cheap test before an expensive reading. */
+  readonly namesUri: boolean;
   #value: JsonObject | undefined;
 
-  constructor(bytes: Buffer, start: number, end: number, members: readonly Member[]) {
+  constructor(bytes: Buffer, start: number, end: number, members: readonly Member[], namesUri: boolean) {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
     this.members = members;
+    this.namesUri = namesUri;
   }
 
   static from(value: JsonObject): RawResult {
     // A message around it, so that one scanner serves both ways in.
     const bytes = Buffer.from(`{"result":${JSON.stringify(value)}}`);
-    const result = new RawResult(bytes, 10, bytes.length - 1, scanMessage(bytes).body);
+    const { body, namesUri } = scanMessage(bytes);
+    const result = new RawResult(bytes, 10, bytes.length - 1, body, namesUri);
     result.#value = value;
     return result;
   }
@@ -191,12 +195,6 @@ export class RawResult {
   get(key: string): Json | undefined {
     const source = this.source(key);
     return source === undefined ? undefined : (JSON.parse(source) as Json);
-  }
-
-  /** Whether the result holds these bytes anywhere: a cheap test before an expensive reading. */
-  includes(text: string): boolean {
-    const at = this.bytes.indexOf(text, this.start, 'latin1');
-    return at >= 0 && at < this.end;
   }
 
   /** The whole result, parsed on first use. Throws SyntaxError where an upstream sent what only looked like JSON. */
