@@ -148,7 +148,7 @@ async function build(
     key: sessionKey,
     store: store.sessions,
     limits: { idleMs: settings.sessionIdleMs, max: settings.maxSessions },
-    now: () => clock.nowMs(),
+    clock,
     log,
     onRevived: (session, caller, uris) => restoreSubscriptions(edge, caller, session, uris),
     onEnded: (session) => {
@@ -161,7 +161,7 @@ async function build(
     settled: () => settled,
     calls: { lanes, log },
     sessions,
-    parked: new ParkedCalls(stateKey, () => clock.nowMs()),
+    parked: new ParkedCalls(stateKey, clock),
     listeners,
     subscriptions,
     log,

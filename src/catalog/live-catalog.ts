@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { formatProblem, type Problem } from '../problems.ts';
-import type { Upstream } from '../upstreams/upstream.ts';
+import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { buildCatalog } from './build.ts';
 import type { Catalog, Member } from './catalog.ts';
 import type { NamespaceConfig, UpstreamConfig } from './config.ts';
@@ -11,9 +11,9 @@ interface LiveCatalogOptions {
   /** Makes an upstream of the configured kind; does not start it. */
   readonly createUpstream: (config: UpstreamConfig) => Upstream;
   readonly log: Logger;
-  /** How long a changed upstream may take to make its first offer before it takes its predecessor's place without one. */
+  /** How long an upstream stays in its place while its successor has not answered yet. */
   readonly replaceMs?: number;
-  /** How long an upstream that is no longer configured stays up for calls that are under way. Default: its own `timeoutMs`. */
+  /** How often an upstream that left the catalog is looked at: it is closed when it has no calls. */
   readonly drainMs?: number;
   /** Least time between two rebuilds that upstreams cause. */
   readonly rebuildMs?: number;
@@ -21,28 +21,47 @@ interface LiveCatalogOptions {
 
 type SwapListener = (catalog: Catalog, previous: Catalog) => void;
 
+/** What runs for one entry of the files. */
+interface Running {
+  /** What is listed and called: the entry as it is now, its upstream perhaps still of the entry as it was. */
+  readonly member: Member;
+  /** The entry that the member's upstream was made from. */
+  readonly madeFrom: UpstreamConfig;
+  /** Made from the entry as it is now, where that needs another connection. */
+  readonly successor: Successor | undefined;
+}
+
+interface Successor {
+  readonly upstream: Upstream;
+  /** When it takes over, whether it has answered or not; by `performance.now()`. */
+  readonly dueAtMs: number;
+}
+
+/** How long a call may stand still for a question, beyond its longest duration. */
+const questionMs = 10 * 60_000;
+
 /** The running catalog: keeps upstreams in step with the configuration and the snapshot in step with what they offer. */
 export class LiveCatalog {
   readonly #createUpstream: (config: UpstreamConfig) => Upstream;
   readonly #log: Logger;
   readonly #replaceMs: number;
-  readonly #drainMs: number | undefined;
+  readonly #drainMs: number;
   readonly #rebuildMs: number;
   readonly #listeners = new Set<SwapListener>();
-  /** No longer in the snapshot, but perhaps in a call. */
+  /** No longer in the catalog, but perhaps in a call. */
   readonly #retired = new Map<Upstream, NodeJS.Timeout>();
+  readonly #ending = new Set<Promise<void>>();
   #namespaces: readonly NamespaceConfig[] = [];
-  #members: ReadonlyMap<string, Member> = new Map();
+  #running: ReadonlyMap<string, Running> = new Map();
   #current: Catalog = buildCatalog(0, [], new Map());
   #problems: readonly Problem[] = [];
-  /** Configurations are applied one after the other. */
-  #applying: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
+  #rebuildTimer: NodeJS.Timeout | undefined;
+  #dueTimer: NodeJS.Timeout | undefined;
   #rebuiltAtMs = Number.NEGATIVE_INFINITY;
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
 
-  constructor({ createUpstream, log, replaceMs = 2000, drainMs, rebuildMs = 50 }: LiveCatalogOptions) {
+  constructor({ createUpstream, log, replaceMs = 30_000, drainMs = 1000, rebuildMs = 50 }: LiveCatalogOptions) {
     this.#createUpstream = createUpstream;
     this.#log = log;
     this.#replaceMs = replaceMs;
@@ -60,21 +79,40 @@ export class LiveCatalog {
     return this.#problems;
   }
 
-  /** Takes what was loaded: a good configuration is applied, a bad one leaves everything as it is and is remembered. */
-  async take(result: LoadOutcome): Promise<void> {
-    if (result.kind === 'loaded') await this.apply(result.namespaces);
-    else this.#refuse(result.problems);
+  /** Takes what was loaded: a good configuration is applied, a bad one leaves everything as it is and is remembered. Never throws. */
+  take(result: LoadOutcome): void {
+    if (result.kind === 'problems') {
+      this.#refuse(result.problems);
+      return;
+    }
+    try {
+      this.apply(result.namespaces);
+    } catch (error) {
+      this.#log.error({ err: error }, 'the configuration could not be applied');
+      this.#refuse([{ message: 'The files could not be applied: an unexpected error; the log has it.' }]);
+    }
   }
 
   /**
-   * Makes a configuration the running one. Upstreams whose connection is configured as before keep it and their sessions.
-   * Resolves after the swap.
+   * Makes a configuration the running one. Upstreams whose connection is configured as before keep it and their sessions. One
+   * that needs another connection is replaced as soon as its successor has answered; the rest of its entry counts at once.
    */
-  apply(namespaces: readonly NamespaceConfig[]): Promise<void> {
-    const applied = this.#applying.then(() => this.#apply(namespaces));
-    // One that failed does not stop the next.
-    this.#applying = applied.catch(() => {});
-    return applied;
+  apply(namespaces: readonly NamespaceConfig[]): void {
+    if (this.#isClosed) return;
+    const created: Upstream[] = [];
+    let isApplied = false;
+    try {
+      const running = this.#plan(namespaces, created);
+      if (running === undefined) return;
+      this.#swap(namespaces, running);
+      isApplied = true;
+    } finally {
+      if (!isApplied) for (const upstream of created) this.#end(upstream);
+    }
+    this.#problems = [];
+    for (const upstream of created) this.#start(upstream);
+    const { version, upstreams } = this.#current;
+    this.#log.info({ version, upstreams: upstreams.size, started: created.length }, 'configuration applied');
   }
 
   /** Calls the listener after every swap. Returns a function that takes it back. */
@@ -85,63 +123,47 @@ export class LiveCatalog {
 
   /** Resolves when every upstream has offered something or failed to, and the snapshot shows it, or when the time is over. */
   async settled(timeoutMs: number): Promise<void> {
-    await this.#applying;
-    const ready = Promise.allSettled([...this.#members.values()].map(({ upstream }) => upstream.ready()));
+    const ready = Promise.allSettled([...this.#running.values()].map(({ member }) => member.upstream.ready()));
     await within(timeoutMs, [ready, this.#closed.promise]);
-    if (this.#timer !== undefined) this.#rebuild();
+    if (this.#rebuildTimer !== undefined) this.#rebuild();
   }
 
   /** Ends every upstream; resolves when nothing is left. The last snapshot stays. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#closed.resolve();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    for (const timer of this.#retired.values()) clearTimeout(timer);
-    const upstreams = new Set([...this.#retired.keys(), ...[...this.#members.values()].map(({ upstream }) => upstream)]);
+    clearTimeout(this.#rebuildTimer);
+    clearTimeout(this.#dueTimer);
+    this.#rebuildTimer = undefined;
+    for (const timer of this.#retired.values()) clearInterval(timer);
+    const upstreams = [...this.#retired.keys(), ...upstreamsOf(this.#running).keys()];
     this.#retired.clear();
-    await Promise.all([this.#applying, ...[...upstreams].map((upstream) => this.#end(upstream))]);
+    for (const upstream of upstreams) this.#end(upstream);
+    await Promise.all(this.#ending);
   }
 
-  async #apply(namespaces: readonly NamespaceConfig[]): Promise<void> {
-    if (this.#isClosed) return;
-    const previous = this.#members;
-    const members = new Map<string, Member>();
-    const started: Upstream[] = [];
+  /** What shall run for each entry. What has to be made for it is added to `created`; undefined where one cannot be made. */
+  #plan(namespaces: readonly NamespaceConfig[], created: Upstream[]): Map<string, Running> | undefined {
+    const plan = new Map<string, Running>();
     for (const config of namespaces.flatMap(({ upstreams }) => upstreams)) {
-      const known = previous.get(config.id);
-      if (known !== undefined && isDeepStrictEqual(known.config, config)) {
-        members.set(config.id, known);
-      } else if (known !== undefined && hasSameConnection(known.config, config)) {
-        members.set(config.id, Object.freeze({ id: config.id, config, upstream: known.upstream }));
+      const before = this.#running.get(config.id);
+      const kept = before && keep(before, config);
+      if (kept !== undefined) {
+        plan.set(config.id, kept);
+        continue;
+      }
+      const upstream = this.#create(config);
+      if (upstream === undefined) return undefined;
+      created.push(upstream);
+      if (before === undefined) {
+        plan.set(config.id, { member: memberOf(config, upstream), madeFrom: config, successor: undefined });
       } else {
-        const upstream = this.#create(config);
-        if (upstream === undefined) {
-          await Promise.all(started.map((created) => this.#end(created)));
-          return;
-        }
-        started.push(upstream);
-        members.set(config.id, Object.freeze({ id: config.id, config, upstream }));
+        const { member, madeFrom } = before;
+        const successor = { upstream, dueAtMs: performance.now() + this.#replaceMs };
+        plan.set(config.id, { member: memberOf(config, member.upstream), madeFrom, successor });
       }
     }
-    for (const upstream of started) this.#start(upstream);
-    // Whoever lists capabilities meanwhile sees the old ones instead of none.
-    const replacing = started.filter(({ id }) => previous.has(id));
-    if (replacing.length > 0) {
-      const ready = Promise.allSettled(replacing.map((upstream) => upstream.ready()));
-      await within(this.#replaceMs, [ready, this.#closed.promise]);
-    }
-    if (this.#isClosed) {
-      await Promise.all(started.map((upstream) => this.#end(upstream)));
-      return;
-    }
-    this.#namespaces = namespaces;
-    this.#members = members;
-    this.#problems = [];
-    this.#rebuild();
-    this.#log.info({ version: this.#current.version, upstreams: members.size, started: started.length }, 'configuration applied');
-    const kept = new Set([...members.values()].map(({ upstream }) => upstream));
-    for (const { upstream, config } of previous.values()) if (!kept.has(upstream)) this.#retire(upstream, config);
+    return plan;
   }
 
   #create(config: UpstreamConfig): Upstream | undefined {
@@ -156,7 +178,7 @@ export class LiveCatalog {
 
   #start(upstream: Upstream): void {
     upstream.onChange((change) => {
-      if (change.kind === 'offer') this.#schedule();
+      if (change.kind === 'offer' && !this.#retired.has(upstream)) this.#schedule();
     });
     upstream.start();
   }
@@ -168,9 +190,9 @@ export class LiveCatalog {
 
   // Twenty upstreams that start together cause one or two rebuilds, and one that never rests does not cause more.
   #schedule(): void {
-    if (this.#timer !== undefined || this.#isClosed) return;
+    if (this.#rebuildTimer !== undefined || this.#isClosed) return;
     const pauseMs = Math.max(0, this.#rebuiltAtMs + this.#rebuildMs - performance.now());
-    this.#timer = setTimeout(() => {
+    this.#rebuildTimer = setTimeout(() => {
       try {
         this.#rebuild();
       } catch (error) {
@@ -180,12 +202,23 @@ export class LiveCatalog {
   }
 
   #rebuild(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    clearTimeout(this.#rebuildTimer);
+    this.#rebuildTimer = undefined;
     this.#rebuiltAtMs = performance.now();
+    this.#swap(this.#namespaces, this.#running);
+  }
+
+  /** Builds the snapshot beside the running one. When that throws, nothing has changed. */
+  #swap(namespaces: readonly NamespaceConfig[], planned: ReadonlyMap<string, Running>): void {
+    const running = new Map(Array.from(planned, ([id, entry]) => [id, this.#succeeded(entry)]));
+    const members = new Map(Array.from(running, ([id, { member }]) => [id, member]));
     const previous = this.#current;
-    const catalog = buildCatalog(previous.version + 1, this.#namespaces, this.#members);
+    const catalog = buildCatalog(previous.version + 1, namespaces, members);
+    const before = upstreamsOf(this.#running);
+    this.#namespaces = namespaces;
+    this.#running = running;
     this.#current = catalog;
+    this.#awaitSuccessors();
     const known = new Set(previous.problems.map(({ upstream, message }) => `${upstream} ${message}`));
     for (const { upstream, subject, message } of catalog.problems) {
       if (!known.has(`${upstream} ${message}`)) this.#log.warn({ upstream, subject }, message);
@@ -197,30 +230,83 @@ export class LiveCatalog {
         this.#log.error({ err: error }, 'a listener failed to take a new catalog');
       }
     }
+    const used = upstreamsOf(running);
+    for (const [upstream, config] of before) if (!used.has(upstream)) this.#retire(upstream, config);
   }
 
-  #retire(upstream: Upstream, { timeoutMs }: UpstreamConfig): void {
-    const timer = setTimeout(() => {
+  /** The entry with its successor in place, if it is time. Whoever lists capabilities until then sees the old ones instead of none. */
+  #succeeded(entry: Running): Running {
+    const { member, successor } = entry;
+    if (successor === undefined) return entry;
+    if (successor.upstream.offer().isStale && offersAnything(member.upstream.offer())) {
+      if (performance.now() < successor.dueAtMs) return entry;
+      this.#log.warn(
+        { upstream: member.id },
+        'the changed upstream has not answered; it takes the place of the one before all the same',
+      );
+    }
+    return { member: memberOf(member.config, successor.upstream), madeFrom: member.config, successor: undefined };
+  }
+
+  #awaitSuccessors(): void {
+    clearTimeout(this.#dueTimer);
+    const dueAtMs = Math.min(...Array.from(this.#running.values(), ({ successor }) => successor?.dueAtMs ?? Infinity));
+    if (dueAtMs === Infinity || this.#isClosed) return;
+    this.#dueTimer = setTimeout(() => this.#schedule(), Math.max(0, dueAtMs - performance.now()));
+  }
+
+  // Looked at from time to time and not told: between two calls of a queue there is a moment without any.
+  #retire(upstream: Upstream, { maxDurationMs }: UpstreamConfig): void {
+    const lastMs = performance.now() + maxDurationMs + questionMs;
+    const timer = setInterval(() => {
+      if (upstream.health().callsInFlight > 0 && performance.now() < lastMs) return;
+      clearInterval(timer);
       this.#retired.delete(upstream);
-      void this.#end(upstream);
-    }, this.#drainMs ?? timeoutMs);
+      this.#end(upstream);
+    }, this.#drainMs);
     this.#retired.set(upstream, timer);
   }
 
-  async #end(upstream: Upstream): Promise<void> {
-    try {
-      await upstream.close();
-    } catch (error) {
-      this.#log.error({ err: error, upstream: upstream.id }, 'upstream failed to close');
-    }
+  #end(upstream: Upstream): void {
+    const ending = upstream
+      .close()
+      .catch((error: unknown) => this.#log.error({ err: error, upstream: upstream.id }, 'upstream failed to close'))
+      .finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
   }
 }
 
-// What is listed and under which name is the catalog's business: it changes without the upstream noticing.
+/** What runs goes on under a new entry; undefined where that needs a connection that is not there. */
+function keep({ member, madeFrom, successor }: Running, config: UpstreamConfig): Running | undefined {
+  const next = isDeepStrictEqual(member.config, config) ? member : memberOf(config, member.upstream);
+  if (hasSameConnection(madeFrom, config)) return { member: next, madeFrom, successor: undefined };
+  if (successor !== undefined && hasSameConnection(member.config, config)) return { member: next, madeFrom, successor };
+  return undefined;
+}
+
+// All else is the catalog's or the call's business: it changes without the upstream noticing. An upstream's own requests keep
+// the `timeoutMs` it was made with, which is no reason to break what goes on over its connection.
 function hasSameConnection(a: UpstreamConfig, b: UpstreamConfig): boolean {
-  const { include: _a1, exclude: _a2, rename: _a3, ...connectionA } = a;
-  const { include: _b1, exclude: _b2, rename: _b3, ...connectionB } = b;
-  return isDeepStrictEqual(connectionA, connectionB);
+  const connectionOf = ({ kind, transport, era, sessions }: UpstreamConfig) => ({ kind, transport, era, sessions });
+  return isDeepStrictEqual(connectionOf(a), connectionOf(b));
+}
+
+function memberOf(config: UpstreamConfig, upstream: Upstream): Member {
+  return Object.freeze({ id: config.id, config, upstream });
+}
+
+/** Every upstream that runs, with the entry it runs under. */
+function upstreamsOf(running: ReadonlyMap<string, Running>): Map<Upstream, UpstreamConfig> {
+  const upstreams = new Map<Upstream, UpstreamConfig>();
+  for (const { member, successor } of running.values()) {
+    upstreams.set(member.upstream, member.config);
+    if (successor !== undefined) upstreams.set(successor.upstream, member.config);
+  }
+  return upstreams;
+}
+
+function offersAnything({ tools, prompts, resources, resourceTemplates }: Offer): boolean {
+  return tools.length + prompts.length + resources.length + resourceTemplates.length > 0;
 }
 
 // Until the first of these, or until the time is over.

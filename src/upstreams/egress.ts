@@ -8,6 +8,7 @@ import type { Settings } from '../settings.ts';
 export interface EgressGuard {
   /** A way to this origin on which every address is checked as it is connected to; undefined when it must not be reached. */
   dispatcherFor(url: URL): Promise<Dispatcher | undefined>;
+  /** Ends every connection; what runs over them fails. */
   close(): Promise<void>;
 }
 
@@ -29,7 +30,8 @@ export function createEgressGuard(rules: readonly EgressRule[]): EgressGuard {
       return agent;
     },
     async close() {
-      await (await agent)?.close();
+      // Whatever still runs over it has nobody left to answer to.
+      await (await agent)?.destroy();
     },
   };
 }

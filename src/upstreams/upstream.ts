@@ -17,8 +17,6 @@ export interface Upstream {
   /** Resolves at the first offer or the first failure to get one. */
   ready(): Promise<void>;
   health(): UpstreamHealth;
-  /** Asks the far end again for everything it offers. */
-  refresh(): Promise<void>;
   /**
    * Sends one call. Resolves with what the far end answered, an error of its own included.
    * Throws GatewayError (`upstream_*`, `answer_too_large`, `cancelled`) when there is no answer.
@@ -31,7 +29,8 @@ export interface Upstream {
   notify(session: string, method: string, params: JsonObject): void;
   /** A client's session is gone: whatever was opened for it alone is closed. */
   endSession(session: string): void;
-  onChange(listener: (change: UpstreamChange) => void): void;
+  /** Returns a function that takes the listener back. */
+  onChange(listener: (change: UpstreamChange) => void): () => void;
   /** Ends every connection and child process; resolves when nothing is left. */
   close(): Promise<void>;
 }
@@ -178,6 +177,7 @@ export interface UpstreamHealth {
   readonly lastError: { readonly atMs: number; readonly message: string } | undefined;
   readonly lastSuccessAtMs: number | undefined;
   readonly calls: { readonly succeeded: number; readonly failed: number };
+  readonly callsInFlight: number;
   /** When the next attempt to connect is made, for state `down`. */
   readonly nextAttemptAtMs: number | undefined;
   /** Child processes and sessions held open right now. */

@@ -1,3 +1,5 @@
+import { Pieces } from './pieces.ts';
+
 /** Server-sent events (WHATWG HTML 9.2), as MCP uses them: one JSON-RPC message in the data of one event. */
 export interface SseEvent {
   readonly data: Buffer;
@@ -15,23 +17,24 @@ interface SseListener {
 const lf = 0x0a;
 const cr = 0x0d;
 const empty = Buffer.alloc(0);
+const lineFeed = Buffer.of(lf);
 
 /** Reads a stream of chunks cut anywhere. An event larger than `limitBytes` throws RangeError. */
 export class SseReader {
   readonly #listener: SseListener;
-  readonly #limitBytes: number;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
+  /** May be raised at any time. */
+  limitBytes: number;
+  readonly #rest = new Pieces();
   #skipLf = false;
-  #data: Buffer[] = [];
-  #dataBytes = 0;
+  readonly #data = new Pieces();
+  #hasData = false;
   #type = 'message';
   #id: string | undefined;
   #isFirst = true;
 
   constructor(listener: SseListener, limitBytes: number) {
     this.#listener = listener;
-    this.#limitBytes = limitBytes;
+    this.limitBytes = limitBytes;
   }
 
   push(chunk: Buffer): void {
@@ -60,19 +63,18 @@ export class SseReader {
         this.#line(line);
       } else {
         this.#keep(line);
-        const whole = Buffer.concat(this.#rest);
-        this.#rest = [];
-        this.#restBytes = 0;
-        this.#line(whole);
+        this.#line(this.#rest.take());
       }
     }
   }
 
   #keep(bytes: Buffer): void {
-    this.#restBytes += bytes.length;
-    if (this.#restBytes + this.#dataBytes > this.#limitBytes)
-      throw new RangeError(`an event is larger than ${this.#limitBytes} bytes`);
+    this.#mustFit(this.#rest.length + bytes.length);
     this.#rest.push(bytes);
+  }
+
+  #mustFit(moreBytes: number): void {
+    if (this.#data.length + moreBytes > this.limitBytes) throw new RangeError(`an event is larger than ${this.limitBytes} bytes`);
   }
 
   #line(given: Buffer): void {
@@ -91,8 +93,9 @@ export class SseReader {
     let value = colon < 0 ? empty : line.subarray(colon + 1);
     if (value[0] === 0x20) value = value.subarray(1);
     if (field === 'data') {
-      this.#dataBytes += value.length + 1;
-      if (this.#dataBytes > this.#limitBytes) throw new RangeError(`an event is larger than ${this.#limitBytes} bytes`);
+      this.#mustFit(value.length + 1);
+      if (this.#hasData) this.#data.push(lineFeed);
+      this.#hasData = true;
       this.#data.push(value);
     } else if (field === 'event') {
       this.#type = value.toString('utf8');
@@ -105,22 +108,11 @@ export class SseReader {
   }
 
   #dispatch(): void {
-    const { length } = this.#data;
     const type = this.#type;
     this.#type = 'message';
-    if (length === 0) return;
-    const data = length === 1 ? (this.#data[0] ?? empty) : joinLines(this.#data);
-    this.#data = [];
-    this.#dataBytes = 0;
+    if (!this.#hasData) return;
+    this.#hasData = false;
+    const data = this.#data.take();
     this.#listener.onEvent({ data, type: type === '' ? 'message' : type, id: this.#id });
   }
-}
-
-function joinLines(lines: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const [index, line] of lines.entries()) {
-    if (index > 0) parts.push(Buffer.of(lf));
-    parts.push(line);
-  }
-  return Buffer.concat(parts);
 }

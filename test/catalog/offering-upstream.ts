@@ -8,7 +8,9 @@ export class OfferingUpstream implements Upstream {
   readonly kind = 'mcp';
   readonly events: string[] = [];
   #offer: Offer = emptyOffer;
-  #listeners: ((change: UpstreamChange) => void)[] = [];
+  /** What `health()` says of it. */
+  callsInFlight = 0;
+  readonly #listeners = new Set<(change: UpstreamChange) => void>();
   readonly #ready = Promise.withResolvers<void>();
 
   constructor(id: string) {
@@ -31,8 +33,9 @@ export class OfferingUpstream implements Upstream {
   ready(): Promise<void> {
     return this.#ready.promise;
   }
-  onChange(listener: (change: UpstreamChange) => void): void {
-    this.#listeners.push(listener);
+  onChange(listener: (change: UpstreamChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
   async close(): Promise<void> {
     this.events.push('close');
@@ -47,11 +50,11 @@ export class OfferingUpstream implements Upstream {
       lastError: undefined,
       lastSuccessAtMs: undefined,
       calls: { succeeded: 0, failed: 0 },
+      callsInFlight: this.callsInFlight,
       nextAttemptAtMs: undefined,
       connections: 0,
     };
   }
-  async refresh(): Promise<void> {}
   async call(): Promise<never> {
     throw new Error('takes no calls');
   }

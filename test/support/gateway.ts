@@ -15,6 +15,7 @@ export interface Status {
     era?: string;
     tools: number;
   }[];
+  readonly configuration: readonly { file?: string; line?: number; message: string }[];
   readonly sessions: number;
   readonly streams: number;
 }
@@ -28,13 +29,15 @@ export interface Gateway {
   readonly process: Spawned;
   /** Environment of a `gatehouse stdio` with the same namespaces and a data directory of its own, until it is removed. */
   forStdio(): { readonly environment: Record<string, string>; remove(): void };
+  /** Writes one namespace file, as an editor does; the gateway notices by itself. */
+  writeNamespace(name: string, yaml: string): void;
   status(): Promise<Status>;
   /** The MCP address of a toolbox; without a name, of everything. */
   mcpUrl(toolbox?: string): string;
   stop(): Promise<void>;
 }
 
-const main = new URL('../../src/main.ts', import.meta.url).pathname;
+const main = new URL('../../dist/gatehouse.mjs', import.meta.url).pathname;
 
 /** The command line of this gateway, for spawning it with `serve` or `stdio`. */
 export const gatewayCommand: readonly string[] = [process.execPath, '--disable-warning=ExperimentalWarning', main];
@@ -47,10 +50,8 @@ export async function startGateway(
 ): Promise<Gateway> {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-test-'));
   const namespaceDirectory = mkdtempSync(join(directory, 'namespaces-'));
-  for (const yaml of namespaces) {
-    const { namespace } = parse(yaml) as { namespace: string };
-    writeFileSync(join(namespaceDirectory, `${namespace}.yaml`), yaml);
-  }
+  const writeNamespace = (name: string, yaml: string): void => writeFileSync(join(namespaceDirectory, `${name}.yaml`), yaml);
+  for (const yaml of namespaces) writeNamespace((parse(yaml) as { namespace: string }).namespace, yaml);
   const key = settings.GATEHOUSE_ADMIN_KEY ?? `test-admin-key-${process.pid}-${Date.now()}-0123456789abcdef`;
   const environment = {
     GATEHOUSE_PORT: '0',
@@ -78,6 +79,7 @@ export async function startGateway(
       );
     }
     return {
+      writeNamespace,
       status,
       url,
       key,

@@ -144,7 +144,11 @@ describe('a modern upstream over HTTP', () => {
     });
     expect(harness.upstream.offer().tools.map(({ name }) => name)).toContain('later');
     const after = harness.upstream.offer();
-    await harness.upstream.refresh();
+    const { lastSuccessAtMs } = harness.upstream.health();
+    await until(() => {
+      server.toolsChanged();
+      return harness.upstream.health().lastSuccessAtMs !== lastSuccessAtMs;
+    });
     expect(harness.upstream.offer()).toBe(after);
   });
 

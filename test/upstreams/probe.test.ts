@@ -223,6 +223,35 @@ describe('what is remembered', () => {
     ]);
     expect(harness.upstream.health()).toMatchObject({ era: 'legacy', state: 'healthy' });
   });
+
+  test('leaves calls in flight on the connection of before, and close ends them too', async () => {
+    let isLegacy = false;
+    const hanging = Promise.withResolvers<void>();
+    const server = keep(
+      await startRawServer((request) => {
+        const { message, response } = request;
+        const method = message?.method;
+        if (isLegacy && request.request.headers['mcp-method'] !== undefined) response.writeHead(405).end();
+        else if (method === 'server/discover') reply(request, { result: discovered });
+        else if (method === 'initialize') reply(request, { result: initialized });
+        else if (method === 'tools/list') reply(request, { result: oneTool });
+        else if (method !== 'tools/call') response.writeHead(message === undefined ? 405 : 202).end();
+        else if (isLegacy) reply(request, { result: { content: [] } });
+        else hanging.resolve();
+      }),
+    );
+    harness = await started(overHttp(server.url));
+    const { upstream } = harness;
+    const call = upstream.call(toolCall('poke'));
+    const ended = expect(call).rejects.toMatchObject({ code: 'upstream_unavailable' });
+    await hanging.promise;
+    isLegacy = true;
+    expect((await upstream.call(toolCall('poke'))).kind).toBe('result');
+    expect(upstream.health()).toMatchObject({ era: 'legacy', callsInFlight: 1 });
+    await upstream.close();
+    await ended;
+    expect(upstream.health().callsInFlight).toBe(0);
+  });
 });
 
 describe('a list', () => {
@@ -300,24 +329,40 @@ describe('a list', () => {
 
   test('that fails leaves what was known and says so', async () => {
     let isBroken = false;
+    let sayChanged = () => {};
     const server = keep(
       await startRawServer((request) => {
-        const method = request.message?.method;
-        if (method === 'server/discover') reply(request, { result: discovered });
-        else if (isBroken) reply(request, { error: { code: -32603, message: 'database gone' } });
+        const { message, response } = request;
+        const method = message?.method;
+        if (method === 'server/discover')
+          reply(request, { result: { ...discovered, capabilities: { tools: { listChanged: true } } } });
+        else if (method === 'subscriptions/listen') {
+          const _meta = { 'io.modelcontextprotocol/subscriptionId': message?.id ?? 0 };
+          const say = (notification: string) =>
+            response.write(`data: ${JSON.stringify({ jsonrpc: '2.0', method: notification, params: { _meta } })}\n\n`);
+          response.writeHead(200, { 'content-type': 'text/event-stream' });
+          say('notifications/subscriptions/acknowledged');
+          sayChanged = () => say('notifications/tools/list_changed');
+        } else if (isBroken) reply(request, { error: { code: -32603, message: 'database gone' } });
         else reply(request, { result: oneTool });
       }),
     );
     harness = await started(overHttp(server.url));
     isBroken = true;
-    await harness.upstream.refresh();
+    await until(() => {
+      sayChanged();
+      return harness.upstream.offer().problems.length > 0;
+    });
     expect(harness.upstream.offer().tools.map(({ name }) => name)).toEqual(['poke']);
     expect(harness.upstream.offer().problems).toMatchObject([
       { subject: 'tools/list', message: expect.stringContaining('database gone') },
     ]);
     isBroken = false;
-    await harness.upstream.refresh();
-    expect(harness.upstream.offer().problems).toEqual([]);
+    await until(() => {
+      sayChanged();
+      return harness.upstream.offer().problems.length === 0;
+    });
+    expect(harness.upstream.offer().tools.map(({ name }) => name)).toEqual(['poke']);
   });
 
   test('that hangs or breaks off does not hide the others', async () => {

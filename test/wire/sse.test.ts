@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type SseEvent, SseReader } from '../../src/wire/sse.ts';
+import { measureHeld } from '../support/held-memory.ts';
 
 function readAll(chunks: readonly Buffer[], limitBytes = 1_000_000) {
   const events: { data: string; type: string; id: string | undefined }[] = [];
@@ -54,4 +55,20 @@ test('an event over the limit is refused, one below is taken', () => {
   expect(() => readAll([Buffer.from(`data: ${'x'.repeat(100)}`)], 64)).toThrow(RangeError);
   expect(() => readAll([Buffer.from('data: x\n'.repeat(50))], 64)).toThrow(RangeError);
   expect(readAll([Buffer.from(`data: ${'x'.repeat(50)}\n\n`.repeat(10))], 64).events).toHaveLength(10);
+});
+
+test('an event in pieces of one byte costs about what it holds, and reads the same', async () => {
+  const events: SseEvent[] = [];
+  const reader = new SseReader({ onEvent: (event) => events.push(event) }, 1_000_000);
+  const heldIsBelow = measureHeld();
+  const text = `data: ${'x'.repeat(20_000)}${'\ndata:y'.repeat(40_000)}`;
+  for (const byte of Buffer.from(text)) reader.push(Buffer.of(byte));
+  await heldIsBelow(4_000_000);
+  reader.push(Buffer.from('\n\n'));
+  expect(events.map(({ data }) => data.length)).toEqual([100_000]);
+});
+
+test('empty data lines count too', () => {
+  expect(() => readAll([Buffer.from('data:\n'.repeat(100))], 64)).toThrow(RangeError);
+  expect(readAll([Buffer.from(`${'data:\n'.repeat(4)}\n`)], 64).events).toMatchObject([{ data: '\n\n\n' }]);
 });

@@ -40,7 +40,7 @@ export function checkQuestions(capabilities: JsonObject, questions: JsonObject):
 }
 
 /** A page that a person is sent to must be one: `javascript:` and its kin run code in whoever opens them. */
-export function checkPage({ mode, url }: JsonObject): void {
+function checkPage({ mode, url }: JsonObject): void {
   if (mode !== 'url' || (typeof url === 'string' && /^https?:\/\//i.test(url) && URL.canParse(url))) return;
   throw new GatewayError('upstream_failed', 'The upstream sends the client to an address that is not a web page.');
 }

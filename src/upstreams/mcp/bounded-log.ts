@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Clock } from '../../clock.ts';
 
 const perWindow = 20;
 const windowMs = 60_000;
@@ -6,13 +7,13 @@ const windowMs = 60_000;
 /** A log for what an upstream can cause at will: at most 20 lines a minute, then one line that says how many were left out. */
 export class BoundedLog {
   readonly #log: Logger;
-  readonly #now: () => number;
-  #windowStart = 0;
+  readonly #clock: Clock;
+  #windowStartMs = 0;
   #lines = 0;
 
-  constructor(log: Logger, now: () => number) {
+  constructor(log: Logger, clock: Clock) {
     this.#log = log;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   info(details: Readonly<Record<string, unknown>>, message: string): void {
@@ -24,11 +25,11 @@ export class BoundedLog {
   }
 
   #admits(): boolean {
-    const now = this.#now();
-    if (now - this.#windowStart >= windowMs || now < this.#windowStart) {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#windowStartMs >= windowMs || nowMs < this.#windowStartMs) {
       const suppressed = this.#lines - perWindow;
       if (suppressed > 0) this.#log.warn({ suppressed }, 'lines about this upstream were left out');
-      this.#windowStart = now;
+      this.#windowStartMs = nowMs;
       this.#lines = 0;
     }
     return ++this.#lines <= perWindow;

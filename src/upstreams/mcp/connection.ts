@@ -1,4 +1,5 @@
 import type { UpstreamConfig } from '../../catalog/config.ts';
+import type { Clock } from '../../clock.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import type { Dialect, DialectEvents } from './dialect.ts';
@@ -9,7 +10,7 @@ import { openWays, type TransportDeps, type UsedWays } from './ways.ts';
 
 export interface ConnectionSetup {
   readonly config: UpstreamConfig;
-  readonly deps: TransportDeps & { readonly clock: { now(): number } };
+  readonly deps: TransportDeps & { readonly clock: Clock };
   readonly subject: string;
   readonly log: BoundedLog;
   /** From an earlier run, or an earlier connection. */
@@ -27,7 +28,9 @@ const addressOpenMs = 15_000;
 export class Connection {
   readonly dialect: Dialect;
   readonly #ways: UsedWays;
+  readonly #idle = Promise.withResolvers<void>();
   #calls = 0;
+  #closing: Promise<void> | undefined;
   #isRetired = false;
 
   constructor(dialect: Dialect, ways: UsedWays) {
@@ -42,7 +45,7 @@ export class Connection {
   }
 
   ended(): void {
-    if (--this.#calls === 0 && this.#isRetired) this.close().catch(() => {});
+    if (--this.#calls === 0 && this.#isRetired) this.#idle.resolve();
   }
 
   /** Opens the shared session of a legacy far end again; clients' own sessions stay. Returns false where there is none. */
@@ -52,13 +55,20 @@ export class Connection {
     return true;
   }
 
-  /** Takes no more calls; those in flight still end as they will. */
-  retire(): void {
+  /** Takes no more calls and closes when those in flight have ended as they will. Resolves when nothing is left. */
+  async retire(): Promise<void> {
     this.#isRetired = true;
-    if (this.#calls === 0) this.close().catch(() => {});
+    if (this.#calls > 0) await this.#idle.promise;
+    await this.close();
   }
 
-  async close(): Promise<void> {
+  /** Calls in flight fail. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await this.dialect.close();
     await this.#ways.close();
   }
@@ -112,6 +122,6 @@ function optionsFor({ config, deps, subject, log, needsEach, events }: Connectio
     openTimeoutMs,
     events,
     log,
-    now: deps.clock.now,
+    clock: deps.clock,
   };
 }

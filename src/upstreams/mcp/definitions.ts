@@ -27,6 +27,7 @@ const members: Readonly<Record<ListMethod, string>> = {
 };
 const maxPages = 200;
 const maxItems = 10_000;
+const maxBytes = 32 * 1024 * 1024;
 const maxTtlMs = 24 * 60 * 60_000;
 
 /**
@@ -34,11 +35,16 @@ const maxTtlMs = 24 * 60 * 60_000;
  * problem and leaves the items as they were; rejects with LinkError when there was no answer.
  */
 export async function readList(dialect: Dialect, method: ListMethod, before: Listing): Promise<Listing> {
-  const pages: RawResult[] = [];
+  // Of a page only its entries are kept: what else is in it may be most of it.
+  const entries: Json[] = [];
   const cursors = new Set<string>();
   const hash = createHash('sha256');
   let trouble: string | undefined;
   let cursor: string | undefined;
+  let caching: Caching = {};
+  let hasPageWithoutList = false;
+  let pages = 0;
+  let bytes = 0;
   do {
     const answer = await dialect.ask(method, cursor === undefined ? {} : { cursor });
     if (answer.kind === 'error') {
@@ -51,27 +57,39 @@ export async function readList(dialect: Dialect, method: ListMethod, before: Lis
       );
     }
     const { result } = answer;
-    pages.push(result);
+    pages++;
+    bytes += result.bytes.length;
+    if (bytes > maxBytes) {
+      trouble = `the list is larger than ${maxBytes} bytes; the rest is left out`;
+      break;
+    }
+    caching = readCaching(result);
+    const list = read(result, members[method]);
+    if (!Array.isArray(list)) hasPageWithoutList = true;
+    else for (const entry of list.slice(0, maxItems + 1 - entries.length)) entries.push(entry);
     const member = result.members.find(({ key }) => key === members[method]);
     if (member !== undefined) hash.update(result.bytes.subarray(member.start, member.end));
     const next = read(result, 'nextCursor');
     cursor = typeof next === 'string' && next !== '' ? next : undefined;
+    if (entries.length > maxItems || (entries.length === maxItems && cursor !== undefined)) {
+      entries.length = maxItems;
+      trouble = `the list has more than ${maxItems} entries; the rest is left out`;
+      break;
+    }
     if (cursor === undefined) break;
     if (cursors.has(cursor)) trouble = 'the upstream repeats a cursor; the list ends there';
-    else if (pages.length >= maxPages) trouble = `the list has more than ${maxPages} pages; the rest is left out`;
+    else if (pages >= maxPages) trouble = `the list has more than ${maxPages} pages; the rest is left out`;
     cursors.add(cursor);
   } while (trouble === undefined);
-  const last = pages.at(-1);
   const digest = `${hash.digest('hex')}${trouble ?? ''}`;
-  const caching = last === undefined ? {} : readCaching(last);
-  const ttlMs = caching.ttlMs;
-  const cacheScope = caching.cacheScope;
+  const { ttlMs, cacheScope } = caching;
   if (digest === before.digest) {
     return ttlMs === before.ttlMs && cacheScope === before.cacheScope ? before : { ...before, ttlMs, cacheScope };
   }
-  const checked = checkItems(method, pages);
-  const problems = trouble === undefined ? checked.problems : [...checked.problems, { subject: method, message: trouble }];
-  return { items: checked.items, problems, digest, ttlMs, cacheScope };
+  const { items, problems } = checkItems(method, entries);
+  if (hasPageWithoutList) problems.push({ subject: method, message: `the answer has no list "${members[method]}"` });
+  if (trouble !== undefined) problems.push({ subject: method, message: trouble });
+  return { items, problems, digest, ttlMs, cacheScope };
 }
 
 export function failedListing(before: Listing, method: ListMethod, message: string): Listing {
@@ -81,28 +99,17 @@ export function failedListing(before: Listing, method: ListMethod, message: stri
   return { ...before, digest: '', problems: [...others, { subject: method, message }] };
 }
 
-function checkItems(method: ListMethod, pages: readonly RawResult[]): { items: JsonObject[]; problems: OfferProblem[] } {
+function checkItems(method: ListMethod, entries: readonly Json[]): { items: JsonObject[]; problems: OfferProblem[] } {
   const items: JsonObject[] = [];
   const problems: OfferProblem[] = [];
   const seen = new Set<string>();
-  for (const page of pages) {
-    const list = read(page, members[method]);
-    if (!Array.isArray(list)) {
-      problems.push({ subject: method, message: `the answer has no list "${members[method]}"` });
-      continue;
-    }
-    for (const item of list) {
-      if (items.length >= maxItems) {
-        problems.push({ subject: method, message: `the list has more than ${maxItems} entries; the rest is left out` });
-        return { items, problems };
-      }
-      const { subject, message } = checkItem(method, item);
-      if (message !== undefined) problems.push({ subject, message });
-      else if (seen.has(subject)) problems.push({ subject, message: 'the upstream lists it twice; the first one counts' });
-      else {
-        seen.add(subject);
-        items.push(method === 'tools/list' ? withoutTaskSupport(item as JsonObject) : (item as JsonObject));
-      }
+  for (const entry of entries) {
+    const { subject, message } = checkItem(method, entry);
+    if (message !== undefined) problems.push({ subject, message });
+    else if (seen.has(subject)) problems.push({ subject, message: 'the upstream lists it twice; the first one counts' });
+    else {
+      seen.add(subject);
+      items.push(method === 'tools/list' ? withoutTaskSupport(entry as JsonObject) : (entry as JsonObject));
     }
   }
   return { items, problems };
@@ -144,7 +151,9 @@ function withoutTaskSupport(tool: JsonObject): JsonObject {
   return Object.keys(kept).length === 0 ? rest : { ...rest, execution: kept };
 }
 
-function readCaching(result: RawResult): { ttlMs?: number | undefined; cacheScope?: 'public' | 'private' | undefined } {
+type Caching = Partial<Pick<Listing, 'ttlMs' | 'cacheScope'>>;
+
+function readCaching(result: RawResult): Caching {
   const ttlMs = read(result, 'ttlMs');
   const scope = read(result, 'cacheScope');
   if (typeof ttlMs !== 'number' || !(ttlMs >= 0)) return {};

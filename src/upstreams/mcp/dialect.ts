@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../wire/json.ts';
+import { passesLevel } from '../../wire/mcp.ts';
 import type { ErrorMessage, RawResult, ResultMessage } from '../../wire/message.ts';
 import { requestBytes } from '../../wire/message.ts';
 import type { Answer, Conversation, UpstreamCall } from '../upstream.ts';
@@ -100,9 +101,9 @@ export function askLink(
 export function readValue(result: RawResult, subject: string): JsonObject {
   try {
     return result.value;
-  } catch (cause) {
+  } catch {
     const detail = 'it sent something that is not JSON';
-    throw new LinkError('upstream_failed', `${subject} sent something that is not JSON.`, { detail, cause });
+    throw new LinkError('upstream_failed', `${subject} sent something that is not JSON.`, { detail });
   }
 }
 
@@ -113,16 +114,10 @@ export function passProgress(conversation: Conversation, params: JsonObject): vo
   conversation.progress(rest);
 }
 
-const levels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-
-/** Hands a log message to the client, if it asked for that level (RFC 5424 severities). */
+/** Hands a log message to the client, if it asked for that level. */
 export function passLog(conversation: Conversation, params: JsonObject): void {
   if (conversation.logLevel === undefined) return;
-  if (severity(params.level) >= severity(conversation.logLevel)) conversation.log(params);
-}
-
-export function severity(level: unknown): number {
-  return typeof level === 'string' ? levels.indexOf(level) : -1;
+  if (passesLevel(params.level, conversation.logLevel)) conversation.log(params);
 }
 
 const tasksExtension = 'io.modelcontextprotocol/tasks';

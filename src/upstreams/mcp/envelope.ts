@@ -1,8 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { modernVersion } from '../../wire/mcp.ts';
 import { encodeHeaderValue } from '../../wire/param-headers.ts';
 import type { Link } from './link.ts';
-
-export const modernVersion = '2026-07-28';
 
 export const versionKey = 'io.modelcontextprotocol/protocolVersion';
 export const infoKey = 'io.modelcontextprotocol/clientInfo';

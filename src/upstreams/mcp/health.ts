@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import type { UpstreamHealth, UpstreamState } from '../upstream.ts';
 import { LinkError } from './link.ts';
@@ -7,7 +8,7 @@ type Calls = UpstreamHealth['calls'];
 /** How an upstream fares: whether calls succeed counts, not whether a socket is open. */
 export class Health {
   readonly #subject: string;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #onChange: () => void;
   #state: UpstreamState = 'connecting';
   #succeeded = 0;
@@ -16,9 +17,9 @@ export class Health {
   lastSuccessAtMs: number | undefined;
   nextAttemptAtMs: number | undefined;
 
-  constructor(subject: string, now: () => number, onChange: () => void) {
+  constructor(subject: string, clock: Clock, onChange: () => void) {
     this.#subject = subject;
-    this.#now = now;
+    this.#clock = clock;
     this.#onChange = onChange;
   }
 
@@ -44,7 +45,7 @@ export class Health {
 
   /** Something of ours was answered: a call or a list. */
   answered(): void {
-    this.lastSuccessAtMs = this.#now();
+    this.lastSuccessAtMs = this.#clock.nowMs();
     if (this.#state === 'failing') this.become('healthy');
   }
 
@@ -54,13 +55,13 @@ export class Health {
   }
 
   noteFailure(error: unknown): void {
-    this.lastError = { atMs: this.#now(), message: phrase(error) };
+    this.lastError = { atMs: this.#clock.nowMs(), message: phrase(error) };
     if (this.#state === 'healthy') this.become('failing');
   }
 
   down(error: unknown, pauseMs: number): void {
-    this.lastError = { atMs: this.#now(), message: phrase(error) };
-    this.nextAttemptAtMs = this.#now() + pauseMs;
+    this.lastError = { atMs: this.#clock.nowMs(), message: phrase(error) };
+    this.nextAttemptAtMs = this.#clock.nowMs() + pauseMs;
     this.become('down');
   }
 
@@ -68,7 +69,7 @@ export class Health {
   unavailable(): GatewayError {
     if (this.#state === 'closed') return new GatewayError('upstream_unavailable', `${this.#subject} was removed.`);
     const reason = this.lastError?.message ?? 'it was not reached yet';
-    const waitMs = this.nextAttemptAtMs === undefined ? 0 : Math.max(0, this.nextAttemptAtMs - this.#now());
+    const waitMs = this.nextAttemptAtMs === undefined ? 0 : Math.max(0, this.nextAttemptAtMs - this.#clock.nowMs());
     const next = waitMs === 0 ? 'it is being tried again right now' : `the next attempt is in ${Math.ceil(waitMs / 1000)} s`;
     return new GatewayError('upstream_unavailable', `${this.#subject} cannot be reached (${reason}); ${next}.`, {
       retryAfterMs: Math.max(waitMs, 1_000),

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { type ErrorMessage, type Message, MessageError, type ResultMessage, readMessage } from '../../wire/message.ts';
+import { Pieces } from '../../wire/pieces.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
 import type { HttpEndpoint } from './http.ts';
 import { givenUp, unreachable, withoutContentType } from './http-send.ts';
@@ -28,7 +29,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   #status = 0;
   #kind: 'json' | 'events' | 'refusal' | 'redirect' | 'ignored' = 'ignored';
   #retryAfterMs: number | undefined;
-  #chunks: Buffer[] = [];
+  #body = new Pieces();
   #bytes = 0;
   #reader: SseReader | undefined;
   #location = '';
@@ -77,7 +78,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   onResponseStart(_controller: Controller, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#isDone) return;
     this.#status = status;
-    this.#chunks = [];
+    if (this.#body.length > 0) this.#body = new Pieces();
     this.#bytes = 0;
     this.#kind = this.#expect(status, headers);
     if (!this.#isResume && this.#kind !== 'redirect') {
@@ -131,13 +132,13 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
     this.#bytes += chunk.length;
     if (this.#kind === 'refusal' && this.#bytes > refusalLimitBytes) return;
     if (this.#bytes > this.#request.limitBytes) this.#failTooLarge();
-    else this.#chunks.push(chunk);
+    else this.#body.push(chunk);
   }
 
   onResponseEnd(): void {
     this.#endpoint.ended(this);
     if (this.#isDone) return;
-    if (this.#kind === 'json') this.#takeJson();
+    if (this.#kind === 'json') this.#take(this.#body.take());
     else if (this.#kind === 'refusal') this.#takeRefusal();
     else if (this.#kind === 'redirect') this.#redirect();
     else if (this.#kind === 'events') this.#streamEnded(undefined);
@@ -162,11 +163,6 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
 
   onRetry(retryMs: number): void {
     this.#retryMs = Math.min(retryMs, resumeMaxMs);
-  }
-
-  #takeJson(): void {
-    const [first] = this.#chunks;
-    this.#take(this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks));
   }
 
   #take(bytes: Buffer): void {
@@ -203,7 +199,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
       );
       return;
     }
-    const message = readRefusal(this.#chunks);
+    const message = readRefusal(this.#body.take());
     if (message?.kind === 'error' && (message.id === undefined || message.id === this.#id)) {
       this.#answer(message);
       return;
@@ -291,9 +287,9 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   }
 }
 
-function readRefusal(chunks: readonly Buffer[]): Message | undefined {
+function readRefusal(bytes: Buffer): Message | undefined {
   try {
-    return readMessage(Buffer.concat(chunks));
+    return readMessage(bytes);
   } catch {
     return undefined;
   }

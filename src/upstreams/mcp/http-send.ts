@@ -11,15 +11,32 @@ const readLimitBytes = 65_536;
 export class HttpSend implements Dispatcher.DispatchHandler {
   readonly #endpoint: HttpEndpoint;
   readonly #done: (error: LinkError | undefined) => void;
+  #controller: Controller | undefined;
   #status = 0;
   #bytes = 0;
+  #isDone = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(endpoint: HttpEndpoint, done: (error: LinkError | undefined) => void) {
     this.#endpoint = endpoint;
     this.#done = done;
   }
 
-  onRequestStart(): void {}
+  /** Gives up after this time, also while it waits for a connection. */
+  expire(afterMs: number): void {
+    if (this.#isDone) return;
+    this.#timer = setTimeout(() => {
+      const { subject, where } = this.#endpoint;
+      const detail = `no answer from ${where} within ${afterMs / 1000} s`;
+      this.#finish(new LinkError('upstream_timeout', `${subject} did not accept a message in time.`, { detail }));
+      this.#controller?.abort(givenUp);
+    }, afterMs).unref();
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#isDone) controller.abort(givenUp);
+  }
 
   onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return;
@@ -39,22 +56,29 @@ export class HttpSend implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Controller, error: Error): void {
     if (error === givenUp) this.#settle();
-    else this.#done(error instanceof LinkError ? error : unreachable(this.#endpoint, error));
+    else this.#finish(error instanceof LinkError ? error : unreachable(this.#endpoint, error));
   }
 
   #settle(): void {
     const status = this.#status;
     if (status < 300) {
-      this.#done(undefined);
+      this.#finish(undefined);
       return;
     }
     const { subject, where } = this.#endpoint;
-    this.#done(
+    this.#finish(
       new LinkError('upstream_failed', `${subject} did not accept a message (HTTP ${status}).`, {
         status,
         detail: `HTTP ${status} from ${where}`,
       }),
     );
+  }
+
+  #finish(error: LinkError | undefined): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    clearTimeout(this.#timer);
+    this.#done(error);
   }
 }
 

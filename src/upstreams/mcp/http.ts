@@ -25,13 +25,19 @@ export interface HttpTarget {
   readonly userAgent: string;
   readonly egress: Pick<EgressGuard, 'dispatcherFor'>;
   readonly log: BoundedLog;
+  /** Calls at the same time; those that wait for a client's answer come on top. */
+  readonly concurrency: number;
 }
 
 const connectTimeoutMs = 10_000;
+/** How long the far end may take to accept a notification or a response. */
+export const sendTimeoutMs = 15_000;
 // A session's end is a courtesy: closing must not wait for a far end that hangs.
 const goodbyeMs = 1_000;
 const lingerMs = 10_000;
 const maxRedirects = 3;
+// No call waits for this many: it only keeps a far end that takes nothing from using up every socket there is.
+const minConnections = 4_096;
 // These are ours to say; a namespace file that sets them would break the protocol or the framing.
 const ownHeaders =
   /^(accept|accept-encoding|content-type|content-length|connection|host|transfer-encoding|upgrade|te|expect|keep-alive|last-event-id|mcp-.*)$/i;
@@ -70,6 +76,7 @@ export class HttpEndpoint {
     // Deadlines are the caller's; HTTP/2 would put every call of a probe phase into one queue.
     this.#pool = new Pool(url.origin, {
       allowH2: false,
+      connections: Math.max(minConnections, 2 * target.concurrency),
       pipelining: 1,
       connectTimeout: connectTimeoutMs,
       headersTimeout: 0,
@@ -82,10 +89,9 @@ export class HttpEndpoint {
     headers: readonly string[],
     body: string | null,
     handler: Dispatcher.DispatchHandler,
-    headersTimeout = 0,
     path = this.path,
   ): void {
-    this.#pool.dispatch({ path, method, headers: headers as string[], body, headersTimeout }, handler);
+    this.#pool.dispatch({ path, method, headers: headers as string[], body }, handler);
   }
 
   /** The path of an address that this far end named, if it is of the same origin. */
@@ -180,6 +186,7 @@ export class HttpLink implements Link {
         if (error.status === 404) this.inbox.sessionLost();
         reject(error);
       });
+      handler.expire(sendTimeoutMs);
       this.endpoint.dispatch('POST', headers, body, handler);
     });
   }
@@ -192,7 +199,9 @@ export class HttpLink implements Link {
 
   async endSession(headers: readonly string[]): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.endpoint.dispatch('DELETE', headers, null, new HttpSend(this.endpoint, () => resolve()), goodbyeMs);
+      const handler = new HttpSend(this.endpoint, () => resolve());
+      handler.expire(goodbyeMs);
+      this.endpoint.dispatch('DELETE', headers, null, handler);
     });
   }
 

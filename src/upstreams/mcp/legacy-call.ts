@@ -115,14 +115,14 @@ export class LegacyCall implements RequestListener {
       return;
     }
     this.#isSecondTry = true;
-    this.#keeper.replace(lost, this.call).then(
-      (session) => {
+    this.#keeper
+      .replace(lost, this.call)
+      .then((session) => {
         this.#session = session;
         if (this.#isDone) this.#keeper.finished(session);
         else this.#send();
-      },
-      (error: Error) => this.#fail(error),
-    );
+      })
+      .catch((error: Error) => this.#fail(error));
   }
 
   #cancelled(reason: string): void {

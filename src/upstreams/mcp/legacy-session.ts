@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { legacyVersions, passesLevel } from '../../wire/mcp.ts';
 import {
   type ErrorMessage,
   type NotificationMessage,
@@ -10,15 +11,17 @@ import {
 } from '../../wire/message.ts';
 import { RpcFailure, type UpstreamCall } from '../upstream.ts';
 import type { BoundedLog } from './bounded-log.ts';
-import { askLink, isInteractive, type ListKind, listOf, passLog, passProgress, readValue, severity } from './dialect.ts';
+import { askLink, isInteractive, type ListKind, listOf, passLog, passProgress, readValue } from './dialect.ts';
 import { nameOf } from './envelope.ts';
 import type { LegacyCall } from './legacy-call.ts';
 import { type Link, LinkError } from './link.ts';
+import { Principals } from './principals.ts';
 
-const newestLegacy = '2025-11-25';
-const legacyVersions: readonly string[] = ['2024-11-05', '2025-03-26', '2025-06-18', newestLegacy];
 const maxQuestions = 32;
 const maxParked = 8;
+// Messages of ours that the far end has not taken yet: answers to what it asks come at its will, notices at our callers'.
+const maxUntakenAnswers = 32;
+const maxUntaken = 256;
 const ownLimitBytes = 32 * 1024 * 1024;
 
 export interface SessionOptions {
@@ -67,6 +70,8 @@ export class LegacySession {
   // Questions of the upstream that are with a client, by the upstream's id.
   readonly #questions = new Map<string, { isWithdrawn: boolean }>();
   #parked: RequestMessage[] = [];
+  readonly #principals = new Principals();
+  #untaken = 0;
 
   private constructor(options: SessionOptions, result: JsonObject, version: string, sessionId: string | undefined) {
     this.#options = options;
@@ -97,7 +102,7 @@ export class LegacySession {
     const early: (RequestMessage | NotificationMessage)[] = [];
     const { closed } = link.inbox;
     link.inbox = { received: (message) => early.length < maxParked && early.push(message), closed, sessionLost() {} };
-    const params = { protocolVersion: newestLegacy, capabilities, clientInfo };
+    const params = { protocolVersion: legacyVersions[0], capabilities, clientInfo };
     const { answer, sessionId, status } = await askLink(link, 'initialize', params, {
       headers: link.headers,
       limitBytes: ownLimitBytes,
@@ -132,11 +137,12 @@ export class LegacySession {
 
   /** Sends a notification; whether it arrived is not known and does not matter. */
   tell(method: string, params: JsonObject): void {
-    this.link.send(notificationBytes(method, params), this.headers).catch(() => {});
+    this.#send(notificationBytes(method, params), maxUntaken);
   }
 
   begin(call: LegacyCall, id: number): void {
     this.calls.set(id, call);
+    this.#principals.add(call.call.client.principal);
     const parked = this.#parked;
     if (parked.length === 0) return;
     this.#parked = [];
@@ -146,7 +152,7 @@ export class LegacySession {
   /** The level the caller wants must be set before its call; levels only go down, since each caller's messages are filtered. */
   needsLogLevel(level: string | undefined): level is string {
     if (level === undefined || this.capabilities.logging === undefined) return false;
-    return this.#logLevel === undefined || severity(level) < severity(this.#logLevel);
+    return this.#logLevel === undefined || !passesLevel(level, this.#logLevel);
   }
 
   async setLogLevel(level: string): Promise<void> {
@@ -211,7 +217,7 @@ export class LegacySession {
       this.#put(question, call.call);
       return;
     }
-    if (this.calls.size > 0) {
+    if (this.calls.size > 0 || (this.#principals.isMixed && method !== 'roots/list')) {
       this.#options.events.needsOwnSessions();
     } else if (method === 'roots/list') {
       // Asked between calls, mostly right after initialize: the session's one client answers with its next call.
@@ -230,15 +236,16 @@ export class LegacySession {
   }
 
   /**
-   * The call a message without a stream of its own must belong to: the only one in flight, or, when all in flight are one
-   * principal's, the only one or the newest whose client can answer. With two principals in flight nothing is certain.
+   * The call a message without a stream of its own must belong to, as long as one principal only has used this session: the
+   * only one in flight, the only one whose client can answer, or in a client's own session the newest such. After a second
+   * principal nothing is certain: the message may be about a call that is over.
    */
   #soleCall(): LegacyCall | undefined {
+    if (this.#principals.isMixed) return undefined;
     let only: LegacyCall | undefined;
     let interactive: LegacyCall | undefined;
     let interactiveCount = 0;
     for (const call of this.calls.values()) {
-      if (only !== undefined && only.call.client.principal !== call.call.client.principal) return undefined;
       only = call;
       if (!isInteractive(call.call.client.capabilities)) continue;
       interactive = call;
@@ -267,13 +274,28 @@ export class LegacySession {
     );
   }
 
+  #send(body: string, limit: number): void {
+    if (this.#untaken >= limit) {
+      this.#options.log.warn(
+        { untaken: this.#untaken },
+        'the upstream does not take what it is sent; a message to it is dropped',
+      );
+      return;
+    }
+    this.#untaken++;
+    const taken = () => {
+      this.#untaken--;
+    };
+    this.link.send(body, this.headers).then(taken, taken);
+  }
+
   // The id goes back as the bytes it came in.
   #respond(id: string, response: { readonly result: JsonObject } | { readonly error: RpcError }): void {
     const body =
       'result' in response
         ? `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(response.result)}}`
         : `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(response.error)}}`;
-    this.link.send(body, this.headers).catch(() => {});
+    this.#send(body, maxUntakenAnswers);
   }
 }
 

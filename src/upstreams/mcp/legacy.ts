@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
@@ -22,7 +23,7 @@ export interface LegacyOptions {
   readonly openLink: () => Promise<Link>;
   readonly events: DialectEvents;
   readonly log: BoundedLog;
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 /**
@@ -57,7 +58,7 @@ export class Legacy implements Dialect, SessionKeeper {
     this.#pool = new SessionPool({
       subject: options.subject,
       limit: transport === 'stdio' ? processLimit : sessionLimit,
-      now: options.now,
+      clock: options.clock,
       open: async (capabilities, client) => openSession(options, await options.openLink(), capabilities, client, events),
     });
   }
@@ -107,9 +108,9 @@ export class Legacy implements Dialect, SessionKeeper {
     });
   }
 
-  replace(lost: LegacySession, call: UpstreamCall): Promise<LegacySession> {
+  async replace(lost: LegacySession, call: UpstreamCall): Promise<LegacySession> {
     this.#pool.drop(lost);
-    return Promise.resolve(this.#sessionFor(call));
+    return this.#sessionFor(call);
   }
 
   finished(session: LegacySession): void {

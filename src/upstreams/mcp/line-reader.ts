@@ -1,15 +1,17 @@
+import { Pieces } from '../../wire/pieces.ts';
+
 const lf = 0x0a;
 const cr = 0x0d;
 
 /** Cuts a stream of chunks into lines. A line longer than `limitBytes` throws RangeError. */
 export class LineReader {
-  readonly #limitBytes: number;
+  /** May be raised at any time. */
+  limitBytes: number;
   readonly #onLine: (line: Buffer) => void;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
+  #rest = new Pieces();
 
   constructor(limitBytes: number, onLine: (line: Buffer) => void) {
-    this.#limitBytes = limitBytes;
+    this.limitBytes = limitBytes;
     this.#onLine = onLine;
   }
 
@@ -18,22 +20,20 @@ export class LineReader {
     for (;;) {
       const end = chunk.indexOf(lf, from);
       const piece = end < 0 ? chunk.subarray(from) : chunk.subarray(from, end);
-      if (this.#restBytes + piece.length > this.#limitBytes) {
-        this.#rest = [];
-        this.#restBytes = 0;
-        throw new RangeError(`a line is longer than ${this.#limitBytes} bytes`);
+      if (this.#rest.length + piece.length > this.limitBytes) {
+        this.#rest = new Pieces();
+        throw new RangeError(`a line is longer than ${this.limitBytes} bytes`);
       }
       if (end < 0) {
-        if (piece.length > 0) {
-          this.#rest.push(piece);
-          this.#restBytes += piece.length;
-        }
+        this.#rest.push(piece);
         return;
       }
       from = end + 1;
-      const line = this.#rest.length === 0 ? piece : Buffer.concat([...this.#rest, piece]);
-      this.#rest = [];
-      this.#restBytes = 0;
+      let line = piece;
+      if (this.#rest.length > 0) {
+        this.#rest.push(piece);
+        line = this.#rest.take();
+      }
       this.#onLine(line.at(-1) === cr ? line.subarray(0, -1) : line);
     }
   }

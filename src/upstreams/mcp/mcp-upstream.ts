@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../../catalog/config.ts';
+import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../../store/ports.ts';
 import type { JsonObject } from '../../wire/json.ts';
@@ -17,11 +18,11 @@ import { Refresher } from './refresher.ts';
 import type { TransportDeps, UsedWays } from './ways.ts';
 
 export interface McpUpstreamDeps extends TransportDeps {
-  readonly memory: UpstreamMemory;
-  /** What an earlier run kept of this upstream, loaded once at start. */
+  readonly memory: Pick<UpstreamMemory, 'save'>;
+  /** What an earlier run, or a predecessor in this one, kept of this upstream. */
   readonly remembered: RememberedUpstream | undefined;
   readonly log: Logger;
-  readonly clock: { now(): number };
+  readonly clock: Clock;
 }
 
 // A connection that held this long starts again with short pauses when it is lost.
@@ -40,9 +41,12 @@ export class McpUpstream implements Upstream {
   readonly #keeper = new OfferKeeper();
   readonly #refresher: Refresher;
   readonly #backoff = new Backoff(500, 30_000);
-  readonly #listeners: ((change: UpstreamChange) => void)[] = [];
+  readonly #listeners = new Set<(change: UpstreamChange) => void>();
   readonly #subscriptions = new Map<string, number>();
   #connection: Connection | undefined;
+  /** Replaced, but with calls that still end as they will. */
+  readonly #retired = new Set<Connection>();
+  #callsInFlight = 0;
   #opening: UsedWays | undefined;
   #known: Recollection | undefined;
   #needsEach: boolean;
@@ -59,9 +63,9 @@ export class McpUpstream implements Upstream {
     this.#config = config;
     this.#deps = deps;
     this.#log = deps.log.child({ upstream: config.id });
-    this.#bounded = new BoundedLog(this.#log, deps.clock.now);
+    this.#bounded = new BoundedLog(this.#log, deps.clock);
     this.#subject = `The upstream ${config.id}`;
-    this.#health = new Health(this.#subject, deps.clock.now, () => this.#emit({ kind: 'health' }));
+    this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
     this.#refresher = new Refresher(this.#keeper, {
       changed: () => this.#offerChanged(),
       answered: () => this.#health.answered(),
@@ -70,7 +74,7 @@ export class McpUpstream implements Upstream {
     this.#ready = new Promise((resolve) => {
       this.#setReady = resolve;
     });
-    this.#known = decodeMemory(deps.remembered, config, deps.clock.now());
+    this.#known = decodeMemory(deps.remembered, config, deps.clock.nowMs());
     this.#needsEach = this.#known?.needsEach ?? false;
     if (this.#known !== undefined) this.#keeper.restore(this.#known.offer);
   }
@@ -101,25 +105,20 @@ export class McpUpstream implements Upstream {
       lastError,
       lastSuccessAtMs,
       calls,
+      callsInFlight: this.#callsInFlight,
       nextAttemptAtMs,
       connections: dialect?.connections ?? 0,
     };
   }
 
-  async refresh(): Promise<void> {
-    await this.#attempt;
-    const connection = this.#usable();
-    if (connection === undefined) return;
+  async call(call: UpstreamCall): Promise<Answer> {
+    this.#callsInFlight++;
     try {
-      await this.#refresher.readAll(connection.dialect);
-    } catch (error) {
-      this.#refreshFailed(error);
+      const connection = this.#usable();
+      return await (connection === undefined ? this.#callLater(call) : this.#send(connection, call));
+    } finally {
+      this.#callsInFlight--;
     }
-  }
-
-  call(call: UpstreamCall): Promise<Answer> {
-    const connection = this.#usable();
-    return connection === undefined ? this.#callLater(call) : this.#send(connection, call);
   }
 
   async subscribe(uri: string): Promise<void> {
@@ -145,8 +144,9 @@ export class McpUpstream implements Upstream {
     this.#connection?.dialect.endSession(session);
   }
 
-  onChange(listener: (change: UpstreamChange) => void): void {
-    this.#listeners.push(listener);
+  onChange(listener: (change: UpstreamChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   async close(): Promise<void> {
@@ -155,7 +155,7 @@ export class McpUpstream implements Upstream {
     clearTimeout(this.#attemptTimer);
     this.#refresher.close();
     this.#setReady();
-    await this.#connection?.close();
+    await Promise.allSettled([this.#connection, ...this.#retired].map((connection) => connection?.close()));
     // An attempt that is going on fails with its ways, or finds out that it is too late and closes what it opened.
     await this.#opening?.close();
     await Promise.allSettled([this.#attempt, this.#saving]);
@@ -260,8 +260,7 @@ export class McpUpstream implements Upstream {
   }
 
   async #opened(): Promise<Connection> {
-    this.#connection?.retire();
-    this.#connection = undefined;
+    this.#retireConnection();
     const setup = {
       config: this.#config,
       deps: this.#deps,
@@ -285,6 +284,15 @@ export class McpUpstream implements Upstream {
     return connection;
   }
 
+  #retireConnection(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#connection = undefined;
+    this.#retired.add(connection);
+    const closed = () => this.#retired.delete(connection);
+    connection.retire().then(closed, closed);
+  }
+
   /** The far end no longer speaks what it spoke: asks again, from the start. */
   async #reprobe(): Promise<void> {
     this.#log.info('the upstream no longer fits what was known of it; asking again which protocol version it speaks');
@@ -295,7 +303,7 @@ export class McpUpstream implements Upstream {
   }
 
   #isUp(): void {
-    this.#openedAtMs = this.#deps.clock.now();
+    this.#openedAtMs = this.#deps.clock.nowMs();
     this.#health.become('healthy');
   }
 
@@ -303,7 +311,7 @@ export class McpUpstream implements Upstream {
     if (this.#isClosed || this.#attemptTimer !== undefined) return;
     if (!(error instanceof GatewayError)) this.#log.error({ err: error }, 'connecting failed unexpectedly');
     const { clock } = this.#deps;
-    if (this.#openedAtMs !== undefined && clock.now() - this.#openedAtMs > steadyMs) this.#backoff.reset();
+    if (this.#openedAtMs !== undefined && clock.nowMs() - this.#openedAtMs > steadyMs) this.#backoff.reset();
     this.#openedAtMs = undefined;
     const pauseMs = this.#backoff.next();
     this.#attemptTimer = setTimeout(() => {
@@ -366,7 +374,7 @@ export class McpUpstream implements Upstream {
     const kept: Memory = { verdict, discover, needsEach: this.#needsEach, offer: this.#keeper.offer };
     this.#known = kept;
     const { memory, clock } = this.#deps;
-    const saved = { id: this.id, fingerprint: fingerprint(this.#config), state: encodeMemory(kept), savedAtMs: clock.now() };
+    const saved = { id: this.id, fingerprint: fingerprint(this.#config), state: encodeMemory(kept), savedAtMs: clock.nowMs() };
     this.#saving = this.#saving
       .then(() => memory.save(saved))
       .catch((error: unknown) => this.#bounded.warn({ err: error }, 'the definitions could not be kept for the next start'));

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { modernVersion } from '../../wire/mcp.ts';
 import {
   type ErrorMessage,
   type NotificationMessage,
@@ -11,7 +12,7 @@ import {
 } from '../../wire/message.ts';
 import { type Answer, RpcFailure, type UpstreamCall } from '../upstream.ts';
 import { listOf, MisfitError, passableCapabilities, passLog, passProgress } from './dialect.ts';
-import { capabilitiesKey, infoKey, logLevelKey, lowerFirst, modernVersion, versionKey } from './envelope.ts';
+import { capabilitiesKey, infoKey, logLevelKey, lowerFirst, versionKey } from './envelope.ts';
 import type { InFlight, LinkError, RequestListener } from './link.ts';
 import type { Modern } from './modern.ts';
 
@@ -53,7 +54,7 @@ export class ModernCall implements RequestListener {
     const { link } = this.#dialect;
     const id = link.nextId();
     this.#id = id;
-    this.#dialect.calls.set(id, this);
+    this.#dialect.begin(this, id, client.principal);
     const envelope: JsonObject = {
       ...meta,
       [versionKey]: modernVersion,

@@ -1,13 +1,15 @@
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { modernVersion } from '../../wire/mcp.ts';
 import type { ErrorMessage, NotificationMessage, RequestMessage, ResultMessage } from '../../wire/message.ts';
 import { encodeHeaderValue, type ParamHeader, paramHeaders, paramHeaderText } from '../../wire/param-headers.ts';
 import type { Answer, ToolDefinition, UpstreamCall } from '../upstream.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import { askLink, type Dialect, type DialectEvents, listOf } from './dialect.ts';
-import { modernHeaders, modernVersion, nameOf, ownMeta } from './envelope.ts';
+import { modernHeaders, nameOf, ownMeta } from './envelope.ts';
 import { emptyInbox, type Link } from './link.ts';
 import { Listening } from './listen.ts';
 import { ModernCall } from './modern-call.ts';
+import { Principals } from './principals.ts';
 
 const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
 const maxKeptHeaders = 1_000;
@@ -38,6 +40,7 @@ export class Modern implements Dialect {
   readonly log: BoundedLog;
   /** In flight, by id; the id is the progress token too. */
   readonly calls = new Map<number, ModernCall>();
+  readonly #principals = new Principals();
   readonly #timeoutMs: number;
   readonly #events: DialectEvents;
   readonly #listening: Listening;
@@ -114,6 +117,11 @@ export class Modern implements Dialect {
     await this.link.close();
   }
 
+  begin(call: ModernCall, id: number, principal: string): void {
+    this.calls.set(id, call);
+    this.#principals.add(principal);
+  }
+
   /** Headers of a request; kept, since the same few tools are called again and again. */
   headersOf(method: string, name: string | undefined): readonly string[] {
     const key = name === undefined ? method : `${method}\n${name}`;
@@ -165,8 +173,9 @@ export class Modern implements Dialect {
     }
   }
 
+  // After a second principal it may be about a call that is over, of somebody else than whose call is in flight.
   #onlyCall(): ModernCall | undefined {
-    if (this.calls.size !== 1) return undefined;
+    if (this.calls.size !== 1 || this.#principals.isMixed) return undefined;
     for (const call of this.calls.values()) return call;
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { type Message, MessageError, readMessage } from '../../wire/message.ts';
+import { logText } from './bounded-log.ts';
 import type { Inbox, InFlight, LinkError, OutgoingRequest, RequestListener } from './link.ts';
 
 interface Waiting {
@@ -9,8 +10,8 @@ interface Waiting {
 interface PendingOptions {
   readonly inbox: () => Inbox;
   readonly tooLarge: (limitBytes: number) => LinkError;
-  /** Bytes that are not a message, or an answer to nothing. */
-  readonly onStray: (reason: string, bytes: Buffer) => void;
+  /** Bytes that are not a message, or an answer to nothing, and what the log may say of them. */
+  readonly onStray: (details: Readonly<Record<string, unknown>>, bytes: Buffer) => void;
 }
 
 /** Requests on a connection that carries many: which message answers which. */
@@ -39,7 +40,7 @@ export class PendingRequests {
       message = readMessage(bytes);
     } catch (error) {
       if (!(error instanceof MessageError)) throw error;
-      this.#options.onStray(error.message, bytes);
+      this.#options.onStray(describeUnreadable(error, bytes), bytes);
       return false;
     }
     if (message.kind === 'request' || message.kind === 'notification') {
@@ -49,7 +50,9 @@ export class PendingRequests {
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id);
     if (waiting === undefined || message.id === undefined) {
       // Late answers to what was given up are ordinary; a second answer or a wrong id looks the same from here.
-      this.#options.onStray('it answers no request that is open', bytes);
+      const { kind, id = 'null' } = message;
+      const reason = 'it answers no request that is open';
+      this.#options.onStray({ reason, kind, id: logText(id, 100), size: bytes.length }, bytes);
       return true;
     }
     this.#waiting.delete(message.id);
@@ -63,4 +66,13 @@ export class PendingRequests {
     this.#waiting.clear();
     for (const { listener } of all) listener.failed(error);
   }
+}
+
+// A result that is cut, has a wrong envelope or stretches over several lines is still a result: only text that is no JSON, such
+// as a print that was meant for stderr, is shown.
+function describeUnreadable({ reason, message, id }: MessageError, bytes: Buffer): Record<string, unknown> {
+  const details = { reason: message, id: id === undefined ? undefined : logText(id, 100), size: bytes.length };
+  const looksLikeJson =
+    reason !== 'parse' || bytes.includes('"jsonrpc"') || /^\s*(?:[{"}\]]|\[\s*[{["])/.test(bytes.toString('latin1', 0, 200));
+  return looksLikeJson ? details : { ...details, text: logText(bytes.toString('utf8', 0, 300), 200) };
 }

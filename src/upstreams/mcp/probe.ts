@@ -1,8 +1,10 @@
+import type { Clock } from '../../clock.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { legacyVersions, modernVersion } from '../../wire/mcp.ts';
 import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import { askLink, type Dialect, type DialectEvents, MisfitError, readValue } from './dialect.ts';
-import { modernHeaders, modernVersion, ownMeta } from './envelope.ts';
+import { modernHeaders, ownMeta } from './envelope.ts';
 import { Legacy } from './legacy.ts';
 import { OpeningRefused } from './legacy-session.ts';
 import { type Link, LinkError } from './link.ts';
@@ -26,7 +28,7 @@ export interface OpenOptions {
   readonly openTimeoutMs: number;
   readonly events: DialectEvents;
   readonly log: BoundedLog;
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export type Verdict = 'modern' | 'legacy' | 'sse';
@@ -34,7 +36,6 @@ export type Verdict = 'modern' | 'legacy' | 'sse';
 // A process may answer late because it is only just starting, or never because it does not know the question: after this
 // long it is asked in the older way too, and whichever answer comes first counts.
 const silenceMs = 3_000;
-const knownLegacy = /^202[45]-\d\d-\d\d$/;
 
 /** Finds out which era the far end speaks (basic/lifecycle, "Version negotiation") and opens it. Rejects with LinkError. */
 export function openAny(options: OpenOptions): Promise<Dialect> {
@@ -170,7 +171,7 @@ async function discover(options: OpenOptions, link: Link): Promise<JsonObject | 
   const { code, message, data } = answer.error;
   if (code === -32022) {
     const supported = isObject(data) && Array.isArray(data.supported) ? data.supported : [];
-    if (supported.some((version) => typeof version === 'string' && knownLegacy.test(version))) return undefined;
+    if (supported.some((version) => typeof version === 'string' && legacyVersions.includes(version))) return undefined;
   }
   if (code === -32020 || code === -32021 || code === -32022) {
     throw new LinkError('upstream_failed', `${subject} refused to say what it offers: ${message.slice(0, 300)}`, {

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { UpstreamCall } from '../upstream.ts';
@@ -11,7 +12,7 @@ interface PoolOptions {
   readonly open: (capabilities: JsonObject, client: string) => Promise<LegacySession>;
   /** Sessions or child processes at the same time. */
   readonly limit: number;
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 interface Held {
@@ -66,7 +67,7 @@ export class SessionPool {
 
   /** A call is over. */
   release(session: LegacySession): void {
-    session.lastUsedAtMs = this.#options.now();
+    session.lastUsedAtMs = this.#options.clock.nowMs();
     const held = this.#bySession.get(session);
     if (held === undefined || held.clientSession !== undefined || session.isGone) return;
     const idle = this.#idle.get(held.key);
@@ -100,8 +101,8 @@ export class SessionPool {
   }
 
   #open(key: string, clientSession: string | undefined, capabilities: JsonObject): Held {
-    const { subject, limit, now, open } = this.#options;
-    const waitMs = this.#openAfterMs - now();
+    const { subject, limit, clock, open } = this.#options;
+    const waitMs = this.#openAfterMs - clock.nowMs();
     if (waitMs > 0) {
       const text = `${subject} cannot open a session for this client; the next attempt is in ${Math.ceil(waitMs / 1000)} s.`;
       throw new GatewayError('upstream_unavailable', text, { retryAfterMs: waitMs });
@@ -120,12 +121,12 @@ export class SessionPool {
         if (session.isGone) return this.#forget(held);
         this.#backoff.reset();
         held.session = session;
-        session.lastUsedAtMs = now();
+        session.lastUsedAtMs = clock.nowMs();
         this.#bySession.set(session, held);
         if (!this.#all.has(held)) void this.#end(held);
       },
       () => {
-        this.#openAfterMs = now() + this.#backoff.next();
+        this.#openAfterMs = clock.nowMs() + this.#backoff.next();
         this.#forget(held);
       },
     );
@@ -146,7 +147,7 @@ export class SessionPool {
   }
 
   #sweep(): void {
-    const before = this.#options.now() - idleMs;
+    const before = this.#options.clock.nowMs() - idleMs;
     for (const held of [...this.#all]) {
       const { session } = held;
       if (session !== undefined && session.calls.size === 0 && session.lastUsedAtMs < before) void this.#end(held);

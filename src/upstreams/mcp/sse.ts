@@ -1,8 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
-import { logText } from './bounded-log.ts';
-import type { HttpEndpoint } from './http.ts';
+import { type HttpEndpoint, sendTimeoutMs } from './http.ts';
 import { givenUp, HttpSend } from './http-send.ts';
 import {
   closedBefore,
@@ -18,6 +17,7 @@ import {
 import { PendingRequests } from './pending.ts';
 
 const openTimeoutMs = 15_000;
+const eventSlackBytes = 64 * 1024;
 
 /** HTTP+SSE of 2024-11-05: one stream that everything comes in on, and an address from that stream to POST to. */
 export class SseLink implements Link, Dispatcher.DispatchHandler {
@@ -33,30 +33,26 @@ export class SseLink implements Link, Dispatcher.DispatchHandler {
   #lastId = 0;
   #end: LinkError | undefined;
 
-  private constructor(endpoint: HttpEndpoint, limitBytes: number, settle: (error: LinkError | undefined) => void) {
+  private constructor(endpoint: HttpEndpoint, settle: (error: LinkError | undefined) => void) {
     this.#endpoint = endpoint;
     this.#settleOpening = settle;
-    this.#reader = new SseReader(this, limitBytes);
+    this.#reader = new SseReader(this, eventSlackBytes);
     this.#pending = new PendingRequests({
       inbox: () => this.#inbox,
       tooLarge: (limit) =>
         new LinkError('answer_too_large', `${endpoint.subject} sent more than the ${limit} bytes an answer may have.`),
-      onStray: (reason, bytes) =>
-        endpoint.log.warn(
-          { reason, data: logText(bytes.toString('utf8', 0, 300), 200) },
-          'the upstream sent something that is not for us',
-        ),
+      onStray: (details) => endpoint.log.warn(details, 'the upstream sent something that is not for us'),
     });
   }
 
   /** Opens the stream and waits for its `endpoint` event. Rejects with LinkError. */
-  static open(endpoint: HttpEndpoint, limitBytes: number): Promise<SseLink> {
+  static open(endpoint: HttpEndpoint): Promise<SseLink> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const detail = `no event stream from ${endpoint.where}`;
         link.#close(new LinkError('upstream_timeout', `${endpoint.subject} did not open its event stream.`, { detail }));
       }, openTimeoutMs);
-      const link = new SseLink(endpoint, limitBytes, (error) => {
+      const link = new SseLink(endpoint, (error) => {
         clearTimeout(timer);
         if (error === undefined) resolve(link);
         else reject(error);
@@ -82,25 +78,44 @@ export class SseLink implements Link, Dispatcher.DispatchHandler {
   }
 
   request(request: OutgoingRequest, listener: RequestListener): InFlight {
-    const sent = this.#pending.add(request, listener);
+    // Some servers accept the POST of a request only with its answer: it has the call's deadline, not that of a message.
+    const post = new HttpSend(this.#endpoint, (error) => {
+      // The answer may be there already: then nobody waits any more and this changes nothing.
+      if (error === undefined || !this.#pending.has(request.id)) return;
+      sent.giveUp();
+      listener.failed(error);
+    });
+    const sent = this.#pending.add(request, {
+      received: (message, isReplayed) => listener.received(message, isReplayed),
+      answered: (answer, status) => {
+        post.expire(sendTimeoutMs);
+        listener.answered(answer, status);
+      },
+      failed: (error) => {
+        post.expire(sendTimeoutMs);
+        listener.failed(error);
+      },
+    });
+    // An event may be as large as the largest answer that anybody ever waited for; what is larger is no answer at all.
+    this.#reader.limitBytes = Math.max(this.#reader.limitBytes, request.limitBytes + eventSlackBytes);
     if (this.#end !== undefined) {
       this.#pending.failAll(closedBefore(this.#endpoint.subject, this.#end));
       return sent;
     }
-    this.send(request.body, request.headers).catch((error: LinkError) => {
-      // The answer may be there already: then nobody waits any more and this changes nothing.
-      if (this.#pending.has(request.id)) {
+    this.#endpoint.dispatch('POST', request.headers, request.body, post, this.#postPath);
+    return {
+      giveUp: () => {
         sent.giveUp();
-        listener.failed(error);
-      }
-    });
-    return sent;
+        post.expire(sendTimeoutMs);
+      },
+    };
   }
 
   send(body: string, headers: readonly string[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const handler = new HttpSend(this.#endpoint, (error) => (error === undefined ? resolve() : reject(error)));
-      this.#endpoint.dispatch('POST', headers, body, handler, 0, this.#postPath);
+      handler.expire(sendTimeoutMs);
+      this.#endpoint.dispatch('POST', headers, body, handler, this.#postPath);
     });
   }
 

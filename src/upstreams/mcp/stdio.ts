@@ -19,8 +19,6 @@ export interface StdioTarget {
   readonly cwd: string | undefined;
   readonly subject: string;
   readonly log: BoundedLog;
-  /** Largest answer; a longer line ends the connection. */
-  readonly limitBytes: number;
 }
 
 // Lines that are no messages: a stray print is forgiven, a stream of them is not.
@@ -52,9 +50,9 @@ export class StdioLink implements Link {
       inbox: () => this.#inbox,
       tooLarge: (limitBytes) =>
         new LinkError('answer_too_large', `${subject} sent more than the ${limitBytes} bytes an answer may have.`),
-      onStray: (reason, bytes) => this.#stray(reason, bytes),
+      onStray: (details, bytes) => this.#stray(details, bytes),
     });
-    this.#reader = new LineReader(target.limitBytes + lineSlackBytes, (line) => this.#line(line));
+    this.#reader = new LineReader(lineSlackBytes, (line) => this.#line(line));
   }
 
   /** Starts the command. Rejects with LinkError when it cannot be started. */
@@ -97,6 +95,8 @@ export class StdioLink implements Link {
 
   request(request: OutgoingRequest, listener: RequestListener): InFlight {
     const sent = this.#pending.add(request, listener);
+    // A line may be as long as the largest answer that anybody ever waited for; what is longer is no answer at all.
+    this.#reader.limitBytes = Math.max(this.#reader.limitBytes, request.limitBytes + lineSlackBytes);
     if (this.#end !== undefined) this.#pending.failAll(closedBefore(this.#target.subject, this.#end));
     else if (this.#child.backlog > backlogBytes) {
       sent.giveUp();
@@ -129,7 +129,7 @@ export class StdioLink implements Link {
       this.#reader.push(chunk);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      this.#recycle('answer_too_large', `a line longer than ${this.#target.limitBytes + lineSlackBytes} bytes`);
+      this.#recycle('answer_too_large', `a line longer than ${this.#reader.limitBytes} bytes`);
     }
   }
 
@@ -141,11 +141,8 @@ export class StdioLink implements Link {
     }
   }
 
-  #stray(reason: string, bytes: Buffer): void {
-    this.#target.log.warn(
-      { reason, line: logText(bytes.toString('utf8', 0, 300), 200) },
-      'the upstream wrote something that is not for us',
-    );
+  #stray(details: Readonly<Record<string, unknown>>, bytes: Buffer): void {
+    this.#target.log.warn(details, 'the upstream wrote something that is not for us');
     this.#strayLines++;
     this.#strayBytes += bytes.length;
     if (this.#strayLines > strayLines || this.#strayBytes > strayBytes)

@@ -32,7 +32,7 @@ export function openWays(config: UpstreamConfig, deps: TransportDeps, { subject,
     return {
       openLink: async () => {
         const { StdioLink } = await import('./stdio.ts');
-        const link = await StdioLink.start({ command, env, cwd, subject, log, limitBytes: config.answerLimitBytes });
+        const link = await StdioLink.start({ command, env, cwd, subject, log });
         open.add(link);
         link.onEnd(() => open.delete(link));
         return link;
@@ -49,12 +49,20 @@ export function openWays(config: UpstreamConfig, deps: TransportDeps, { subject,
   }
   const headers = resolveAll(transport.headers, deps);
   const userAgent = `${deps.instance.name}/${deps.instance.version}`;
-  const endpoint = new HttpEndpoint({ url, headers, subject, userAgent, egress: deps.egress, log });
+  const endpoint = new HttpEndpoint({
+    url,
+    headers,
+    subject,
+    userAgent,
+    egress: deps.egress,
+    log,
+    concurrency: config.concurrency,
+  });
   return {
     openLink: async (): Promise<Link> => new HttpLink(endpoint),
     openSse: async () => {
       const { SseLink } = await import('./sse.ts');
-      return SseLink.open(endpoint, config.answerLimitBytes);
+      return SseLink.open(endpoint);
     },
     close: () => endpoint.close(),
   };

@@ -29,7 +29,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (method === 'server/discover') {
     if (opening === 'exits-at-discover') process.exit(1);
     if (opening === 'silent-at-discover') return;
-    send({ id, error: { code: -32601, message: 'Method not found' } });
+    const capabilities = { tools: {} };
+    if (opening === 'modern') send({ id, result: { resultType: 'complete', supportedVersions: ['2026-07-28'], capabilities } });
+    else send({ id, error: { code: -32601, message: 'Method not found' } });
   } else if (method === 'initialize') {
     const serverInfo = { name: 'raw', version: '0' };
     send({ id, result: { protocolVersion: '2024-11-05', capabilities: { tools: {} }, serverInfo } });
@@ -81,6 +83,9 @@ function poke(id: number, how: string, args: Record<string, unknown> | undefined
   } else if (how === 'ask') {
     question = id;
     send({ id: 'q-1', method: 'elicitation/create', params: { message: String(args?.marker) } });
+  } else if (how === 'log') {
+    send({ method: 'notifications/message', params: { level: 'error', data: String(args?.marker) } });
+    send({ id, result: ok });
   } else if (how === 'stderr') {
     process.stderr.write('a line for the log\n');
     send({ id, result: ok });
