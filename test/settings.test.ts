@@ -58,7 +58,7 @@ test('everything has a default or may be left out', async () => {
     logLevel: 'info',
     bodyLimitBytes: 4_194_304,
     maxSessions: 10_000,
-    sessionIdleMs: 1_800_000,
+    sessionIdleMs: 86_400_000,
     allowedHosts: [],
     allowedOrigins: [],
   });
