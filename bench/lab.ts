@@ -87,7 +87,7 @@ export class Lab {
 
   /** Enough calls for the hot code of a process to be compiled: about 15,000, a good part of them per kind of load. */
   async warmUp(load: Load): Promise<void> {
-    const measureMs = this.settings.isQuick ? 2500 : 5000;
+    const measureMs = this.settings.isQuick ? 1600 : 5000;
     await this.run({ kind: 'calls', ...load, callers: Math.max(16, load.callers), warmMs: 0, measureMs, maxCalls: 25_000 });
   }
 

@@ -37,7 +37,7 @@ export function formatVerdicts(verdicts: readonly Verdict[], slack: number | und
   return `== bars\n\n${lines.join('\n')}\n${unsure}`;
 }
 
-const marks = { pass: 'pass', fail: 'FAIL', unmeasured: 'none', unsure: 'busy' } as const;
+const marks = { pass: 'pass', fail: 'FAIL', unmeasured: 'none', unsure: 'busy', skipped: 'skip' } as const;
 
 const header = columns(['', 'calls/s', 'p50 ms', 'p99 ms', 'CPU µs/call', 'CPU x', 'calls/s x', 'busy', 'other CPU', 'foreign']);
 
