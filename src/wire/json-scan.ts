@@ -128,7 +128,7 @@ class Scanner {
       this.#at = endOfString(bytes, keyStart);
       this.#noteKey(keyStart, this.#at);
       const key = this.#key(keyStart, this.#at);
-      refuseDuplicate(members, key);
+      refuseDuplicate(members, key, keyStart);
       this.#space();
       if (bytes[this.#at] !== colon) throw this.#unexpected();
       this.#at++;
@@ -341,11 +341,12 @@ function endOfString(bytes: Buffer, start: number): number {
 const maxMembers = 1000;
 
 // Parsers disagree on which of two equal members counts, and some ignore case (CVE-2026-27896): neither may pass.
-function refuseDuplicate(members: readonly Member[], key: string): void {
+// The message names the place, not the key: it may come from anywhere and end in a log.
+function refuseDuplicate(members: readonly Member[], key: string, at: number): void {
   if (members.length >= maxMembers) throw new ScanError(`it has more than ${maxMembers} members`, true);
   for (const { key: other } of members) {
     if (other === key || (other.length === key.length && other.toLowerCase() === key.toLowerCase())) {
-      throw new ScanError(`the member ${JSON.stringify(key.slice(0, 100))} appears twice`, true);
+      throw new ScanError(`the member at byte ${at} appears twice`, true);
     }
   }
 }
