@@ -40,6 +40,8 @@ const quote = 0x22;
 const comma = 0x2c;
 const colon = 0x3a;
 const backslash = 0x5c;
+/** What is below is a control character and must not stand in a string (RFC 8259 section 7). */
+const firstPrintable = 0x20;
 const openObject = 0x7b;
 const closeObject = 0x7d;
 
@@ -72,12 +74,6 @@ for (const [bytes, value] of [
 ] as const) {
   for (const byte of Buffer.from(bytes)) kinds[byte] = value;
 }
-
-/** Bytes a string goes on over: all but its end, an escape and control characters (RFC 8259 section 7). */
-const plain = new Uint8Array(256).fill(1);
-plain.fill(0, 0, 0x20);
-plain[quote] = 0;
-plain[backslash] = 0;
 
 const numeral = new Uint8Array(256);
 for (const byte of Buffer.from('+-.0123456789eE')) numeral[byte] = 1;
@@ -319,13 +315,12 @@ function endOfString(bytes: Buffer, start: number): number {
   let at = start + 1;
   let stop = Math.min(at + lookBytes, length);
   for (;;) {
-    while (at < stop && plain[bytes[at]!] === 1) at++;
-    if (at < stop) {
-      const byte = bytes[at];
+    while (at < stop) {
+      const byte = bytes[at]!;
       if (byte === quote) return at + 1;
-      if (byte !== backslash) throw new ScanError(`a control character stands in a string at byte ${at}`);
-      at += 2;
-      continue;
+      if (byte === backslash) at += 2;
+      else if (byte >= firstPrintable) at++;
+      else throw new ScanError(`a control character stands in a string at byte ${at}`);
     }
     const end = at < length ? bytes.indexOf(quote, at) : -1;
     if (end < 0) throw new ScanError(`a string that starts at byte ${start} does not end`);
