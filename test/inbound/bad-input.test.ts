@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CountingUpstream, startCountingUpstream } from '../support/counting-upstream.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
 
 let upstream: CountingUpstream;
 let gateway: Gateway;
@@ -223,6 +224,18 @@ test.each([
   expect(reply.status).toBe(400);
   expect(reply.json.error?.code).toBe(-32020);
   expect(upstream.calls).toHaveLength(0);
+});
+
+test('a call that is refused for its headers is on record, as one that is done is', async () => {
+  const records = (code: string | undefined) =>
+    gateway.process.stderr.filter((line) => {
+      const record = line.startsWith('{') ? (JSON.parse(line) as { method?: string; code?: string; outcome?: string }) : {};
+      return record.method === 'tools/call' && record.code === code && record.outcome !== undefined;
+    }).length;
+  const before = [records('header_mismatch'), records(undefined)];
+  await callEcho({}, { 'mcp-name': 'demo__other' });
+  await callEcho();
+  await until('both are on record', () => records('header_mismatch') > (before[0] ?? 0) && records(undefined) > (before[1] ?? 0));
 });
 
 test('Mcp-Name may travel encoded', async () => {

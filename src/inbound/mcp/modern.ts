@@ -50,13 +50,9 @@ export async function handleModern(edge: Edge, request: ModernRequest): Promise<
 function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
   const { message, caller, reply } = request;
   const { method } = message;
+  if (isCallMethod(method)) return serveCall(edge, request, method);
   if (request.headers !== undefined) checkNamedHeaders(request.headers, message);
   switch (method) {
-    case 'tools/call':
-    case 'prompts/get':
-    case 'resources/read':
-    case 'completion/complete':
-      return serveCall(edge, request, method);
     case 'subscriptions/listen':
       readEnvelope(message.params);
       return listen(edge, caller, request.toolbox, message, reply);
@@ -73,6 +69,10 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
   return answerSettled(edge, request, () =>
     listResult(visibleToolbox(edge.catalog(), caller, request.toolbox), method, 'modern', message.params.cursor),
   );
+}
+
+function isCallMethod(method: string): method is CallMethod {
+  return method === 'tools/call' || method === 'prompts/get' || method === 'resources/read' || method === 'completion/complete';
 }
 
 async function answerSettled(edge: Edge, { message, reply }: ModernRequest, result: () => readonly Buffer[]): Promise<void> {
@@ -101,8 +101,10 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
   const ask = running.toAsk(method, params, answers);
   let state: State | undefined;
   try {
-    if (request.headers !== undefined && method === 'tools/call')
-      checkParamHeaders(request.headers, catalog, request.toolbox, params);
+    if (request.headers !== undefined) {
+      checkNamedHeaders(request.headers, message);
+      if (method === 'tools/call') checkParamHeaders(request.headers, catalog, request.toolbox, params);
+    }
     if (typeof requestState === 'string')
       state = edge.parked.unseal(caller.id, bindingOf(catalog, request.toolbox, method, params), requestState);
   } catch (error) {
