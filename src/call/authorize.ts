@@ -1,8 +1,7 @@
 /** Refuses what this caller may not use. A list is made of what passes here, so that list and call share one decision. */
 import type { Catalog, Toolbox } from '../catalog/catalog.ts';
-import { GatewayError } from '../errors.ts';
 import type { Caller } from './authenticate.ts';
-import { findToolbox, type Target } from './resolve.ts';
+import { findToolbox, noSuchToolbox, type Target } from './resolve.ts';
 
 declare const allowed: unique symbol;
 
@@ -12,16 +11,16 @@ export interface Permit extends Target {
   readonly caller: Caller;
 }
 
-/** Throws GatewayError `unknown_capability`: what may not be called cannot be told from what is not there. */
+/** Throws GatewayError `not_found`: a toolbox that is not for this caller cannot be told from one that is not there. */
 export function authorize(caller: Caller, target: Target): Permit {
-  if (!mayUse(caller, target.toolbox)) throw new GatewayError('unknown_capability', `Unknown: ${target.capability}`);
+  if (!mayUse(caller, target.toolbox)) throw noSuchToolbox(target.toolbox.name);
   return { ...target, caller } as Permit;
 }
 
 /** The toolbox of this name, if this caller may use it. Throws GatewayError `not_found` for both: no such thing, and not for them. */
 export function visibleToolbox(catalog: Catalog, caller: Caller, name: string): Toolbox {
   const toolbox = findToolbox(catalog, name);
-  if (!mayUse(caller, toolbox)) throw new GatewayError('not_found', `There is no toolbox "${name}" here.`);
+  if (!mayUse(caller, toolbox)) throw noSuchToolbox(name);
   return toolbox;
 }
 

@@ -22,8 +22,13 @@ export interface Target {
 /** Throws GatewayError `not_found` for a toolbox. */
 export function findToolbox(catalog: Catalog, name: string): Toolbox {
   const toolbox = name === '' ? catalog.everything : catalog.toolboxes.get(name);
-  if (toolbox === undefined) throw new GatewayError('not_found', `There is no toolbox "${name}" here.`);
+  if (toolbox === undefined) throw noSuchToolbox(name);
   return toolbox;
+}
+
+/** The same words for one that is not there and one that is not for this caller. */
+export function noSuchToolbox(name: string): GatewayError {
+  return new GatewayError('not_found', `There is no toolbox "${shorten(name)}" here; check the name at the end of the address.`);
 }
 
 /** Throws GatewayError `unknown_capability`, `invalid_params` or `not_found`. */
