@@ -12,7 +12,7 @@ interface Log {
 /** JSON lines on standard error: standard output belongs to people, and on stdio to the protocol. */
 export function openLog(level: string): Log {
   // Lines are gathered and written by timer: a write per call would cost as much as the call's own work.
-  const destination = pino.destination({ dest: 2, sync: false, minLength: 8192, periodicFlush: 250 });
+  const destination = pino.destination({ dest: 2, sync: false, minLength: 65_536, maxWrite: 262_144, periodicFlush: 250 });
   let isBroken = false;
   // Whoever read the log may be gone before us (`gatehouse serve | head`): that ends the log, not the gateway.
   destination.on('error', () => {

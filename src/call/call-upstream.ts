@@ -13,7 +13,7 @@ import { Slots } from './slots.ts';
 /** What holds the calls to one upstream. It outlives a change of the upstream's configuration that leaves these numbers alone. */
 interface Lane {
   readonly slots: Slots;
-  readonly breaker: CircuitBreaker<[() => Promise<Answer>], Answer>;
+  readonly breaker: CircuitBreaker<Parameters<typeof send>, Answer>;
   /** The numbers it was made with. */
   readonly limits: string;
 }
@@ -58,9 +58,10 @@ export async function callUpstream(lanes: Lanes, permit: Permit, ask: Ask): Prom
   const lane = lanes.of(member);
   const deadline = new Deadline(member.config, ask.cancel);
   try {
-    await lane.slots.take(member.id, ask.cancel);
+    const turn = lane.slots.take(member.id, ask.cancel);
+    if (turn !== undefined) await turn;
     try {
-      return await lane.breaker.fire(() => send(permit, ask, deadline, lane.slots));
+      return await lane.breaker.fire(permit, ask, deadline, lane.slots);
     } finally {
       lane.slots.give();
     }
@@ -71,24 +72,19 @@ export async function callUpstream(lanes: Lanes, permit: Permit, ask: Ask): Prom
   }
 }
 
-async function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots): Promise<Answer> {
+function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots): Promise<Answer> {
   const { member, params, tool } = permit;
-  try {
-    return await member.upstream.call({
-      method: ask.method,
-      params,
-      meta: ask.meta,
-      client: ask.client,
-      conversation: new TimedConversation(ask.conversation, deadline, slots),
-      tool,
-      retry: ask.retry,
-      cancel: ask.cancel,
-      limitBytes: member.config.answerLimitBytes,
-    });
-  } catch (error) {
-    // Before the breaker counts it: it must see the time-out, not the cancellation that carried it.
-    throw explain(error, member, deadline);
-  }
+  return member.upstream.call({
+    method: ask.method,
+    params,
+    meta: ask.meta,
+    client: ask.client,
+    conversation: new TimedConversation(ask.conversation, deadline, slots),
+    tool,
+    retry: ask.retry,
+    cancel: ask.cancel,
+    limitBytes: member.config.answerLimitBytes,
+  });
 }
 
 function explain(error: unknown, member: Member, deadline: Deadline): unknown {
@@ -112,7 +108,7 @@ function explain(error: unknown, member: Member, deadline: Deadline): unknown {
 
 function makeBreaker({ breaker }: UpstreamConfig): Lane['breaker'] {
   const { errorRate, minimumCalls, windowMs, openMs } = breaker;
-  return new CircuitBreaker((action: () => Promise<Answer>) => action(), {
+  return new CircuitBreaker(send, {
     timeout: false,
     errorThresholdPercentage: errorRate * 100,
     volumeThreshold: minimumCalls,
@@ -121,7 +117,8 @@ function makeBreaker({ breaker }: UpstreamConfig): Lane['breaker'] {
     // Percentiles and snapshots cost a timer per breaker and nobody reads them.
     rollingPercentilesEnabled: false,
     enableSnapshots: false,
-    errorFilter: (error: unknown) => !countsAsFailure(error),
+    // A time-out comes as the cancellation that carried it.
+    errorFilter: (error: unknown, ...sent: unknown[]) => !sent.some(isPassed) && !countsAsFailure(error),
   });
 }
 
@@ -129,6 +126,10 @@ function makeBreaker({ breaker }: UpstreamConfig): Lane['breaker'] {
 function countsAsFailure(error: unknown): boolean {
   if (!(error instanceof GatewayError)) return true;
   return error.code !== 'cancelled' && error.code !== 'answer_too_large' && error.row.shows === 'result';
+}
+
+function isPassed(sent: unknown): boolean {
+  return sent instanceof Deadline && sent.passed !== undefined;
 }
 
 /** The longest silence and the longest duration of one call; both stand still while somebody is asked. */

@@ -1,7 +1,9 @@
+import { expect, scanBulk } from './bulk-scan.ts';
+
 /**
  * Finds the members of a JSON-RPC message in its bytes without building the values, so that an answer of any size can be
  * checked and passed on as it came, and so that what JSON.parse hides (duplicate keys, depth, integers that lose digits)
- * is seen before a request is judged. Long strings are skipped by native code, everything else is one look at each byte.
+ * is seen before a request is judged. Short values are one look at each byte here, long ones are passed over by `bulk-scan.ts`.
  */
 export interface Member {
   readonly key: string;
@@ -44,6 +46,8 @@ const backslash = 0x5c;
 const firstPrintable = 0x20;
 const openObject = 0x7b;
 const closeObject = 0x7d;
+/** From a closing bracket to its opening one. */
+const closesBy = 2;
 
 /** What a byte outside of strings means. */
 const kind = {
@@ -78,27 +82,33 @@ for (const [bytes, value] of [
 const numeral = new Uint8Array(256);
 for (const byte of Buffer.from('+-.0123456789eE')) numeral[byte] = 1;
 
-/** What may come next inside a value that is passed over. */
-const expect = { value: 0, valueOrEnd: 1, keyOrEnd: 2, key: 3, colon: 4, commaOrEnd: 5 } as const;
-
 /** Scans one message. Throws ScanError. */
 export function scanMessage(bytes: Buffer): MessageScan {
-  return new Scanner(bytes).message();
+  return scanner.scan(bytes);
 }
 
 class Scanner {
-  readonly #bytes: Buffer;
+  #bytes: Buffer = nothing;
   readonly #open = new Uint8Array(maxDepth + 1);
   #at = 0;
   #deepest = 1;
   #hasLongNumber = false;
   #namesUri = false;
 
-  constructor(bytes: Buffer) {
+  scan(bytes: Buffer): MessageScan {
     this.#bytes = bytes;
+    this.#at = 0;
+    this.#deepest = 1;
+    this.#hasLongNumber = false;
+    this.#namesUri = false;
+    try {
+      return this.#message();
+    } finally {
+      this.#bytes = nothing;
+    }
   }
 
-  message(): MessageScan {
+  #message(): MessageScan {
     const members: Member[] = [];
     const body: Member[] = [];
     this.#space();
@@ -154,7 +164,12 @@ class Scanner {
     let at = this.#at;
     let depth = outer;
     let next: number = expect.value;
+    const bulkAt = length - at < bulkFromBytes ? Number.POSITIVE_INFINITY : at + shortValueBytes;
     do {
+      if (at >= bulkAt) {
+        this.#bulk(at, depth, outer, next);
+        return;
+      }
       const what = at < length ? kinds[bytes[at]!] : kind.other;
       if (what === kind.space) {
         at++;
@@ -163,7 +178,14 @@ class Scanner {
       if (what === kind.quote) {
         if (next > expect.key) throw this.#unexpected(at);
         const start = at;
-        at = endOfString(bytes, at);
+        at = endOfShortString(bytes, at);
+        if (at === 0) {
+          if (length - start >= bulkFromBytes) {
+            this.#bulk(start, depth, outer, next);
+            return;
+          }
+          at = endOfString(bytes, start);
+        }
         if (next <= expect.valueOrEnd) {
           next = expect.commaOrEnd;
         } else {
@@ -172,7 +194,7 @@ class Scanner {
         }
       } else if (what === kind.comma) {
         if (next !== expect.commaOrEnd) throw this.#unexpected(at);
-        next = open[depth] === kind.openObject ? expect.key : expect.value;
+        next = open[depth] === openObject ? expect.key : expect.value;
         at++;
       } else if (what === kind.colon) {
         if (next !== expect.colon) throw this.#unexpected(at);
@@ -180,14 +202,14 @@ class Scanner {
         at++;
       } else if (what === kind.openObject || what === kind.openArray) {
         if (next > expect.valueOrEnd) throw this.#unexpected(at);
-        if (++depth > maxDepth) throw new ScanError(`nested deeper than ${maxDepth} levels`, true);
-        open[depth] = what;
+        if (++depth > maxDepth) throw tooDeep();
+        open[depth] = bytes[at]!;
         if (depth > this.#deepest) this.#deepest = depth;
         next = what === kind.openObject ? expect.keyOrEnd : expect.valueOrEnd;
         at++;
       } else if (what === kind.closeObject || what === kind.closeArray) {
         const mayEnd = next === expect.commaOrEnd || next === (what === kind.closeObject ? expect.keyOrEnd : expect.valueOrEnd);
-        if (depth === outer || open[depth] !== what - 1 || !mayEnd) throw this.#unexpected(at);
+        if (depth === outer || open[depth] !== bytes[at]! - closesBy || !mayEnd) throw this.#unexpected(at);
         depth--;
         next = expect.commaOrEnd;
         at++;
@@ -199,6 +221,17 @@ class Scanner {
       }
     } while (depth > outer || next !== expect.commaOrEnd);
     this.#at = at;
+  }
+
+  /** Goes on with a value that turned out to be long. */
+  #bulk(at: number, depth: number, outer: number, next: number): void {
+    const passed = scanBulk(this.#bytes, { at, depth, outer, next, open: this.#open }, maxDepth);
+    if (passed.kind === 'unexpected') throw this.#unexpected(passed.at);
+    if (passed.kind === 'too-deep') throw tooDeep();
+    this.#at = passed.end;
+    this.#deepest = Math.max(this.#deepest, passed.deepest);
+    this.#hasLongNumber ||= passed.hasLongNumber;
+    this.#namesUri ||= passed.namesUri;
   }
 
   #noteKey(start: number, end: number): void {
@@ -248,6 +281,10 @@ class Scanner {
     return new ScanError(`unexpected byte 0x${(this.#bytes[at] ?? 0).toString(16).padStart(2, '0')} at offset ${at}`);
   }
 }
+
+const nothing = Buffer.alloc(0);
+/** A scan is one call that nothing interrupts, so one scanner serves all. */
+const scanner = new Scanner();
 
 /** Keys that nearly every message has, by length: comparing bytes costs less than making a string. */
 const knownKeys: (readonly { readonly bytes: Buffer; readonly key: string }[])[] = [];
@@ -303,33 +340,53 @@ function isNumber(bytes: Buffer, start: number, end: number): boolean {
 
 const words = ['true', 'false', 'null'];
 
-/** A string is looked at byte by byte for so long: a short one ends sooner than a call into native code would begin. */
-const lookBytes = 64;
-/** Escaped quotes closer than this are passed faster by looking, for a while. */
-const denseBytes = 256;
-const denseRunBytes = 4096;
+/** A value with less than this behind its start is looked at byte by byte: copying it away costs more. */
+const bulkFromBytes = 1024;
+/** A value is looked at byte by byte for so long before it counts as long. */
+const shortValueBytes = 256;
+const shortStringBytes = 64;
+
+/** What may stand behind a backslash: 1 alone, 2 with four hexadecimal digits (RFC 8259 section 7). */
+const escapes = new Uint8Array(256);
+for (const byte of Buffer.from('"\\/bfnrt')) escapes[byte] = 1;
+escapes[0x75] = 2;
+const isHex = new Uint8Array(256);
+for (const byte of Buffer.from('0123456789abcdefABCDEF')) isHex[byte] = 1;
 
 /** The offset behind the string that starts at `start`. */
 function endOfString(bytes: Buffer, start: number): number {
-  const { length } = bytes;
+  const end = endWithin(bytes, start, bytes.length);
+  if (end === 0) throw new ScanError(`a string that starts at byte ${start} does not end`);
+  return end;
+}
+
+/** The same, or 0 where it is long. */
+function endOfShortString(bytes: Buffer, start: number): number {
+  return endWithin(bytes, start, Math.min(start + shortStringBytes, bytes.length));
+}
+
+function endWithin(bytes: Buffer, start: number, stop: number): number {
   let at = start + 1;
-  let stop = Math.min(at + lookBytes, length);
-  for (;;) {
-    while (at < stop) {
-      const byte = bytes[at]!;
-      if (byte === quote) return at + 1;
-      if (byte === backslash) at += 2;
-      else if (byte >= firstPrintable) at++;
-      else throw new ScanError(`a control character stands in a string at byte ${at}`);
-    }
-    const end = at < length ? bytes.indexOf(quote, at) : -1;
-    if (end < 0) throw new ScanError(`a string that starts at byte ${start} does not end`);
-    let slashes = 0;
-    while (end - slashes > at && bytes[end - slashes - 1] === backslash) slashes++;
-    if (slashes % 2 === 0) return end + 1;
-    if (end - at < denseBytes) stop = Math.min(end + denseRunBytes, length);
-    at = end + 1;
+  while (at < stop) {
+    const byte = bytes[at]!;
+    if (byte === quote) return at + 1;
+    if (byte === backslash) at = endOfEscape(bytes, at);
+    else if (byte >= firstPrintable) at++;
+    else throw new ScanError(`a control character stands in a string at byte ${at}`);
   }
+  return 0;
+}
+
+function endOfEscape(bytes: Buffer, at: number): number {
+  const what = escapes[bytes[at + 1]!];
+  if (what === 1) return at + 2;
+  if (what === 2 && isHex[bytes[at + 2]!] && isHex[bytes[at + 3]!] && isHex[bytes[at + 4]!] && isHex[bytes[at + 5]!])
+    return at + 6;
+  throw new ScanError(at + 5 >= bytes.length ? 'it ends too early' : `a bad escape stands in a string at byte ${at}`);
+}
+
+function tooDeep(): ScanError {
+  return new ScanError(`nested deeper than ${maxDepth} levels`, true);
 }
 
 /** Members an object may have whose members are noted. The largest honest one is a tool's result, with a handful. */

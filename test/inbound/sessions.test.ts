@@ -113,10 +113,10 @@ test('at the cap the longest idle makes room and comes back by its id; when all 
 
 test('two requests with one id in flight are refused, one after the other are not', () => {
   const session = openSessions().sessions.create(ada, '', '2025-11-25', {});
-  session.begin('1', new Cancel());
+  const first = session.begin('1', new Cancel());
   expect(() => session.begin('1', new Cancel())).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   session.begin('"1"', new Cancel());
-  session.finish('1');
+  session.finish(first);
   session.begin('1', new Cancel());
 });
 

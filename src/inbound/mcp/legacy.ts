@@ -17,7 +17,7 @@ import { foreignMeta, readProgressToken } from './era.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
 import { errorMessage, legacyResult, resultMessage, serverInfo, toolError, toRpcError, unreadable } from './messages.ts';
 import type { Reply } from './reply.ts';
-import type { Session } from './sessions.ts';
+import type { Running, Session } from './sessions.ts';
 
 /** How long a client may take to answer an upstream's question. */
 const answerWithinMs = 10 * 60_000;
@@ -73,8 +73,9 @@ const maxCapabilities = 2048;
 export async function handleLegacy(edge: Edge, request: LegacyRequest): Promise<void> {
   const { message, session, reply } = request;
   const cancel = new Cancel();
+  let running: Running;
   try {
-    session.begin(message.id, cancel);
+    running = session.begin(message.id, cancel);
   } catch (error) {
     refuse(edge, request, error);
     return;
@@ -84,7 +85,7 @@ export async function handleLegacy(edge: Edge, request: LegacyRequest): Promise<
   } catch (error) {
     refuse(edge, request, error);
   } finally {
-    session.finish(message.id);
+    session.finish(running);
   }
   function refuse(at: Edge, { message: { id, method } }: LegacyRequest, thrown: unknown): void {
     const error = toGatewayError(thrown);

@@ -5,6 +5,7 @@ import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
 import type { SessionStore } from '../../store/ports.ts';
+import { Bag, type Bagged } from '../../wire/bag.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { isLogLevel } from '../../wire/mcp.ts';
@@ -54,7 +55,7 @@ export class Session {
   readonly subscriptions = new Map<string, () => void>();
   /** Notices that came while nothing was open to send them on. */
   #missed: Set<string> | undefined;
-  #running: Map<string, Cancel> | undefined;
+  #running: Bag<Running> | undefined;
   #questions: Map<string, Question> | undefined;
 
   constructor(handle: string, sealed: SealedSession, nowMs: number) {
@@ -86,20 +87,26 @@ export class Session {
     this.#missed = undefined;
   }
 
-  /** Throws GatewayError `invalid_request` when a request with this id is still running. */
-  begin(requestId: string, cancel: Cancel): void {
-    this.#running ??= new Map();
-    if (this.#running.has(requestId))
+  /** `finish` must follow. Throws GatewayError `invalid_request` when a request with this id is still running. */
+  begin(requestId: string, cancel: Cancel): Running {
+    this.#running ??= new Bag();
+    if (this.#find(requestId) !== undefined)
       throw new GatewayError('invalid_request', `A request with the id ${requestId} is still running.`);
-    this.#running.set(requestId, cancel);
+    const running = { requestId, cancel, place: -1 };
+    this.#running.add(running);
+    return running;
   }
 
-  finish(requestId: string): void {
-    this.#running?.delete(requestId);
+  finish(running: Running): void {
+    this.#running?.delete(running);
   }
 
   cancel(requestId: string, reason: string): void {
-    this.#running?.get(requestId)?.cancel(reason);
+    this.#find(requestId)?.cancel.cancel(reason);
+  }
+
+  #find(requestId: string): Running | undefined {
+    return this.#running?.find((running) => running.requestId === requestId);
   }
 
   /** Puts a question to the client by `send`; resolves with the id's answer. */
@@ -119,7 +126,7 @@ export class Session {
   }
 
   end(reason: string): void {
-    for (const cancel of this.#running?.values() ?? []) cancel.cancel(reason);
+    for (const { cancel } of this.#running ?? []) cancel.cancel(reason);
     for (const question of this.#questions?.values() ?? []) question.reject(new GatewayError('cancelled', reason));
     for (const end of this.subscriptions.values()) end();
     this.subscriptions.clear();
@@ -128,6 +135,12 @@ export class Session {
     this.channel?.end();
     this.channel = undefined;
   }
+}
+
+/** A request of a session that is not answered yet. */
+export interface Running extends Bagged {
+  readonly requestId: string;
+  readonly cancel: Cancel;
 }
 
 export interface SessionChannel {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { Bag } from '../../wire/bag.ts';
 import type { Reply } from './reply.ts';
 
 const sseHeaders = {
@@ -19,6 +20,7 @@ const keepAliveMs = 15_000;
 
 /** Server-sent events to one client (WHATWG HTML 9.2). */
 export class SseStream {
+  place = -1;
   readonly response: ServerResponse;
 
   constructor(response: ServerResponse, headers: Readonly<Record<string, string>> = {}) {
@@ -54,8 +56,8 @@ export class SseStream {
   }
 }
 
-const openStreams = new Set<SseStream>();
-const waiting = new Set<HttpReply>();
+const openStreams = new Bag<SseStream>();
+const waiting = new Bag<HttpReply>();
 let keepAliveTimer: NodeJS.Timeout | undefined;
 
 // One timer for all streams: proxies drop what is silent for a minute, and a timer per call would cost on every call.
@@ -75,6 +77,7 @@ function startKeepAlive(): void {
  * message that cannot wait. Both eras let the server choose (streamable HTTP, "sending messages to the server").
  */
 export class HttpReply implements Reply {
+  place = -1;
   readonly #response: ServerResponse;
   readonly #acceptsSse: boolean;
   readonly #headers: Readonly<Record<string, string>>;

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Bag } from '../../wire/bag.ts';
 import { type ErrorMessage, type Message, MessageError, type ResultMessage, readMessage } from '../../wire/message.ts';
 import { Pieces } from '../../wire/pieces.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
@@ -18,10 +19,11 @@ const unusable = 'the address it redirects to cannot be used';
 
 /** One POST and its answer: JSON or an event stream, kept as bytes. This is the hot path; nothing here waits or wraps. */
 export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
+  place = -1;
   readonly #endpoint: HttpEndpoint;
   readonly #request: OutgoingRequest;
   readonly #listener: RequestListener;
-  readonly #open: Set<HttpExchange>;
+  readonly #open: Bag<HttpExchange>;
   readonly #id: string;
   #controller: Controller | undefined;
   #isDone = false;
@@ -41,7 +43,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   #resumeTimer: NodeJS.Timeout | undefined;
   #isOld = false;
 
-  constructor(endpoint: HttpEndpoint, request: OutgoingRequest, listener: RequestListener, open: Set<HttpExchange>) {
+  constructor(endpoint: HttpEndpoint, request: OutgoingRequest, listener: RequestListener, open: Bag<HttpExchange>) {
     this.#endpoint = endpoint;
     this.#request = request;
     this.#listener = listener;
@@ -252,11 +254,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   }
 
   #answer(message: ResultMessage | ErrorMessage): void {
+    this.#finish();
     if (this.#kind === 'events') {
       this.#reader = undefined;
       this.#endpoint.linger(this);
     }
-    this.#finish();
     this.#listener.answered(message, this.#status);
   }
 

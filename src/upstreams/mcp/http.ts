@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { GatewayError } from '../../errors.ts';
+import { Bag } from '../../wire/bag.ts';
 import type { EgressGuard } from '../egress.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import { HttpExchange } from './http-exchange.ts';
@@ -57,7 +58,7 @@ export class HttpEndpoint {
   readonly #egress: Pick<EgressGuard, 'dispatcherFor'>;
   readonly #pool: Dispatcher;
   // Answered, but the far end has not ended the stream: each holds a connection.
-  readonly #lingering = new Set<HttpExchange>();
+  readonly #lingering = new Bag<HttpExchange>();
   #lingerTimer: NodeJS.Timeout | undefined;
 
   constructor(target: HttpTarget) {
@@ -153,7 +154,7 @@ export class HttpLink implements Link {
   readonly transport = 'http';
   readonly endpoint: HttpEndpoint;
   inbox: Inbox = emptyInbox;
-  readonly #inFlight = new Set<HttpExchange>();
+  readonly #inFlight = new Bag<HttpExchange>();
   #stream: HttpStream | undefined;
   #lastId = 0;
   #isClosed = false;
@@ -212,7 +213,7 @@ export class HttpLink implements Link {
 
   async close(): Promise<void> {
     await this.retire();
-    for (const exchange of [...this.#inFlight]) {
+    for (const exchange of this.#inFlight) {
       exchange.fail(new LinkError('upstream_unavailable', `${this.endpoint.subject} was closed.`));
     }
   }

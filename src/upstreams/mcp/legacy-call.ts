@@ -27,7 +27,9 @@ export class LegacyCall implements RequestListener {
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: Error) => void;
   #session: LegacySession;
-  #id = 0;
+  /** Of the request that is in flight. */
+  id = 0;
+  place = -1;
   #inFlight: InFlight | undefined;
   #isDone = false;
   #isSecondTry = false;
@@ -69,8 +71,8 @@ export class LegacyCall implements RequestListener {
     const { method, params, meta, conversation, limitBytes } = this.call;
     const { link, headers } = this.#session;
     const id = link.nextId();
-    this.#id = id;
-    this.#session.begin(this, id);
+    this.id = id;
+    this.#session.begin(this);
     let sent: JsonObject = params;
     if (conversation.progress !== undefined) sent = { ...params, _meta: { ...meta, progressToken: id } };
     else if (meta !== undefined) sent = { ...params, _meta: meta };
@@ -107,7 +109,7 @@ export class LegacyCall implements RequestListener {
 
   /** The server said that it did not even look at the call, so sending it once more cannot do anything twice. */
   #again(): void {
-    this.#session.calls.delete(this.#id);
+    this.#session.calls.delete(this);
     const lost = this.#session;
     lost.lose();
     if (this.#isSecondTry) {
@@ -126,7 +128,7 @@ export class LegacyCall implements RequestListener {
   }
 
   #cancelled(reason: string): void {
-    if (this.#id !== 0) this.#session.tell('notifications/cancelled', { requestId: this.#id, reason });
+    if (this.id !== 0) this.#session.tell('notifications/cancelled', { requestId: this.id, reason });
     this.#inFlight?.giveUp();
     this.#fail(new GatewayError('cancelled', reason));
   }
@@ -150,7 +152,7 @@ export class LegacyCall implements RequestListener {
     if (this.#isDone) return false;
     this.#isDone = true;
     this.#takeBack?.();
-    this.#session.calls.delete(this.#id);
+    this.#session.calls.delete(this);
     this.#keeper.finished(this.#session);
     return true;
   }

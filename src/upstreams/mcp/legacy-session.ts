@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts';
+import { Bag } from '../../wire/bag.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { legacyVersions, passesLevel } from '../../wire/mcp.ts';
 import {
@@ -61,8 +62,8 @@ export class LegacySession {
   readonly headers: readonly string[];
   /** The server keeps state under an id that it can forget. */
   readonly hasId: boolean;
-  /** In flight, by id; the id is the progress token too. */
-  readonly calls = new Map<number, LegacyCall>();
+  /** In flight; a call's id is its progress token too. */
+  readonly calls = new Bag<LegacyCall>();
   lastUsedAtMs = 0;
   isGone = false;
   #logLevel: string | undefined;
@@ -140,8 +141,8 @@ export class LegacySession {
     this.#send(notificationBytes(method, params), maxUntaken);
   }
 
-  begin(call: LegacyCall, id: number): void {
-    this.calls.set(id, call);
+  begin(call: LegacyCall): void {
+    this.calls.add(call);
     this.#principals.add(call.call.client.principal);
     const parked = this.#parked;
     if (parked.length === 0) return;
@@ -178,7 +179,7 @@ export class LegacySession {
     else if (method === 'notifications/resources/updated') {
       if (typeof params.uri === 'string') this.#options.events.resourceUpdated(params.uri);
     } else if (method === 'notifications/progress') {
-      const call = typeof params.progressToken === 'number' ? this.calls.get(params.progressToken) : undefined;
+      const call = this.calls.find(({ id }) => id === params.progressToken);
       // On a stream of its own a call hears of itself only.
       if (call !== undefined && (own === undefined || own === call)) passProgress(call.call.conversation, params);
     } else if (method === 'notifications/cancelled') {
@@ -245,7 +246,7 @@ export class LegacySession {
     let only: LegacyCall | undefined;
     let interactive: LegacyCall | undefined;
     let interactiveCount = 0;
-    for (const call of this.calls.values()) {
+    for (const call of this.calls) {
       only = call;
       if (!isInteractive(call.call.client.capabilities)) continue;
       interactive = call;

@@ -111,14 +111,9 @@ export class McpUpstream implements Upstream {
     };
   }
 
-  async call(call: UpstreamCall): Promise<Answer> {
-    this.#callsInFlight++;
-    try {
-      const connection = this.#usable();
-      return await (connection === undefined ? this.#callLater(call) : this.#send(connection, call));
-    } finally {
-      this.#callsInFlight--;
-    }
+  call(call: UpstreamCall): Promise<Answer> {
+    const connection = this.#usable();
+    return connection === undefined ? this.#callLater(call) : this.#send(connection, call);
   }
 
   async subscribe(uri: string): Promise<void> {
@@ -173,17 +168,18 @@ export class McpUpstream implements Upstream {
   // Calls
 
   async #send(connection: Connection, call: UpstreamCall, isSecondTry = false): Promise<Answer> {
-    let answer: Answer;
+    this.#callsInFlight++;
     try {
-      answer = await connection.call(call);
+      const answer = await connection.call(call);
+      this.#health.callSucceeded();
+      return answer;
     } catch (error) {
-      if (error instanceof MisfitError && !isSecondTry) return this.#sendAgain(connection, call);
+      if (error instanceof MisfitError && !isSecondTry) return await this.#sendAgain(connection, call);
       throw this.#judge(error, call);
     } finally {
+      this.#callsInFlight--;
       connection.ended();
     }
-    this.#health.callSucceeded();
-    return answer;
   }
 
   /** The far end speaks something else by now and did not act: the same call may go out once more, in whatever that is. */
@@ -196,11 +192,16 @@ export class McpUpstream implements Upstream {
   }
 
   async #callLater(call: UpstreamCall): Promise<Answer> {
-    // The very first attempt is waited for: nothing says yet that the far end is down.
-    if (this.#health.state === 'connecting' && this.#attempt !== undefined) await orCancelled(this.#attempt, call);
-    const connection = this.#usable();
-    if (connection === undefined) throw this.#health.unavailable();
-    return this.#send(connection, call);
+    this.#callsInFlight++;
+    try {
+      // The very first attempt is waited for: nothing says yet that the far end is down.
+      if (this.#health.state === 'connecting' && this.#attempt !== undefined) await orCancelled(this.#attempt, call);
+      const connection = this.#usable();
+      if (connection === undefined) throw this.#health.unavailable();
+      return await this.#send(connection, call);
+    } finally {
+      this.#callsInFlight--;
+    }
   }
 
   /** Books a failed call, and returns what its caller is told. */

@@ -26,7 +26,9 @@ export class ModernCall implements RequestListener {
   readonly #call: UpstreamCall;
   readonly #resolve: Resolve;
   readonly #reject: (error: Error) => void;
-  #id = 0;
+  /** Of the request that is in flight. */
+  id = 0;
+  place = -1;
   #inFlight: InFlight | undefined;
   #rounds = 0;
   #isDone = false;
@@ -53,8 +55,8 @@ export class ModernCall implements RequestListener {
     const { method, params, meta, conversation, client } = this.#call;
     const { link } = this.#dialect;
     const id = link.nextId();
-    this.#id = id;
-    this.#dialect.begin(this, id, client.principal);
+    this.id = id;
+    this.#dialect.begin(this, client.principal);
     const envelope: JsonObject = {
       ...meta,
       [versionKey]: modernVersion,
@@ -87,7 +89,7 @@ export class ModernCall implements RequestListener {
     if (message.kind === 'request' || this.#isDone) return;
     const { method, params } = message;
     if (method === 'notifications/progress') {
-      if (params.progressToken === this.#id) passProgress(this.#call.conversation, params);
+      if (params.progressToken === this.id) passProgress(this.#call.conversation, params);
     } else if (method === 'notifications/message') {
       passLog(this.#call.conversation, params);
     } else if (listOf[method] === undefined) {
@@ -96,7 +98,7 @@ export class ModernCall implements RequestListener {
   }
 
   answered(answer: ResultMessage | ErrorMessage, status: number): void {
-    this.#dialect.calls.delete(this.#id);
+    this.#dialect.calls.delete(this);
     if (this.#isDone) return;
     if (answer.kind === 'error') {
       this.#refused(answer, status);
@@ -110,7 +112,7 @@ export class ModernCall implements RequestListener {
   }
 
   failed(error: LinkError): void {
-    this.#dialect.calls.delete(this.#id);
+    this.#dialect.calls.delete(this);
     // A plain 404 or 405 to a POST means that nothing behind it read the message.
     if (error.status === 404 || error.status === 405) this.#fail(this.#misfit(error.status));
     else this.#fail(error);
@@ -185,10 +187,10 @@ export class ModernCall implements RequestListener {
 
   #cancelled(reason: string): void {
     const { link, calls } = this.#dialect;
-    calls.delete(this.#id);
+    calls.delete(this);
     // On HTTP the closed stream says it; on a pipe it must be said.
     if (link.transport !== 'http') {
-      link.send(notificationBytes('notifications/cancelled', { requestId: this.#id, reason }), link.headers).catch(() => {});
+      link.send(notificationBytes('notifications/cancelled', { requestId: this.id, reason }), link.headers).catch(() => {});
     }
     this.#inFlight?.giveUp();
     this.#fail(new GatewayError('cancelled', reason));

@@ -1,3 +1,4 @@
+import { Bag } from '../../wire/bag.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { modernVersion } from '../../wire/mcp.ts';
 import type { ErrorMessage, NotificationMessage, RequestMessage, ResultMessage } from '../../wire/message.ts';
@@ -38,8 +39,8 @@ export class Modern implements Dialect {
   readonly subject: string;
   readonly clientInfo: JsonObject;
   readonly log: BoundedLog;
-  /** In flight, by id; the id is the progress token too. */
-  readonly calls = new Map<number, ModernCall>();
+  /** In flight; a call's id is its progress token too. */
+  readonly calls = new Bag<ModernCall>();
   readonly #principals = new Principals();
   readonly #timeoutMs: number;
   readonly #events: DialectEvents;
@@ -117,8 +118,8 @@ export class Modern implements Dialect {
     await this.link.close();
   }
 
-  begin(call: ModernCall, id: number, principal: string): void {
-    this.calls.set(id, call);
+  begin(call: ModernCall, principal: string): void {
+    this.calls.add(call);
     this.#principals.add(principal);
   }
 
@@ -167,7 +168,7 @@ export class Modern implements Dialect {
       const meta = params._meta;
       this.#listening.received(message, isObject(meta) ? meta[subscriptionKey] : undefined);
     } else if (method === 'notifications/progress') {
-      if (typeof params.progressToken === 'number') this.calls.get(params.progressToken)?.received(message);
+      this.calls.find(({ id }) => id === params.progressToken)?.received(message);
     } else {
       this.#onlyCall()?.received(message);
     }
@@ -176,8 +177,7 @@ export class Modern implements Dialect {
   // After a second principal it may be about a call that is over, of somebody else than whose call is in flight.
   #onlyCall(): ModernCall | undefined {
     if (this.calls.size !== 1 || this.#principals.isMixed) return undefined;
-    for (const call of this.calls.values()) return call;
-    return undefined;
+    return this.calls.find(() => true);
   }
 }
 

@@ -1,8 +1,10 @@
+import { Bag, type Bagged } from '../../wire/bag.ts';
 import { type Message, MessageError, readMessage } from '../../wire/message.ts';
 import { logText } from './bounded-log.ts';
 import type { Inbox, InFlight, LinkError, OutgoingRequest, RequestListener } from './link.ts';
 
-interface Waiting {
+interface Waiting extends Bagged {
+  readonly id: string;
   readonly listener: RequestListener;
   readonly limitBytes: number;
 }
@@ -17,20 +19,20 @@ interface PendingOptions {
 /** Requests on a connection that carries many: which message answers which. */
 export class PendingRequests {
   readonly #options: PendingOptions;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Bag<Waiting>();
 
   constructor(options: PendingOptions) {
     this.#options = options;
   }
 
   has(id: number): boolean {
-    return this.#waiting.has(String(id));
+    return this.#find(String(id)) !== undefined;
   }
 
   add(request: OutgoingRequest, listener: RequestListener): InFlight {
-    const id = String(request.id);
-    this.#waiting.set(id, { listener, limitBytes: request.limitBytes });
-    return { giveUp: () => void this.#waiting.delete(id) };
+    const waiting = { id: String(request.id), listener, limitBytes: request.limitBytes, place: -1 };
+    this.#waiting.add(waiting);
+    return { giveUp: () => void this.#waiting.delete(waiting) };
   }
 
   /** Takes one message as it came. Returns false when it was none. */
@@ -47,22 +49,26 @@ export class PendingRequests {
       this.#options.inbox().received(message);
       return true;
     }
-    const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id);
-    if (waiting === undefined || message.id === undefined) {
+    const waiting = message.id === undefined ? undefined : this.#find(message.id);
+    if (waiting === undefined) {
       // Late answers to what was given up are ordinary; a second answer or a wrong id looks the same from here.
       const { kind, id = 'null' } = message;
       const reason = 'it answers no request that is open';
       this.#options.onStray({ reason, kind, id: logText(id, 100), size: bytes.length }, bytes);
       return true;
     }
-    this.#waiting.delete(message.id);
+    this.#waiting.delete(waiting);
     if (bytes.length > waiting.limitBytes) waiting.listener.failed(this.#options.tooLarge(waiting.limitBytes));
     else waiting.listener.answered(message, 200);
     return true;
   }
 
+  #find(id: string): Waiting | undefined {
+    return this.#waiting.find((waiting) => waiting.id === id);
+  }
+
   failAll(error: LinkError): void {
-    const all = [...this.#waiting.values()];
+    const all = [...this.#waiting];
     this.#waiting.clear();
     for (const { listener } of all) listener.failed(error);
   }
