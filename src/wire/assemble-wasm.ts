@@ -68,11 +68,15 @@ const plain: Readonly<Record<string, readonly number[]>> = {
   'i32.wrap_i64': [0xa7],
   'i64.extend_i32_s': [0xac],
   'i64.extend_i32_u': [0xad],
+  'i8x16.swizzle': [0xfd, 0x0e],
   'i8x16.splat': [0xfd, 0x0f],
   'i8x16.eq': [0xfd, 0x23],
+  'i8x16.ne': [0xfd, 0x24],
   'i8x16.lt_u': [0xfd, 0x26],
+  'i8x16.shr_u': [0xfd, 0x6d],
   'i8x16.sub': [0xfd, 0x71],
   'i8x16.bitmask': [0xfd, 0x64],
+  'v128.and': [0xfd, 0x4e],
   'v128.or': [0xfd, 0x50],
 };
 
@@ -102,6 +106,8 @@ function emit(expression: Expression, scope: Scope): number[] {
       return [0x41, ...signedLeb(BigInt(word))];
     case 'i64.const':
       return [0x42, ...signedLeb(BigInt.asIntN(64, BigInt(word)))];
+    case 'v128.const':
+      return [0xfd, 0x0c, ...rest.map(Number)];
     case 'block':
     case 'loop':
       return [name === 'block' ? 0x02 : 0x03, 0x40, ...inside(rest.slice(1), scope, word), 0x0b];

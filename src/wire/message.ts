@@ -204,41 +204,37 @@ export class RawResult {
   }
 
   /**
-   * The result's bytes with members taken out, replaced or added (as JSON source). Pieces of the original are views, not copies.
+   * The result's bytes without the members of these names and with others added, each as `memberBytes` makes them. Pieces of the
+   * original are views, not copies.
    */
-  edit(changes: Readonly<Record<string, string | undefined>>): Buffer[] {
-    const pieces: Buffer[] = [openBrace];
-    let isFirst = true;
-    const push = (piece: Buffer) => {
-      if (!isFirst) pieces.push(commaBytes);
-      isFirst = false;
-      pieces.push(piece);
-    };
+  edit(removed: readonly string[], added: readonly Buffer[]): Buffer[] {
+    const pieces: Buffer[] = [];
     // Runs of untouched members are passed as one piece.
     let runStart = -1;
     let runEnd = -1;
-    const flush = () => {
-      if (runStart >= 0) push(this.bytes.subarray(runStart, runEnd));
-      runStart = -1;
-    };
+    const push = (piece: Buffer) => pieces.push(pieces.length === 0 ? openBrace : commaBytes, piece);
     for (const member of this.members) {
-      if (Object.hasOwn(changes, member.key)) {
-        flush();
+      if (removed.includes(member.key)) {
+        if (runStart >= 0) push(this.bytes.subarray(runStart, runEnd));
+        runStart = -1;
       } else {
         if (runStart < 0) runStart = member.keyStart;
         runEnd = member.end;
       }
     }
-    flush();
-    for (const key in changes) {
-      const source = changes[key];
-      if (source !== undefined) push(Buffer.from(`${JSON.stringify(key)}:${source}`));
-    }
-    pieces.push(closeBrace);
+    if (runStart >= 0) push(this.bytes.subarray(runStart, runEnd));
+    for (const member of added) push(member);
+    pieces.push(pieces.length === 0 ? emptyObject : closeBrace);
     return pieces;
   }
 }
 
+/** One member of an object, its value as JSON source. */
+export function memberBytes(key: string, source: string): Buffer {
+  return Buffer.from(`${JSON.stringify(key)}:${source}`);
+}
+
+const emptyObject = Buffer.from('{}');
 const openBrace = Buffer.from('{');
 const closeBrace = Buffer.from('}');
 const commaBytes = Buffer.from(',');

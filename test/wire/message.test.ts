@@ -1,7 +1,7 @@
 import { JSONRPCMessageSchema } from '@modelcontextprotocol/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MessageError, RawResult, readMessage } from '../../src/wire/message.ts';
+import { MessageError, memberBytes, RawResult, readMessage } from '../../src/wire/message.ts';
 
 const read = (value: unknown) => readMessage(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
 
@@ -89,12 +89,12 @@ test('a result is edited without being rebuilt', () => {
       (value, key) => {
         const expected = JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
         const result = RawResult.from(expected as never);
-        const edited = (changes: Record<string, string | undefined>) =>
-          JSON.parse(Buffer.concat(result.edit(changes)).toString());
+        const edited = (removed: string[], ...added: Buffer[]) =>
+          JSON.parse(Buffer.concat(result.edit(removed, added)).toString());
         const { [key]: _, ...without } = expected;
-        expect(edited({ [key]: undefined })).toEqual(without);
-        expect(edited({ [key]: '"new"' })).toEqual({ ...without, [key]: 'new' });
-        expect(edited({})).toEqual(expected);
+        expect(edited([key])).toEqual(without);
+        expect(edited([key], memberBytes(key, '"new"'))).toEqual({ ...without, [key]: 'new' });
+        expect(edited([])).toEqual(expected);
       },
     ),
   );

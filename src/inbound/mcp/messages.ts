@@ -1,19 +1,23 @@
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { version } from '../../version.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
-import type { RawResult, RpcError } from '../../wire/message.ts';
+import { memberBytes, type RawResult, type RpcError } from '../../wire/message.ts';
 
 /** Our own name in `_meta`, where the upstream's would give away who answers (MCP 2026-07-28 basic/index). */
 export const serverInfo = { name: 'gatehouse', title: 'Gatehouse', version } as const;
 
 const serverInfoKey = 'io.modelcontextprotocol/serverInfo';
-const ownMeta = JSON.stringify({ [serverInfoKey]: serverInfo });
+const ownMeta = memberBytes('_meta', JSON.stringify({ [serverInfoKey]: serverInfo }));
+const isComplete = memberBytes('resultType', '"complete"');
 const errorKey = 'dev.gatehouse/error';
 
 /** A whole response around a result that is already bytes. */
 export function resultMessage(id: string, result: readonly Buffer[]): Buffer[] {
-  return [Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":`), ...result, closing];
+  return [opening, Buffer.from(id), resultKey, ...result, closing];
 }
+
+const opening = Buffer.from('{"jsonrpc":"2.0","id":');
+const resultKey = Buffer.from(',"result":');
 
 const closing = Buffer.from('}');
 
@@ -29,14 +33,16 @@ export function toRpcError(error: GatewayError): RpcError {
 }
 
 /** A result as modern clients expect it: complete, and in our name. */
-export function modernResult(result: RawResult, extra?: Readonly<Record<string, string>>): Buffer[] {
-  return result.edit({ ...extra, resultType: '"complete"', _meta: ownedMeta(result) });
+export function modernResult(result: RawResult, extra: readonly Buffer[] = []): Buffer[] {
+  return result.edit(ownMembers, [...extra, isComplete, ownedMeta(result)]);
 }
 
-// An upstream's `_meta` is nearly always the same few bytes: its own name.
-const owned = new Map<string, string>();
+const ownMembers = ['resultType', '_meta'];
 
-function ownedMeta(result: RawResult): string {
+// An upstream's `_meta` is nearly always the same few bytes: its own name.
+const owned = new Map<string, Buffer>();
+
+function ownedMeta(result: RawResult): Buffer {
   const source = result.source('_meta');
   if (source === undefined) return ownMeta;
   let meta = owned.get(source);
@@ -52,14 +58,14 @@ function ownedMeta(result: RawResult): string {
 /** A result as legacy clients know it: without what only the modern era says. */
 export function legacyResult(result: RawResult): Buffer[] {
   if (!result.has('resultType') && !result.has('_meta')) return [result.bytes.subarray(result.start, result.end)];
-  const changes: Record<string, string | undefined> = { resultType: undefined, ttlMs: undefined, cacheScope: undefined };
   const meta = result.get('_meta');
-  if (isObject(meta) && Object.hasOwn(meta, serverInfoKey)) {
-    const { [serverInfoKey]: _, ...rest } = meta;
-    changes._meta = Object.keys(rest).length === 0 ? undefined : JSON.stringify(rest);
-  }
-  return result.edit(changes);
+  if (!isObject(meta) || !Object.hasOwn(meta, serverInfoKey)) return result.edit(modernMembers, []);
+  const { [serverInfoKey]: _, ...rest } = meta;
+  const kept = Object.keys(rest).length === 0 ? [] : [memberBytes('_meta', JSON.stringify(rest))];
+  return result.edit([...modernMembers, '_meta'], kept);
 }
+
+const modernMembers = ['resultType', 'ttlMs', 'cacheScope'];
 
 /** A result of our own, in the modern era's shape. `value` may name another `resultType`. */
 export function ownModernResult(value: JsonObject, meta?: JsonObject): Buffer[] {
@@ -86,9 +92,9 @@ export function toolError(thrown: unknown): JsonObject | undefined {
   };
 }
 
-function withOwnServerInfo(meta: Json | undefined): string {
+function withOwnServerInfo(meta: Json | undefined): Buffer {
   if (!isObject(meta)) return ownMeta;
   const { [serverInfoKey]: _, ...rest } = meta;
   if (Object.keys(rest).length === 0) return ownMeta;
-  return JSON.stringify({ ...rest, [serverInfoKey]: serverInfo });
+  return memberBytes('_meta', JSON.stringify({ ...rest, [serverInfoKey]: serverInfo }));
 }

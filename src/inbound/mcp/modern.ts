@@ -11,7 +11,7 @@ import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { modernVersion, passesLevel } from '../../wire/mcp.ts';
-import { notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
+import { memberBytes, notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
 import { checkClientCan, checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { type Envelope, readEnvelope } from './era.ts';
@@ -337,7 +337,7 @@ interface PendingAsk {
 
 /** Legacy questions come one by one and without keys. */
 const questionKey = 'question';
-const uncached = { ttlMs: '0', cacheScope: '"private"' };
+const uncached = [memberBytes('ttlMs', '0'), memberBytes('cacheScope', '"private"')];
 /** MCP 2025-11-25 client/elicitation: the legacy way to say that a person must visit a page first. */
 const urlElicitationRequired = -32042;
 

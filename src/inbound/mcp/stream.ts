@@ -161,30 +161,28 @@ export function writeJson(
   for (const name in headers) list.push(name, headers[name] ?? '');
   response.writeHead(status, list as never);
   if (length <= copyLimitBytes) {
-    response.end(latin1(body), 'latin1');
+    response.end(join(body, length));
     return;
   }
   response.cork();
-  let small: Buffer[] = [];
-  for (const piece of body) {
-    if (piece.length <= copyLimitBytes) {
-      small.push(piece);
-      continue;
-    }
-    if (small.length > 0) response.write(latin1(small), 'latin1');
-    small = [];
-    response.write(piece);
-  }
-  response.end(latin1(small), 'latin1');
+  const last = body.length - 1;
+  for (const [index, piece] of body.entries()) if (index < last) response.write(piece);
+  response.end(body[last]);
 }
 
 const noHeaders = {};
 
-// As Latin-1 every byte is a character and stays what it was; Node writes a string together with the headers in one call.
-function latin1(pieces: readonly Buffer[]): string {
-  let text = '';
-  for (const piece of pieces) text += piece.toString('latin1');
-  return text;
+/** `Buffer.concat` without its checks. */
+function join(pieces: readonly Buffer[], length: number): Buffer {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return first;
+  const whole = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 /** An upstream's line breaks would end our event and let it write its own. Outside of strings JSON allows a space in their place. */
