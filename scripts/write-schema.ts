@@ -1,7 +1,13 @@
-// Writes the JSON Schema that editors check namespace files with. Run after every change to the format: npm run schema
+// Writes the JSON Schemas that editors check files with. Run after every change to a format: npm run schema
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { configurationJsonSchema } from '../src/admin/configuration-format.ts';
 import { namespaceJsonSchema } from '../src/catalog/namespace-file.ts';
 
-const file = join(import.meta.dirname, '..', 'namespaces', 'namespace.schema.json');
-writeFileSync(file, `${JSON.stringify(namespaceJsonSchema(), undefined, 2)}\n`);
+for (const [name, schema] of [
+  ['namespace', namespaceJsonSchema()],
+  ['configuration', configurationJsonSchema()],
+] as const) {
+  const file = join(import.meta.dirname, '..', 'namespaces', `${name}.schema.json`);
+  writeFileSync(file, `${JSON.stringify(schema, undefined, 2)}\n`);
+}

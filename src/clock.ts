@@ -5,3 +5,11 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** Time that only ever goes forward and at an even pace, whatever is done to the clock of the machine. Tests pass their own. */
+export interface SteadyClock {
+  /** Milliseconds since some moment; with fractions. */
+  steadyMs(): number;
+}
+
+export const systemSteadyClock: SteadyClock = { steadyMs: () => performance.now() };

@@ -13,25 +13,45 @@ export const errorTable = {
   header_mismatch: { shows: 'rpc', http: 400, rpc: -32020, retryable: false },
   missing_client_capability: { shows: 'rpc', http: 400, rpc: -32021, retryable: false },
   unsupported_version: { shows: 'rpc', http: 400, rpc: -32022, retryable: false },
+  no_such_object: { shows: 'rpc', http: 404, rpc: 40402, retryable: false },
+  conflict: { shows: 'rpc', http: 409, rpc: 40901, retryable: false },
+  rate_limited: { shows: 'http', http: 429, rpc: 42900, retryable: true },
+  limit_reached: { shows: 'result', http: 200, rpc: 42901, retryable: true },
+  forbidden: { shows: 'rpc', http: 403, rpc: 40302, retryable: false },
+  not_allowed: { shows: 'result', http: 200, rpc: 40304, retryable: false },
+  bad_arguments: { shows: 'result', http: 200, rpc: 40001, retryable: false },
+  content_blocked: { shows: 'result', http: 200, rpc: 40303, retryable: false },
   unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
   forbidden_origin: { shows: 'http', http: 403, rpc: 40301, retryable: false },
+  insufficient_scope: { shows: 'http', http: 403, rpc: 40310, retryable: false },
   not_found: { shows: 'http', http: 404, rpc: 40400, retryable: false },
   session_not_found: { shows: 'http', http: 404, rpc: 40401, retryable: false },
   session_required: { shows: 'http', http: 400, rpc: -32600, retryable: false },
+  /** The request came from this gateway itself. */
+  loop_detected: { shows: 'http', http: 508, rpc: 50800, retryable: false },
   method_not_allowed: { shows: 'http', http: 405, rpc: 40500, retryable: false },
   not_acceptable: { shows: 'http', http: 406, rpc: 40600, retryable: false },
   stream_exists: { shows: 'http', http: 409, rpc: 40900, retryable: false },
   body_too_large: { shows: 'http', http: 413, rpc: 41300, retryable: false },
   unsupported_media_type: { shows: 'http', http: 415, rpc: 41500, retryable: false },
   too_many_sessions: { shows: 'http', http: 503, rpc: 50300, retryable: true },
+  issuer_unavailable: { shows: 'http', http: 503, rpc: 50310, retryable: true },
   conversation_lost: { shows: 'rpc', http: 400, rpc: -32602, retryable: false },
   upstream_unavailable: { shows: 'result', http: 200, rpc: 50302, retryable: true },
   upstream_timeout: { shows: 'result', http: 200, rpc: 50400, retryable: false },
   upstream_failed: { shows: 'result', http: 200, rpc: 50200, retryable: false },
   upstream_busy: { shows: 'result', http: 200, rpc: 50303, retryable: true },
   breaker_open: { shows: 'result', http: 200, rpc: 50304, retryable: true },
+  audit_unavailable: { shows: 'result', http: 200, rpc: 50305, retryable: true },
   answer_too_large: { shows: 'result', http: 200, rpc: 50201, retryable: false },
+  store_unavailable: { shows: 'rpc', http: 503, rpc: 50305, retryable: true },
+  /** The data names the address to visit. */
+  sign_in_required: { shows: 'result', http: 200, rpc: 40102, retryable: true },
+  /** Gatehouse itself could not get what the upstream wants to see; the upstream heard nothing. */
+  credentials_failed: { shows: 'result', http: 200, rpc: 50204, retryable: false },
+  /** How a legacy client hears that a person must visit a page, where nothing can be asked of it (MCP 2025-11-25 client/elicitation). */
+  url_elicitation_required: { shows: 'rpc', http: 200, rpc: -32042, retryable: true },
   cancelled: { shows: 'rpc', http: 200, rpc: 49900, retryable: false },
   bad_configuration: { shows: 'http', http: 500, rpc: 50000, retryable: false },
   internal: { shows: 'rpc', http: 500, rpc: -32603, retryable: false },
@@ -62,7 +82,11 @@ export class GatewayError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    // Its code says where it comes from; walking the stack costs more than the rest of a refusal.
+    const depth = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    Error.stackTraceLimit = depth;
     this.name = 'GatewayError';
     this.code = code;
     this.data = details.data;

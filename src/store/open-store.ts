@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
-import type { Store } from './ports.ts';
+import type { RestoreTarget, Snapshot, TargetOptions } from './backup/snapshot.ts';
+import type { Counters, Store } from './ports.ts';
 import { openSqlite } from './sqlite/open-sqlite.ts';
 import { defaultSessionTtlMs, type StoreOptions } from './store-options.ts';
 import { warnSeldom } from './warn-seldom.ts';
@@ -32,7 +33,27 @@ async function openLasting(options: StoreOptions): Promise<Store> {
     );
   }
   const { openPostgres } = await import('./postgres/open-postgres.ts');
-  return await openPostgres(options.databaseUrl.reveal(), options.masterKey, options);
+  return await openPostgres(options.databaseUrl.reveal(), options);
+}
+
+/** Everything that a store holds at one moment. Changes nothing; throws GatewayError when there is no store, or it is damaged. */
+export async function openSnapshot({ dataDir, databaseUrl }: StoreOptions): Promise<Snapshot> {
+  if (databaseUrl) {
+    const { openPostgresSnapshot } = await import('./postgres/snapshot.ts');
+    return await openPostgresSnapshot(databaseUrl.reveal());
+  }
+  const { openSqliteSnapshot } = await import('./sqlite/snapshot.ts');
+  return openSqliteSnapshot(dataDir);
+}
+
+/** A new store to be filled. Throws GatewayError `bad_configuration` when there is one that may not be replaced. */
+export async function openTarget({ dataDir, databaseUrl }: StoreOptions, target: TargetOptions): Promise<RestoreTarget> {
+  if (databaseUrl) {
+    const { openPostgresTarget } = await import('./postgres/restore-target.ts');
+    return await openPostgresTarget(databaseUrl.reveal(), target);
+  }
+  const { openSqliteTarget } = await import('./sqlite/restore-target.ts');
+  return openSqliteTarget(dataDir, target);
 }
 
 async function withRedisSessions(store: Store, url: Secret, options: StoreOptions): Promise<Store> {
@@ -41,13 +62,27 @@ async function withRedisSessions(store: Store, url: Secret, options: StoreOption
   const warn = warnSeldom(log, clock, 'Redis is not usable; sessions that ended or changed may be taken as they began.');
   const sessions = await openRedisSessions(url.reveal(), sessionTtlMs, warn);
   return {
-    keys: store.keys,
-    sealing: store.sealing,
-    upstreams: store.upstreams,
+    ...store,
     sessions,
+    audit: store.audit,
     async close() {
       await sessions.close();
       await store.close();
     },
   };
+}
+
+/**
+ * Opens the counters of limits: in this process, with budgets in the store; in Redis with `redisUrl`, shared by all replicas. A Redis
+ * that is away is no reason to throw: each limit says what happens then.
+ */
+export async function openCounters(store: Pick<Store, 'budgets'>, { redisUrl, clock, log }: StoreOptions): Promise<Counters> {
+  if (redisUrl) {
+    const { openRedisCounters } = await import('./redis/counters.ts');
+    const warn = warnSeldom(log, clock, 'Redis is not usable; limits do what each of them says for that case.');
+    return await openRedisCounters({ url: redisUrl.reveal(), clock, warn });
+  }
+  const { openMemoryCounters } = await import('./memory/counters.ts');
+  const warn = warnSeldom(log, clock, 'Budgets could not be written; what was spent since is forgotten if the process ends now.');
+  return await openMemoryCounters({ clock, budgets: store.budgets, warn });
 }

@@ -24,7 +24,7 @@ export function publishFile(temporary: string, path: string): boolean {
   return true;
 }
 
-function syncPath(path: string): void {
+export function syncPath(path: string): void {
   // Windows flushes only what was opened for writing; a directory can only be opened for reading.
   const file = openSync(path, process.platform === 'win32' ? 'r+' : 'r');
   try {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
-import { seal, unseal } from '../seal.ts';
+import { seal } from '../seal.ts';
+import { type KeyRing, unwrap, type VersionedKey, type WrappedKey, wrapBinding } from './key-ring.ts';
 import type { MasterKeySource } from './master-key.ts';
 import type { SealingKeyStore, SealingPurpose } from './ports.ts';
 
@@ -17,59 +18,71 @@ export interface SealedRows {
   insert(rows: readonly SealedRow[]): Promise<void>;
 }
 
-const masterKeyVersion = 1;
-const purposes: readonly SealingPurpose[] = ['session', 'request-state', 'pepper'];
+const purposes: readonly SealingPurpose[] = ['session', 'request-state', 'pepper', 'journal', 'credential'];
 
 /**
- * Refuses what this master key cannot open, so that a wrong key is noticed at the start and not at the first session.
+ * Refuses what none of these master keys can open, so that a wrong key is noticed at the start and not at the first session.
  * Only reads. An empty table passes.
  */
 export function checkMasterKey(rows: readonly SealedRow[], source: MasterKeySource, store: string): void {
   if (rows.length === 0) return;
-  const masterKey = source.find();
-  if (!masterKey) {
+  const masterKeys = source.findAll();
+  if (masterKeys.length === 0) {
     throw new GatewayError(
       'bad_configuration',
       `The master key of ${store} is missing: ${source.name} is not there. Put that file back, ` +
         'or set GATEHOUSE_MASTER_KEY to the key this store was made with. Nothing was changed.',
     );
   }
-  for (const row of rows) openRow(row, masterKey, source, store);
+  for (const row of rows) {
+    if (!masterKeys.some((key) => unwrap(key, toWrapped(row)))) throw unopened(row, source.name, store);
+  }
 }
 
 /**
- * Makes what is missing: all at the first start, so that a wrong master key shows from then on. `rows` must have passed
+ * Makes what is missing: all at the first start, so that a wrong master key shows from then on. The rows must have passed
  * `checkMasterKey`.
  */
-export async function openSealingKeys(rows: SealedRows, source: MasterKeySource, store: string): Promise<SealingKeyStore> {
-  const masterKey = source.findOrMake();
-  const open = async () => new Map((await rows.read()).map((row) => [row.purpose, openRow(row, masterKey, source, store)]));
+export async function openSealingKeys(
+  rows: SealedRows,
+  ring: KeyRing,
+  source: MasterKeySource,
+  store: string,
+): Promise<SealingKeyStore> {
+  async function open(): Promise<Map<string, Buffer>> {
+    const keys = new Map<string, Buffer>();
+    for (const row of await rows.read()) {
+      const key = unwrap(await ring.get(row.version), toWrapped(row));
+      if (!key) throw unopened(row, source.name, store);
+      keys.set(row.purpose, key);
+    }
+    return keys;
+  }
   let keys = await open();
   const missing = purposes.filter((purpose) => !keys.has(purpose));
   if (missing.length > 0) {
-    await rows.insert(missing.map((purpose) => makeRow(purpose, masterKey)));
+    const current = await ring.current();
+    await rows.insert(missing.map((purpose) => makeRow(purpose, current)));
     // Of replicas that start together one inserts; all take what was inserted.
     keys = await open();
   }
   return { get: async (purpose) => keys.get(purpose)! };
 }
 
-function makeRow(purpose: string, masterKey: Buffer): SealedRow {
-  const key = randomBytes(32).toString('base64');
-  return { purpose, version: masterKeyVersion, sealed: seal(masterKey, binding(purpose, masterKeyVersion), key) };
+function makeRow(purpose: string, { version, key }: VersionedKey): SealedRow {
+  const made = randomBytes(32).toString('base64');
+  return { purpose, version, sealed: seal(key, wrapBinding({ table: 'sealing_keys', id: purpose, version }), made) };
 }
 
-function openRow(row: SealedRow, masterKey: Buffer, source: MasterKeySource, store: string): Buffer {
-  const key = unseal(masterKey, binding(row.purpose, row.version), row.sealed);
-  if (typeof key === 'string') return Buffer.from(key, 'base64');
-  throw new GatewayError(
+export function toWrapped({ purpose, version, sealed }: SealedRow): WrappedKey {
+  return { table: 'sealing_keys', id: purpose, version, wrapped: sealed };
+}
+
+function unopened(row: SealedRow, source: string, store: string): GatewayError {
+  return new GatewayError(
     'bad_configuration',
-    `${source.name} is not the master key of ${store}: its sealing key "${row.purpose}" does not open. ` +
-      'Start with the key this store was made with. Nothing was changed.',
+    `${source} is not the master key of ${store}: its sealing key "${row.purpose}" does not open. ` +
+      'Start with the key this store was made with or last changed to; while a change of the key is under way, ' +
+      'GATEHOUSE_PREVIOUS_MASTER_KEYS must hold the other one. Nothing was changed.',
   );
-}
-
-/** Keeps a row from being passed off as another one. */
-function binding(purpose: string, version: number): string {
-  return `sealing_keys|${purpose}|${version}`;
 }

@@ -11,8 +11,12 @@ export interface StoreOptions {
   readonly redisUrl?: Secret | undefined;
   /** 32 bytes as base64. Sealing keys are encrypted under it; required together with `databaseUrl`. */
   readonly masterKey?: Secret | undefined;
+  /** Those that `masterKey` replaces or replaced, each as it is: what they sealed still opens. */
+  readonly previousMasterKeys?: readonly Secret[] | undefined;
   /** How long a session is remembered after it was last saved. Must not be shorter than a sealed session id is honoured. */
   readonly sessionTtlMs?: number | undefined;
+  /** Refuses where there is no store, instead of making one. */
+  readonly mustExist?: boolean | undefined;
   readonly clock: Clock;
   readonly log: StoreLog;
 }

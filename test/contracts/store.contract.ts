@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RememberedUpstream, SessionStore, Store, StoredSession } from '../../src/store/ports.ts';
+import { registryContract } from './registry.contract.ts';
 
 /** One place that stores can be opened on, empty at first. */
 export interface StorePlace {
@@ -139,6 +140,8 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.close();
       await store.close();
     });
+
+    registryContract(async () => (await place()).open, isShared);
 
     describe.runIf(isShared)('for whoever opens it next', () => {
       it('keeps everything over close and open', async () => {

@@ -1,4 +1,12 @@
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
+import { auditIndexContract } from '../contracts/audit-index.contract.ts';
+import { credentialContract } from '../contracts/credentials.contract.ts';
+import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
 import { storeContract } from '../contracts/store.contract.ts';
 
-storeContract('memory', async () => ({ open: async () => memoryStore() }), { isShared: false, prunes: true });
+const makePlace = async () => ({ open: async () => memoryStore() });
+
+storeContract('memory', makePlace, { isShared: false, prunes: true });
+rollUpsContract('memory', makePlace, { isShared: false });
+auditIndexContract('memory', makePlace);
+credentialContract('memory', makePlace, { isShared: false });

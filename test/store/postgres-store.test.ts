@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { newestVersion } from '../../src/store/migrations/migrations.ts';
+import { auditIndexContract } from '../contracts/audit-index.contract.ts';
+import { credentialContract } from '../contracts/credentials.contract.ts';
+import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
 import { storeContract } from '../contracts/store.contract.ts';
 import { onPostgres, type PostgresService, servicesTimeoutMs, startPostgres } from '../support/services.ts';
 import { type Heard, isLong, open, refusal } from './store-setup.ts';
@@ -18,6 +22,9 @@ async function makePlace() {
 }
 
 storeContract('PostgreSQL', makePlace, { isShared: true, prunes: true });
+rollUpsContract('PostgreSQL', makePlace, { isShared: true });
+auditIndexContract('PostgreSQL', makePlace);
+credentialContract('PostgreSQL', makePlace, { isShared: true });
 
 describe('PostgreSQL store', () => {
   it('is refused without a master key, before anything is connected', async () => {
@@ -32,7 +39,7 @@ describe('PostgreSQL store', () => {
     const store = await open({ dataDir, databaseUrl, masterKey });
     await store.close();
     const before = await onPostgres(databaseUrl, 'select * from gatehouse.sealing_keys order by purpose');
-    expect(before).toHaveLength(3);
+    expect(before).toHaveLength(5);
     const message = await refusal(open({ dataDir, databaseUrl, masterKey: Buffer.alloc(32, 2) }));
     expect(message).toMatch(/GATEHOUSE_MASTER_KEY is not the master key of PostgreSQL at 127\.0\.0\.1/);
     expect(await onPostgres(databaseUrl, 'select * from gatehouse.sealing_keys order by purpose')).toEqual(before);
@@ -51,7 +58,7 @@ describe('PostgreSQL store', () => {
     const databaseUrl = await postgres.createDatabase();
     const replicas = await Promise.all(Array.from({ length: 5 }, () => open({ dataDir, databaseUrl, masterKey })));
     for (const replica of replicas) await replica.close();
-    expect(await onPostgres(databaseUrl, 'select version from gatehouse.schema_version')).toEqual([{ version: 1 }]);
+    expect(await onPostgres(databaseUrl, 'select version from gatehouse.schema_version')).toEqual([{ version: newestVersion }]);
   });
 
   it('leaves no trace of a migration that was cut off', async () => {

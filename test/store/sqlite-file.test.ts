@@ -206,6 +206,39 @@ describe('a store on a full disk', () => {
     expect(await store.keys.create({ id: 'after', hash: 'h', createdAtMs: 1 })).toBe(true);
     expect(await store.keys.list()).toHaveLength(created.length + 1);
   });
+
+  it.runIf(canMount)('refuses a commit whole, and takes the next when there is space', async ({ skip }) => {
+    const disk = temporaryDataDir();
+    onTestFinished(disk.remove);
+    mkdirSync(disk.dataDir, { recursive: true });
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk.dataDir]).status !== 0) skip('may not mount here');
+    onTestFinished(() => void spawnSync('umount', [disk.dataDir]));
+    const store = await open({ dataDir: disk.dataDir });
+    onTestFinished(() => store.close());
+    const change = (id: string) => ({ kind: 'upstream', id, body: JSON.stringify('x'.repeat(20_000)), expects: undefined });
+    const record = { actor: 'a', action: 'put', kind: 'upstream', id: 'x', detail: '{}' };
+    let commits = 0;
+    const fill = async (): Promise<unknown> => {
+      for (; commits < 1_000; commits += 1) {
+        const pair = [change(`left ${commits}`), change(`right ${commits}`)];
+        try {
+          await store.registry.commit(pair, [record]);
+        } catch (error) {
+          return error;
+        }
+      }
+    };
+    expect(String(await fill())).toMatch(/gatehouse\.db cannot grow, the disk is full.*earlier data is intact/);
+    const state = await store.registry.load();
+    expect(state.position.revision).toBe(commits);
+    expect(state.documents).toHaveLength(2 * commits);
+    expect(await store.registry.changeRecords({ limit: 1_000 })).toHaveLength(commits);
+    expect(spawnSync('mount', ['-o', 'remount,size=8m', disk.dataDir]).status).toBe(0);
+    expect(await store.registry.commit([change('after')], [])).toMatchObject({
+      kind: 'committed',
+      position: { revision: commits + 1 },
+    });
+  });
 });
 
 describe('a start on SQLite', () => {
@@ -225,6 +258,8 @@ describe('a start on SQLite', () => {
       await store.keys.list();
       await store.upstreams.load();
       await store.sessions.load('s');
+      await store.registry.since((await store.registry.load()).position);
+      await new Promise((resolve) => store.registry.watch(resolve));
       for (const purpose of ['session', 'request-state', 'pepper']) await store.sealing.get(purpose);
       await store.close();
     `;

@@ -1,3 +1,6 @@
+import { auditIndexContract } from '../contracts/audit-index.contract.ts';
+import { credentialContract } from '../contracts/credentials.contract.ts';
+import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
 import { storeContract } from '../contracts/store.contract.ts';
 import { open, temporaryDataDir } from './store-setup.ts';
 
@@ -7,3 +10,6 @@ async function makePlace() {
 }
 
 storeContract('SQLite', makePlace, { isShared: true, prunes: true });
+rollUpsContract('SQLite', makePlace, { isShared: true });
+auditIndexContract('SQLite', makePlace);
+credentialContract('SQLite', makePlace, { isShared: true });

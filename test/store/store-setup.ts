@@ -19,17 +19,19 @@ interface TestOptions {
   readonly databaseUrl?: string;
   readonly redisUrl?: string;
   readonly masterKey?: Buffer;
+  readonly previousMasterKeys?: readonly Buffer[];
   readonly sessionTtlMs?: number | undefined;
 }
 
 /** Opens a store without the surroundings that most tests do not care about. */
 export async function open(options: TestOptions, heard: Heard[] = []): Promise<Store> {
-  const { dataDir, databaseUrl, redisUrl, masterKey, sessionTtlMs } = options;
+  const { dataDir, databaseUrl, redisUrl, masterKey, previousMasterKeys, sessionTtlMs } = options;
   return await openStore({
     dataDir,
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
     redisUrl: redisUrl === undefined ? undefined : new Secret(redisUrl),
     masterKey: masterKey && new Secret(masterKey.toString('base64')),
+    previousMasterKeys: previousMasterKeys?.map((key) => new Secret(key.toString('base64'))),
     sessionTtlMs,
     clock: { nowMs: Date.now },
     log: {

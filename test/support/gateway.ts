@@ -26,6 +26,7 @@ export interface Gateway {
   /** A key that may use every toolbox. */
   readonly key: string;
   readonly pid: number;
+  readonly dataDir: string;
   readonly process: Spawned;
   /** Environment of a `gatehouse stdio` with the same namespaces and a data directory of its own, until it is removed. */
   forStdio(): { readonly environment: Record<string, string>; remove(): void };
@@ -84,6 +85,7 @@ export async function startGateway(
       url,
       key,
       pid: spawned.pid,
+      dataDir: environment.GATEHOUSE_DATA,
       process: spawned,
       forStdio: () => {
         const data = mkdtempSync(join(tmpdir(), 'gatehouse-stdio-'));

@@ -1,13 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import type { RememberedUpstream, Store, StoredKey, StoredSession } from '../ports.ts';
+import { type Clock, systemClock } from '../../clock.ts';
+import type { BudgetRows, RememberedUpstream, Store, StoredBudget, StoredKey, StoredSession } from '../ports.ts';
+import { openVault } from '../secret-vault.ts';
+import { memoryAudit } from './memory-audit.ts';
+import { memoryCredentials } from './memory-credentials.ts';
+import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
+import { memoryRollUps } from './roll-ups.ts';
 
 /** Keeps nothing longer than the process: for unit tests. */
-export function memoryStore(): Store {
+export function memoryStore(clock: Clock = systemClock): Store {
   const keys = new Map<string, StoredKey>();
   const sealing = new Map<string, Buffer>();
   const upstreams = new Map<string, RememberedUpstream>();
   const sessions = new Map<string, StoredSession>();
+  const registry = memoryRegistry(clock);
+  const masterKey = randomBytes(32);
+  const ring = { current: async () => ({ version: 1, key: masterKey }), get: async () => masterKey };
   return {
+    registry,
+    keyUses: memoryKeyUses(),
+    vault: openVault(memoryDataKeys(), ring),
+    masterKeys: { rotate: async () => 1 },
     keys: {
       async create(key) {
         if (keys.has(key.id)) return false;
@@ -51,7 +64,30 @@ export function memoryStore(): Store {
       },
       async flush() {},
     },
-    async close() {},
+    async close() {
+      registry.close();
+    },
+    rollUps: memoryRollUps(),
+    budgets: memoryBudgets(),
+    audit: memoryAudit(),
+    credentials: memoryCredentials(),
+  };
+}
+
+function memoryBudgets(): BudgetRows {
+  const budgets = new Map<string, StoredBudget>();
+  return {
+    async load() {
+      return [...budgets.values()];
+    },
+    async save(batch) {
+      for (const budget of batch) budgets.set(budget.key, budget);
+    },
+    async prune(beforeMs) {
+      const old = [...budgets.values()].filter(({ windowEndMs }) => windowEndMs < beforeMs);
+      for (const { key } of old) budgets.delete(key);
+      return old.length;
+    },
   };
 }
 

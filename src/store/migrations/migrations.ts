@@ -1,12 +1,17 @@
 import { GatewayError } from '../../errors.ts';
 import { firstTables } from './0001-first-tables.ts';
+import { budgets } from './0002-budgets.ts';
+import { auditIndex } from './0003-audit-index.ts';
+import { registry } from './0004-registry.ts';
+import { rollUps } from './0005-roll-ups.ts';
+import { credentials } from './0006-credentials.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
  * as it was released. Statements keep to SQL that SQLite and PostgreSQL read alike. While a new release rolls out, replicas
  * of the one before still write to the changed tables, so a change adds; what it replaces goes one release later.
  */
-const migrations: readonly (readonly string[])[] = [firstTables];
+const migrations: readonly (readonly string[])[] = [firstTables, budgets, auditIndex, registry, rollUps, credentials];
 
 export const newestVersion = migrations.length;
 
@@ -20,4 +25,9 @@ export function pendingStatements(version: number, name: string): readonly strin
     );
   }
   return migrations.slice(version).flat();
+}
+
+/** What takes a database of one version to another one that this release knows. */
+export function statementsBetween(version: number, laterVersion: number): readonly string[] {
+  return migrations.slice(version, laterVersion).flat();
 }

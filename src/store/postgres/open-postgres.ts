@@ -1,27 +1,41 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, type PostgresQueryResult } from 'kysely';
-import { Pool, types } from 'pg';
+import { Pool } from 'pg';
 import { GatewayError } from '../../errors.ts';
-import type { Secret } from '../../secret.ts';
 import { bufferSessions } from '../buffered-sessions.ts';
-import { givenMasterKey } from '../master-key.ts';
+import { openKeyRing } from '../key-ring.ts';
+import { masterKeySource } from '../master-key.ts';
+import { openRegistry } from '../open-registry.ts';
 import type { Store } from '../ports.ts';
+import { masterKeys } from '../rotate-master-key.ts';
 import type { Schema } from '../schema.ts';
-import { checkMasterKey, openSealingKeys } from '../sealing-keys.ts';
+import { checkMasterKey, openSealingKeys, toWrapped } from '../sealing-keys.ts';
+import { openVault } from '../secret-vault.ts';
+import { sqlAuditIndex } from '../sql/audit-index.ts';
+import { sqlBudgets } from '../sql/budgets.ts';
+import { sqlCredentials } from '../sql/credentials.ts';
+import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
+import { sqlRegistryWriter } from '../sql/registry.ts';
+import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSealedRows } from '../sql/sealed-rows.ts';
 import { sqlSessions } from '../sql/sessions.ts';
 import { sqlUpstreamMemory } from '../sql/upstream-memory.ts';
+import { sqlDataKeyRows, sqlMasterKeyRows, sqlWrappedRows } from '../sql/wrapped-keys.ts';
 import type { StoreLog, StoreOptions } from '../store-options.ts';
 import { warnSeldom } from '../warn-seldom.ts';
+import { listenForCommits } from './listen.ts';
 import { migratePostgres, readVersion, schemaName } from './migrate.ts';
+import { explainedWriter, postgresDialect, postgresRegistryRows, refuseStandby } from './registry.ts';
+import { describeUrl, explainPostgres, numbersForBigints } from './server.ts';
 
 const connectLimitMs = 5_000;
 const queryLimitMs = 10_000;
 
 /** The store that replicas share. Throws GatewayError when it cannot be reached or must not be used. */
-export async function openPostgres(url: string, masterKey: Secret, { clock, log }: StoreOptions): Promise<Store> {
-  const name = describe(url);
-  const source = givenMasterKey(masterKey);
+export async function openPostgres(url: string, options: StoreOptions): Promise<Store> {
+  const { mustExist, clock, log } = options;
+  const name = describeUrl(url);
+  const source = masterKeySource(options);
   const pool = openPool(url);
   // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
   pool.on('error', warnSeldom(log, clock, `A connection to ${name} broke.`));
@@ -29,28 +43,54 @@ export async function openPostgres(url: string, masterKey: Secret, { clock, log 
     const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: discardingStuck(pool) }) }).withSchema(schemaName);
     const database = async () => db;
     const sealedRows = sqlSealedRows(database);
-    await warnOfLooseCommits(pool, name, log);
-    if ((await readVersion(pool, name)) > 0) checkMasterKey(await sealedRows.read(), source, name);
+    await checkServer(pool, name, log);
+    const version = await readVersion(pool, name);
+    if (version === 0 && mustExist) throw new GatewayError('bad_configuration', `${name} holds no store of Gatehouse.`);
+    if (version > 0) checkMasterKey(await sealedRows.read(), source, name);
     await migratePostgres(pool, name);
-    checkMasterKey(await sealedRows.read(), source, name);
-    const sealing = await openSealingKeys(sealedRows, source, name);
+    const found = await sealedRows.read();
+    checkMasterKey(found, source, name);
+    const masterKeyRows = sqlMasterKeyRows(database);
+    const parts = { masterKeyRows, source, store: name, clock };
+    const ring = await openKeyRing({ ...parts, rows: masterKeyRows }, found.map(toWrapped));
+    const sealing = await openSealingKeys(sealedRows, ring, source, name);
     const sessions = bufferSessions(
       sqlSessions(database),
       warnSeldom(log, clock, `Sessions could not be read from or written to ${name}; what was saved is written later.`),
     );
+    const registry = openRegistry({
+      rows: postgresRegistryRows(database, name),
+      writer: explainedWriter(sqlRegistryWriter(database, postgresDialect), name),
+      source: listenForCommits({
+        url,
+        name,
+        types: numbersForBigints,
+        warn: warnSeldom(log, clock, `The connection that listens to ${name} for changes broke; it is made again.`),
+      }),
+      clock,
+    });
     return {
       keys: sqlKeys(database),
       sealing,
       upstreams: sqlUpstreamMemory(database),
+      rollUps: sqlRollUps(database),
+      budgets: sqlBudgets(database),
+      credentials: sqlCredentials(database),
       sessions,
+      registry,
+      keyUses: sqlKeyUses(database),
+      vault: openVault(sqlDataKeyRows(database), ring),
+      masterKeys: masterKeys({ ...parts, rows: sqlWrappedRows(database), ring }),
+      audit: sqlAuditIndex(database),
       async close() {
+        registry.close();
         await sessions.close();
         if (!pool.ending) await pool.end();
       },
     };
   } catch (error) {
     await pool.end();
-    throw explain(error, name);
+    throw explainPostgres(error, name);
   }
 }
 
@@ -62,11 +102,7 @@ function openPool(url: string): Pool {
     // Checked on our side: poolers in front of PostgreSQL refuse a start-up parameter for it.
     query_timeout: queryLimitMs,
     keepAlive: true,
-    // bigint comes as text by default; ours are milliseconds, far below 2^53.
-    types: {
-      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-        oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format),
-    },
+    types: numbersForBigints,
   });
 }
 
@@ -98,32 +134,11 @@ function discardingStuck(pool: Pool): PostgresPool {
 }
 
 /** With synchronous_commit off a created key could vanish in a crash after its owner was shown it. */
-async function warnOfLooseCommits(pool: Pool, name: string, log: StoreLog): Promise<void> {
-  const { rows } = await pool.query<{ mode: string }>("select current_setting('synchronous_commit') as mode");
+async function checkServer(pool: Pool, name: string, log: StoreLog): Promise<void> {
+  const { rows } = await pool.query<{ mode: string; standby: boolean }>(
+    "select current_setting('synchronous_commit') as mode, pg_is_in_recovery() as standby",
+  );
+  refuseStandby(rows[0]?.standby === true, name);
   if (rows[0]?.mode !== 'off') return;
   log.warn({}, `${name} runs with synchronous_commit = off: a crash of the database can lose keys that were acknowledged.`);
-}
-
-function describe(url: string): string {
-  try {
-    const { host, pathname } = new URL(url);
-    return `PostgreSQL at ${host || 'the local socket'}${pathname}`;
-  } catch {
-    throw new GatewayError(
-      'bad_configuration',
-      'GATEHOUSE_DATABASE_URL is not an address; write postgres://user:password@host:5432/database.',
-    );
-  }
-}
-
-/** Codes: postgresql.org/docs/current/errcodes-appendix.html, and those of Node's sockets. */
-function explain(error: unknown, name: string): unknown {
-  if (error instanceof GatewayError) return error;
-  const code = String((error as { code?: unknown }).code ?? '');
-  const sentence = /^28|^3D/.test(code)
-    ? 'refused this user, password or database. Check GATEHOUSE_DATABASE_URL.'
-    : code === '42501'
-      ? `does not let this user create its tables: grant CREATE on the database, or make the schema "${schemaName}" for it.`
-      : 'cannot be used. Check GATEHOUSE_DATABASE_URL and that the server runs.';
-  return new GatewayError('bad_configuration', `${name} ${sentence} (${(error as Error).message || code})`, { cause: error });
 }

@@ -1,6 +1,6 @@
 import type { SQLInputValue } from 'node:sqlite';
+import { type DatabaseSync, loadSqlite } from '../../load-sqlite.ts';
 import { explainSqliteError } from './explain-error.ts';
-import { type DatabaseSync, loadSqlite } from './load-sqlite.ts';
 
 type Row = Record<string, unknown>;
 
@@ -38,9 +38,36 @@ export class SqliteConnection {
     return this.#explained(() => this.#database.prepare(sql).all(...(parameters as SQLInputValue[])));
   }
 
+  /** Row by row, for what may be too much at once. Numbers, texts and nulls only. */
+  *iterate(sql: string): Generator<Readonly<Record<string, string | number | null>>> {
+    const rows = this.#explained(() => this.#database.prepare(sql).iterate());
+    for (;;) {
+      const { done, value } = this.#explained(() => rows.next());
+      if (done) return;
+      yield value as Record<string, string | number | null>;
+    }
+  }
+
+  /** One statement for many rows of parameters. */
+  runMany(sql: string, rows: readonly (readonly SQLInputValue[])[]): void {
+    this.#explained(() => {
+      const statement = this.#database.prepare(sql);
+      for (const row of rows) statement.run(...row);
+    });
+  }
+
   /** Returns how many rows changed. */
   run(sql: string, parameters: readonly unknown[] = []): number {
     return this.#explained(() => Number(this.#database.prepare(sql).run(...(parameters as SQLInputValue[])).changes));
+  }
+
+  /** A full disk makes SQLite roll back by itself: that is what is to be reported then, not that nothing is left to undo. */
+  rollback(): void {
+    try {
+      this.#database.exec('rollback');
+    } catch (error) {
+      if (!String(error).includes('no transaction is active')) throw explainSqliteError(error, this.path);
+    }
   }
 
   /** The number that a pragma answers with. */

@@ -7,11 +7,11 @@ import { publishFile } from '../publish-file.ts';
 import { SqliteConnection } from './connection.ts';
 
 /** "GATE": tells our file from any other SQLite database. */
-const applicationId = 0x47415445;
+export const applicationId = 0x47415445;
 /** Checking every page takes about 2 ms per megabyte; of a larger file only the length is checked. */
 const fullCheckLimitBytes = 4 * 1024 * 1024;
 
-function databasePath(dataDir: string): string {
+export function databasePath(dataDir: string): string {
   return join(dataDir, 'gatehouse.db');
 }
 
@@ -36,6 +36,13 @@ export function makeDatabase(dataDir: string): boolean {
     connection.close();
   }
   return publishFile(temporary, path);
+}
+
+/** For what needs a store that is there, and makes none. */
+export function refuseMissing(dataDir: string): void {
+  const path = databasePath(dataDir);
+  if (existsSync(path)) return;
+  throw new GatewayError('bad_configuration', `There is no store in ${dataDir}: ${path} is missing. Check GATEHOUSE_DATA.`);
 }
 
 /** What stays behind when only the database is deleted must not pass for a first start: every key would be gone in silence. */
@@ -81,7 +88,7 @@ export function migrateDatabase(connection: SqliteConnection): void {
     connection.execute(`pragma user_version = ${newestVersion}`);
     connection.execute('commit');
   } catch (error) {
-    connection.execute('rollback');
+    connection.rollback();
     throw error;
   }
 }
@@ -103,7 +110,7 @@ function refuseTruncated(path: string, sizeBytes: number): void {
   if (header.readUInt32BE(28) * pageSizeBytes > sizeBytes) throw damaged(path, 'its end is missing');
 }
 
-function refuseUnsound(connection: SqliteConnection): void {
+export function refuseUnsound(connection: SqliteConnection): void {
   const [finding] = connection.all('pragma quick_check(1)');
   if (finding?.quick_check !== 'ok') throw damaged(connection.path, String(finding?.quick_check));
 }

@@ -48,7 +48,7 @@ function sqliteDriver(connection: SqliteConnection): Driver {
       connection.execute('commit');
     },
     async rollbackTransaction() {
-      connection.execute('rollback');
+      connection.rollback();
     },
     async destroy() {},
   };

@@ -1,40 +1,76 @@
 import type { Kysely } from 'kysely';
 import { bufferSessions } from '../buffered-sessions.ts';
-import { givenMasterKey, masterKeyFile } from '../master-key.ts';
+import { openKeyRing } from '../key-ring.ts';
+import { masterKeySource } from '../master-key.ts';
+import { openRegistry, pollHead } from '../open-registry.ts';
 import type { Store } from '../ports.ts';
+import { masterKeys } from '../rotate-master-key.ts';
 import type { Database, Schema } from '../schema.ts';
-import { checkMasterKey, openSealingKeys } from '../sealing-keys.ts';
+import { checkMasterKey, openSealingKeys, toWrapped } from '../sealing-keys.ts';
+import { openVault } from '../secret-vault.ts';
+import { sqlAuditIndex } from '../sql/audit-index.ts';
+import { sqlBudgets } from '../sql/budgets.ts';
+import { sqlCredentials } from '../sql/credentials.ts';
+import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
+import { sqlRegistryWriter } from '../sql/registry.ts';
+import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSessions } from '../sql/sessions.ts';
 import { sqlUpstreamMemory } from '../sql/upstream-memory.ts';
+import { sqlDataKeyRows, sqlWrappedRows } from '../sql/wrapped-keys.ts';
 import type { StoreOptions } from '../store-options.ts';
 import { warnSeldom } from '../warn-seldom.ts';
+import { addAuditRows } from './audit-rows.ts';
 import type { SqliteConnection } from './connection.ts';
-import { makeDatabase, migrateDatabase, openDatabase } from './database-file.ts';
+import { makeDatabase, migrateDatabase, openDatabase, refuseMissing } from './database-file.ts';
 import { startStatements } from './start-statements.ts';
 
+/** Costs some 20 microseconds. */
+const pollEveryMs = 250;
+
 /** The default store: one file, which several processes of one machine may open. Throws GatewayError before it changes anything. */
-export async function openSqlite({ dataDir, masterKey, clock, log }: StoreOptions): Promise<Store> {
-  const source = masterKey ? givenMasterKey(masterKey) : masterKeyFile(dataDir);
+export async function openSqlite(options: StoreOptions): Promise<Store> {
+  const { dataDir, mustExist, clock, log } = options;
+  const source = masterKeySource(options);
+  if (mustExist) refuseMissing(dataDir);
   // Said aloud: to an operator who expects his keys, a new store is bad news.
   if (makeDatabase(dataDir)) log.info({ dataDir }, 'Made a new, empty store.');
   const connection = openDatabase(dataDir);
   try {
     const start = startStatements(connection);
-    checkMasterKey(await start.sealedRows.read(), source, connection.path);
+    const sealedRows = await start.sealedRows.read();
+    checkMasterKey(sealedRows, source, connection.path);
     migrateDatabase(connection);
-    const sealing = await openSealingKeys(start.sealedRows, source, connection.path);
+    const { masterKeyRows } = start;
+    const parts = { masterKeyRows, source, store: connection.path, clock };
+    const ring = await openKeyRing({ ...parts, rows: masterKeyRows }, sealedRows.map(toWrapped));
+    const sealing = await openSealingKeys(start.sealedRows, ring, source, connection.path);
     const database = lazyDatabase(connection);
     const sessions = bufferSessions(
       { ...sqlSessions(database), read: start.readSession },
       warnSeldom(log, clock, 'Sessions could not be stored; they are kept in memory and written later.'),
     );
+    const registry = openRegistry({
+      rows: start.registry,
+      writer: sqlRegistryWriter(database),
+      source: pollHead(start.readHead, pollEveryMs, warnSeldom(log, clock, 'The registry could not be read.')),
+      clock,
+    });
     return {
       keys: { ...sqlKeys(database), list: start.listKeys },
       sealing,
       upstreams: { ...sqlUpstreamMemory(database), load: start.loadUpstreams },
+      rollUps: sqlRollUps(database),
+      budgets: { ...sqlBudgets(database), load: start.loadBudgets },
+      credentials: sqlCredentials(database),
       sessions,
+      registry,
+      keyUses: sqlKeyUses(database),
+      vault: openVault(sqlDataKeyRows(database), ring),
+      masterKeys: masterKeys({ ...parts, rows: sqlWrappedRows(database), ring }),
+      audit: { ...sqlAuditIndex(database), add: (batch, reached) => addAuditRows(connection, batch, reached) },
       async close() {
+        registry.close();
         await sessions.close();
         connection.close();
       },

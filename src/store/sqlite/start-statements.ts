@@ -1,5 +1,15 @@
 import type { SessionRows } from '../buffered-sessions.ts';
-import type { KeyStore, RememberedUpstream, StoredKey, UpstreamMemory } from '../ports.ts';
+import type { MasterKeyRow, MasterKeyRows } from '../key-ring.ts';
+import type {
+  BudgetRows,
+  KeyStore,
+  RegistryPosition,
+  RememberedUpstream,
+  StoredBudget,
+  StoredKey,
+  UpstreamMemory,
+} from '../ports.ts';
+import type { RegistryRow, RegistryRows } from '../registry-rows.ts';
 import type { SealedRow, SealedRows } from '../sealing-keys.ts';
 import type { SqliteConnection } from './connection.ts';
 
@@ -10,8 +20,12 @@ import type { SqliteConnection } from './connection.ts';
 export interface StartStatements {
   readonly listKeys: KeyStore['list'];
   readonly loadUpstreams: UpstreamMemory['load'];
+  readonly loadBudgets: BudgetRows['load'];
   readonly readSession: SessionRows['read'];
   readonly sealedRows: SealedRows;
+  readonly masterKeyRows: MasterKeyRows;
+  readonly registry: RegistryRows;
+  readonly readHead: () => Promise<RegistryPosition>;
 }
 
 export function startStatements(connection: SqliteConnection): StartStatements {
@@ -24,6 +38,13 @@ export function startStatements(connection: SqliteConnection): StartStatements {
     async loadUpstreams() {
       const rows = connection.all('select id, fingerprint, state, saved_at_ms as "savedAtMs" from upstream_memory order by id');
       return rows as unknown as RememberedUpstream[];
+    },
+
+    async loadBudgets() {
+      const rows = connection.all(
+        'select key, window_start_ms as "windowStartMs", window_end_ms as "windowEndMs", spent from budgets order by key',
+      );
+      return rows as unknown as StoredBudget[];
     },
 
     async readSession(id) {
@@ -47,5 +68,53 @@ export function startStatements(connection: SqliteConnection): StartStatements {
         }
       },
     },
+
+    masterKeyRows: {
+      async read() {
+        const rows = await alone(connection, 'select version, fingerprint, retired_at_ms from master_keys order by version');
+        return rows as unknown as MasterKeyRow[];
+      },
+      async insert({ version, fingerprint, made_at_ms }) {
+        const release = await connection.acquire();
+        try {
+          connection.run('insert into master_keys (version, fingerprint, made_at_ms) values (?, ?, ?) on conflict do nothing', [
+            version,
+            fingerprint,
+            made_at_ms,
+          ]);
+        } finally {
+          release();
+        }
+      },
+    },
+
+    async readHead() {
+      const [row] = await alone(connection, 'select revision, mark from registry_state');
+      return { revision: Number(row?.revision), mark: String(row?.mark) };
+    },
+
+    registry: {
+      async read(after, withRemoved) {
+        const rows = await alone(
+          connection,
+          `select s.revision as head, s.mark, s.restored_at_ms, s.backup_made_at_ms, c.mark as seen_mark,
+             d.kind, d.id, d.body, d.revision, d.is_removed, d.updated_at_ms
+           from registry_state s left join registry_commits c on c.revision = ?
+             left join documents d on d.revision > ? and d.is_removed <= ?`,
+          [after, after, withRemoved ? 1 : 0],
+        );
+        return rows as unknown as RegistryRow[];
+      },
+    },
   };
+}
+
+/** Not in the middle of a transaction of this process, whose changes it would see although they may be undone. */
+async function alone(connection: SqliteConnection, sql: string, parameters: readonly unknown[] = []) {
+  const release = await connection.acquire();
+  try {
+    return connection.all(sql, parameters);
+  } finally {
+    release();
+  }
 }

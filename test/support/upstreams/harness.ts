@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import type { UpstreamConfig } from '../../../src/catalog/config.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../../../src/store/ports.ts';
+import type { Authorization } from '../../../src/upstreams/authorization.ts';
 import type { EgressGuard } from '../../../src/upstreams/egress.ts';
 import { connectUpstream } from '../../../src/upstreams/kinds.ts';
 import type { Answer, CallMethod, Upstream, UpstreamCall, UpstreamChange } from '../../../src/upstreams/upstream.ts';
@@ -12,6 +13,7 @@ type Overrides = Partial<Omit<UpstreamConfig, 'transport'>> & {
   readonly remembered?: RememberedUpstream | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly egress?: EgressGuard;
+  readonly authorization?: Authorization | undefined;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly now?: () => number;
 };
@@ -34,8 +36,14 @@ export function overStdio(command: readonly string[], overrides: Overrides & { e
   return connect({ type: 'stdio', command, env: overrides.env ?? {}, cwd: undefined }, overrides);
 }
 
+/** Reaches nothing beyond the address that is under test. */
+export const closedEgress: Pick<EgressGuard, 'dispatcherFor' | 'connect'> = {
+  dispatcherFor: async () => undefined,
+  connect: (_options, callback) => callback(new Error('closed'), null),
+};
+
 function connect(transport: UpstreamConfig['transport'], overrides: Overrides): Harness {
-  const { remembered, headers: _, egress, secrets = {}, now = Date.now, ...rest } = overrides;
+  const { remembered, headers: _, egress, authorization, secrets = {}, now = Date.now, ...rest } = overrides;
   const saved: RememberedUpstream[] = [];
   const logged: string[] = [];
   const memory: UpstreamMemory = {
@@ -66,8 +74,12 @@ function connect(transport: UpstreamConfig['transport'], overrides: Overrides): 
     remembered,
     log: collectingLog(logged),
     clock: { nowMs: now },
-    egress: egress ?? { dispatcherFor: async () => undefined },
+    egress: egress ?? closedEgress,
+    authorization,
     resolveSecrets: (text) => text.replaceAll(/\$\{secret:([A-Z_]+)\}/g, (_match, name: string) => secrets[name] ?? ''),
+    admin: () => {
+      throw new Error('nothing here is administered');
+    },
     instance: { name: 'gatehouse', version: '0.0.0-test' },
   });
   const changes: UpstreamChange[] = [];

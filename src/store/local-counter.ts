@@ -1,0 +1,162 @@
+import type { Clock } from '../clock.ts';
+import type { BudgetLimit, Limit } from '../policy/compile-limits.ts';
+import { windowAt } from './calendar.ts';
+import type { StoredBudget } from './ports.ts';
+import { RateLog } from './rate-log.ts';
+
+/** One counter in this process. Of every kind: what fits is asked first, then taken, settled and released. */
+export type LocalCounter = RateCounter | SlotCounter | BudgetCounter;
+
+/** A slot is free when some call ends, whenever that is. */
+const slotRetryMs = 1_000;
+
+export class RateCounter {
+  readonly kind = 'rate';
+  readonly log = new RateLog();
+  readonly windowMs: number;
+  /** The last one it was held to. */
+  limit = 0;
+  /** Reservations that may still be settled: they know their entry by its number in this log. */
+  #unsettled = 0;
+
+  constructor(windowMs: number) {
+    this.windowMs = windowMs;
+  }
+
+  /** 0 when `amount` more fits within the limit. */
+  waitMs(amount: number, limit: number, steadyMs: number): number {
+    this.log.prune(steadyMs, this.windowMs);
+    return this.log.total + amount <= limit ? 0 : this.log.waitMs(steadyMs, this.windowMs, amount, limit);
+  }
+
+  /** Returns what `settle` needs to find it again. */
+  take(amount: number, limit: number, steadyMs: number): number {
+    this.#unsettled += 1;
+    this.limit = limit;
+    return this.log.add(steadyMs, amount, limit);
+  }
+
+  settle(entry: number, reserved: number, actual: number, limit: number, steadyMs: number): void {
+    if (reserved > 0) this.#unsettled -= 1;
+    if (actual < reserved) this.log.subtract(entry, reserved - actual);
+    else if (actual > reserved) this.log.add(steadyMs, actual - reserved, limit);
+  }
+
+  used(steadyMs: number): number {
+    this.log.prune(steadyMs, this.windowMs);
+    return this.log.total;
+  }
+
+  isIdle(steadyMs: number): boolean {
+    return this.#unsettled === 0 && this.used(steadyMs) === 0 && this.log.isEmpty;
+  }
+}
+
+class SlotCounter {
+  readonly kind = 'concurrency';
+  #held = 0;
+
+  waitMs(amount: number, limit: number): number {
+    return this.#held + amount <= limit ? 0 : slotRetryMs;
+  }
+
+  take(amount: number): number {
+    this.#held += amount;
+    return 0;
+  }
+
+  release(amount: number): void {
+    this.#held = Math.max(0, this.#held - amount);
+  }
+
+  used(): number {
+    return this.#held;
+  }
+
+  isIdle(): boolean {
+    return this.#held === 0;
+  }
+}
+
+/**
+ * Calls are spent when they are let through; estimates of tokens and money are held until they are settled. What is settled in
+ * a later window counts in that one.
+ */
+export class BudgetCounter {
+  readonly kind = 'budget';
+  readonly key: string;
+  spent = 0;
+  held = 0;
+  startMs = 0;
+  endMs = 0;
+  readonly #clock: Clock;
+  readonly #limit: BudgetLimit;
+
+  constructor(key: string, limit: BudgetLimit, clock: Clock, stored: StoredBudget | undefined) {
+    this.key = key;
+    this.#limit = limit;
+    this.#clock = clock;
+    this.startMs = stored?.windowStartMs ?? 0;
+    this.endMs = stored?.windowEndMs ?? 0;
+    this.spent = stored?.spent ?? 0;
+    this.#roll();
+  }
+
+  waitMs(amount: number, limit: number): number {
+    const nowMs = this.#roll();
+    return this.spent + this.held + amount <= limit ? 0 : Math.max(1, this.endMs - nowMs);
+  }
+
+  /** Returns the window it was taken in. */
+  take(amount: number): number {
+    if (this.#limit.unit === 'calls') this.spent += amount;
+    else this.held += amount;
+    return this.startMs;
+  }
+
+  settle(startMs: number, reserved: number, actual: number): void {
+    this.#roll();
+    if (this.#limit.unit !== 'calls') {
+      this.held = Math.max(0, this.held - reserved);
+      this.spent += actual;
+    } else if (actual > reserved || startMs === this.startMs) {
+      this.spent = Math.max(0, this.spent + actual - reserved);
+    }
+  }
+
+  used(): number {
+    this.#roll();
+    return this.spent + this.held;
+  }
+
+  resetsInMs(): number {
+    return Math.max(1, this.endMs - this.#roll());
+  }
+
+  isIdle(): boolean {
+    const nowMs = this.#clock.nowMs();
+    return this.held === 0 && (this.spent === 0 || nowMs >= this.endMs);
+  }
+
+  /** Begins a new window when the old one is over. A clock that was set back moves the window with it: nothing is refilled. */
+  #roll(): number {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs >= this.startMs && nowMs < this.endMs) return nowMs;
+    const { startMs, endMs } = windowAt(this.#limit.window, nowMs);
+    if (startMs > this.startMs) this.spent = 0;
+    this.startMs = startMs;
+    this.endMs = endMs;
+    return nowMs;
+  }
+}
+
+export function makeCounter(key: string, limit: Limit, clock: Clock, stored: StoredBudget | undefined): LocalCounter {
+  switch (limit.kind) {
+    case 'rate':
+      return new RateCounter(limit.windowMs);
+    case 'concurrency':
+      return new SlotCounter();
+    case 'budget':
+      return new BudgetCounter(key, limit, clock, stored);
+  }
+}

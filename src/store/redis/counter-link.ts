@@ -1,0 +1,264 @@
+import { randomUUID } from 'node:crypto';
+import { Redis, type Result } from 'ioredis';
+import { GatewayError } from '../../errors.ts';
+import { takeScript, tellScript } from './counter-scripts.ts';
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    takeLimits(keyCount: number, ...keysAndArguments: (string | number)[]): Result<unknown, Context>;
+    tellLimits(keyCount: number, ...keysAndArguments: (string | number)[]): Result<unknown, Context>;
+  }
+}
+
+export interface LinkOptions {
+  readonly url: string;
+  /** How long a decision waits for Redis before it is made without. */
+  readonly answerWithinMs: number;
+  /** How long after its last sign of life a replica's slots and reservations are free. */
+  readonly leaseMs: number;
+  /** Hears of what Redis did not do. */
+  warn(error: unknown): void;
+}
+
+/** What a link needs of its owner. */
+export interface LinkOwner {
+  /** From now on decisions are made without Redis. */
+  lost(): void;
+  /** All that has to be told when Redis is there (again): what is held, what was used up meanwhile. What is sent is not told again. */
+  catchUp(): readonly Change[];
+  /** These were not sent, and will not be. */
+  unsent(changes: readonly Change[]): void;
+}
+
+/** One line of the script that tells Redis: a counter, what happens to it, and up to four values. */
+export interface Change {
+  readonly key: string;
+  readonly line: readonly [what: string, amount: number, ...rest: (string | number)[]];
+}
+
+/** Where all keys live. What stands in braces decides a cluster's slot: one for all, since one script decides over all. */
+const prefix = '{gatehouse}:limits:';
+const tryAgainMs = 250;
+/** A connection that lost its packets on the way is given up, rather than waited for until TCP finds out. */
+const silentTries = 4;
+const changesPerScript = 200;
+const mostGone = 100;
+const connectLimitMs = 1_000;
+
+/**
+ * `up`: Redis decides. `away`: it is tried again and again, and decisions are made without. `joining`: it is being told what
+ * happened meanwhile; decisions are still made without, and are told after that.
+ */
+export class CounterLink {
+  state: 'up' | 'away' | 'joining' = 'away';
+  /** Whom Redis knows this process as. A new one with each join: what the old one held, and Redis may or may not know of, is void. */
+  holder = '';
+  epoch = '';
+  replicas = 1;
+  readonly #redis: Redis;
+  readonly #options: LinkOptions;
+  readonly #owner: LinkOwner;
+  readonly #outbox: Change[] = [];
+  #isFlushPlanned = false;
+  /** Earlier names of this process that Redis may still know. */
+  #gone: string[] = [];
+  #joining: Promise<void> | undefined;
+  #failures = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: LinkOptions, owner: LinkOwner) {
+    this.#options = options;
+    this.#owner = owner;
+    this.#redis = new Redis(checked(options.url), {
+      lazyConnect: true,
+      // Decisions that pile up behind a dead Redis would all wait for it; they fail at once instead.
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      // Sent again, a decision would count twice.
+      autoResendUnfulfilledCommands: false,
+      connectTimeout: 2_000,
+      retryStrategy: (attempt) => Math.min(attempt * 100, 1_000),
+      // After a failover the old primary still answers, but only to reads.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    });
+    this.#redis.defineCommand('takeLimits', { lua: takeScript });
+    this.#redis.defineCommand('tellLimits', { lua: tellScript });
+    this.#redis.on('error', options.warn);
+    this.#redis.on('ready', () => void this.#join());
+    this.#redis.on('close', () => this.#leave());
+  }
+
+  /** Waits a second at most; a Redis that is away is joined when it comes. */
+  async open(): Promise<void> {
+    const connected = this.#redis.connect().then(() => this.#join());
+    await within(connectLimitMs, connected).catch(this.#options.warn);
+    this.#heartbeat = setInterval(() => this.flush(true), this.#options.leaseMs / 3).unref();
+  }
+
+  /** Runs the deciding script. Undefined when Redis did not decide; it may have, and nobody will know. */
+  async take(mode: 'take' | 'look', keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+    this.flush(false);
+    const head = [this.holder, this.epoch, this.#options.leaseMs, randomUUID(), mode];
+    try {
+      const work = this.#redis.takeLimits(keys.length + 2, ...redisKeys(keys), ...head, ...values);
+      return await within(this.#options.answerWithinMs, work);
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** Told with the next decision, or at the end of this turn of the event loop. */
+  tell(change: Change): void {
+    if (this.state === 'away') {
+      this.#owner.unsent([change]);
+      return;
+    }
+    this.#outbox.push(change);
+    if (this.#isFlushPlanned) return;
+    this.#isFlushPlanned = true;
+    setImmediate(() => {
+      this.#isFlushPlanned = false;
+      this.flush(false);
+    });
+  }
+
+  /** Another epoch than the one this process joined: Redis has lost what it knew. */
+  notice(epoch: string): void {
+    if (epoch === this.epoch || this.state !== 'up') return;
+    this.#options.warn(new Error('Redis has lost its data; limits are counted on from what this replica saw last.'));
+    this.#leave();
+    void this.#join();
+  }
+
+  flush(isHeartbeat: boolean): void {
+    if (this.state !== 'up' || (this.#outbox.length === 0 && !isHeartbeat)) return;
+    do void this.#send(this.#outbox.splice(0, changesPerScript));
+    while (this.#outbox.length > 0);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#retry);
+    if (this.state === 'up') {
+      this.flush(false);
+      // In order: when it is answered, all that was to be told is.
+      const goodbye = this.#redis.zrem(`${prefix}replicas`, this.holder);
+      await within(this.#options.answerWithinMs, goodbye).catch(this.#options.warn);
+    }
+    this.state = 'away';
+    this.#redis.disconnect();
+  }
+
+  /** What was in it when it failed may have been counted or not: telling it again could count it twice. */
+  async #send(changes: readonly Change[]): Promise<void> {
+    try {
+      const [epoch, replicas] = await this.#tell(changes);
+      this.replicas = Math.max(1, replicas);
+      this.notice(epoch);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #join(): Promise<void> {
+    this.#joining ??= this.#joinOnce().finally(() => {
+      this.#joining = undefined;
+    });
+    return this.#joining;
+  }
+
+  async #joinOnce(): Promise<void> {
+    if (this.#isClosed || this.state === 'up' || this.#redis.status !== 'ready') return;
+    if (this.holder !== '') this.#gone.push(this.holder);
+    this.#gone = this.#gone.slice(-mostGone);
+    this.holder = randomUUID();
+    let changes: Change[] = [];
+    try {
+      // Nothing is told before it is known that somebody listens, and may write.
+      await this.#introduce();
+      this.state = 'joining';
+      changes = [...this.#owner.catchUp()];
+      while (changes.length > 0 && !this.#isAway()) await this.#tell(changes.splice(0, changesPerScript));
+    } catch (error) {
+      this.#options.warn(error);
+      this.#leave();
+    }
+    this.#owner.unsent(changes);
+    if (this.#isAway()) return;
+    this.#failures = 0;
+    this.state = 'up';
+    this.flush(false);
+  }
+
+  async #introduce(): Promise<void> {
+    const gone = this.#gone;
+    const [epoch, replicas] = await this.#tell([], gone.join(' '));
+    this.epoch = epoch;
+    this.replicas = Math.max(1, replicas);
+    this.#gone = [];
+  }
+
+  #isAway(): boolean {
+    return this.state === 'away';
+  }
+
+  async #tell(changes: readonly Change[], gone = ''): Promise<readonly [string, number]> {
+    const keys = redisKeys(changes.map(({ key }) => key));
+    const lines = changes.flatMap(({ line: [what, amount, a = '', b = '', c = ''] }) => [what, amount, a, b, c]);
+    const head = [this.holder, this.epoch, this.#options.leaseMs, randomUUID(), gone];
+    const work = this.#redis.tellLimits(keys.length, ...keys, ...head, ...lines);
+    const reply = await within(this.#options.answerWithinMs, work);
+    if (!Array.isArray(reply)) throw new Error('Redis answered with something else than a list.');
+    return [String(reply[0]), Number(reply[1])];
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isClosed) return;
+    this.#options.warn(error);
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#isClosed) return;
+    if (this.state === 'up') this.#owner.lost();
+    this.state = 'away';
+    this.#owner.unsent(this.#outbox.splice(0));
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#tryAgain(), tryAgainMs).unref();
+  }
+
+  #tryAgain(): void {
+    if (this.state !== 'away' || this.#isClosed) return;
+    this.#failures += 1;
+    if (this.#redis.status === 'ready' && this.#failures % silentTries === 0) this.#redis.disconnect(true);
+    else if (this.#redis.status === 'ready') void this.#join();
+    else this.#leave();
+  }
+}
+
+function redisKeys(keys: readonly string[]): string[] {
+  return [`${prefix}replicas`, `${prefix}epoch`, ...keys.map((key) => prefix + key)];
+}
+
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    // After a long turn of the event loop timers come first: the answer may have been there for a while, so it gets its turn.
+    const refuse = () => setImmediate(() => reject(new Error(`Redis did not answer within ${limitMs} ms.`)));
+    timer = setTimeout(refuse, limitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function checked(url: string): string {
+  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url;
+  throw new GatewayError('bad_configuration', 'GATEHOUSE_REDIS_URL is not an address; write redis://user:password@host:6379/0.');
+}

@@ -1,0 +1,88 @@
+import type { ExpressionBuilder, Kysely } from 'kysely';
+import type { AuditCursor, AuditHead, AuditIndex, AuditRow } from '../ports.ts';
+import type { Database, Schema } from '../schema.ts';
+
+type Row = Schema['audit_calls'];
+
+export function sqlAuditIndex(database: Database): AuditIndex {
+  return {
+    async add(batch, reached) {
+      const db = await database();
+      await db.transaction().execute(async (transaction) => {
+        if (batch.length > 0) await insert(transaction, batch);
+        await reach(transaction, reached);
+      });
+    },
+
+    async heads() {
+      const db = await database();
+      return await db.selectFrom('audit_heads').selectAll().orderBy('chain').execute();
+    },
+
+    async search({ caller, callers, capability, namespaces, decision, code, trace, fromMs, toMs, limit, before }) {
+      if (callers?.length === 0 || namespaces?.length === 0) return [];
+      const db = await database();
+      let query = db.selectFrom('audit_calls').selectAll();
+      const equal = { caller, capability, decision, code, trace };
+      for (const column of ['caller', 'capability', 'decision', 'code', 'trace'] as const) {
+        const value = equal[column];
+        if (value !== undefined) query = query.where(column, '=', value);
+      }
+      if (callers !== undefined) query = query.where('caller', 'in', callers);
+      // Names of namespaces hold no wildcards.
+      if (namespaces !== undefined)
+        query = query.where((row) => row.or(namespaces.map((name) => row('capability', 'like', `${name}/%`))));
+      if (fromMs !== undefined) query = query.where('at_ms', '>=', fromMs);
+      if (toMs !== undefined) query = query.where('at_ms', '<', toMs);
+      if (before !== undefined) query = query.where((row) => isBefore(row, before));
+      const rows = await query.orderBy('at_ms', 'desc').orderBy('chain', 'desc').orderBy('seq', 'desc').limit(limit).execute();
+      return rows.map(fromRow);
+    },
+
+    async prune(beforeMs) {
+      const db = await database();
+      const { numDeletedRows } = await db.deleteFrom('audit_calls').where('at_ms', '<', beforeMs).executeTakeFirst();
+      return Number(numDeletedRows);
+    },
+  };
+}
+
+async function insert(db: Kysely<Schema>, batch: readonly AuditRow[]): Promise<void> {
+  await db
+    .insertInto('audit_calls')
+    .values(batch.map(toRow))
+    .onConflict((conflict) =>
+      conflict.columns(['chain', 'id']).doUpdateSet((row) => ({
+        // An intent that is read once more must not undo its outcome.
+        outcome: row.fn.coalesce('excluded.outcome', 'audit_calls.outcome'),
+        code: row.fn.coalesce('excluded.code', 'audit_calls.code'),
+        ms: row.fn.coalesce('excluded.ms', 'audit_calls.ms'),
+        result: row.fn.coalesce('excluded.result', 'audit_calls.result'),
+      })),
+    )
+    .execute();
+}
+
+async function reach(db: Kysely<Schema>, { chain, seq, hash }: AuditHead): Promise<void> {
+  await db
+    .insertInto('audit_heads')
+    .values({ chain, seq, hash })
+    .onConflict((conflict) => conflict.column('chain').doUpdateSet({ seq, hash }))
+    .execute();
+}
+
+function isBefore(row: ExpressionBuilder<Schema, 'audit_calls'>, { atMs, chain, seq }: AuditCursor) {
+  return row.or([
+    row('at_ms', '<', atMs),
+    row.and([row('at_ms', '=', atMs), row('chain', '<', chain)]),
+    row.and([row('at_ms', '=', atMs), row('chain', '=', chain), row('seq', '<', seq)]),
+  ]);
+}
+
+function toRow({ atMs, ...rest }: AuditRow): Row {
+  return { ...rest, at_ms: atMs };
+}
+
+function fromRow({ at_ms, ...rest }: Row): AuditRow {
+  return { ...rest, atMs: at_ms };
+}

@@ -1,0 +1,106 @@
+import { pino } from 'pino';
+import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
+import type { Ask } from '../../src/call/ask.ts';
+import type { CallPorts } from '../../src/call/call.ts';
+import { Lanes } from '../../src/call/call-upstream.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { CallEntry, Journal } from '../../src/journal/journal.ts';
+import { Policies } from '../../src/policy/policy.ts';
+import { openMemoryCounters } from '../../src/store/memory/counters.ts';
+import { memoryStore } from '../../src/store/memory/memory-store.ts';
+import { openTelemetry } from '../../src/telemetry/telemetry.ts';
+import { Cancel } from '../../src/wire/cancel.ts';
+
+/** What a call left behind: the facts of its record together with what became of it. */
+export type RecordedCall = Readonly<Record<string, unknown>>;
+
+/** A journal that keeps its records where a test can read them. */
+export function readableJournal(records: RecordedCall[]): Journal {
+  const facts = new Map<CallEntry, object>();
+  let calls = 0;
+  return {
+    isWritable: true,
+    lagMs: 0,
+    describe(described) {
+      calls += 1;
+      const entry = { call: `1.${calls}`, fields: '', hasIntent: false, isUnderWay: false };
+      facts.set(entry, described);
+      return entry;
+    },
+    intent(entry) {
+      entry.hasIntent = true;
+      return undefined;
+    },
+    outcome: (entry, result) => void records.push({ ...facts.get(entry), ...result, hasIntent: entry.hasIntent }),
+    change: async () => {},
+    digest: (text) => `digest of ${text.length}`,
+    head: () => ({ chain: '', seq: 0, hash: '' }),
+    flush: async () => {},
+    close: async () => {},
+  };
+}
+
+/** Everything the path of a call needs, in this process; what is given takes the place of the usual. */
+export async function callPorts(overrides: Partial<CallPorts> = {}) {
+  const records: RecordedCall[] = [];
+  const log = pino({ level: 'silent' });
+  const clock = systemClock;
+  const gauges = { version: '', startedAtMs: 0, sessions: () => 0, streams: () => 0, journalLagMs: () => 0, upstreams: () => [] };
+  const telemetry = openTelemetry({
+    store: memoryStore().rollUps,
+    clock,
+    log,
+    gauges,
+    otlpUrl: undefined,
+    traceSampling: 0,
+    metricsCapabilities: 0,
+  });
+  const counters = await openMemoryCounters({ clock, warn: () => {} });
+  const checks = new ArgumentChecks();
+  const ports: CallPorts = {
+    lanes: new Lanes(),
+    log,
+    journal: readableJournal(records),
+    telemetry,
+    counters,
+    checks,
+    clock,
+    policies: () => noPolicies,
+    maySeeAction: () => false,
+    ...overrides,
+  };
+  const close = async () => {
+    ports.lanes.keep(new Map());
+    await Promise.all([telemetry.close(), counters.close(), checks.close()]);
+  };
+  return { ports, records, close };
+}
+
+const noPolicies = new Policies([]);
+
+/** A call of a modern client over HTTP; what is given takes the place of the usual. */
+export function askFor(overrides: Partial<Ask> = {}): Ask {
+  return {
+    door: 'http',
+    era: 'modern',
+    toolbox: '',
+    method: 'tools/call',
+    params: {},
+    meta: undefined,
+    client: { principal: 'p', session: undefined, capabilities: {} },
+    conversation: {
+      progress: undefined,
+      logLevel: undefined,
+      takesRounds: false,
+      log() {},
+      notify() {},
+      ask: async () => ({}),
+    },
+    retry: undefined,
+    cancel: new Cancel(),
+    bytesIn: 10,
+    ip: '',
+    traceHeaders: undefined,
+    ...overrides,
+  };
+}
