@@ -1,0 +1,166 @@
+/** A few worker threads for schemas and arguments that are too large to be checked where everybody waits. */
+import { Worker } from 'node:worker_threads';
+import type { FinalReply, Job, Reply } from './check-worker.ts';
+
+export type Verdict = FinalReply | { readonly kind: 'late'; readonly doing: 'compile' | 'check' } | { readonly kind: 'busy' };
+
+export interface PoolLimits {
+  readonly workers: number;
+  /** A worker that has just been started starts within this as well. */
+  readonly compileMs: number;
+  readonly checkMs: number;
+  /** Longest wait for a worker. */
+  readonly queueMs: number;
+  readonly queued: number;
+  /** Of these with the same schema: one tool does not keep all others waiting. */
+  readonly queuedPerSchema: number;
+  /** A worker without work ends after this. */
+  readonly idleMs: number;
+  readonly memoryMegabytes: number;
+}
+
+const poolLimits: PoolLimits = {
+  workers: 2,
+  compileMs: 5_000,
+  checkMs: 2_000,
+  queueMs: 5_000,
+  queued: 64,
+  queuedPerSchema: 8,
+  idleMs: 60_000,
+  memoryMegabytes: 256,
+};
+
+interface Waiting {
+  readonly job: Job;
+  readonly settle: (verdict: Verdict) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  /** Hashes of the schemas it has compiled. */
+  readonly compiled: Set<string>;
+  current: { readonly hash: string; readonly settle: (verdict: Verdict) => void; doing: 'compile' | 'check' } | undefined;
+  /** The deadline of what it does, or of its idleness. */
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** A worker that compiled so many is replaced when it is idle: validators are never given back one by one. */
+const maxCompiled = 200;
+
+export class CheckPool {
+  readonly #limits: PoolLimits;
+  readonly #threads = new Set<Thread>();
+  readonly #queue: Waiting[] = [];
+  #entry: { readonly url: string; readonly purpose: string } | undefined;
+
+  constructor(limits: Partial<PoolLimits> = {}) {
+    this.#limits = { ...poolLimits, ...limits };
+  }
+
+  /** Never rejects and never takes longer than the limits say. */
+  async run(job: Job): Promise<Verdict> {
+    if (this.#entry === undefined) {
+      const { workerUrl, workerPurpose } = await import('./check-worker.ts');
+      this.#entry = { url: workerUrl, purpose: workerPurpose };
+    }
+    const sameSchema = this.#queue.filter(({ job: { hash } }) => hash === job.hash).length;
+    if (this.#queue.length >= this.#limits.queued || sameSchema >= this.#limits.queuedPerSchema) return { kind: 'busy' };
+    return await new Promise((settle) => {
+      const timer = setTimeout(() => this.#giveUp(waiting), this.#limits.queueMs);
+      const waiting = { job, settle, timer };
+      this.#queue.push(waiting);
+      this.#next();
+    });
+  }
+
+  /** Ends all threads; what waits is answered with `busy`. */
+  async close(): Promise<void> {
+    for (const { settle, timer } of this.#queue.splice(0)) {
+      clearTimeout(timer);
+      settle({ kind: 'busy' });
+    }
+    await Promise.all([...this.#threads].map((thread) => this.#end(thread, { kind: 'busy' })));
+  }
+
+  #giveUp(waiting: Waiting): void {
+    this.#queue.splice(this.#queue.indexOf(waiting), 1);
+    waiting.settle({ kind: 'busy' });
+  }
+
+  #next(): void {
+    // One thread at most for one schema: the others serve the others.
+    const running = new Set([...this.#threads].map(({ current }) => current?.hash));
+    const index = this.#queue.findIndex(({ job }) => !running.has(job.hash));
+    const waiting = this.#queue[index];
+    if (waiting === undefined) return;
+    const idle = [...this.#threads].filter(({ current }) => current === undefined);
+    const thread = idle.find(({ compiled }) => compiled.has(waiting.job.hash)) ?? idle[0];
+    if (thread === undefined && this.#threads.size >= this.#limits.workers) return;
+    this.#queue.splice(index, 1);
+    clearTimeout(waiting.timer);
+    this.#give(thread ?? this.#open(), waiting);
+  }
+
+  #open(): Thread {
+    const { url = '', purpose } = this.#entry ?? {};
+    const worker = new Worker(new URL(url), {
+      workerData: { purpose },
+      // Nothing of ours is in there but the job: no secrets of the environment either.
+      env: {},
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: this.#limits.memoryMegabytes },
+    });
+    const thread: Thread = { worker, compiled: new Set(), current: undefined, timer: undefined };
+    this.#threads.add(thread);
+    worker.on('message', (reply: Reply) => this.#hear(thread, reply));
+    // Out of memory, or anything else that ends a thread: the same as one that does not come back.
+    worker.on('error', () => void this.#endLate(thread));
+    // A check that runs is kept alive by the timer of its deadline; an idle thread keeps nothing. Listening takes this back, so
+    // that it comes last.
+    worker.unref();
+    return thread;
+  }
+
+  #give(thread: Thread, { job, settle }: Waiting): void {
+    const isCompiled = thread.compiled.has(job.hash);
+    thread.current = { hash: job.hash, settle, doing: 'compile' };
+    this.#startTimer(thread, isCompiled ? this.#limits.checkMs : this.#limits.compileMs);
+    thread.worker.postMessage(isCompiled ? { ...job, schema: undefined } : job);
+  }
+
+  #startTimer(thread: Thread, deadlineMs: number): void {
+    clearTimeout(thread.timer);
+    thread.timer = setTimeout(() => void this.#endLate(thread), deadlineMs);
+  }
+
+  async #endLate(thread: Thread): Promise<void> {
+    await this.#end(thread, { kind: 'late', doing: thread.current?.doing ?? 'check' });
+    this.#next();
+  }
+
+  #hear(thread: Thread, reply: Reply): void {
+    const { current } = thread;
+    if (current === undefined) return;
+    if (reply.kind === 'compiled') {
+      thread.compiled.add(current.hash);
+      current.doing = 'check';
+      this.#startTimer(thread, this.#limits.checkMs);
+      return;
+    }
+    thread.current = undefined;
+    clearTimeout(thread.timer);
+    if (thread.compiled.size >= maxCompiled) void this.#end(thread, { kind: 'busy' });
+    else thread.timer = setTimeout(() => void this.#end(thread, { kind: 'busy' }), this.#limits.idleMs).unref();
+    current.settle(reply);
+    this.#next();
+  }
+
+  async #end(thread: Thread, verdict: Verdict): Promise<void> {
+    this.#threads.delete(thread);
+    clearTimeout(thread.timer);
+    thread.current?.settle(verdict);
+    thread.current = undefined;
+    await thread.worker.terminate();
+  }
+}

@@ -1,0 +1,58 @@
+/** Compiles and checks away from the event loop. Loaded as a worker thread, and by the one who starts it to learn where it is. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import { UnusableSchema } from './clean-schema.ts';
+import { compileSchema, type Validator } from './compile-schema.ts';
+
+export interface Job {
+  /** Of the schema; what was compiled once in this worker is not sent again. */
+  readonly hash: string;
+  readonly schema: { readonly clean: JsonObject; readonly patterns: readonly string[] } | undefined;
+  /** Undefined to compile only. */
+  readonly args: JsonObject | undefined;
+}
+
+export type Reply =
+  /** The first half is done: what follows is the check. */
+  { readonly kind: 'compiled' } | FinalReply;
+
+export type FinalReply =
+  | { readonly kind: 'checked'; readonly sentence: string | undefined; readonly warnings: readonly string[] }
+  /** Reads on from "its input schema". */
+  | { readonly kind: 'unusable'; readonly problem: string };
+
+/**
+ * This file where it runs: a source in development, a chunk of its own in the built program (it is imported dynamically, and by
+ * nothing else).
+ */
+export const workerUrl = import.meta.url;
+/** Tells a thread that was started for this from any other that loads the file. */
+export const workerPurpose = 'gatehouse-argument-checks';
+
+const validators = new Map<string, Validator>();
+
+async function perform({ hash, schema, args }: Job, report: (reply: Reply) => void): Promise<FinalReply> {
+  try {
+    const validator = validators.get(hash) ?? (await compile(hash, schema));
+    report({ kind: 'compiled' });
+    return { kind: 'checked', sentence: args === undefined ? undefined : validator.check(args), warnings: validator.warnings };
+  } catch (error) {
+    if (error instanceof UnusableSchema) return { kind: 'unusable', problem: error.message };
+    throw error;
+  }
+}
+
+async function compile(hash: string, schema: Job['schema']): Promise<Validator> {
+  if (schema === undefined) throw new Error('A schema that this worker has not compiled must come with the job.');
+  const validator = await compileSchema(schema.clean, schema.patterns);
+  validators.set(hash, validator);
+  return validator;
+}
+
+if (parentPort !== null && isObject(workerData) && workerData.purpose === workerPurpose) {
+  const port = parentPort;
+  port.on('message', (job: Job) => {
+    const report = (reply: Reply) => port.postMessage(reply);
+    void perform(job, report).then(report);
+  });
+}

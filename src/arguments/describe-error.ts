@@ -1,0 +1,168 @@
+/** One sentence out of what Ajv found: where, what is expected there, in words a model can act on. Never the value itself. */
+import type { ErrorObject } from 'ajv/dist/2020.js';
+import { suggestName } from '../problems.ts';
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import { pointerPart, shorten } from './measure-arguments.ts';
+
+export function describeErrors(errors: readonly ErrorObject[]): string {
+  const error = pickError(errors);
+  return error === undefined ? 'The arguments do not fit the input schema of this tool.' : describe(error);
+}
+
+/** The innermost problem is the one to repair; of several alternatives that all fail at the same place, what they have in common. */
+function pickError(errors: readonly ErrorObject[]): ErrorObject | undefined {
+  let picked = errors.at(-1);
+  for (const error of errors) if (depthOf(error) > (picked === undefined ? -1 : depthOf(picked))) picked = error;
+  return picked;
+}
+
+function depthOf({ instancePath, keyword }: ErrorObject): number {
+  // A missing or surplus member is a problem of that member.
+  return instancePath.split('/').length + (memberKeywords.has(keyword) ? 1 : 0);
+}
+
+const memberKeywords = new Set(['required', 'additionalProperties', 'unevaluatedProperties', 'dependentRequired']);
+
+function describe(error: ErrorObject): string {
+  const { keyword, params } = error;
+  const schema: JsonObject = isObject(error.parentSchema) ? error.parentSchema : {};
+  const at = subject(error.instancePath);
+  switch (keyword) {
+    case 'required':
+      return describeMissing(error.instancePath, String(params.missingProperty), schema);
+    case 'dependentRequired':
+      return `${child(error.instancePath, String(params.missingProperty))} is missing; it goes with "${shorten(String(params.property), 40)}".`;
+    case 'additionalProperties':
+    case 'unevaluatedProperties':
+      return describeSurplus(error.instancePath, String(params.additionalProperty ?? params.unevaluatedProperty), schema);
+    case 'additionalItems':
+    case 'unevaluatedItems':
+    case 'items':
+      return `${at} must have at most ${params.limit ?? params.len} items.`;
+    case 'uniqueItems':
+      return `${at} must not hold the same item twice.`;
+    case 'contains':
+      return `${at} must hold at least ${params.minContains ?? 1} item that is ${expectation(schema.contains)}.`;
+    case 'propertyNames':
+      return `${at} has a member whose name is not allowed: names must be ${expectation(schema.propertyNames)}.`;
+    case 'minProperties':
+      return `${at} must have at least ${params.limit} members.`;
+    case 'maxProperties':
+      return `${at} must have at most ${params.limit} members.`;
+    case 'false schema':
+      return `${at} is not allowed here; leave it out.`;
+    case 'not':
+      return `${at} must not be ${expectation(schema.not)}.`;
+    case 'oneOf':
+      if (params.passingSchemas !== null)
+        return `${at} fits several alternatives and must fit exactly one: ${alternatives(schema.oneOf)}.`;
+      return `${at} must be ${alternatives(schema.oneOf)}.`;
+    case 'anyOf':
+      return `${at} must be ${alternatives(schema.anyOf)}.`;
+    default:
+      return `${at} must be ${expectation(schema)}.`;
+  }
+}
+
+function subject(instancePath: string): string {
+  if (instancePath === '') return 'The arguments';
+  return instancePath
+    .split('/')
+    .map((part) => shorten(part, 40))
+    .slice(0, 12)
+    .join('/');
+}
+
+function child(instancePath: string, member: string): string {
+  return `${instancePath === '' ? '' : subject(instancePath)}/${pointerPart(member)}`;
+}
+
+function describeMissing(instancePath: string, member: string, schema: JsonObject): string {
+  const expected =
+    isObject(schema.properties) && Object.hasOwn(schema.properties, member) ? schema.properties[member] : undefined;
+  const hint = isObject(expected) ? `; it must be ${expectation(expected)}` : '';
+  return `${child(instancePath, member)} is missing${hint}.`;
+}
+
+const maxListed = 20;
+
+function describeSurplus(instancePath: string, member: string, schema: JsonObject): string {
+  const known = isObject(schema.properties) ? Object.keys(schema.properties) : [];
+  const listed = known
+    .slice(0, maxListed)
+    .map((name) => shorten(name, 40))
+    .join(', ');
+  const hint = known.length === 0 ? '' : ` Known are ${listed}${known.length > maxListed ? ', ...' : ''}.`;
+  const suggestion =
+    member.length > 64
+      ? ''
+      : suggestName(
+          member,
+          known.slice(0, 200).filter((name) => name.length <= 64),
+        );
+  return `${child(instancePath, member)} is not known here; leave it out.${suggestion || hint}`;
+}
+
+function alternatives(parts: Json | undefined): string {
+  if (!Array.isArray(parts)) return 'one of the alternatives in the schema';
+  const words = [...new Set(parts.slice(0, 6).map(expectation))];
+  return `${words.join(', or ')}${parts.length > 6 ? ', or something else that the schema allows' : ''}`;
+}
+
+const nouns: Readonly<Record<string, string>> = {
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  null: 'null',
+};
+
+/** What the schema asks for, as far as a few words can say it: "a whole number of at most 100". */
+function expectation(schema: Json | undefined): string {
+  if (!isObject(schema)) return 'something else';
+  if (Array.isArray(schema.enum)) return oneOf(schema.enum);
+  if (schema.const !== undefined) return literal(schema.const);
+  const names = [schema.type].flat().filter((name) => typeof name === 'string');
+  const noun = names.map((name) => nouns[name] ?? 'something else').join(' or ');
+  const bounds = describeBounds(schema);
+  if (noun === '' && Array.isArray(schema.anyOf)) return alternatives(schema.anyOf);
+  if (noun === '' && Array.isArray(schema.oneOf)) return alternatives(schema.oneOf);
+  if (noun === '' && bounds === '') return 'as the schema of this tool says';
+  return `${noun || 'a value'}${bounds}`;
+}
+
+function oneOf(values: readonly Json[]): string {
+  if (values.length === 1) return literal(values[0] ?? null);
+  const listed = values.slice(0, maxListed).map(literal).join(', ');
+  return `one of ${listed}${values.length > maxListed ? ` or ${values.length - maxListed} more` : ''}`;
+}
+
+function literal(value: Json): string {
+  return shorten(JSON.stringify(value), 60);
+}
+
+function describeBounds(schema: JsonObject): string {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, minLength, maxLength, minItems, maxItems, multipleOf, pattern } =
+    schema;
+  const bounds = [
+    between(minimum, maximum, ''),
+    typeof exclusiveMinimum === 'number' ? `more than ${exclusiveMinimum}` : '',
+    typeof exclusiveMaximum === 'number' ? `less than ${exclusiveMaximum}` : '',
+    between(minLength, maxLength, ' characters'),
+    between(minItems, maxItems, ' items'),
+  ].filter((text) => text !== '');
+  return [
+    bounds.length > 0 ? ` of ${bounds.join(' and ')}` : '',
+    typeof multipleOf === 'number' ? ` that is a multiple of ${multipleOf}` : '',
+    typeof pattern === 'string' ? ` that matches ${shorten(pattern, 100)}` : '',
+  ].join('');
+}
+
+function between(least: Json | undefined, most: Json | undefined, unit: string): string {
+  if (typeof least === 'number' && typeof most === 'number')
+    return least === most ? `${least}${unit}` : `${least} to ${most}${unit}`;
+  if (typeof least === 'number') return `at least ${least}${unit}`;
+  return typeof most === 'number' ? `at most ${most}${unit}` : '';
+}

@@ -1,0 +1,63 @@
+/** A part of a text that is a text again once decoded. It counts as one: whoever writes a secret in base64 hides all of it. */
+interface Decoded {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+// A run of key characters first, as the quick look finds them, then whatever base64 allows.
+const base64 = /(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{16,}[A-Za-z0-9+/_-]{8,}={0,2}/g;
+const hex = /(?<![0-9A-Za-z])[0-9A-Fa-f]{24,}(?![0-9A-Za-z])/g;
+const printable = /^[\t\n\r\x20-\x7e]{12}/;
+const mostCandidates = 100;
+
+/** What in a text may be text in base64 or hex, decoded once. */
+export function decodeParts(text: string): Decoded[] {
+  const found: Decoded[] = [];
+  const add = (match: RegExpExecArray, decoded: string) => {
+    found.push({ text: decoded, start: match.index, end: match.index + match[0].length });
+    return found.length >= mostCandidates;
+  };
+  for (const match of text.matchAll(base64)) {
+    if (!printable.test(Buffer.from(match[0].slice(0, 16), 'base64').toString('latin1'))) continue;
+    if (add(match, Buffer.from(match[0], 'base64').toString('utf8'))) return found;
+  }
+  for (const match of text.matchAll(hex)) {
+    if (!printable.test(Buffer.from(match[0].slice(0, 24), 'hex').toString('latin1'))) continue;
+    if (add(match, Buffer.from(match[0], 'hex').toString('utf8'))) return found;
+  }
+  return found;
+}
+
+/** A text with percent signs and JSON escapes of ASCII resolved, and where each of its characters came from. */
+export interface Unescaped {
+  readonly text: string;
+  /** Offsets of the text as it was, for each offset of `text` and its end. */
+  readonly offsets: Uint32Array;
+}
+
+const escapes = /%([2-7][0-9A-Fa-f])|\\u00([2-7][0-9A-Fa-f])/g;
+
+/**
+ * Resolves escapes once; undefined where there are none. Not `decodeURIComponent`: that gives up at the first mistake, and whoever
+ * hides something makes one.
+ */
+export function resolveEscapes(text: string): Unescaped | undefined {
+  const offsets = new Uint32Array(text.length + 1);
+  let out = '';
+  let done = 0;
+  const keep = (until: number) => {
+    for (let at = done; at < until; at++) offsets[out.length + at - done] = at;
+    out += text.slice(done, until);
+  };
+  for (const match of text.matchAll(escapes)) {
+    keep(match.index);
+    offsets[out.length] = match.index;
+    out += String.fromCharCode(Number.parseInt(match[1] ?? match[2] ?? '', 16));
+    done = match.index + match[0].length;
+  }
+  if (done === 0) return undefined;
+  keep(text.length);
+  offsets[out.length] = text.length;
+  return { text: out, offsets: offsets.subarray(0, out.length + 1) };
+}

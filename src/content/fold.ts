@@ -1,0 +1,137 @@
+/** A text as rules read it, and the way back to the text as it came. */
+export interface View {
+  /** Folded: what a reader sees, without what hides it. The original itself where there is nothing to fold. */
+  readonly text: string;
+  readonly original: string;
+  /** Offsets of the original for each offset of `text` and its end; undefined where they are the same. */
+  readonly offsets: Uint32Array | undefined;
+}
+
+/** Characters that show nothing: soft hyphen, joiners, fillers, variation selectors, bidi controls, tags. */
+const invisible =
+  // biome-ignore lint/suspicious/noMisleadingCharacterClass: what joins characters is itself looked for
+  /^(?:[\u034f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]|[\u{e0000}-\u{e0fff}])$/u;
+
+/**
+ * Characters that can hide a word from a rule. What ordinary text in any script holds is not among them: emoji with their joiners
+ * and selectors, and words in one alphabet.
+ */
+const hiding =
+  // biome-ignore lint/suspicious/noMisleadingCharacterClass: what joins characters is itself looked for
+  /[\u034f\u0080-\u009f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2460-\u24ff\u3164\ufeff\uff01-\uff5e\uffa0\ufff0-\ufffb]|[\ufe00-\ufe0f]{2}|[A-Za-z0-9][\u200c\u200d]|[\u200c\u200d][A-Za-z0-9]|[A-Za-z][\ufe00-\ufe0f]|\ud835|\ud83c[\udd30-\udd89]|\udb40|[A-Za-z][\u0370-\u058f]|[\u0370-\u058f][A-Za-z]/;
+
+/** Whether something in the text may be there to hide a word from a rule. */
+export function hasHiding(text: string): boolean {
+  return hiding.test(text);
+}
+
+/** Letters of other alphabets, each before the Latin one it looks like, for words that mix the two (compare Unicode TR39). */
+const lookalikes = new Map(
+  (
+    'аa вb еe кk мm нh оo рp сc тt уy хx іi їi јj ѕs ԁd ԛq ԝw һh ѵv гr пn ӏl ьb АA ВB ЕE КK МM НH ОO РP СC ТT УY ХX ІI ЈJ ЅS ҮY ' +
+    'αa βb εe ηn ιi κk νv οo ρp τt υu χx γy ωw σo ϲc ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX ɡg ıi łl øo đd օo ոn սu հh'
+  )
+    .split(' ')
+    .map((pair) => [pair.charAt(0), pair.charAt(1)] as const),
+);
+const accent = /^[\u0300-\u036f]$/;
+const letter = /^[\p{L}\p{M}]$/u;
+
+/** A text without what hides words: compatibility forms, accents, invisible characters and lookalike letters undone. */
+export function foldText(original: string): View {
+  // Folding costs a good deal per character; plain ASCII has nothing to fold.
+  if (isAscii(original)) return { text: original, original, offsets: undefined };
+  const folded = new Folded(original.length);
+  let wordStart = 0;
+  let isMixed = false;
+  let hasLatin = false;
+  for (let at = 0; at < original.length; ) {
+    const code = original.codePointAt(at) ?? 0;
+    const character = String.fromCodePoint(code);
+    const next = at + character.length;
+    if (code < 128) {
+      const isLatin = (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
+      folded.push(character, at);
+      if (isLatin) hasLatin = true;
+      else {
+        if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
+        wordStart = folded.length;
+        isMixed = false;
+        hasLatin = false;
+      }
+    } else if (!invisible.test(character)) {
+      for (const part of character.normalize(isComposed(code) ? 'NFKC' : 'NFKD')) {
+        if (accent.test(part)) continue;
+        if (part >= '\u0080') isMixed = true;
+        else if (/[A-Za-z]/.test(part)) hasLatin = true;
+        folded.push(part, at);
+      }
+      if (!letter.test(character)) {
+        if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
+        wordStart = folded.length;
+        isMixed = false;
+        hasLatin = false;
+      }
+    }
+    at = next;
+  }
+  if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
+  return folded.view(original);
+}
+
+// Scripts whose marks are letters or parts of syllables, not accents: Hebrew to Vedic, kana to Hangul.
+function isComposed(code: number): boolean {
+  return (code >= 0x0590 && code <= 0x1cff) || (code >= 0x3000 && code <= 0xd7ff);
+}
+
+export function isAscii(text: string): boolean {
+  return /^[\x00-\x7f]*$/.test(text);
+}
+
+class Folded {
+  readonly #parts: string[] = [];
+  #offsets: Uint32Array;
+
+  constructor(length: number) {
+    this.#offsets = new Uint32Array(length + 16);
+  }
+
+  get length(): number {
+    return this.#parts.length;
+  }
+
+  /** Adds the code units of one character that came from this offset. */
+  push(character: string, from: number): void {
+    for (let at = 0; at < character.length; at++) {
+      if (this.#parts.length + 2 > this.#offsets.length) {
+        const larger = new Uint32Array(this.#offsets.length * 2);
+        larger.set(this.#offsets);
+        this.#offsets = larger;
+      }
+      this.#offsets[this.#parts.length] = from;
+      this.#parts.push(character.charAt(at));
+    }
+  }
+
+  replaceLookalikes(from: number): void {
+    for (let at = from; at < this.#parts.length; at++) {
+      const latin = lookalikes.get(this.#parts[at]!);
+      if (latin !== undefined) this.#parts[at] = latin;
+    }
+  }
+
+  view(original: string): View {
+    this.#offsets[this.#parts.length] = original.length;
+    return { text: this.#parts.join(''), original, offsets: this.#offsets.subarray(0, this.#parts.length + 1) };
+  }
+}
+
+/** A place in `view.text` as a place in the original: with every character that was folded into it, and what hid between them. */
+export function toOriginal(view: View, start: number, end: number): readonly [number, number] {
+  const { offsets, original } = view;
+  if (offsets === undefined) return [start, end];
+  const from = offsets[start] ?? original.length;
+  const last = offsets[end - 1] ?? from;
+  const lastLength = (original.codePointAt(last) ?? 0) > 0xffff ? 2 : 1;
+  return [from, Math.max(from, last + lastLength)];
+}

@@ -1,0 +1,129 @@
+import { isLuhn, isMod11And10, isMod97 } from './checksums.ts';
+import { type AddSpan, gate, patternRule, type Rule } from './rule.ts';
+
+const category = 'personal-data';
+
+/** What points at a person. Names and addresses are not among it: no pattern tells them from other words. */
+export const personalDataRules: readonly Rule[] = [
+  {
+    id: 'personal-data/email',
+    category,
+    severity: 'medium',
+    title: 'An e-mail address',
+    gates: gate.at,
+    reads: 'folded',
+    find: ({ text }, add) => findAddresses(text, add),
+  },
+  patternRule({
+    id: 'personal-data/phone',
+    category,
+    severity: 'medium',
+    title: 'A telephone number: international (E.164), North American, French, British or German form',
+    // Separators and digits exclude each other, so that there is one way to read any text.
+    pattern:
+      /(?<![\w+])\+[1-9](?:[ ()./-]{0,3}\d){7,14}(?!\d)|(?<![\w.+-])(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}(?![\w-]|\.\d)|(?<![\w.+/-]|\d )0[1-9](?:[ .-]\d\d){4}(?![\w-]|\.\d)|(?<![\w.+/-]|\d )\(?0[1-9]\d{1,4}\)?[ /-]{1,3}\d{3,8}(?:[ -]\d{1,5}){0,2}(?![\w-]|\.\d)/g,
+    accepts: isPhone,
+    gates: gate.digits,
+  }),
+  patternRule({
+    id: 'personal-data/card',
+    category,
+    severity: 'high',
+    title: 'A payment card number (ISO/IEC 7812)',
+    pattern: /(?<![\d.-])(?:\d{14,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{2,4}|3\d{3}[ -]\d{6}[ -]\d{4,5})(?![\d-]|\.\d)/g,
+    accepts: isCard,
+    gates: gate.digits,
+  }),
+  {
+    id: 'personal-data/iban',
+    category,
+    severity: 'high',
+    title: 'A bank account number (IBAN, ISO 13616)',
+    gates: gate.digits,
+    reads: 'folded',
+    find: ({ text }, add) => findIbans(text, add),
+  },
+  patternRule({
+    id: 'personal-data/us-ssn',
+    category,
+    severity: 'high',
+    title: 'A US social security number',
+    pattern: /(?<![\w.-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])/g,
+    gates: gate.digits,
+  }),
+  patternRule({
+    id: 'personal-data/german-tax-id',
+    category,
+    severity: 'high',
+    title: 'A German tax identification number',
+    pattern: /(?<![\w.+/-])[1-9]\d(?:\d{9}| \d{3} \d{3} \d{3})(?![\w-]|\.\d)/g,
+    accepts: isGermanTaxId,
+    gates: gate.digits,
+  }),
+];
+
+const fileEndings = /\.(?:png|jpe?g|gif|svg|webp|ico|css|js|ts|json|md|ya?ml|html?)$/i;
+
+// From each @ outwards: never more than an address can be long (RFC 5321 section 4.5.3.1).
+function findAddresses(text: string, add: AddSpan): void {
+  for (let at = text.indexOf('@'); at >= 0; at = text.indexOf('@', at + 1)) {
+    let start = at;
+    while (start > 0 && at - start < 64 && /[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/.test(text.charAt(start - 1))) start--;
+    while (start < at && /[^A-Za-z0-9]/.test(text.charAt(start))) start++;
+    const domain = /^(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])/.exec(text.slice(at + 1, at + 256))?.[0];
+    if (start === at || domain === undefined || domain.startsWith('-') || fileEndings.test(domain)) continue;
+    const end = at + 1 + domain.length;
+    // A remote repository, or the user and password of a URL.
+    if (text.charAt(end) === ':' && /[A-Za-z~/]/.test(text.charAt(end + 1))) continue;
+    if (/(?::\/\/|\/\/[^\s/@]{0,64}:)$/.test(text.slice(Math.max(0, start - 70), start))) continue;
+    add(start, end);
+  }
+}
+
+function isPhone(text: string): boolean {
+  const digits = text.replaceAll(/\D/g, '');
+  if (/^(\d)\1*$/.test(digits.slice(1))) return false;
+  // The form with a trunk zero is the loosest; what has too few digits for a subscriber, or reads as a date, is none.
+  return text.startsWith('+') || (digits.length >= 9 && digits.length <= 13 && !/^\d\d[ /-](?:19|20)\d\d/.test(text));
+}
+
+const issuers =
+  /^(?:4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|6(?:011|4[4-9]\d|5\d\d)\d{12,15}|35(?:2[89]|[3-8]\d)\d{12,15}|3(?:0[0-5]|[68]\d)\d{11})$/;
+
+function isCard(text: string): boolean {
+  const digits = text.replaceAll(/\D/g, '');
+  return issuers.test(digits) && isLuhn(digits);
+}
+
+/** Lengths by country (SWIFT IBAN registry). */
+const ibanLengths = new Map(
+  (
+    'AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 FO18 FR27 GB22 GE22 ' +
+    'GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 ' +
+    'MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20'
+  )
+    .split(' ')
+    .map((entry) => [entry.slice(0, 2), Number(entry.slice(2))] as const),
+);
+
+function findIbans(text: string, add: AddSpan): void {
+  for (const match of text.matchAll(/(?<![A-Za-z0-9])[A-Z]{2}\d\d(?=([A-Z0-9 ]{11,45}))/g)) {
+    const length = ibanLengths.get(match[0].slice(0, 2));
+    if (length === undefined) continue;
+    const candidate = match[0] + (match[1] ?? '');
+    let end = 0;
+    let iban = '';
+    for (; end < candidate.length && iban.length < length; end++) if (candidate[end] !== ' ') iban += candidate[end];
+    if (iban.length === length && !/[A-Za-z0-9]/.test(text.charAt(match.index + end)) && isMod97(iban))
+      add(match.index, match.index + end);
+  }
+}
+
+// Eleven digits; among the first ten one digit stands twice or three times and no other twice.
+function isGermanTaxId(text: string): boolean {
+  const digits = text.replaceAll(' ', '');
+  const counts = new Map<string, number>();
+  for (const digit of digits.slice(0, 10)) counts.set(digit, (counts.get(digit) ?? 0) + 1);
+  const repeated = [...counts.values()].filter((count) => count > 1);
+  return repeated.length === 1 && (repeated[0] ?? 0) <= 3 && isMod11And10(digits);
+}

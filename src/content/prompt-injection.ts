@@ -1,0 +1,400 @@
+import { makeAnchorScan } from './anchors.ts';
+import { isAscii, type View } from './fold.ts';
+import { foreignAnchors, injectionAnchors, part, parts } from './injection-words.ts';
+import { type AddSpan, gate, patternRule, type Rule } from './rule.ts';
+
+const category = 'prompt-injection';
+const gates = gate.injectionWords;
+
+/**
+ * Text that gives orders to the model which reads it. Sentences are scored word by word, so that "ignore the previous commit" is no
+ * order and "we told them to ignore previous instructions" is a report of one.
+ */
+export const promptInjectionRules: readonly Rule[] = [
+  {
+    id: 'prompt-injection/instruction-override',
+    title: 'Tells the model to give up its instructions',
+    category,
+    severity: 'high',
+    gates,
+    reads: 'folded',
+    find: sentenceRule(overrideAt),
+  },
+  patternRule({
+    id: 'prompt-injection/instruction-override-cjk',
+    title: 'Tells the model to give up its instructions, in Chinese, Japanese, Korean, Arabic or Hindi',
+    category,
+    severity: 'high',
+    gates: gate.foreign,
+    pattern:
+      /(?:忽略|无视|無視|忘记|忘記|不要理会)[^\n。!?！？]{0,16}(?:指令|指示|提示|规则|規則|设定|命令|要求)|(?:以前|前|上記|これまで|今まで|すべて|全て)[^\n。!?！？]{0,12}(?:指示|命令|指令|プロンプト|フロンフト)[^\n。!?！？]{0,6}(?:無視|忘れ)|(?:이전|위의|모든)[^\n.!?]{0,16}(?:지시|명령|프롬프트)[^\n.!?]{0,12}(?:무시|잊)|تجاهل[^\n.!؟]{0,20}(?:التعليمات|تعليمات|الأوامر|الاوامر)|(?:पिछले|सभी)[^\n.!?।]{0,20}निर्देश[^\n.!?।]{0,16}(?:अनदेखा|भूल)/gu,
+  }),
+  {
+    id: 'prompt-injection/role-play',
+    title: 'Gives the model a role without rules',
+    category,
+    severity: 'high',
+    gates,
+    reads: 'folded',
+    find: sentenceRule(roleAt),
+  },
+  {
+    id: 'prompt-injection/exfiltration',
+    title: 'Asks the model to hand out its prompt, secrets or history',
+    category,
+    severity: 'high',
+    gates,
+    reads: 'folded',
+    find: sentenceRule(handOutAt),
+  },
+  {
+    id: 'prompt-injection/concealment',
+    title: 'Asks the model to keep something from the person it works for',
+    category,
+    severity: 'high',
+    gates,
+    reads: 'folded',
+    find: sentenceRule(concealAt),
+  },
+  {
+    id: 'prompt-injection/tool-order',
+    title: 'Orders a tool to be used unasked',
+    category,
+    severity: 'high',
+    gates,
+    reads: 'folded',
+    find: sentenceRule(toolOrderAt),
+  },
+  patternRule({
+    id: 'prompt-injection/role-markup',
+    title: 'Markup by which a conversation or a tool call is told from its content',
+    category,
+    severity: 'high',
+    gates: gate.roleMarks,
+    pattern:
+      /<\|(?:im_start|start_header_id)\|>\s{0,4}(?:system|user|assistant|tool)|<\|(?:im_end|eot_id|endoftext)\|>\s{0,4}(?:<\||\S)|<\|(?:system|assistant)\|>|\[\/?INST\]\s{0,4}\S|<<\/?SYS>>|<\/?(?:antml:)?(?:tool_calls?|tool_use|tool_results?|function_calls?|function_results?)>\s{0,8}[<{[]|<(?:antml:)?invoke name=|"method"\s{0,4}:\s{0,4}"tools\/call"/gi,
+  }),
+  patternRule({
+    id: 'prompt-injection/image-exfiltration',
+    title: 'An image whose address carries data away when it is shown',
+    category,
+    severity: 'high',
+    gates: gate.image,
+    pattern:
+      /!\[[^[\]\n]{0,200}\]\(\s{0,4}<?(https?:\/\/[^\s)>]{4,2000})|<img[^<>]{0,200}?\ssrc\s{0,4}=\s{0,4}["']?(https?:\/\/[^\s"'>]{4,2000})/gi,
+    accepts: (_, [, markdown, html]) => carriesData(markdown ?? html ?? ''),
+  }),
+];
+
+// A place to be filled in, or a parameter that is named for what it takes away and holds something.
+function carriesData(url: string): boolean {
+  const query = url.slice(url.search(/[?#]/) + 1);
+  if (/[{<[]|%7b|%3c|\$\(|(?:DATA|SECRET|HISTORY|BASE64|PROMPT|CONTENT|SUMMARY|CONVERSATION|PASSWORD)(?:_|\b)/.test(url))
+    return true;
+  return (
+    query.length < url.length &&
+    /(?:^|[&;])(?:data|secret|leak|payload|history|prompt|conversation|chat|exfil|stolen|context|pw|password|token|key|memory)=[^&]{6}/i.test(
+      query,
+    )
+  );
+}
+
+/** One word, or one mark that ends a sentence, with what it can be in a sentence. */
+interface Token {
+  readonly text: string;
+  readonly parts: number;
+  readonly start: number;
+  readonly end: number;
+  readonly isBreak: boolean;
+}
+
+/** The offset of the token behind the finding, or 0 where nothing is found at `at`. */
+type JudgeAt = (tokens: readonly Token[], at: number) => number;
+
+/** Words behind a trigger that still belong to it. */
+const reach = 9;
+
+function sentenceRule(judgeAt: JudgeAt): Rule['find'] {
+  return (view: View, add: AddSpan) => {
+    for (const tokens of passagesOf(view)) {
+      for (let at = 0; at < tokens.length; at++) {
+        const end = judgeAt(tokens, at);
+        if (end === 0) continue;
+        add(tokens[at]!.start, tokens[end - 1]!.end);
+        at = end - 1;
+      }
+    }
+  };
+}
+
+const before = 240;
+const behind = 320;
+const scanAnchors = makeAnchorScan(injectionAnchors);
+/** Five rules read the same passages. */
+const known = new WeakMap<View, readonly (readonly Token[])[]>();
+
+/** The words around every anchor; most of a long text is not read at all. */
+function passagesOf(view: View): readonly (readonly Token[])[] {
+  let passages = known.get(view);
+  if (passages === undefined) {
+    passages = windowsOf(view.text).map(([start, end]) => readTokens(view.text.slice(start, end), start));
+    known.set(view, passages);
+  }
+  return passages;
+}
+
+function windowsOf(text: string): (readonly [start: number, end: number])[] {
+  const places: number[] = [];
+  // One byte for each code unit, so that places in the bytes are places in the text.
+  const bytes = Buffer.from(text, 'latin1');
+  scanAnchors(bytes, (_, at) => {
+    places.push(at);
+    return false;
+  });
+  if (!isAscii(text)) {
+    for (const { index } of text.matchAll(foreignWords)) places.push(index);
+    places.sort((a, b) => a - b);
+  }
+  const windows: [start: number, end: number][] = [];
+  for (const at of places) {
+    const last = windows.at(-1);
+    if (last !== undefined && at - before <= last[1]) last[1] = at + behind;
+    else windows.push([Math.max(0, at - before), at + behind]);
+  }
+  return windows;
+}
+
+const foreignWords = new RegExp(foreignAnchors.source, 'gi');
+
+const word = /[\p{L}\p{N}_]{1,40}(?:['’][a-z]{1,2}(?![a-z]))?|[.!?;:\n。]|https?:\/\/|@/giu;
+
+function readTokens(text: string, offset: number): Token[] {
+  const tokens: Token[] = [];
+  for (const match of text.matchAll(word)) {
+    const [found] = match;
+    const start = offset + match.index;
+    const lower = found.toLowerCase().replace(/['’]/, '');
+    // A file's name or a number keeps its dot, and a paragraph may wrap anywhere.
+    const isBreak = /^[.!?;:。]$/.test(found) && /^\s|^$/.test(text.slice(match.index + 1, match.index + 2));
+    if (found === '\n' || (!isBreak && /^[.!?;:。]$/.test(found))) continue;
+    tokens.push({ text: lower, parts: parts.get(lower) ?? 0, start, end: start + found.length, isBreak });
+  }
+  return tokens;
+}
+
+function has(token: Token | undefined, bits: number): boolean {
+  return token !== undefined && (token.parts & bits) !== 0;
+}
+
+/** How much the words in front make of a verb an order: from -3 for a report or a question to 1 for a bare imperative. */
+function firmness(tokens: readonly Token[], at: number): number {
+  const previous = tokens[at - 1];
+  if (previous === undefined || previous.isBreak) return 1;
+  if (has(previous, part.never)) return -3;
+  for (let back = at - 1; back >= Math.max(0, at - 5); back--) {
+    const token = tokens[back]!;
+    if (token.isBreak) break;
+    if (
+      /^(?:how|why|when|whether|what|wie|warum|comment|pourquoi|como|if|said|says|told|called|titled|phrase|phrases|example|attacks?|like|such)$/.test(
+        token.text,
+      )
+    )
+      return -2;
+  }
+  if (has(previous, part.firm)) return 1;
+  if (has(previous, part.soft)) return -2;
+  return 0;
+}
+
+function overrideAt(tokens: readonly Token[], at: number): number {
+  if (!has(tokens[at], part.drop) && !isDropPhrase(tokens, at)) return 0;
+  let score = 1 + firmness(tokens, at);
+  let order = 0;
+  let seen = 0;
+  const last = sentenceEnd(tokens, at);
+  for (let next = at + 1; next < last; next++) {
+    const token = tokens[next]!;
+    if (order === 0 && (has(token, part.order | part.modelOrder) || isAllAbove(tokens, next))) order = next;
+    if (order === 0 || next <= order + 3) seen |= token.parts;
+  }
+  if (order === 0) return 0;
+  const name = tokens[order]!;
+  score += 1;
+  if ((seen & part.before) !== 0) score += 2;
+  if ((seen & part.yours) !== 0) score += 2;
+  else if ((seen & part.whole) !== 0) score += 1;
+  if (has(name, part.modelOrder) || /^(?:instruc|anweis|consign|istruz|инструк|інструк|instruk)/.test(name.text)) score += 1;
+  return score >= 5 ? order + 1 : 0;
+}
+
+const dropPhrases: ReadonlyMap<string, RegExp> = new Map([
+  ['stop', /^(?:following|obeying)$/],
+  ['set', /^aside$/],
+  ['throw', /^away$/],
+]);
+
+function isDropPhrase(tokens: readonly Token[], at: number): boolean {
+  return dropPhrases.get(tokens[at]!.text)?.test(tokens[at + 1]?.text ?? '') === true;
+}
+
+// "Ignore the above.", but not "ignore the above warning".
+function isAllAbove(tokens: readonly Token[], at: number): boolean {
+  const next = tokens[at + 1];
+  return tokens[at]!.text === 'above' && (next === undefined || next.isBreak || /^(?:and|or)$/.test(next.text));
+}
+
+function sentenceEnd(tokens: readonly Token[], at: number): number {
+  let end = at + 1;
+  while (end < tokens.length && end <= at + reach && !tokens[end]!.isBreak) end++;
+  return end;
+}
+
+const openings: readonly (readonly string[])[] = [
+  ['you', 'are', 'now'],
+  ['youre', 'now'],
+  ['now', 'you', 'are'],
+  ['now', 'on', 'you', 'are'],
+  ['now', 'on', 'you', 'will'],
+  ['act', 'as'],
+  ['pretend', 'to', 'be'],
+  ['pretend', 'you', 'are'],
+  ['pretend', 'that', 'you'],
+  ['pretend', 'you', 'have'],
+  ['imagine', 'you', 'are'],
+  ['imagine', 'being'],
+  ['behave', 'as'],
+  ['respond', 'as'],
+  ['roleplay', 'as'],
+  ['role', 'play', 'as'],
+  ['simulate'],
+  ['enter'],
+  ['enable'],
+  ['switch', 'to'],
+  ['du', 'bist', 'jetzt'],
+  ['tu', 'es', 'maintenant'],
+  ['ahora', 'eres'],
+];
+
+function roleAt(tokens: readonly Token[], at: number): number {
+  const opening = openings.find((words) => words.every((text, index) => tokens[at + index]?.text === text));
+  if (opening === undefined || firmness(tokens, at) < 0) return 0;
+  const last = Math.min(tokens.length, at + opening.length + 12);
+  let isFree = false;
+  for (let next = at + opening.length; next < last; next++) {
+    const token = tokens[next]!;
+    if (token.isBreak && next > at + opening.length + 1) return 0;
+    if (has(token, part.freed)) return isEvilWord(tokens, next) ? next + 1 : 0;
+    if (/^(?:without|no|free|zero|ignores?)$/.test(token.text)) isFree = true;
+    else if (isFree && has(token, part.bonds)) return next + 1;
+    const mode = tokens[next + 1]?.text;
+    if (
+      /^(?:developer|god|debug|dan|admin|jailbreak|unsafe)$/.test(token.text) &&
+      mode === 'mode' &&
+      isAboutModel(tokens, at, last)
+    )
+      return next + 2;
+  }
+  return 0;
+}
+
+// "Dan" is also a name, and stands alone where it is one.
+function isEvilWord(tokens: readonly Token[], at: number): boolean {
+  return (
+    tokens[at]!.text !== 'dan' ||
+    /^(?:do|mode|who|which|an|and|a)$/.test(tokens[at + 1]?.text ?? '') ||
+    tokens[at + 1]?.isBreak === true
+  );
+}
+
+function isAboutModel(tokens: readonly Token[], at: number, last: number): boolean {
+  return tokens.slice(at, last).some((token) => /^(?:you|your|youre|unrestricted|dan|god|jailbreak|unsafe)$/.test(token.text));
+}
+
+function handOutAt(tokens: readonly Token[], at: number): number {
+  if (!has(tokens[at], part.hand)) return 0;
+  const firm = firmness(tokens, at);
+  if (firm < 0) return 0;
+  const last = Math.min(tokens.length, at + 16);
+  let treasure = 0;
+  let score = 0;
+  for (let next = at + 1; next < last; next++) {
+    const token = tokens[next]!;
+    const value = treasureAt(tokens, next);
+    if (value > score && next <= at + reach) [treasure, score] = [next, value];
+    if (
+      treasure > 0 &&
+      (token.text === '@' || token.text.startsWith('http') || /^(?:webhook|attacker|sidenote)$/.test(token.text))
+    )
+      return score + firm + 2 >= 5 ? Math.max(treasure, next) + 1 : 0;
+    if (token.isBreak && next > at + 3 && token.text !== ':') break;
+  }
+  return treasure > 0 && score + firm >= 5 ? treasure + 1 : 0;
+}
+
+/** What a word is worth to a thief, from 0 to 4; a prompt asked for by itself is enough. */
+function treasureAt(tokens: readonly Token[], at: number): number {
+  const { text } = tokens[at]!;
+  const previous = tokens[at - 1]?.text ?? '';
+  const beforePrevious = tokens[at - 2]?.text ?? '';
+  const isYours = has(tokens[at - 1], part.yours) || has(tokens[at - 2], part.yours) || has(tokens[at - 3], part.yours);
+  if (/^(?:prompts?|systemprompt|instructions|anweisungen|consignes|instrucciones|istruzioni)$/.test(text)) {
+    const isSystem =
+      /^(?:system|hidden|initial|secret|original|internal)$/.test(previous) ||
+      /^(?:sistema|systeme)$/.test(tokens[at + 1]?.text ?? '') ||
+      text === 'systemprompt';
+    return isSystem && (isYours || beforePrevious === 'the' || beforePrevious === 'full') ? 4 : 0;
+  }
+  const isNamed =
+    (/^keys?$/.test(text) && /^(?:api|private|ssh|access|secret)$/.test(previous)) ||
+    (/^(?:tokens?)$/.test(text) && /^(?:access|auth|session|bearer)$/.test(previous)) ||
+    (/^variables?$/.test(text) && /^(?:environment|env)$/.test(previous)) ||
+    (text === 'history' && /^(?:conversation|chat|message)$/.test(previous));
+  if (isNamed || has(tokens[at], part.treasure)) return isYours ? 1 : 3;
+  return 0;
+}
+
+function concealAt(tokens: readonly Token[], at: number): number {
+  if (tokens[at]!.text === 'keep') return keepFrom(tokens, at);
+  if (!has(tokens[at], part.never)) return 0;
+  const last = Math.min(tokens.length, at + 11);
+  let say = 0;
+  let hasThis = false;
+  for (let next = at + 1; next < last; next++) {
+    const token = tokens[next]!;
+    if (token.isBreak) return 0;
+    if (has(token, part.say) && next <= at + 3) say = next;
+    if (has(token, part.this)) hasThis = true;
+    if (say === 0 || !has(token, part.person)) continue;
+    const behindIt = tokens.slice(next + 1, next + 4);
+    if (hasThis || /ing$/.test(tokens[say]!.text) || behindIt.some((other) => has(other, part.this))) return next + 1;
+  }
+  return 0;
+}
+
+/** "Keep this secret from the user". */
+function keepFrom(tokens: readonly Token[], at: number): number {
+  if (!has(tokens[at + 1], part.this) || firmness(tokens, at) < 0) return 0;
+  for (let next = at + 2; next < Math.min(tokens.length, at + 8); next++)
+    if (has(tokens[next], part.person) && tokens.slice(at + 2, next).some(({ text }) => text === 'from')) return next + 1;
+  return 0;
+}
+
+function toolOrderAt(tokens: readonly Token[], at: number): number {
+  if (!has(tokens[at], part.use) || firmness(tokens, at) < 0) return 0;
+  const last = Math.min(tokens.length, at + 18);
+  const isCovert = has(tokens[at - 1], part.covert);
+  let tool = 0;
+  for (let next = at + 1; next < last; next++) {
+    const token = tokens[next]!;
+    if (token.isBreak) return 0;
+    if (has(token, part.tool) && next <= at + 6) tool = next;
+    if (tool === 0) continue;
+    if (isCovert || has(token, part.covert)) return next + 1;
+    if (
+      token.text === 'without' &&
+      /^(?:asking|telling|confirmation|confirming|approval|informing|notifying|permission)$/.test(tokens[next + 1]?.text ?? '')
+    )
+      return next + 2;
+  }
+  return 0;
+}

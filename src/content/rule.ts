@@ -1,0 +1,78 @@
+import type { View } from './fold.ts';
+
+export const categories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
+export type Category = (typeof categories)[number];
+
+/** One thing that content is looked through for. */
+export interface Rule {
+  /** `<category>/<name>`; stands in policies, records and redacted text. */
+  readonly id: string;
+  readonly category: Category;
+  readonly severity: 'low' | 'medium' | 'high' | 'critical';
+  readonly title: string;
+  /** Bits of `gate`: the quick look must have opened one of them, or the rule cannot match and is not run. */
+  readonly gates: number;
+  /** Which of the two the offsets belong to: `view.text`, or `view.original` for what folding takes away. */
+  readonly reads: 'folded' | 'original';
+  /** Calls `add` for every place it finds, Takes linear time on any input. */
+  find(view: View, add: AddSpan): void;
+}
+
+/** Reports one place, from `start` up to and without `end`. */
+export type AddSpan = (start: number, end: number) => void;
+
+/** What the quick look can say of a text: each bit lets some rules run. */
+export const gate = {
+  /** A long run of key characters that starts as some provider's keys do. */
+  token: 1,
+  /** A long run of key characters behind a word such as "token" or "password". */
+  assignment: 2,
+  /** Words that stand at private keys and passwords. */
+  secretWords: 4,
+  /** Digits enough for a card, an account or a telephone number. */
+  digits: 8,
+  /** An @ between letters. */
+  at: 16,
+  /** Words without which no instruction is injected. */
+  injectionWords: 32,
+  /** A Markdown or HTML image. */
+  image: 64,
+  /** A run that may be text in base64, hex or percent signs. */
+  encoded: 128,
+  /** Characters beyond ASCII. */
+  foreign: 256,
+  /** What hides: comments, styles, a screenful of blanks, control characters. */
+  covered: 512,
+  /** Marks by which models tell roles and tool calls. */
+  roleMarks: 1024,
+  /** A backslash and a `u`: in JSON, any character written so that no search sees it. */
+  escaped: 2048,
+} as const;
+
+interface PatternRule extends Omit<Rule, 'find' | 'reads'> {
+  /**
+   * Global. Without nested or overlapping quantifiers, with every repetition bounded, and fixed by a literal or a look behind at the
+   * start, so that V8 takes linear time.
+   */
+  readonly pattern: RegExp;
+  /** Whether what the pattern matched is what it looks like: a checksum, a range, an entropy. */
+  readonly accepts?: (match: string, groups: readonly (string | undefined)[]) => boolean;
+  /** The group that is the secret, where the match has a context around it. It must be the last thing matched. */
+  readonly group?: number;
+}
+
+/** A rule that is one regular expression and, where there is one, a checksum. */
+export function patternRule({ pattern, accepts, group, ...rule }: PatternRule): Rule {
+  return Object.freeze({
+    ...rule,
+    reads: 'folded' as const,
+    find: (view: View, add: AddSpan) => {
+      for (const match of view.text.matchAll(pattern)) {
+        const [whole] = match;
+        if (accepts !== undefined && !accepts(whole, match)) continue;
+        const end = match.index + whole.length;
+        add(group === undefined ? match.index : end - (match[group] ?? whole).length, end);
+      }
+    },
+  });
+}

@@ -1,0 +1,205 @@
+/** Refuses, cleans or notes content that a policy names, on its way in and on its way out. */
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import { parseExact } from '../wire/json-scan.ts';
+import type { ContentCheck, Direction } from './content-check.ts';
+import { type Budget, type Finding, findIn, lookAtForeign } from './find.ts';
+import { replaceFindings } from './redact.ts';
+import { type Category, gate, type Rule } from './rule.ts';
+import type { ContentAction } from './rule-names.ts';
+import { isSecretName } from './secrets.ts';
+
+/** What was found in one place, without a word of it. */
+export interface ContentHit {
+  readonly ruleId: string;
+  readonly category: Category | 'content';
+  readonly severity: Rule['severity'];
+  readonly direction: Direction;
+  readonly action: ContentAction;
+  /** JSON Pointer (RFC 6901) to the string, or to the object whose key it is. Members whose name is no plain word are `*`. */
+  readonly pointer: string;
+  readonly count: number;
+}
+
+/**
+ * What a check says. `clean`: nothing was found, what was judged may go as it is. `flagged`: it may go as it is, the hits are for the
+ * record. `redacted`: send `value` instead. `blocked`: send nothing; `rules` are the ids of the rules that say so.
+ */
+export type ContentVerdict =
+  | { readonly kind: 'clean' }
+  | { readonly kind: 'flagged'; readonly hits: readonly ContentHit[] }
+  | { readonly kind: 'redacted'; readonly hits: readonly ContentHit[]; readonly value: Json }
+  | { readonly kind: 'blocked'; readonly hits: readonly ContentHit[]; readonly rules: readonly string[] };
+
+const clean: ContentVerdict = Object.freeze({ kind: 'clean' });
+
+/** Judges parsed JSON, such as the arguments of a call. The value stays as it is. */
+export function screenValue(check: ContentCheck, value: Json): ContentVerdict {
+  // Most values are clean, and their text is looked at faster in one piece than in many.
+  return looksClean(check, Buffer.from(JSON.stringify(value))) ? clean : walk(check, value);
+}
+
+/** Judges the bytes of one JSON value, such as a result; they are parsed only where a rule can match. Throws SyntaxError. */
+export function inspectBytes(check: ContentCheck, bytes: Buffer): ContentVerdict {
+  return looksClean(check, bytes) ? clean : walk(check, parse(bytes.toString('utf8')));
+}
+
+const longNumber = /[0-9][0-9.eE+-]{15}/;
+
+// Looking at every value for lost digits takes ten times as long as parsing.
+function parse(json: string): Json {
+  return (longNumber.test(json) ? parseExact(json) : JSON.parse(json)) as Json;
+}
+
+function looksClean(check: ContentCheck, json: Buffer): boolean {
+  const open = check.look(json);
+  if ((open & ~gate.foreign) !== 0) return false;
+  return open === 0 || lookAtForeign(json.toString('utf8')) === 0;
+}
+
+/** Deepest nesting that is read, as the wire allows it. */
+const deepest = 128;
+/** Values that are looked at, and characters that rules are run over, before the rest counts as unread. */
+const mostNodes = 250_000;
+const mostCharacters = 1024 * 1024;
+/** One walk over one value. */
+interface Walk {
+  readonly check: ContentCheck;
+  readonly hits: Map<string, ContentHit>;
+  /** Keys in which nothing was found: items of a list have the same ones. */
+  readonly cleanKeys: Set<string>;
+  readonly budget: Budget;
+  /** Where the walk is: names and indexes, outermost first. */
+  readonly path: (string | number)[];
+  nodes: number;
+}
+
+function walk(check: ContentCheck, value: Json): ContentVerdict {
+  const budget = { characters: mostCharacters };
+  const state: Walk = { check, hits: new Map(), cleanKeys: new Set(), budget, path: [], nodes: 0 };
+  const screened = screenAt(state, value, undefined);
+  if (state.hits.size === 0) return clean;
+  const hits = Object.freeze([...state.hits.values()]);
+  const blocking = hits.filter(({ action }) => action === 'block').map(({ ruleId }) => ruleId);
+  if (blocking.length > 0) return { kind: 'blocked', hits, rules: [...new Set(blocking)] };
+  return screened === value ? { kind: 'flagged', hits } : { kind: 'redacted', hits, value: screened };
+}
+
+/** The value itself where nothing in it was redacted, else a copy. `name` is the member's that holds it. */
+function screenAt(state: Walk, value: Json, name: string | undefined): Json {
+  if (state.path.length > deepest || ++state.nodes > mostNodes) {
+    // Once is enough to say so, and there may be millions.
+    if (state.nodes <= mostNodes + 1) noteUnread(state);
+    return value;
+  }
+  if (typeof value === 'string') return screenString(state, value, name);
+  if (typeof value === 'number') return Math.abs(value) < 1e10 ? value : screenNumber(state, value, String(value));
+  if (Array.isArray(value)) return screenArray(state, value);
+  if (!isObject(value)) return value;
+  return isRawNumber(value) ? screenNumber(state, value, String(value.rawJSON)) : screenObject(state, value);
+}
+
+function screenString(state: Walk, text: string, name: string | undefined): string {
+  // "token" says nothing and "abc" says nothing, but {"token": "abc"} does.
+  const prefix = name !== undefined && isSecretName(name) ? `${name}: ` : '';
+  const found = findAt(state, prefix + text, prefix.length);
+  return found.length === 0 ? text : replaceFindings(text, found);
+}
+
+function findAt(state: Walk, text: string, offset: number): readonly Finding[] {
+  const all = findIn(state.check, text, state.budget);
+  if (all === undefined) {
+    noteUnread(state);
+    return [];
+  }
+  if (all.length === 0) return all;
+  const found = all.flatMap((finding) =>
+    finding.end <= offset ? [] : [{ ...finding, start: Math.max(0, finding.start - offset), end: finding.end - offset }],
+  );
+  for (const { active } of found) note(state, active.rule, active.action);
+  return found;
+}
+
+function screenArray(state: Walk, items: Json[]): Json {
+  let copy: Json[] | undefined;
+  for (const [index, item] of items.entries()) {
+    if (state.nodes > mostNodes) break;
+    state.path.push(index);
+    const screened = screenAt(state, item, undefined);
+    state.path.pop();
+    if (screened === item) continue;
+    copy ??= [...items];
+    copy[index] = screened;
+  }
+  return copy ?? items;
+}
+
+function screenObject(state: Walk, object: JsonObject): Json {
+  const entries: [string, Json][] = [];
+  const taken = new Map<string, number>();
+  let isChanged = false;
+  for (const key of Object.keys(object)) {
+    const value = object[key] ?? null;
+    const found = state.cleanKeys.has(key) ? [] : findAt(state, key, 0);
+    if (found.length === 0) state.cleanKeys.add(key);
+    const outward = found.length === 0 ? key : uniqueKey(replaceFindings(key, found), taken);
+    taken.set(outward, taken.get(outward) ?? 1);
+    state.path.push(found.length === 0 ? key : '*');
+    const screened = screenAt(state, value, key);
+    state.path.pop();
+    if (outward !== key || screened !== value) isChanged = true;
+    entries.push([outward, screened]);
+  }
+  // Unlike an assignment, this makes a member of "__proto__" too.
+  return isChanged ? Object.fromEntries(entries) : object;
+}
+
+function screenNumber(state: Walk, value: Json, digits: string): Json {
+  if ((state.check.gates & gate.digits) === 0 || digits.length < 11) return value;
+  const found = findAt(state, digits, 0);
+  const replaced = found.length === 0 ? digits : replaceFindings(digits, found);
+  return replaced === digits ? value : replaced;
+}
+
+function isRawNumber(value: JsonObject): boolean {
+  return (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON(value);
+}
+
+// `taken` says how often a key was wanted already, so that thousands of equal ones are told apart without trying each number.
+function uniqueKey(key: string, taken: Map<string, number>): string {
+  let count = taken.get(key);
+  if (count === undefined) return key;
+  do count++;
+  while (taken.has(`${key} ${count}`));
+  taken.set(key, count);
+  return `${key} ${count}`;
+}
+
+function note(state: Walk, rule: Rule, action: ContentAction): void {
+  addHit(state, { ruleId: rule.id, category: rule.category, severity: rule.severity, action });
+}
+
+// What was not read cannot be vouched for: where something would be redacted or blocked, it does not pass.
+function noteUnread(state: Walk): void {
+  const action = state.check.strictest === 'flag' ? 'flag' : 'block';
+  addHit(state, { ruleId: 'content/unread', category: 'content', severity: 'high', action });
+}
+
+const mostHits = 200;
+
+function addHit(state: Walk, what: Pick<ContentHit, 'ruleId' | 'category' | 'severity' | 'action'>): void {
+  const { hits, check } = state;
+  let pointer = pointerOf(state.path);
+  // Beyond what anyone reads, places are counted with the whole value.
+  if (hits.size >= mostHits && !hits.has(`${what.ruleId} ${pointer}`)) pointer = '';
+  const key = `${what.ruleId} ${pointer}`;
+  const count = (hits.get(key)?.count ?? 0) + 1;
+  hits.set(key, { ...what, direction: check.direction, pointer, count });
+}
+
+const longestPointer = 256;
+
+// A name of a member can be content as well: only what looks like one a program gave is shown.
+function pointerOf(path: readonly (string | number)[]): string {
+  const names = path.map((name) => (typeof name === 'number' || /^[A-Za-z_$][A-Za-z0-9_.$-]{0,63}$/.test(name) ? name : '*'));
+  return names.length === 0 ? '' : `/${names.join('/')}`.slice(0, longestPointer);
+}

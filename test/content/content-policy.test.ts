@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { compileContentPolicy } from '../../src/content/content-policy.ts';
+import { contentPolicySchema } from '../../src/content/content-schema.ts';
+import { ruleIds } from '../../src/content/rule-names.ts';
+import { rules } from '../../src/content/rules.ts';
+import { screenValue } from '../../src/content/screen.ts';
+
+const mail = { text: 'write to anna@nordwind.io' };
+
+function messagesOf(value: unknown): string[] {
+  return contentPolicySchema.safeParse(value).error?.issues.map(({ message }) => message) ?? [];
+}
+
+describe('content policy', () => {
+  test('the names that policies are checked against are those of the rules', () => {
+    expect(ruleIds).toEqual(rules.map(({ id }) => id));
+  });
+
+  test('a policy with categories and single rules is taken', () => {
+    expect(messagesOf([{ match: ['hr/*'], direction: 'out', rules: ['secrets', 'personal-data/email'], do: 'redact' }])).toEqual(
+      [],
+    );
+  });
+
+  test('a name that is no rule is refused with the one that was meant', () => {
+    expect(messagesOf([{ rules: ['secret'], do: 'block' }])).toEqual([
+      'No content rule is named "secret". Did you mean "secrets"?',
+    ]);
+    expect(messagesOf([{ rules: ['personal-data/emial'], do: 'flag' }])[0]).toContain('Did you mean "personal-data/email"?');
+    expect(messagesOf([{ rules: ['zzzzzzzzzzzzzzzzzzzzzzz'], do: 'flag' }])[0]).toContain('Categories are secrets,');
+  });
+
+  test.each([
+    [[{ rules: [], do: 'flag' }]],
+    [[{ rules: ['secrets'], do: 'delete' }]],
+    [[{ rules: ['secrets'], do: 'flag', extra: 1 }]],
+  ])('%j is no policy', (value) => {
+    expect(messagesOf(value)).not.toEqual([]);
+  });
+
+  test('where nothing applies there is no check, so that the call does not even look', () => {
+    const policy = compileContentPolicy([{ match: ['hr/*'], direction: 'out', rules: ['secrets'], do: 'redact' }]);
+    expect(policy.checkFor('hr/get_person', 'out')).toBeDefined();
+    expect(policy.checkFor('hr/get_person', 'in')).toBeUndefined();
+    expect(policy.checkFor('finance/get_person', 'out')).toBeUndefined();
+    expect(compileContentPolicy([]).checkFor('hr/get_person', 'out')).toBeUndefined();
+  });
+
+  test('without a direction a line is for both', () => {
+    const policy = compileContentPolicy([{ rules: ['personal-data'], do: 'block' }]);
+    for (const direction of ['in', 'out'] as const) {
+      const check = policy.checkFor('a/b', direction);
+      expect(check && screenValue(check, mail)).toMatchObject({
+        kind: 'blocked',
+        rules: ['personal-data/email'],
+        hits: [{ direction }],
+      });
+    }
+  });
+
+  test('the strictest of several lines counts, in whatever order they stand', () => {
+    const lines = [
+      { rules: ['personal-data'], do: 'flag' },
+      { rules: ['personal-data/email'], do: 'block' },
+      { rules: ['personal-data'], do: 'redact' },
+    ] as const;
+    for (const order of [lines, [...lines].reverse()]) {
+      const check = compileContentPolicy(order.map((line) => ({ ...line, rules: [...line.rules] }))).checkFor('a/b', 'in');
+      expect(check && screenValue(check, mail).kind).toBe('blocked');
+      expect(check && screenValue(check, { text: '+49 30 901820' }).kind).toBe('redacted');
+    }
+  });
+
+  test('capabilities with the same lines share one frozen check', () => {
+    const policy = compileContentPolicy([{ match: ['hr/*'], rules: ['secrets'], do: 'redact' }]);
+    expect(policy.checkFor('hr/a', 'in')).toBe(policy.checkFor('hr/b', 'in'));
+    expect(policy.checkFor('hr/a', 'in')).not.toBe(policy.checkFor('hr/a', 'out'));
+    expect(Object.isFrozen(policy.checkFor('hr/a', 'in'))).toBe(true);
+  });
+});
