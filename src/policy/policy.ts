@@ -1,0 +1,173 @@
+/**
+ * What holds the calls to a capability: policies of four scopes, the gateway's, a namespace's and a capability's own, merged once per
+ * snapshot. Whatever restricts adds up: every scope's limits, networks and rules must let a call pass; of numbers that cannot add up
+ * (time-outs, breakers) the nearest scope's counts.
+ */
+
+import { compileGlob } from '../catalog/glob.ts';
+import type { ContentScreen } from '../content/content-policy.ts';
+import { type CompiledLimits, compileLimits } from './compile-limits.ts';
+import { compileNetworks, type NetworkTest } from './network.ts';
+import type { BreakerPolicy, Policy } from './policy-schema.ts';
+import { compileRule, type Rule } from './rule.ts';
+
+/** A policy and whose calls it holds. */
+export interface PolicySource {
+  readonly scope: PolicyScope;
+  readonly policy: Policy;
+}
+
+export type PolicyScope =
+  | { readonly kind: 'global' }
+  | { readonly kind: 'namespace'; readonly namespace: string }
+  /** `namespace/name`. */
+  | { readonly kind: 'capability'; readonly capability: string };
+
+/** What holds one capability's calls, ready for use. */
+export interface CallPolicy {
+  readonly limits: readonly CompiledLimits[];
+  /** Each scope's rules; one of each must allow. */
+  readonly rules: readonly (readonly Rule[])[];
+  /** Each must hold the client's address. */
+  readonly networks: readonly NetworkTest[];
+  readonly timeoutMs: number | undefined;
+  /** Of the gateway and the namespace: for the upstream as a whole. */
+  readonly breaker: BreakerPolicy;
+  /** Of the capability itself. */
+  readonly ownBreaker: BreakerPolicy | undefined;
+  /** Most calls to the upstream for one call of a client. */
+  readonly attempts: number;
+  /** What is looked for on the way in and on the way out; undefined where nothing is. */
+  readonly contentIn: ContentScreen | undefined;
+  readonly contentOut: ContentScreen | undefined;
+}
+
+type ContentRules = Pick<typeof import('../content/content-policy.ts'), 'compileContentPolicy' | 'screenFor'>;
+
+interface Part {
+  readonly limits: CompiledLimits;
+  readonly rules: readonly Rule[] | undefined;
+  readonly network: NetworkTest | undefined;
+  readonly policy: Policy;
+}
+
+/** Every capability's policy, made at its first call and kept with the snapshot. */
+export class Policies {
+  readonly #global: readonly Part[];
+  readonly #byNamespace: ReadonlyMap<string, readonly Part[]>;
+  readonly #byCapability: ReadonlyMap<string, readonly Part[]>;
+  readonly #restricts: boolean;
+  readonly #content: ContentRules | undefined;
+  readonly #made = new Map<string, CallPolicy>();
+
+  /** `content` is there where a policy has content rules. */
+  constructor(parts: readonly (readonly [PolicyScope, Part])[], content?: ContentRules) {
+    this.#content = content;
+    this.#restricts = parts.some(([, { rules, network }]) => rules !== undefined || network !== undefined);
+    this.#global = parts.flatMap(([scope, part]) => (scope.kind === 'global' ? [part] : []));
+    this.#byNamespace = group(parts, (scope) => (scope.kind === 'namespace' ? scope.namespace : undefined));
+    this.#byCapability = group(parts, (scope) => (scope.kind === 'capability' ? scope.capability : undefined));
+  }
+
+  /** Whether no rule and no network says who may see what. */
+  get isOpen(): boolean {
+    return !this.#restricts;
+  }
+
+  of(capability: string, namespace: string): CallPolicy {
+    let made = this.#made.get(capability);
+    if (made === undefined) {
+      // Whoever would raise a limit that agents have used up must not be held back by it.
+      const global = namespace === 'admin' ? this.#global.map((part) => ({ ...part, limits: noLimits })) : this.#global;
+      const wide = [...global, ...(this.#byNamespace.get(namespace) ?? [])];
+      made = merge(capability, namespace, wide, this.#byCapability.get(capability) ?? [], this.#content);
+      if (this.#made.size >= mostKept) this.#made.clear();
+      this.#made.set(capability, made);
+    }
+    return made;
+  }
+}
+
+const noLimits = compileLimits([], 'global');
+
+/** More than any gateway has capabilities; what is asked for beyond that was never one. */
+const mostKept = 50_000;
+
+/** Compiles every policy. They were checked when they were written, so a rule that does not compile any more allows nothing. */
+export async function buildPolicies(sources: readonly PolicySource[]): Promise<Policies> {
+  const parts = await Promise.all(sources.map(async ({ scope, policy }) => [scope, await compile(scope, policy)] as const));
+  // Their patterns are a tenth of a start, and many gateways have no use for them.
+  const hasContent = sources.some(({ policy: { content = [] } }) => content.length > 0);
+  return new Policies(parts, hasContent ? await import('../content/content-policy.ts') : undefined);
+}
+
+/** As people and counters call it: `namespace support`. */
+export function describeScope(scope: PolicyScope): string {
+  if (scope.kind === 'global') return 'global';
+  return scope.kind === 'namespace' ? `namespace ${scope.namespace}` : `capability ${scope.capability}`;
+}
+
+async function compile(scope: PolicyScope, policy: Policy): Promise<Part> {
+  return {
+    limits: compileLimits(policy.limits ?? [], describeScope(scope)),
+    rules: policy.allow === undefined ? undefined : await compileRules(policy.allow),
+    network: policy.network === undefined ? undefined : compileNetworks(policy.network),
+    policy,
+  };
+}
+
+async function compileRules(sources: readonly string[]): Promise<readonly Rule[]> {
+  const compiled = await Promise.all(sources.map(compileRule));
+  return Object.freeze(compiled.flatMap((outcome) => ('rule' in outcome ? [outcome.rule] : [])));
+}
+
+function group(
+  parts: readonly (readonly [PolicyScope, Part])[],
+  keyOf: (scope: PolicyScope) => string | undefined,
+): ReadonlyMap<string, readonly Part[]> {
+  const groups = new Map<string, Part[]>();
+  for (const [scope, part] of parts) {
+    const key = keyOf(scope);
+    if (key !== undefined) groups.set(key, [...(groups.get(key) ?? []), part]);
+  }
+  return groups;
+}
+
+/** From the widest scope to the nearest. */
+function merge(
+  capability: string,
+  namespace: string,
+  wide: readonly Part[],
+  own: readonly Part[],
+  rules: ContentRules | undefined,
+): CallPolicy {
+  const parts = [...wide, ...own];
+  // Secrets go into the gateway's own administration, and a new key comes out of it: blanked out, both would be lost.
+  const screened = namespace === 'admin' ? [] : parts.flatMap(({ policy }) => policy.content ?? []);
+  const content = rules?.compileContentPolicy(screened);
+  const screen = (direction: 'in' | 'out') =>
+    content === undefined ? undefined : rules?.screenFor(content, capability, direction);
+  const nearest = <Key extends keyof Policy>(key: Key) =>
+    parts.reduce<Policy[Key]>((value, { policy }) => policy[key] ?? value, undefined);
+  return Object.freeze({
+    limits: parts.map(({ limits }) => limits),
+    rules: parts.flatMap(({ rules }) => (rules === undefined ? [] : [rules])),
+    networks: parts.flatMap(({ network }) => (network === undefined ? [] : [network])),
+    timeoutMs: nearest('timeoutMs'),
+    breaker: breakerOf(wide) ?? {},
+    ownBreaker: breakerOf(own),
+    attempts: attemptsOf(capability, nearest('retry')),
+    contentIn: screen('in'),
+    contentOut: screen('out'),
+  });
+}
+
+function attemptsOf(capability: string, retry: Policy['retry']): number {
+  if (retry === undefined || !retry.match.map(compileGlob).some((takes) => takes(capability))) return 1;
+  return retry.attempts ?? 2;
+}
+
+function breakerOf(parts: readonly Part[]): BreakerPolicy | undefined {
+  const said = parts.flatMap(({ policy: { breaker } }) => breaker ?? []);
+  return said.length === 0 ? undefined : Object.assign({}, ...said);
+}
