@@ -1,0 +1,246 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { memoryStore } from '../../src/store/memory/memory-store.ts';
+import type { CredentialStore, Store } from '../../src/store/ports.ts';
+import { SignInRequired } from '../../src/upstreams/authorization.ts';
+import type { Upstream } from '../../src/upstreams/upstream.ts';
+import { Cancel } from '../../src/wire/cancel.ts';
+import { open, temporaryDataDir } from '../store/store-setup.ts';
+import { startAuthorizationServer, type TestAuthorizationServer } from '../support/authorization-server.ts';
+import { openBrowser } from '../support/browser.ts';
+import { type ReplicaOptions, type Replicas, startReplicas } from '../support/replicas.ts';
+import { until } from '../support/until.ts';
+import { type CallOverrides, textOf, toolCall } from '../support/upstreams/harness.ts';
+import { type ProtectedOptions, type ProtectedServer, startProtectedServer } from '../support/upstreams/protected-server.ts';
+
+let server: TestAuthorizationServer;
+beforeAll(async () => {
+  server = await startAuthorizationServer();
+});
+afterAll(() => server.close());
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+interface Scene {
+  readonly server: TestAuthorizationServer;
+  readonly peer: ProtectedServer;
+  readonly replicas: Replicas;
+  /** The first replica's. */
+  readonly upstream: Upstream;
+}
+
+async function setUp(
+  era: 'modern' | 'legacy',
+  options: Partial<ReplicaOptions> = {},
+  peerOptions: Partial<ProtectedOptions> = {},
+): Promise<Scene> {
+  server.asked.length = 0;
+  server.tokenRequests.length = 0;
+  const { verify, issuer } = server;
+  const peer = await startProtectedServer({ era, verify, metadata: { authorization_servers: [issuer] }, ...peerOptions });
+  closing.push(() => peer.close());
+  const replicas = await startReplicas({ upstreamUrl: peer.url, ...options });
+  closing.push(() => replicas.close());
+  return { server, peer, replicas, upstream: replicas.upstreams[0] as Upstream };
+}
+
+function call(upstream: Upstream, principal: string, tool = 'whoami', overrides: CallOverrides = {}): Promise<string> {
+  return upstream.call(toolCall(tool, {}, { principal, ...overrides })).then(textOf);
+}
+
+/** The sign-in that a call asks for; fails when it asks for none. */
+async function asked(upstream: Upstream, principal: string, tool = 'whoami'): Promise<SignInRequired> {
+  const outcome = await call(upstream, principal, tool).catch((error: unknown) => error);
+  if (outcome instanceof SignInRequired) return outcome;
+  throw outcome instanceof Error ? outcome : new Error(`no sign-in was asked for: ${String(outcome)}`);
+}
+
+/** Signs in as an account of the authorization server, in a browser of its own. */
+async function signIn({ server, upstream }: Scene, principal: string, account: string, tool = 'whoami'): Promise<void> {
+  const { url } = await asked(upstream, principal, tool);
+  server.signInAs(account);
+  const end = await openBrowser().signIn(url);
+  expect([end.status, end.text]).toEqual([200, expect.stringContaining('Signed in to support/crm')]);
+}
+
+describe.each(['modern', 'legacy'] as const)('a %s upstream', (era) => {
+  test('is called with what its caller signed in for, and lists its tools from then on', async () => {
+    const scene = await setUp(era);
+    const { upstream, peer, server } = scene;
+    expect(upstream.offer().tools.map(({ name }) => name)).toEqual(['sign_in_crm']);
+    const { message, url } = await asked(upstream, 'key:ann');
+    expect(message).toMatch(/^The upstream support\/crm wants you to sign in to it first\..*repeat the call\.$/);
+    expect(message).not.toContain(url);
+    await signIn(scene, 'key:ann', 'ann@as');
+    await until('the tools are listed', () => upstream.offer().tools.length === 4);
+    expect(await call(upstream, 'key:ann')).toBe('ann@as');
+    expect(server.asked.filter((path) => path === '/token')).toHaveLength(1);
+    expect(peer.calls.map(({ account }) => account)).toEqual(['ann@as']);
+  });
+
+  test('is never called with the credentials of another caller: 4 people, 200 calls at once', async () => {
+    const scene = await setUp(era);
+    const people = ['ann', 'bob', 'cem', 'dee'];
+    for (const name of people) await signIn(scene, `key:${name}`, `${name}@as`);
+    const calls = Array.from({ length: 200 }, (_, n) => {
+      const name = people[n % people.length] ?? '';
+      return call(scene.upstream, `key:${name}`, 'whoami', n % 3 === 0 ? { session: `s-${name}` } : {}).then((text) => [
+        name,
+        text,
+      ]);
+    });
+    for (const [name, text] of await Promise.all(calls)) expect(text).toBe(`${name}@as`);
+    expect(scene.peer.mixed).toEqual([]);
+    await expect(call(scene.upstream, 'key:eve')).rejects.toThrow(/sign in to it first/);
+  });
+
+  test('is asked again with another token when the one there was has run out; nobody notices', async () => {
+    const scene = await setUp(era);
+    await signIn(scene, 'key:ann', 'ann@as');
+    expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+    scene.server.expireTokens();
+    const texts = await Promise.all(Array.from({ length: 50 }, () => call(scene.upstream, 'key:ann')));
+    expect(new Set(texts)).toEqual(new Set(['ann@as']));
+    expect(grants(scene)).toEqual(['authorization_code', 'refresh_token']);
+  });
+
+  test('makes its caller sign in again when the grant is worth nothing any more', async () => {
+    const scene = await setUp(era);
+    await signIn(scene, 'key:ann', 'ann@as');
+    expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+    const stored = await scene.replicas.store.findGrant('support/crm', 'key:ann');
+    await scene.replicas.store.removeGrant(stored as NonNullable<typeof stored>);
+    scene.server.expireTokens();
+    await signIn(scene, 'key:ann', 'ann2@as');
+    expect(await call(scene.upstream, 'key:ann')).toBe('ann2@as');
+  });
+
+  test('that needs a wider scope gets it by one more sign-in, for all that was asked for so far', async () => {
+    const scene = await setUp(era);
+    await signIn(scene, 'key:ann', 'ann@as');
+    expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+    const { message } = await asked(scene.upstream, 'key:ann', 'write');
+    expect(message).toMatch(/wants you to allow it more than before/);
+    await signIn(scene, 'key:ann', 'ann@as', 'write');
+    expect(await call(scene.upstream, 'key:ann', 'write')).toBe('ann@as');
+    expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+  });
+
+  test('never gives the token back that it was called with', async () => {
+    const scene = await setUp(era);
+    await signIn(scene, 'key:ann', 'ann@as');
+    const text = await call(scene.upstream, 'key:ann', 'echo_token', { meta: { note: 'x' }, session: 's-1' });
+    expect(text).toMatch(/^you sent \*+ and /);
+    const tokens = scene.peer.arrived.flatMap(({ headers }) => /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1] ?? []);
+    expect(tokens.length).toBeGreaterThan(0);
+    for (const token of tokens) expect(text).not.toContain(token);
+  });
+});
+
+async function openStores(kind: string, count: number): Promise<CredentialStore[]> {
+  if (kind === 'memory') return [memoryStore().credentials];
+  const { dataDir, remove } = temporaryDataDir();
+  const stores: Store[] = [];
+  for (let n = 0; n < count; n++) stores.push(await open({ dataDir }));
+  closing.push(async () => {
+    for (const store of stores) await store.close();
+    remove();
+  });
+  return stores.map(({ credentials }) => credentials);
+}
+
+function grants({ server }: Scene): (string | null)[] {
+  return server.tokenRequests.map((request) => request.get('grant_type'));
+}
+
+describe('replicas', () => {
+  test.each(['memory', 'SQLite'])(
+    'renew a grant in %s once: 150 calls over 3 of them when it has run out, none fails',
+    async (kind) => {
+      let nowMs = Date.now();
+      const stores = await openStores(kind, 3);
+      const scene = await setUp('modern', { count: 3, stores, now: () => nowMs });
+      await signIn(scene, 'key:ann', 'ann@as');
+      const { upstreams } = scene.replicas;
+      for (const upstream of upstreams) expect(await call(upstream, 'key:ann')).toBe('ann@as');
+      nowMs += 2 * 3_600_000;
+      const all = () => upstreams.flatMap((upstream) => Array.from({ length: 50 }, () => call(upstream, 'key:ann')));
+      expect(new Set(await Promise.all(all()))).toEqual(new Set(['ann@as']));
+      expect(grants(scene)).toEqual(['authorization_code', 'refresh_token']);
+      scene.server.expireTokens();
+      expect(new Set(await Promise.all(all()))).toEqual(new Set(['ann@as']));
+      expect(grants(scene)).toEqual(['authorization_code', 'refresh_token', 'refresh_token']);
+    },
+  );
+
+  test('take over a sign-in that another one began, and know when it is done', async () => {
+    const scene = await setUp('modern', { count: 2 });
+    scene.replicas.pages.at = 1;
+    const waiting = await asked(scene.upstream, 'key:ann');
+    const done = waiting.finished(10_000, new Cancel());
+    await signIn(scene, 'key:ann', 'ann@as');
+    expect(await done).toBe(true);
+    expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+    expect(await call(scene.replicas.upstreams[1] as Upstream, 'key:ann')).toBe('ann@as');
+  });
+
+  test('go on with a renewal whose replica went away in the middle of it', async () => {
+    let nowMs = Date.now();
+    const scene = await setUp('modern', { now: () => nowMs });
+    await signIn(scene, 'key:ann', 'ann@as');
+    nowMs += 2 * 3_600_000;
+    const { store } = scene.replicas;
+    const stored = await store.findGrant('support/crm', 'key:ann');
+    await store.leaseGrant(stored as NonNullable<typeof stored>, nowMs, nowMs + 20_000);
+    const text = call(scene.upstream, 'key:ann');
+    await until('the lease was found taken', () => scene.server.asked.length > 0);
+    nowMs += 20_001;
+    expect(await text).toBe('ann@as');
+  });
+});
+
+test('a lasting refusal of a token that was just issued is an error, and no sign-in for ever', async () => {
+  const scene = await setUp('modern', {}, { verify: async () => undefined });
+  await signIn(scene, 'key:ann', 'ann@as');
+  await expect(call(scene.upstream, 'key:ann')).rejects.toThrow(
+    /refuses the token that its own authorization server has just issued/,
+  );
+});
+
+test('a token endpoint that is down is a passing failure: the grant stays, and the next call renews it', async () => {
+  let nowMs = Date.now();
+  const scene = await setUp('modern', { now: () => nowMs });
+  await signIn(scene, 'key:ann', 'ann@as');
+  expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+  nowMs += 2 * 3_600_000;
+  const { store } = scene.replicas;
+  const before = await store.findGrant('support/crm', 'key:ann');
+  scene.server.setDown(true);
+  await expect(call(scene.upstream, 'key:ann')).rejects.toThrow(/could not renew them\. Try again later/);
+  expect(await store.findGrant('support/crm', 'key:ann')).toEqual(before);
+  scene.server.setDown(false);
+  expect(await call(scene.upstream, 'key:ann')).toBe('ann@as');
+});
+
+test('somebody who has not signed in is told so, however the upstream fares', async () => {
+  const scene = await setUp('modern');
+  await scene.peer.close();
+  await expect(call(scene.upstream, 'key:ann')).rejects.toMatchObject({ code: 'credentials_failed' });
+});
+
+test('the tool to sign in with says that all is well to whoever has signed in', async () => {
+  const scene = await setUp('modern');
+  const tool = scene.upstream.offer().tools.find(({ name }) => name === 'sign_in_crm');
+  await expect(call(scene.upstream, 'key:ann', 'sign_in_crm', { tool })).rejects.toThrow(/sign in to it first/);
+  await signIn(scene, 'key:ann', 'ann@as');
+  expect(await call(scene.upstream, 'key:ann', 'sign_in_crm', { tool })).toMatch(/You are signed in to support\/crm/);
+});
+
+test('a caller who asks again gets the same page, and one registration serves all', async () => {
+  const scene = await setUp('modern');
+  const [first, second] = [await asked(scene.upstream, 'key:ann'), await asked(scene.upstream, 'key:ann')];
+  expect(second.url).toBe(first.url);
+  expect((await asked(scene.upstream, 'key:bob')).url).not.toBe(first.url);
+  expect(scene.server.asked.filter((path) => path === '/reg')).toHaveLength(1);
+});
