@@ -1,0 +1,21 @@
+/** What the rest of the gateway knows and telemetry only asks for when it is scraped. */
+export interface Gauges {
+  readonly version: string;
+  readonly startedAtMs: number;
+  sessions(): number;
+  /** Open event streams. */
+  streams(): number;
+  /** How far what is on disk is behind what happened; undefined without a journal. */
+  journalLagMs(): number | undefined;
+  upstreams(): Iterable<UpstreamGauge>;
+}
+
+export interface UpstreamGauge {
+  /** `namespace/name`. */
+  readonly id: string;
+  /** Calls succeed. */
+  readonly isHealthy: boolean;
+  readonly breaker: BreakerState;
+}
+
+type BreakerState = 'closed' | 'half-open' | 'open';
