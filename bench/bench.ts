@@ -7,6 +7,7 @@ import { Lab, type LabSettings } from './lab.ts';
 import { formatSuite, formatVerdicts, type SuiteReport } from './report.ts';
 import { calls } from './suites/calls.ts';
 import { faults } from './suites/faults.ts';
+import { governed } from './suites/governed.ts';
 import { list } from './suites/list.ts';
 import { memory } from './suites/memory.ts';
 import { payload } from './suites/payload.ts';
@@ -15,7 +16,7 @@ import { start } from './suites/start.ts';
 import type { Suite } from './suites/suite.ts';
 import { upstreams } from './suites/upstreams.ts';
 
-const suites: Readonly<Record<string, Suite>> = { calls, payload, list, start, memory, upstreams, faults, soak };
+const suites: Readonly<Record<string, Suite>> = { calls, governed, payload, list, start, memory, upstreams, faults, soak };
 
 const usage = `Usage: npm run bench -- [options]
   --quick           what the bars need, within three minutes

@@ -12,6 +12,8 @@ import { findFault, readReply } from './verify.ts';
 export interface Served {
   readonly namespace: string;
   readonly upstreams: readonly { readonly name: string; readonly port: number; readonly tools: number }[];
+  /** More toolboxes with everything in them, called `box-0` and so on. */
+  readonly toolboxes?: number;
 }
 
 /** A running gateway whose toolboxes are complete. */
@@ -33,11 +35,14 @@ export interface GatewaySettings {
   /** The data directory of an earlier start; a new one otherwise. */
   readonly data?: string;
   readonly served: readonly Served[];
+  /** The key that calls; without one, the admin's. */
+  readonly key?: string;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const startWithinMs = 20_000;
 // As long as a key of the gateway's own making; there is nothing to guess on a loopback port of a throwaway process.
-const key = `bench-${'0123456789abcdef'.repeat(3)}`;
+const adminKey = `bench-${'0123456789abcdef'.repeat(3)}`;
 
 export async function startGateway(settings: GatewaySettings): Promise<Gateway> {
   const home = mkdtempSync(join(settings.directory, 'gateway-'));
@@ -56,12 +61,14 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
       GATEHOUSE_PORT: String(port),
       GATEHOUSE_DATA: data,
       GATEHOUSE_NAMESPACES: namespaces,
-      GATEHOUSE_ADMIN_KEY: key,
+      GATEHOUSE_ADMIN_KEY: adminKey,
       GATEHOUSE_LOG_LEVEL: 'info',
+      ...settings.environment,
     },
     output: openSync(log, 'a'),
     speaksIpc: false,
   });
+  const key = settings.key ?? adminKey;
   const at = (namespace: string, era: Era): Address => ({ port, path: `/mcp/${namespace}`, key, era });
   try {
     const [{ namespace, upstreams }] = settings.served as [Served];
@@ -80,7 +87,7 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
   }
 }
 
-function namespaceFile({ namespace, upstreams }: Served): string {
+function namespaceFile({ namespace, upstreams, toolboxes = 0 }: Served): string {
   return [
     `namespace: ${namespace}`,
     'description: Servers of the benchmark',
@@ -90,7 +97,9 @@ function namespaceFile({ namespace, upstreams }: Served): string {
       ({ name, port }) => `  ${name}: { kind: mcp, url: "http://127.0.0.1:${port}/mcp", timeoutMs: 2000, concurrency: 512 }`,
     ),
     'toolboxes:',
-    `  ${namespace}: { include: ["${namespace}/*"] }`,
+    ...[namespace, ...Array.from({ length: toolboxes }, (_, index) => `box-${index}`)].map(
+      (toolbox) => `  ${toolbox}: { include: ["${namespace}/*"] }`,
+    ),
     '',
   ].join('\n');
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, killAll, type Placement, pinSelf, placeProcesses, start } from './child.ts';
-import { freePort, type Gateway, type Served, startGateway } from './gateway.ts';
+import { freePort, type Gateway, type GatewaySettings, type Served, startGateway } from './gateway.ts';
 import type { CallJob, Job, LoadResult, SessionJob, SessionResult } from './load.ts';
 import type { Address, Era } from './messages.ts';
 import type { Load } from './rounds.ts';
@@ -68,13 +68,21 @@ export class Lab {
     return { child, at: (era) => addressOf(port, era) };
   }
 
-  async startGateway(served: readonly Served[], data?: string): Promise<Gateway> {
+  /** A data directory that is gone when the run ends. */
+  newData(): string {
+    return mkdtempSync(join(this.#directory, 'data-'));
+  }
+
+  async startGateway(
+    served: readonly Served[],
+    settings: Pick<GatewaySettings, 'data' | 'key' | 'environment'> = {},
+  ): Promise<Gateway> {
     const gateway = await startGateway({
       command: this.settings.gatewayCommand,
       cpu: this.placement.measured,
       directory: this.#directory,
       served,
-      ...(data === undefined ? {} : { data }),
+      ...settings,
     });
     this.#started.add(gateway);
     return gateway;

@@ -8,6 +8,8 @@ export type Expectation =
   | { readonly kind: 'list'; readonly tools: number }
   /** A success, whatever it says. */
   | { readonly kind: 'result' }
+  /** A refusal with this status. */
+  | { readonly kind: 'refusal'; readonly status: number }
   /** Any HTTP answer, refusals too: for callers of an upstream that is down. */
   | { readonly kind: 'anything' };
 
@@ -30,6 +32,9 @@ const parseEvery = 16;
 /** The reason why this is not the answer to that call, or undefined. `tool` is the upstream's own name of the called tool. */
 export function findFault(answer: Answer, expected: Expectation, id: number, tool: string): string | undefined {
   if (expected.kind === 'anything') return undefined;
+  if (expected.kind === 'refusal') {
+    return answer.status === expected.status ? undefined : `HTTP ${answer.status} instead of ${expected.status}`;
+  }
   if (answer.status !== 200) return `HTTP ${answer.status}: ${excerpt(answer.body.toString())}`;
   if (answer.body.length > largeBytes && id % parseEvery !== 0 && looksRight(answer.body, expected, id, tool)) return undefined;
   const reply = readReply(answer, id);

@@ -1,11 +1,23 @@
+import { createHmac } from 'node:crypto';
 import type { Logger } from 'pino';
-import { KeyRing, makeKey } from './call/authenticate.ts';
+import type { AdminPorts } from './admin/action.ts';
+import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstream.ts';
+import { ArgumentChecks } from './arguments/argument-check.ts';
+import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
+import { TokenCallers } from './call/authenticate/token-callers.ts';
+import type { Caller, Proofs } from './call/authenticate.ts';
+import type { BreakerStatus } from './call/breaker.ts';
+import { type CallPorts, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
 import { LiveCatalog } from './catalog/live-catalog.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
+import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import type { Clock } from './clock.ts';
+import { type Credentials, openCredentials } from './credentials/credentials.ts';
+import type { IssuerStatus } from './identity/issuer-keys.ts';
+import { createTokenVerifier } from './identity/verify-token.ts';
 import type { Edge } from './inbound/mcp/edge.ts';
 import { restoreSubscriptions } from './inbound/mcp/legacy.ts';
 import { Listeners } from './inbound/mcp/listen.ts';
@@ -13,12 +25,19 @@ import { changedLists } from './inbound/mcp/lists.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { ConfigurationError } from './problems.ts';
-import { resolveSecrets } from './secrets.ts';
+import { LiveConfiguration } from './registry/live-configuration.ts';
+import { Registry } from './registry/registry.ts';
+import { SecretValues } from './registry/secret-values.ts';
 import type { Settings } from './settings.ts';
-import { openStore } from './store/open-store.ts';
-import type { RememberedUpstream, Store } from './store/ports.ts';
+import { openCounters, openStore } from './store/open-store.ts';
+import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
+import type { UpstreamGauge } from './telemetry/gauges.ts';
+import { openTelemetry } from './telemetry/telemetry.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
+import { openReach } from './upstreams/fetch-json.ts';
+import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
 import { connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 import { version } from './version.ts';
@@ -30,9 +49,21 @@ const settleWithinMs = 3000;
 export interface Gateway {
   readonly edge: Edge;
   readonly keys: KeyRing;
+  /** What callers over HTTP are known by. */
+  readonly proofs: Proofs;
+  /** The address that tokens are issued for. */
+  ownUrl(): string;
+  /** Prometheus text. */
+  metricsText(): Promise<string>;
+  /** Loads what administers the gateway, which a start leaves out. */
+  loadAdministration(): Promise<void>;
   /** The admin key, when this start made it: it is shown once and never again. */
   readonly newAdminKey: string | undefined;
   status(): Status;
+  /** The pages that people sign in to upstreams on. */
+  readonly servePage: Credentials['servePage'];
+  /** Tells the gateway an address of its own that a browser on this machine can open; the setting `publicUrl` wins. */
+  listensAt(url: string): void;
   /** Resolves when every upstream has connected or failed to, or the time is over. */
   connected(withinMs: number): Promise<void>;
   /** Ends sessions, upstreams and their child processes, and the store. */
@@ -58,12 +89,21 @@ export interface Status {
   }[];
   readonly sessions: number;
   readonly streams: number;
+  /** Whether calls can be put on record; those that may change something are refused while not. */
+  readonly journal: { readonly isWritable: boolean };
+  /** Set where the store came from a backup: keys that were revoked after it was made may be valid again. */
+  readonly restored: { readonly atMs: number; readonly backupMadeAtMs: number } | undefined;
+  /** Breakers that are not closed: of an upstream by its id, of a capability by its name. */
+  readonly breakers: readonly ({ readonly of: string } & BreakerStatus)[];
+  /** Whose tokens are taken, and whether their keys are to be had. */
+  readonly issuers: readonly IssuerStatus[];
 }
 
 export type UpstreamStatus = { readonly id: string } & ReturnType<Upstream['health']> & {
     readonly tools: number;
     readonly isStale: boolean;
     readonly isPaused: boolean;
+    readonly pausedBecause: string | undefined;
     /** Capabilities that are not listed, and why. */
     readonly missing: readonly { readonly subject: string; readonly message: string }[];
   };
@@ -81,18 +121,20 @@ interface GatewayPorts {
 export async function openGateway(ports: GatewayPorts): Promise<Gateway> {
   const { settings, log, clock } = ports;
   const loading = loadNamespaces(settings.namespaces);
-  const store = await openStore({
+  const storeOptions = {
     dataDir: settings.data,
     databaseUrl: settings.databaseUrl,
     redisUrl: settings.redisUrl,
     masterKey: settings.masterKey,
+    previousMasterKeys: settings.previousMasterKeys,
     clock,
     log,
-  });
+  };
+  const store = await openStore(storeOptions);
   try {
     const loaded = await loading;
     if (loaded.kind === 'problems') throw new ConfigurationError(loaded.problems);
-    return await build(ports, store, loaded);
+    return await build(ports, storeOptions, store, loaded);
   } catch (error) {
     await store.close();
     throw error;
@@ -101,18 +143,33 @@ export async function openGateway(ports: GatewayPorts): Promise<Gateway> {
 
 async function build(
   { settings, environment, log, clock, makesAdminKey }: GatewayPorts,
+  storeOptions: Parameters<typeof openStore>[0],
   store: Store,
   loaded: LoadResult & { readonly kind: 'loaded' },
 ): Promise<Gateway> {
   const startedAtMs = clock.nowMs();
-  const [pepper, sessionKey, stateKey, remembered] = await Promise.all([
+  const [pepper, sessionKey, stateKey, credentialKey, journalKey, remembered] = await Promise.all([
     store.sealing.get('pepper'),
     store.sealing.get('session'),
     store.sealing.get('request-state'),
+    store.sealing.get('credential'),
+    store.sealing.get('journal'),
     store.upstreams.load(),
   ]);
-  const keys = new KeyRing(pepper);
+  const registry = await Registry.open(store.registry, log);
+  const keys = new KeyRing(pepper, clock, registry);
   const newAdminKey = await admitAdmin(keys, store, settings, makesAdminKey ? clock : undefined);
+  const secrets = new SecretValues({ registry, vault: store.vault, environment, directory: settings.secrets, log });
+  const journal = await openJournal({
+    dir: journalPath(settings.data),
+    sync: settings.auditSync,
+    key: journalKey,
+    clock,
+    log,
+    index: store.audit,
+  });
+  const counters = await openCounters(store, storeOptions);
+  const checks = new ArgumentChecks();
   const memories = new Map(remembered.map((upstream) => [upstream.id, upstream]));
   // An upstream that replaces another begins with what is known by then, not with what was known at the start.
   const remember = (upstream: RememberedUpstream): Promise<void> => {
@@ -120,20 +177,47 @@ async function build(
     return store.upstreams.save(upstream);
   };
 
+  const hop = createHmac('sha256', pepper).update('hop').digest('hex').slice(0, 16);
   const lanes = new Lanes();
   const egress = createEgressGuard(settings.egressAllow);
+  let { publicUrl } = settings;
+  const ownUrl = () => publicUrl ?? `http://127.0.0.1:${settings.port}`;
+  const tokens =
+    settings.issuers.length === 0
+      ? undefined
+      : createTokenVerifier({
+          issuers: settings.issuers,
+          publicUrl: ownUrl(),
+          fetch: createGuardedFetch(egress),
+          clock,
+          log,
+        });
+  const credentials = openCredentials({
+    store: store.credentials,
+    key: credentialKey,
+    reach: openReach(egress),
+    clock,
+    log,
+    publicUrl: () => publicUrl,
+    resolveSecrets: (text) => secrets.resolve(text),
+  });
   const subscriptions = new Subscriptions(log);
   const listeners = new Listeners();
-  const makeUpstream = (config: UpstreamConfig): Upstream => {
-    const upstream = connectUpstream(config, {
-      memory: { save: remember },
-      remembered: memories.get(config.id),
-      resolveSecrets: (text) => resolveSecrets(text, environment),
+  const admin: AdminUpstream = new AdminUpstream(() => adminPorts);
+  const connect = (config: UpstreamConfig, memory: Pick<UpstreamMemory, 'save'>, known: RememberedUpstream | undefined) =>
+    connectUpstream(config, {
+      memory,
+      remembered: known,
+      resolveSecrets: (text) => secrets.resolve(text),
       egress,
-      instance: { name: 'gatehouse', version },
+      authorization: credentials.authorizationFor(config),
+      instance: { name: 'gatehouse', version, hop },
       log,
       clock,
+      admin: () => admin,
     });
+  const makeUpstream = (config: UpstreamConfig): Upstream => {
+    const upstream = connect(config, { save: remember }, memories.get(config.id));
     upstream.onChange((change) => {
       // One that was replaced may still be in a call, and its successor tells the same.
       const isCurrent = live.current.upstreams.get(config.id)?.upstream === upstream;
@@ -142,7 +226,44 @@ async function build(
     return upstream;
   };
   const live = new LiveCatalog({ createUpstream: makeUpstream, log });
-  live.apply(loaded.namespaces);
+  const configuration = new LiveConfiguration({
+    registry,
+    secrets,
+    directory: settings.namespaces,
+    allowedCommands: settings.allowedCommands,
+    own: [adminNamespaceConfig],
+    apply: (namespaces) => live.apply(namespaces),
+    log,
+  });
+  await configuration.take(loaded.namespaces);
+
+  const telemetry = openTelemetry({
+    store: store.rollUps,
+    clock,
+    log,
+    gauges: {
+      version,
+      startedAtMs,
+      sessions: () => sessions.size,
+      streams: () => listeners.size,
+      journalLagMs: () => journal.lagMs,
+      upstreams: () => gaugesOf(live, lanes),
+    },
+    otlpUrl: settings.otlpUrl,
+    traceSampling: settings.traceSampling,
+    metricsCapabilities: settings.metricsCapabilities,
+  });
+  const calls: CallPorts = {
+    lanes,
+    log,
+    journal,
+    telemetry,
+    counters,
+    checks,
+    clock,
+    policies: () => configuration.policies,
+    maySeeAction: (caller, name) => admin.maySee(caller, name),
+  };
 
   const sessions: Sessions = new Sessions({
     key: sessionKey,
@@ -150,7 +271,7 @@ async function build(
     limits: { idleMs: settings.sessionIdleMs, max: settings.maxSessions },
     clock,
     log,
-    onRevived: (session, caller, uris) => restoreSubscriptions(edge, caller, session, uris),
+    onRevived: (session, visitor, uris) => restoreSubscriptions(edge, visitor, session, uris),
     onEnded: (session) => {
       for (const { upstream } of live.current.upstreams.values()) upstream.endSession(session.id);
     },
@@ -158,8 +279,10 @@ async function build(
   const settled = live.settled(settleWithinMs);
   const edge: Edge = {
     catalog: () => live.current,
+    hop,
     settled: () => settled,
-    calls: { lanes, log },
+    circumstances: (ip) => circumstancesOf(calls, ip),
+    calls,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
     listeners,
@@ -175,25 +298,152 @@ async function build(
       return changedLists(of(before), of(after));
     });
   });
-  const watch = new NamespaceWatch(settings.namespaces, (result) => live.take(result), { since: loaded });
+  const callers = new TokenCallers(registry);
+  registry.onChange(() => {
+    const isLetIn = callers.stillLetIn();
+    const isGone = (caller: Caller) => (caller.key === undefined ? !isLetIn(caller) : !keys.isValid(caller.key));
+    sessions.endOf(isGone);
+    listeners.endOf(isGone);
+  });
+  // What let somebody in may end without any change.
+  const expiring = setInterval(() => {
+    const hasExpired = ({ validUntilMs }: Caller) => validUntilMs <= clock.nowMs();
+    sessions.endChannelsOf(hasExpired);
+    listeners.endOf(hasExpired);
+  }, endExpiredEveryMs).unref();
+  const watch = new NamespaceWatch(
+    settings.namespaces,
+    (result) => {
+      if (result.kind === 'problems') live.take(result);
+      else void configuration.take(result.namespaces);
+    },
+    { since: loaded },
+  );
   watch.start();
+  const noteUses = async (): Promise<void> => {
+    const uses = keys.takeUses();
+    if (uses.length > 0) await store.keyUses.note(uses);
+  };
+  const noting = setInterval(() => {
+    noteUses().catch((error: unknown) => log.warn({ err: error }, 'when keys were last used could not be written'));
+  }, noteUsesEveryMs).unref();
+  const tidying = setInterval(() => {
+    const nowMs = clock.nowMs();
+    Promise.all([store.audit.prune(nowMs - journalAgeMs), store.budgets.prune(nowMs)]).catch((error: unknown) =>
+      log.warn({ err: error }, 'what is out of date could not be removed from the store'),
+    );
+  }, tidyEveryMs).unref();
+
+  const status = (): Status => ({
+    ...statusOf(live, lanes),
+    configuration: [...live.problems(), ...configuration.problems],
+    startedAtMs,
+    sessions: sessions.size,
+    streams: listeners.size,
+    journal: { isWritable: journal.isWritable },
+    restored: registry.restored,
+    breakers: breakersOf(live, lanes),
+    issuers: tokens?.status() ?? [],
+  });
+  const adminPorts: AdminPorts = {
+    registry,
+    changeRecords: (query) => store.registry.changeRecords(query),
+    vault: store.vault,
+    secrets,
+    keys,
+    keyUses: store.keyUses,
+    catalog: () => live.current,
+    files: () => configuration.files,
+    policies: () => configuration.policies,
+    calls,
+    counters,
+    checks,
+    rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
+    audit: store.audit,
+    journal,
+    dataDir: settings.data,
+    async verifyJournal(heads) {
+      const { verifyJournal } = await import('./journal/verify-journal.ts');
+      return verifyJournal(journalPath(settings.data), { key: journalKey, heads });
+    },
+    tryUpstream: (config) => connect(config, { save: async () => {} }, undefined),
+    namespacesDir: settings.namespaces,
+    allowedCommands: settings.allowedCommands,
+    status,
+    refreshed: () => configuration.refresh(),
+    async settled(upstreams, withinMs) {
+      await live.settled(withinMs, upstreams);
+      await connected(live, withinMs, new Set(upstreams));
+    },
+    clock,
+    log,
+  };
 
   return {
     edge,
     keys,
+    proofs: { keys, callers, tokens },
+    ownUrl,
     newAdminKey,
-    status: () => ({ ...statusOf(live, lanes), startedAtMs, sessions: sessions.size, streams: listeners.size }),
+    servePage: credentials.servePage,
+    metricsText: () => telemetry.metricsText(),
+    async loadAdministration() {
+      if (admin.isLoaded) return;
+      await admin.load();
+      // What was loaded is in the catalog by then.
+      await live.settled(0);
+    },
+    listensAt(url) {
+      publicUrl ??= url;
+    },
+    status,
     connected: (withinMs) => connected(live, withinMs),
     async close() {
+      clearInterval(noting);
+      clearInterval(tidying);
+      clearInterval(expiring);
       await watch.close();
+      registry.close();
       edge.parked.cancelAll();
       await sessions.close();
       await live.close();
       await egress.close();
       lanes.keep(new Map());
+      await Promise.allSettled([noteUses(), telemetry.close(), journal.close(), counters.close(), checks.close()]);
       await store.close();
     },
   };
+}
+
+const noteUsesEveryMs = 10_000;
+const tidyEveryMs = 3_600_000;
+const endExpiredEveryMs = 1_000;
+
+/** The gateway's own administration, as the catalog has it. */
+const adminNamespaceConfig: NamespaceConfig = {
+  name: adminNamespace,
+  description: 'Administration of this gateway.',
+  file: '',
+  upstreams: [adminConfig],
+  toolboxes: [
+    {
+      name: adminNamespace,
+      namespace: adminNamespace,
+      title: 'Administration',
+      description: 'Everything that an operator of this gateway can do, as far as the caller may.',
+      include: [`${adminNamespace}/*`],
+      exclude: [],
+      names: 'one-to-one',
+    },
+  ],
+  policy: {},
+};
+
+function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {
+  for (const { id, config, upstream } of live.current.upstreams.values()) {
+    if (config.kind === 'admin') continue;
+    yield { id, isHealthy: upstream.health().state === 'healthy', breaker: lanes.status(id)?.state ?? 'closed' };
+  }
 }
 
 async function admitAdmin(
@@ -220,11 +470,12 @@ async function admitAdmin(
   return key;
 }
 
-async function connected(live: LiveCatalog, withinMs: number): Promise<void> {
+/** Waits for every upstream, or for these: one that is remembered offers something before it has connected. */
+async function connected(live: LiveCatalog, withinMs: number, only?: ReadonlySet<string>): Promise<void> {
   const stops: (() => void)[] = [];
   const all = Promise.all(
     Array.from(
-      live.current.upstreams.values(),
+      [...live.current.upstreams.values()].filter(({ id }) => only?.has(id) ?? true),
       ({ upstream }) =>
         new Promise<void>((resolve) => {
           const look = () => {
@@ -246,28 +497,40 @@ async function connected(live: LiveCatalog, withinMs: number): Promise<void> {
   await live.settled(0);
 }
 
-function statusOf(live: LiveCatalog, lanes: Lanes): Omit<Status, 'startedAtMs' | 'sessions' | 'streams'> {
+function breakersOf(live: LiveCatalog, lanes: Lanes): Status['breakers'] {
+  const ofUpstreams = [...live.current.upstreams.keys()].map((id) => [id, lanes.status(id)] as const);
+  return [...ofUpstreams, ...lanes.ownStatus()].flatMap(([of, status]) =>
+    status === undefined || status.state === 'closed' ? [] : [{ of, ...status }],
+  );
+}
+
+function statusOf(live: LiveCatalog, lanes: Lanes): Pick<Status, 'version' | 'upstreams' | 'toolboxes'> {
   const { current: catalog } = live;
   return {
     version,
-    upstreams: Array.from(catalog.upstreams.values(), (member) => {
-      const { id, upstream } = member;
-      const offer = upstream.offer();
-      return {
-        id,
-        ...upstream.health(),
-        tools: offer.tools.length,
-        isStale: offer.isStale,
-        isPaused: lanes.isOpen(id),
-        missing: [...offer.problems, ...catalog.problems.filter((problem) => problem.upstream === id)],
-      };
-    }),
-    toolboxes: [catalog.everything, ...catalog.toolboxes.values()].map(({ name, tools, prompts, resources }) => ({
+    upstreams: [...catalog.upstreams.values()]
+      .filter(({ config }) => config.kind !== 'admin')
+      .map((member) => {
+        const { id, upstream } = member;
+        const offer = upstream.offer();
+        return {
+          id,
+          ...upstream.health(),
+          tools: offer.tools.length,
+          isStale: offer.isStale,
+          isPaused: lanes.status(id)?.state === 'open' && lanes.status(id)?.isDetectOnly === false,
+          pausedBecause: lanes.status(id)?.reason,
+          missing: [...offer.problems, ...catalog.problems.filter((problem) => problem.upstream === id)],
+        };
+      }),
+    toolboxes: [
+      catalog.everything,
+      ...[...catalog.toolboxes.values()].filter(({ name }) => name !== adminNamespace && !name.includes('@')),
+    ].map(({ name, tools, prompts, resources }) => ({
       name,
       tools: tools.size,
       prompts: prompts.size,
       resources: resources.size,
     })),
-    configuration: live.problems(),
   };
 }

@@ -1,18 +1,24 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, Option } from 'commander';
+import { type Argument, Command, Option } from 'commander';
 import { ConfigurationError, formatProblem } from './problems.ts';
-import { readSettings, type Settings, settingFlags, settingsHelp } from './settings.ts';
+import { readSettings, type Settings, settingFlags } from './settings.ts';
 import { version } from './version.ts';
 
 /** Exit codes: 0 done, 1 it did not work, 2 the command line or the configuration is wrong. */
 const program = new Command('gatehouse')
   .description('One MCP server in front of everything an agent may call.')
+  .usage('<command> [options]')
   .version(version)
-  .addHelpText('after', () => `\n${settingsHelp()}`)
+  .helpCommand(false)
+  .showSuggestionAfterError()
+  .configureHelp({ subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' ') })
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
-// What each command needs is loaded when it runs: `stdio` has no use for the server, `connect` none for the catalog.
+// What each command needs is loaded when it runs: `stdio` has no use for the server, `connect` none for the catalog, and none of
+// them for what administers a gateway.
+program.commandsGroup('Run:');
+
 withSettings(program.command('serve'))
   .description('Serve MCP over HTTP until told to stop.')
   .action(run(async (settings) => (await import('./cli/serve.ts')).serve(settings, process.env)));
@@ -20,7 +26,11 @@ withSettings(program.command('serve'))
 withSettings(program.command('stdio'))
   .description('Serve one client over standard input and output, for clients that start a local process.')
   .option('--toolbox <name>', 'serve this toolbox instead of everything')
-  .action(run(async (settings, { toolbox }) => (await import('./cli/stdio.ts')).stdio(settings, process.env, toolbox ?? '')));
+  .action(
+    run(async (settings, { toolbox }) => (await import('./cli/stdio.ts')).stdio(settings, process.env, textOf(toolbox) ?? '')),
+  );
+
+program.commandsGroup('Connect:');
 
 withSettings(program.command('connect'))
   .description('Add Gatehouse to the configuration of an MCP client, and prove it with a real call.')
@@ -33,7 +43,7 @@ withSettings(program.command('connect'))
   .action(async (client: string, flags: Flags) => {
     await run(async (settings, options) => {
       const { connectCommand, connectContext } = await import('./cli/connect.ts');
-      const config = options.config ?? process.env.GATEHOUSE_CONFIG ?? 'gatehouse.yaml';
+      const config = textOf(options.config) ?? process.env.GATEHOUSE_CONFIG ?? 'gatehouse.yaml';
       const paths = {
         data: settings.data,
         namespaces: settings.namespaces,
@@ -41,47 +51,123 @@ withSettings(program.command('connect'))
         ...(existsSync(config) ? { config: resolve(config) } : {}),
       };
       const context = connectContext(paths, `http://${settings.host}:${settings.port}`);
-      const { toolbox, url, key, print, json } = options;
-      return connectCommand({ client, toolbox, url, key, print: print !== undefined, json: json !== undefined }, context);
+      const [toolbox, url, key] = [textOf(options.toolbox), textOf(options.url), textOf(options.key)];
+      return connectCommand({ client, toolbox, url, key, print: isSet(options.print), json: isSet(options.json) }, context);
     })(flags);
   });
+
+program.commandsGroup('Look:');
 
 withSettings(program.command('doctor'))
   .description('Show every upstream, what is missing, and why. Asks the running gateway, or the upstreams when none runs.')
   .option('--json', 'answer as JSON')
   .action(
-    run(async (settings, { json }) => {
-      const { doctor } = await import('./cli/doctor.ts');
-      return doctor({
-        settings,
-        environment: process.env,
-        json: json !== undefined,
-        write: (text) => process.stdout.write(text),
-      });
+    run(async (settings, { json }) =>
+      (await import('./cli/doctor.ts')).doctor({ settings, environment: process.env, json: isSet(json), write }),
+    ),
+  );
+
+const audit = program
+  .command('audit')
+  .description('The record of every call: "audit verify" says whether it is as it was written.');
+withSettings(audit.command('verify'))
+  .description(
+    'Say whether the journal is as it was written, and name the first record that is not. Works offline, on copies too.',
+  )
+  .option('--dir <directory>', "a journal elsewhere, such as a copy; the data directory's when left out")
+  .option('--head <head>', 'how far the journal reached once, as this command printed it; repeat it for more', collect, [])
+  .option('--json', 'answer as JSON')
+  .action(
+    run(async (settings, { dir, head, json }) => {
+      const heads = Array.isArray(head) ? head : [];
+      return (await import('./cli/audit.ts')).verifyAudit({ settings, dir: textOf(dir), heads, json: isSet(json), write });
     }),
   );
 
-type Flags = Readonly<Record<string, string | undefined>>;
+program.commandsGroup('Operate:');
 
-const ownFlags: ReadonlySet<string> = new Set(['toolbox', 'url', 'key', 'print', 'json']);
+withSettings(program.command('backup'))
+  .description('Write everything in the store into one file, while gateways run.')
+  .argument('[file]', 'where to; a name with the time in this directory when left out')
+  .option('--json', 'answer as JSON')
+  .action(async (file: string | undefined, flags: Flags) => {
+    await run(async (settings, { json }) =>
+      (await import('./cli/backup.ts')).backup({ settings, file, json: isSet(json), write, complain }),
+    )(flags);
+  });
+
+withSettings(program.command('restore'))
+  .description('Make a store of a backup.')
+  .argument('<file>', 'the backup')
+  .option('--keys <what>', '"revoke": every key in it becomes invalid; "keep": keys are valid as they were then')
+  .option('--replace', 'replace the store that is there')
+  .option('--json', 'answer as JSON')
+  .action(async (file: string, flags: Flags) => {
+    await run(async (settings, { keys, replace, json }) => {
+      const { restore } = await import('./cli/restore.ts');
+      return restore({ settings, file, keys: textOf(keys), replace: isSet(replace), json: isSet(json), write, complain });
+    })(flags);
+  });
+
+withSettings(program.command('rotate-master-key'))
+  .description('Seal everything under the new master key, while gateways run. Cut off, the same command goes on.')
+  .option('--json', 'answer as JSON')
+  .action(
+    run(async (settings, { json }) =>
+      (await import('./cli/rotate-master-key.ts')).rotateMasterKey({ settings, json: isSet(json), write, complain }),
+    ),
+  );
+
+type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 function withSettings(command: Command): Command {
   for (const { flag, description } of settingFlags()) command.addOption(new Option(flag, description).hideHelp());
-  return command;
+  return command.addHelpText('after', '\nIt takes the settings as well: "gatehouse help settings" lists them.');
+}
+
+function argumentTerm(argument: Argument): string {
+  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function textOf(value: Flags[string]): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function isSet(value: Flags[string]): boolean {
+  return value === true;
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}
+
+function complain(text: string): void {
+  process.stderr.write(text);
 }
 
 /** Runs a command with its settings, and turns whatever it throws into a sentence and an exit code. */
 function run(command: (settings: Settings, flags: Flags) => Promise<number>): (flags: Flags) => Promise<void> {
-  return async (flags) => {
-    try {
-      const given = Object.fromEntries(Object.entries(flags).filter(([name]) => !ownFlags.has(name)));
-      const settings = await readSettings({ flags: given, environment: process.env, directory: process.cwd() });
-      process.exit(await command(settings, flags));
-    } catch (error) {
-      process.stderr.write(`${explain(error)}\n`);
-      process.exit(error instanceof ConfigurationError ? 2 : 1);
-    }
-  };
+  return (flags) =>
+    finish(async () => {
+      const names = new Set(settingFlags().map(({ flag }) => new Option(flag).attributeName()));
+      const given = Object.entries(flags).flatMap(([name, value]) => (names.has(name) ? [[name, textOf(value)]] : []));
+      const environment = process.env;
+      const settings = await readSettings({ flags: Object.fromEntries(given), environment, directory: process.cwd() });
+      return command(settings, flags);
+    });
+}
+
+async function finish(command: () => Promise<number>): Promise<void> {
+  try {
+    process.exit(await command());
+  } catch (error) {
+    complain(`${explain(error)}\n`);
+    process.exit(error instanceof ConfigurationError ? 2 : 1);
+  }
 }
 
 function explain(error: unknown): string {
@@ -94,4 +180,20 @@ function explain(error: unknown): string {
   ].join('\n');
 }
 
-await program.parseAsync();
+/** Commands that are made of actions, and the help that lists them, load what administers a gateway. The others do not. */
+async function start(words: readonly string[]): Promise<void> {
+  const [first = '--help', ...rest] = words;
+  if (program.commands.some((command) => command.name() === first) || ['--version', '-V'].includes(first)) {
+    await program.parseAsync();
+    return;
+  }
+  // Whoever read the output may be gone before us (`gatehouse list-keys | head`).
+  process.stdout.on('error', () => {});
+  const { runAdministration } = await import('./cli/administration.ts');
+  const environment = process.env;
+  const columns = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+  const around = { environment, directory: process.cwd(), write, complain, columns };
+  await finish(() => runAdministration(program, first, rest, around));
+}
+
+await start(process.argv.slice(2));

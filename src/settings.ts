@@ -1,11 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import type { TrustedIssuer } from './identity/issuers.ts';
 import { ConfigurationError, type Problem, suggestName } from './problems.ts';
 import { Secret } from './secret.ts';
+import type { YamlFile } from './yaml-file.ts';
 
 /** Every setting, checked and complete. Its fields are the rows below; `undefined` means that the operator left it out. */
-export type Settings = { readonly [Key in keyof typeof rows]: ReturnType<(typeof rows)[Key]['parse']> };
+export type Settings = { readonly [Key in keyof typeof rows]: ReturnType<(typeof rows)[Key]['parse']> } & {
+  readonly [Key in StructureKey]: (typeof structures)[Key]['fallback'];
+};
 
 /** Where Gatehouse may connect although the address is not public: a host name, or a range of addresses. */
 type EgressRule = {
@@ -35,6 +39,16 @@ const rows = {
     readMasterKey,
     'secret',
   ),
+  previousMasterKeys: optionalRow(
+    'The master keys that the present one replaces, separated by commas, until "gatehouse rotate-master-key" has finished.',
+    listOf(readMasterKey),
+    'secret',
+  ),
+  publicUrl: optionalRow(
+    'Address by which clients and browsers reach Gatehouse; tokens are issued for it. http://127.0.0.1:<port> when left out.',
+    readPublicUrl,
+    'plain',
+  ),
   egressAllow: row(
     'Addresses that are not public but may be called: host[:port] or CIDR[:port], separated by commas.',
     '',
@@ -47,12 +61,43 @@ const rows = {
   ),
   redisUrl: optionalRow('Redis URL for the state of sessions; the database when left out.', urlOf('redis:', 'rediss:'), 'secret'),
   logLevel: row(`Least severe line to log: ${logLevels.join(', ')}.`, 'info', readLogLevel),
+  otlpUrl: optionalRow(
+    'Address of an OpenTelemetry receiver (OTLP over HTTP) for traces; no call is traced when left out.',
+    urlOf('http:', 'https:'),
+    'secret',
+  ),
+  traceSampling: row('Share of calls to trace, where the client does not say: 0 to 1.', '0.1', share),
+  metricsCapabilities: row(
+    'Most capabilities that get metrics of their own; 0: numbers per namespace only.',
+    '0',
+    wholeNumber(0, 10_000),
+  ),
   bodyLimitBytes: row('Largest request body.', '4194304', wholeNumber(1024, 1024 * 1024 * 1024)),
   maxSessions: row('Most client sessions held at once.', '10000', wholeNumber(1, 10_000_000)),
   sessionIdleMs: row(
     'A client session ends after this long without a request. Most clients never open a second one.',
     '86400000',
     wholeNumber(1000, 2_147_483_647),
+  ),
+  trustedProxies: row(
+    'Addresses and ranges of proxies whose X-Forwarded-For counts, separated by commas. Nobody by default.',
+    '',
+    listOf(readNetwork),
+  ),
+  auditSync: row(
+    'When a call may go on: os, once its record was handed to the operating system; disk, once it is on the disk.',
+    'os',
+    oneOf('os', 'disk'),
+  ),
+  allowedCommands: row(
+    'Commands that may be registered at run time, each word for word as JSON, e.g. [["npx","-y","some-server"]]. None by default.',
+    '[]',
+    readCommands,
+  ),
+  secrets: row(
+    'Directory of files that hold secrets, one each, named as they are referred to. Read where there is one.',
+    './secrets',
+    readPath,
   ),
   allowedHosts: row(
     'Names clients may use for Gatehouse in the Host header besides its own address, separated by commas.',
@@ -64,6 +109,34 @@ const rows = {
 
 type Key = keyof typeof rows;
 const keys = Object.keys(rows) as Key[];
+
+// Settings that are more than a line of text: they stand in gatehouse.yaml only. What reads them is loaded when one is there.
+const structures = {
+  issuers: structure<readonly TrustedIssuer[]>(
+    'Authorization servers whose tokens are taken: see [docs/oauth.md](docs/oauth.md).',
+    Object.freeze([]),
+    async (value) => (await import('./identity/issuers.ts')).readIssuers(value),
+  ),
+};
+
+type StructureKey = keyof typeof structures;
+const structureKeys = Object.keys(structures) as StructureKey[];
+
+interface Structure<Value> {
+  readonly description: string;
+  readonly fallback: Value;
+  readonly read: (value: unknown) => Promise<{ readonly value: Value } | { readonly flaws: readonly Flaw[] }>;
+}
+
+/** What is wrong at a place within a structure. */
+interface Flaw {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+function structure<Value>(description: string, fallback: Value, read: Structure<Value>['read']): Structure<Value> {
+  return { description, fallback, read };
+}
 
 interface Row<Value> {
   readonly description: string;
@@ -78,7 +151,11 @@ function row<Value>(description: string, fallback: string, parse: (text: string,
   return { description, fallback, isSecret: false, parse };
 }
 
-function optionalRow<Value>(description: string, parse: (text: string) => Value, kind: 'secret'): Row<Value | undefined> {
+function optionalRow<Value>(
+  description: string,
+  parse: (text: string) => Value,
+  kind: 'secret' | 'plain',
+): Row<Value | undefined> {
   return { description, fallback: undefined, isSecret: kind === 'secret', parse };
 }
 
@@ -101,12 +178,10 @@ interface Given {
 /** Settings from flags, then GATEHOUSE_* variables, then the settings file. Throws ConfigurationError with every problem. */
 export async function readSettings({ flags, environment, directory }: SettingSources): Promise<Settings> {
   const problems: Problem[] = [];
-  const given: Map<string, Given>[] = [
-    readFlags(flags, directory, problems),
-    readEnvironment(environment, directory, problems),
-    await readFile(flags.config ?? environment.GATEHOUSE_CONFIG, directory, problems),
-  ];
-  const settings: Record<string, unknown> = {};
+  const outside = [readFlags(flags, directory, problems), readEnvironment(environment, directory, problems)];
+  const file = await readFile(flags.config ?? environment.GATEHOUSE_CONFIG, directory, problems);
+  const given = [...outside, file.given];
+  const settings: Record<string, unknown> = { ...file.structures };
   for (const key of keys) {
     const { fallback, parse, isSecret } = rows[key];
     const source = given.find((source) => source.has(key))?.get(key);
@@ -120,6 +195,7 @@ export async function readSettings({ flags, environment, directory }: SettingSou
     }
   }
   if (!given.some((source) => source.has('adminKey'))) refuseOpenDoor(settings.host, problems);
+  if (!given.some((source) => source.has('publicUrl'))) refuseNamelessResource(settings, problems);
   if (problems.length > 0) throw new ConfigurationError(problems);
   return Object.freeze(settings) as Settings;
 }
@@ -133,12 +209,21 @@ function refuseOpenDoor(host: unknown, problems: Problem[]): void {
   });
 }
 
+// A token for the wrong address is worth nothing, and the address that others use cannot be seen from here.
+function refuseNamelessResource({ host, issuers }: Record<string, unknown>, problems: Problem[]): void {
+  if (typeof host !== 'string' || isLoopback(host) || !Array.isArray(issuers) || issuers.length === 0) return;
+  problems.push({
+    message: `Tokens of "issuers" are issued for an address, so ${variableOf('publicUrl')} must be set to the one that clients use, e.g. https://gatehouse.example.com.`,
+  });
+}
+
 function readFlags(flags: SettingSources['flags'], base: string, problems: Problem[]): Map<string, Given> {
   const found = new Map<string, Given>();
   for (const [key, text] of Object.entries(flags)) {
     if (text === undefined || key === 'config') continue;
     const label = `--${flagOf(key)}`;
-    if (!isKey(key)) problems.push({ message: `${label} is not a setting.${suggestName(key, keys)}` });
+    if (isStructure(key)) problems.push({ message: `${label} does not fit into a flag; write "${key}" into gatehouse.yaml.` });
+    else if (!isKey(key)) problems.push({ message: `${label} is not a setting.${suggestName(key, keys)}` });
     else if (rows[key].isSecret)
       problems.push({ message: `${label} would show a secret in the list of processes; set ${variableOf(key)} instead.` });
     else found.set(key, { text, label, base, place: {} });
@@ -152,12 +237,17 @@ const readElsewhere = new Set(['GATEHOUSE_CONFIG', 'GATEHOUSE_KEY']);
 function readEnvironment(environment: SettingSources['environment'], base: string, problems: Problem[]): Map<string, Given> {
   const found = new Map<string, Given>();
   const byVariable = new Map(keys.map((key) => [variableOf(key), key]));
+  const structured = new Map(structureKeys.map((key) => [variableOf(key), key]));
   for (const [label, text] of Object.entries(environment)) {
     // Compose files pass what is not set as an empty variable.
     if (!label.startsWith('GATEHOUSE_') || text === undefined || text === '' || readElsewhere.has(label)) continue;
     if (isServiceLink(label, text)) continue;
     const key = byVariable.get(label);
-    if (key === undefined) problems.push({ message: `${label} is not a setting.${suggestName(label, byVariable.keys())}` });
+    if (structured.has(label))
+      problems.push({
+        message: `${label} does not fit into a variable; write "${structured.get(label)}" into gatehouse.yaml.`,
+      });
+    else if (key === undefined) problems.push({ message: `${label} is not a setting.${suggestName(label, byVariable.keys())}` });
     else found.set(key, { text, label, base, place: {} });
   }
   return found;
@@ -169,8 +259,14 @@ function isServiceLink(name: string, text: string): boolean {
   return name === 'GATEHOUSE_PORT' && /^(tcp|udp|sctp):\/\//.test(text);
 }
 
-async function readFile(named: string | undefined, directory: string, problems: Problem[]): Promise<Map<string, Given>> {
-  const found = new Map<string, Given>();
+interface SettingsFile {
+  readonly given: Map<string, Given>;
+  readonly structures: Record<string, unknown>;
+}
+
+async function readFile(named: string | undefined, directory: string, problems: Problem[]): Promise<SettingsFile> {
+  const defaults = Object.fromEntries(structureKeys.map((key) => [key, structures[key].fallback]));
+  const found: SettingsFile = { given: new Map(), structures: defaults };
   const file = resolve(directory, named ?? 'gatehouse.yaml');
   if (!existsSync(file)) {
     if (named !== undefined)
@@ -189,12 +285,28 @@ async function readFile(named: string | undefined, directory: string, problems: 
   for (const [key, entry] of Object.entries(value)) {
     const place = yaml.locate([key]);
     const text = textOf(entry);
-    if (!isKey(key)) problems.push({ ...place, message: `"${key}" is not a setting.${suggestName(key, keys)}` });
+    if (isStructure(key)) problems.push(...(await readStructure(key, entry, yaml, found.structures)));
+    else if (!isKey(key))
+      problems.push({ ...place, message: `"${key}" is not a setting.${suggestName(key, [...keys, ...structureKeys])}` });
     else if (text === undefined)
       problems.push({ ...place, message: `"${key}" must be a single value or a list of single values.` });
-    else if (text !== '') found.set(key, { text, label: `"${key}"`, base: resolve(file, '..'), place });
+    else if (text !== '') found.given.set(key, { text, label: `"${key}"`, base: resolve(file, '..'), place });
   }
   return found;
+}
+
+async function readStructure(
+  key: StructureKey,
+  entry: unknown,
+  yaml: Pick<YamlFile, 'locate'>,
+  found: Record<string, unknown>,
+): Promise<Problem[]> {
+  // A key with nothing behind it is one that is not set.
+  if (entry === null) return [];
+  const read = await structures[key].read(entry);
+  if ('flaws' in read) return read.flaws.map(({ path, message }) => ({ ...yaml.locate([key, ...path]), message }));
+  found[key] = read.value;
+  return [];
 }
 
 function textOf(entry: unknown): string | undefined {
@@ -208,6 +320,10 @@ function textOf(entry: unknown): string | undefined {
 
 function isKey(key: string): key is Key {
   return Object.hasOwn(rows, key);
+}
+
+function isStructure(key: string): key is StructureKey {
+  return Object.hasOwn(structures, key);
 }
 
 function variableOf(key: string): string {
@@ -233,6 +349,7 @@ export function settingsHelp(): string {
   return [
     'Settings come from flags, then these variables, then gatehouse.yaml (keys in camel case, e.g. bodyLimitBytes):',
     ...lines,
+    `In gatehouse.yaml alone: ${structureKeys.join(', ')}.`,
   ].join('\n');
 }
 
@@ -243,7 +360,8 @@ export function settingsTable(): string {
     const flag = isSecret ? '' : `\`--${flagOf(key)}\``;
     return `| \`${variableOf(key)}\` | ${flag} | \`${key}\` | ${fallback ? `\`${fallback}\`` : ''} | ${description} |`;
   });
-  return ['| variable | flag | in gatehouse.yaml | default | meaning |', '|---|---|---|---|---|', ...lines].join('\n');
+  const more = structureKeys.map((key) => `|  |  | \`${key}\` |  | ${structures[key].description} |`);
+  return ['| variable | flag | in gatehouse.yaml | default | meaning |', '|---|---|---|---|---|', ...lines, ...more].join('\n');
 }
 
 function describe(key: Key): string {
@@ -264,6 +382,12 @@ function wholeNumber(least: number, most: number): (text: string) => number {
     if (!(value >= least && value <= most)) throw new Refusal(`must be a whole number from ${least} to ${most}.`);
     return value;
   };
+}
+
+function share(text: string): number {
+  const value = /^(0|1|0?\.[0-9]{1,9}|1\.0+)$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= 0 && value <= 1)) throw new Refusal('must be a number from 0 to 1, such as 0.25.');
+  return value;
 }
 
 function listOf<Value>(parse: (text: string) => Value): (text: string) => readonly Value[] {
@@ -329,6 +453,14 @@ function urlOf(...protocols: string[]): (text: string) => Secret {
   };
 }
 
+function readPublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
+  if (url === undefined || !isWeb || url.username !== '' || url.password !== '' || /[?#]/.test(text))
+    throw new Refusal('must be an http or https address without user, query or fragment, such as https://gatehouse.example.com.');
+  return url.origin + url.pathname.replace(/\/+$/, '');
+}
+
 function readEgressRule(text: string): EgressRule {
   const parts = /^(?:\[([^\]]+)\]|([^:]+)|([^[\]]*:[^[\]]*:[^[\]]*))(?::([0-9]{1,5}))?$/.exec(text);
   const [, bracketed, plain, bare, portText] = parts ?? [];
@@ -355,6 +487,37 @@ function readAllowedHost(text: string): string {
   if (!isAddress && !isHostName(name))
     throw new Refusal(`must list host names as clients write them, such as gatehouse.example.com; "${text}" is none.`);
   return text.toLowerCase();
+}
+
+function readNetwork(text: string): string {
+  const [address = '', prefix] = text.split('/', 2);
+  const version = isIP(address);
+  const bits = version === 4 ? 32 : 128;
+  const isRange = prefix === undefined || (/^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  if (version === 0 || !isRange) throw new Refusal(`must list addresses and ranges such as 10.0.0.0/8; "${text}" is neither.`);
+  return text;
+}
+
+function readCommands(text: string): readonly (readonly string[])[] {
+  let commands: unknown;
+  try {
+    commands = JSON.parse(text);
+  } catch {
+    commands = undefined;
+  }
+  const isCommand = (command: unknown): command is string[] =>
+    Array.isArray(command) && command.length > 0 && command.every((word) => typeof word === 'string');
+  if (!Array.isArray(commands) || !commands.every(isCommand))
+    throw new Refusal('must be a JSON list of commands, each a list of words, such as [["npx","-y","some-server"]].');
+  return Object.freeze(commands.map((command) => Object.freeze([...command])));
+}
+
+function oneOf<Value extends string>(...values: readonly Value[]): (text: string) => Value {
+  return (text) => {
+    const value = values.find((candidate) => candidate === text);
+    if (value === undefined) throw new Refusal(`must be one of ${values.join(', ')}.`);
+    return value;
+  };
 }
 
 function readOrigin(text: string): string {

@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { readConfiguration, readText } from '../src/admin/configuration-format.ts';
 import { readNamespaceFile } from '../src/catalog/namespace-file.ts';
 import { clients } from '../src/cli/clients.ts';
-import { settingsTable } from '../src/settings.ts';
+import { readSettings, settingsTable } from '../src/settings.ts';
 import { readYaml } from '../src/yaml-file.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -48,11 +50,27 @@ describe('what the pages say is so', () => {
     expect([...links, ...paths].filter((path) => !existsSync(join(root, path)) && path !== 'src/upstreams/<kind>/')).toEqual([]);
   });
 
+  test.each(pages)('$file: every settings file in it is a valid one', async ({ text }) => {
+    const directory = mkdtempSync(join(tmpdir(), 'gatehouse-docs-'));
+    for (const [, source = ''] of text.matchAll(/```yaml\n(# gatehouse\.yaml\n[\s\S]*?)```/g)) {
+      writeFileSync(join(directory, 'gatehouse.yaml'), source);
+      await expect(readSettings({ flags: {}, environment: {}, directory })).resolves.toBeDefined();
+    }
+    rmSync(directory, { recursive: true });
+  });
+
   test.each(pages)('$file: every namespace file in it is a valid one', ({ file, text }) => {
-    for (const [, source = ''] of text.matchAll(/```yaml\n([\s\S]*?)```/g)) {
+    for (const [, source = ''] of text.matchAll(/```yaml\n(?!# (?:gatehouse\.yaml|configuration)\n)([\s\S]*?)```/g)) {
       const yaml = readYaml(source, relative(root, file));
       expect(yaml.problems).toEqual([]);
       expect(readNamespaceFile(yaml.value)).toHaveProperty('file');
+    }
+  });
+
+  test.each(pages)('$file: every configuration in it is a valid one', async ({ text }) => {
+    for (const [, source = ''] of text.matchAll(/```yaml\n(# configuration\n[\s\S]*?)```/g)) {
+      const { wanted, flaws } = await readConfiguration(readText(source).value);
+      expect([wanted.length > 0, flaws]).toEqual([true, []]);
     }
   });
 

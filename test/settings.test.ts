@@ -52,15 +52,24 @@ test('everything has a default or may be left out', async () => {
     openapiImports: join(directory, 'openapi-imports'),
     adminKey: undefined,
     masterKey: undefined,
+    publicUrl: undefined,
     egressAllow: [],
     databaseUrl: undefined,
     redisUrl: undefined,
     logLevel: 'info',
+    otlpUrl: undefined,
+    traceSampling: 0.1,
+    metricsCapabilities: 0,
     bodyLimitBytes: 4_194_304,
     maxSessions: 10_000,
     sessionIdleMs: 86_400_000,
+    trustedProxies: [],
+    auditSync: 'os',
+    allowedCommands: [],
+    secrets: join(directory, 'secrets'),
     allowedHosts: [],
     allowedOrigins: [],
+    issuers: [],
   });
   expect(Object.isFrozen(settings)).toBe(true);
 });
@@ -85,6 +94,15 @@ test('gatehouse.yaml is read where it exists', async () => {
   expect((await read()).port).toBe(4);
   await rm(standard);
   expect((await read()).port).toBe(8080);
+});
+
+test.each([
+  ['0', 0],
+  ['1', 1],
+  ['0.25', 0.25],
+  ['.5', 0.5],
+])('a share may be written %s', async (text, share) => {
+  expect((await read({ GATEHOUSE_TRACE_SAMPLING: text })).traceSampling).toBe(share);
 });
 
 test('lists may be written as text or as a list', async () => {
@@ -133,9 +151,15 @@ test.each([
   ['HOST', '127.0.0.1:80', 'without a port'],
   ['LOG_LEVEL', 'debgu', 'Did you mean "debug"?'],
   ['BODY_LIMIT_BYTES', '4MB', 'a whole number'],
+  ['TRACE_SAMPLING', '1.5', 'a number from 0 to 1'],
+  ['TRACE_SAMPLING', '10%', 'a number from 0 to 1'],
   ['ALLOWED_HOSTS', '*', '"*" is none'],
   ['ALLOWED_ORIGINS', 'null', '"null" is none'],
   ['ALLOWED_ORIGINS', 'https://a.example/path', 'without a path'],
+  ['PUBLIC_URL', 'gatehouse.example.com', 'an http or https address'],
+  ['PUBLIC_URL', 'ftp://gatehouse.example.com', 'an http or https address'],
+  ['PUBLIC_URL', 'https://user@gatehouse.example.com', 'without user'],
+  ['PUBLIC_URL', 'https://gatehouse.example.com/?a', 'without user, query'],
 ])('%s=%s is refused', async (name, value, part) => {
   const [message, ...others] = await messagesOf(read({ [`GATEHOUSE_${name}`]: value }));
   expect(message).toContain(`GATEHOUSE_${name} is "${value}", but it must`);
@@ -152,6 +176,7 @@ test.each([
   ['MASTER_KEY', Buffer.alloc(32).toString('base64'), 'not random'],
   ['DATABASE_URL', 'mysql://user:hunter2@db', 'postgres://'],
   ['REDIS_URL', 'hunter2', 'redis://'],
+  ['OTLP_URL', 'ftp://hunter2', 'http:// or https://'],
 ])('a bad %s is refused without being shown', async (name, value, part) => {
   const [message = ''] = await messagesOf(read({ [`GATEHOUSE_${name}`]: value }));
   expect(message).toContain(`GATEHOUSE_${name} `);
@@ -234,13 +259,57 @@ test.each(['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost'])('the host %s 
   expect((await read({ GATEHOUSE_HOST: host })).host).toBe(host.replace(/[[\]]/g, ''));
 });
 
+test.each([
+  ['https://Gatehouse.example.com/', 'https://gatehouse.example.com'],
+  ['https://example.com:8443/gatehouse/', 'https://example.com:8443/gatehouse'],
+  ['http://127.0.0.1:8080', 'http://127.0.0.1:8080'],
+])('the public address %s is %s', async (given, kept) => {
+  expect((await read({ GATEHOUSE_PUBLIC_URL: given })).publicUrl).toBe(kept);
+});
+
+test('issuers stand in the file, and every problem in them has its line', async () => {
+  const { issuers } = await readYaml('issuers:\n  - issuer: https://login.example.com\n    claims: { member: sub }\n');
+  expect(issuers).toEqual([expect.objectContaining({ issuer: 'https://login.example.com', jwksUrl: undefined })]);
+  expect((await readYaml('issuers:\n')).issuers).toEqual([]);
+  const wrong =
+    'port: x\nissuers:\n  - issuer: http://login.example.com\n    claims:\n      membr: sub\n  - algorithms: [HS256]\n';
+  expect(await problemsOf(readYaml(wrong))).toEqual([
+    expect.objectContaining({ file, line: 3, message: expect.stringContaining('An issuer is an https address') }),
+    expect.objectContaining({ file, line: 5, message: '"membr" is not known here. Did you mean "member"?' }),
+    expect.objectContaining({ file, line: 6, message: '"issuer" is missing; add it.' }),
+    expect.objectContaining({
+      file,
+      line: 6,
+      message: expect.stringContaining('a shared secret (HS*) or "none" is never taken'),
+    }),
+    expect.objectContaining({ file, line: 1 }),
+  ]);
+  expect(await messagesOf(read({ GATEHOUSE_ISSUERS: '[]' }, { issuers: 'x' }))).toEqual([
+    '--issuers does not fit into a flag; write "issuers" into gatehouse.yaml.',
+    'GATEHOUSE_ISSUERS does not fit into a variable; write "issuers" into gatehouse.yaml.',
+  ]);
+  expect(await messagesOf(readYaml('isuers: []\n'))).toEqual(['"isuers" is not a setting. Did you mean "issuers"?']);
+});
+
+test('issuers on a host that others reach need the address that others use', async () => {
+  const yaml = 'issuers:\n  - issuer: https://login.example.com\n';
+  const open = { GATEHOUSE_HOST: '0.0.0.0', GATEHOUSE_ADMIN_KEY: key };
+  expect(await messagesOf(readYaml(yaml, open))).toEqual([expect.stringContaining('GATEHOUSE_PUBLIC_URL must be set')]);
+  const named = await readYaml(yaml, { ...open, GATEHOUSE_PUBLIC_URL: 'https://gatehouse.example.com' });
+  expect(named.issuers).toHaveLength(1);
+  expect((await readYaml(yaml)).publicUrl).toBeUndefined();
+});
+
 test('help, table and flags name every setting', async () => {
-  const count = Object.keys(await read()).length;
+  const inFileAlone = ['issuers'];
+  const count = Object.keys(await read()).length - inFileAlone.length;
   expect(settingsHelp().match(/^ {2}GATEHOUSE_/gm)).toHaveLength(count);
+  expect(settingsHelp()).toContain(`In gatehouse.yaml alone: ${inFileAlone.join(', ')}.`);
   expect(settingsTable().match(/^\| `GATEHOUSE_/gm)).toHaveLength(count);
+  for (const name of inFileAlone) expect(settingsTable()).toContain(`|  |  | \`${name}\` |  |`);
   expect(settingsTable()).toContain('| `GATEHOUSE_BODY_LIMIT_BYTES` | `--body-limit-bytes` | `bodyLimitBytes` | `4194304` |');
   const flags = settingFlags().map(({ flag }) => flag);
   expect(flags).toContain('--session-idle-ms <value>');
   expect(flags).toContain('--config <file>');
-  expect(flags.join()).not.toMatch(/key|url/);
+  expect(flags.join()).not.toMatch(/key|database|redis/);
 });

@@ -35,7 +35,7 @@ export async function start(lab: Lab): Promise<SuiteResult> {
       return [child, performance.now() - child.spawnedAt];
     });
     const startGateway = async (data?: string) => {
-      const gateway = await lab.startGateway(served, data);
+      const gateway = await lab.startGateway(served, data === undefined ? {} : { data });
       return [gateway, gateway.firstCallMs] as const;
     };
     const { data } = await timed(cold, () => startGateway());

@@ -4,7 +4,7 @@ import type { JsonObject } from '../wire/json.ts';
 
 /** One request of a client, parsed once: what is judged here is what is sent. Every door makes these. */
 export interface Ask {
-  readonly door: 'http' | 'stdio';
+  readonly door: 'http' | 'stdio' | 'rest';
   readonly era: 'modern' | 'legacy';
   /** Name in the URL or on the command line; empty for everything. */
   readonly toolbox: string;
@@ -18,5 +18,9 @@ export interface Ask {
   /** Second round of a call that needed input. */
   readonly retry: { readonly inputResponses: JsonObject | undefined; readonly requestState: string | undefined } | undefined;
   readonly cancel: Cancel;
+  /** Of the client; empty where there is none (stdio). */
+  readonly ip: string;
+  /** The trace that the client's request belongs to, as its headers say. */
+  readonly traceHeaders: { readonly traceparent: string | undefined; readonly tracestate: string | undefined } | undefined;
   readonly bytesIn: number;
 }

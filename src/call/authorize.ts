@@ -1,7 +1,13 @@
 /** Refuses what this caller may not use. A list is made of what passes here, so that list and call share one decision. */
-import type { Catalog, Toolbox } from '../catalog/catalog.ts';
+import type { Capability, Catalog, Toolbox } from '../catalog/catalog.ts';
+import { GatewayError } from '../errors.ts';
+import type { CallPolicy, Policies } from '../policy/policy.ts';
+import { decide, mayAllow } from '../policy/rule.ts';
+import type { Facts } from '../policy/rule-facts.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
-import { findToolbox, noSuchToolbox, type Target } from './resolve.ts';
+import { findToolbox, noSuchToolbox, type Target, unknownTarget } from './resolve.ts';
 
 declare const allowed: unique symbol;
 
@@ -9,22 +15,165 @@ declare const allowed: unique symbol;
 export interface Permit extends Target {
   readonly [allowed]: true;
   readonly caller: Caller;
+  readonly policy: CallPolicy;
 }
 
-/** Throws GatewayError `not_found`: a toolbox that is not for this caller cannot be told from one that is not there. */
-export function authorize(caller: Caller, target: Target): Permit {
-  if (!mayUse(caller, target.toolbox)) throw noSuchToolbox(target.toolbox.name);
-  return { ...target, caller } as Permit;
+/** What decides besides the caller and what is called. */
+export interface Circumstances {
+  readonly policies: Policies;
+  /** Of the client; empty where there is none. */
+  readonly ip: string;
+  readonly nowMs: number;
+  /** Whether somebody's roles show them this action of the gateway's administration. */
+  readonly maySeeAction: (caller: Caller, name: string) => boolean;
 }
 
-/** The toolbox of this name, if this caller may use it. Throws GatewayError `not_found` for both: no such thing, and not for them. */
-export function visibleToolbox(catalog: Catalog, caller: Caller, name: string): Toolbox {
+/**
+ * Throws GatewayError `not_found` and `unknown_capability`: what is not for this caller cannot be told from what is not there; and
+ * `not_allowed` for arguments that no rule allows, of something the caller can see.
+ */
+export function authorize(
+  circumstances: Circumstances,
+  caller: Caller,
+  target: Target,
+  ask: Pick<Ask, 'method' | 'params'>,
+): Permit {
+  if (!mayEnter(caller, target.toolbox.name)) throw noSuchToolbox(target.toolbox.name);
+  const policy = circumstances.policies.of(target.capability, target.namespace);
+  if (!mayReach(circumstances, caller, target, policy)) throw unknownTarget(ask);
+  if (policy.rules.length > 0) checkRules(circumstances, caller, target, policy, ask);
+  return { ...target, caller, policy } as Permit;
+}
+
+function checkRules(
+  circumstances: Circumstances,
+  caller: Caller,
+  target: Target,
+  { rules }: CallPolicy,
+  ask: Pick<Ask, 'method' | 'params'>,
+): void {
+  const facts = factsOf(circumstances, caller, target, ask.method);
+  const args: JsonObject = isObject(target.params.arguments) ? target.params.arguments : {};
+  for (const group of rules) {
+    if (decide(group, facts, args).isAllowed) continue;
+    if (!takesArguments(ask.method) || !mayAllow(group, facts)) throw unknownTarget(ask);
+    throw new GatewayError(
+      'not_allowed',
+      `The rules of this gateway do not allow ${target.capability} with these arguments. Change them, or ask whoever administers the namespace ${target.namespace}.`,
+    );
+  }
+}
+
+/** Throws GatewayError `not_found` for a toolbox that is not there or not for this caller. */
+export function enterToolbox(catalog: Catalog, caller: Caller, name: string): Toolbox {
   const toolbox = findToolbox(catalog, name);
-  if (!mayUse(caller, toolbox)) throw noSuchToolbox(name);
+  if (!mayEnter(caller, name)) throw noSuchToolbox(name);
   return toolbox;
 }
 
-// What is in a toolbox was decided when the catalog was built.
-function mayUse(caller: Caller, toolbox: Toolbox): boolean {
-  return caller.toolboxes === 'all' || caller.toolboxes.has(toolbox.name);
+/** The toolbox of this name as this caller sees it. Throws GatewayError `not_found` for both: no such thing, and not for them. */
+export function visibleToolbox(circumstances: Circumstances, catalog: Catalog, caller: Caller, name: string): Toolbox {
+  const toolbox = enterToolbox(catalog, caller, name);
+  const { policies } = circumstances;
+  const isOpen = policies.isOpen && caller.reaches.length === 0 && caller.isInNetwork === undefined;
+  // What administers the gateway shows by roles, whoever may call everything else.
+  if (isOpen && !toolbox.members.some(({ config }) => config.kind === 'admin')) return toolbox;
+  const hidden = hiddenIn(circumstances, caller, toolbox);
+  return hidden.size === 0 ? toolbox : without(toolbox, hidden);
+}
+
+function mayEnter(caller: Caller, toolbox: string): boolean {
+  return caller.reaches.every((reach) => reach(toolbox, undefined));
+}
+
+function mayReach({ ip, maySeeAction }: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {
+  if (target.namespace === 'admin' && !maySeeAction(caller, target.capability.slice('admin/'.length))) return false;
+  if (caller.isInNetwork !== undefined && !isIn(caller.isInNetwork, ip)) return false;
+  for (const isInNetwork of policy.networks) if (!isIn(isInNetwork, ip)) return false;
+  for (const reach of caller.reaches) {
+    if (!reach(target.toolbox.name, { namespace: target.namespace, name: target.capability })) return false;
+  }
+  return true;
+}
+
+// A process that was started on this machine has no address; who may start it was asked by the operating system.
+function isIn(isInNetwork: (ip: string) => boolean, ip: string): boolean {
+  return ip === '' || isInNetwork(ip);
+}
+
+/** As much of a target as deciding needs. */
+type Place = Pick<Target, 'toolbox' | 'namespace' | 'capability'> & { readonly member: Pick<Target['member'], 'id'> };
+
+function isVisible(circumstances: Circumstances, caller: Caller, place: Place, method: string): boolean {
+  const policy = circumstances.policies.of(place.capability, place.namespace);
+  if (!mayReach(circumstances, caller, place, policy)) return false;
+  if (policy.rules.length === 0) return true;
+  const facts = factsOf(circumstances, caller, place, method);
+  return policy.rules.every((group) => (takesArguments(method) ? mayAllow(group, facts) : decide(group, facts, {}).isAllowed));
+}
+
+// What a rule says of the arguments of a read can never be true.
+function takesArguments(method: string): boolean {
+  return method !== 'resources/read';
+}
+
+function factsOf({ ip, nowMs }: Circumstances, caller: Caller, { capability, namespace, member }: Place, method: string): Facts {
+  return {
+    caller: caller.facts,
+    capability: { name: capability, namespace, upstream: member.id, kind: 'tool', method },
+    ip,
+    nowMs,
+  };
+}
+
+/** Everything of a toolbox that this caller must not see, as `list name`. */
+function hiddenIn(circumstances: Circumstances, caller: Caller, toolbox: Toolbox): ReadonlySet<string> {
+  const hidden = new Set<string>();
+  const look = (list: string, method: Ask['method'], capabilities: ReadonlyMap<string, Capability<unknown>>) => {
+    for (const [outward, { name, member }] of capabilities) {
+      const place = { toolbox, namespace: member.config.namespace, capability: name, member };
+      if (!isVisible(circumstances, caller, place, method)) hidden.add(`${list} ${outward}`);
+    }
+  };
+  look('tools', 'tools/call', toolbox.tools);
+  look('prompts', 'prompts/get', toolbox.prompts);
+  look('resources', 'resources/read', toolbox.resources);
+  look('templates', 'resources/read', toolbox.resourceTemplates);
+  return hidden;
+}
+
+// Callers with the same rights share what they see, and with it the bytes of their lists.
+const reduced = new WeakMap<Toolbox, Map<string, Toolbox>>();
+const mostReduced = 500;
+
+function without(toolbox: Toolbox, hidden: ReadonlySet<string>): Toolbox {
+  let known = reduced.get(toolbox);
+  if (known === undefined) {
+    known = new Map();
+    reduced.set(toolbox, known);
+  }
+  const key = JSON.stringify([...hidden]);
+  let made = known.get(key);
+  if (made === undefined) {
+    made = reduce(toolbox, hidden);
+    if (known.size >= mostReduced) known.clear();
+    known.set(key, made);
+  }
+  return made;
+}
+
+function reduce(toolbox: Toolbox, hidden: ReadonlySet<string>): Toolbox {
+  const keep = <Definition>(list: string, capabilities: ReadonlyMap<string, Capability<Definition>>) =>
+    new Map([...capabilities].filter(([outward]) => !hidden.has(`${list} ${outward}`)));
+  const tools = keep('tools', toolbox.tools);
+  const prompts = keep('prompts', toolbox.prompts);
+  const resources = keep('resources', toolbox.resources);
+  const resourceTemplates = keep('templates', toolbox.resourceTemplates);
+  const used = new Set(
+    [tools, prompts, resources, resourceTemplates].flatMap((map) => [...map.values()].map(({ member }) => member)),
+  );
+  const members = toolbox.members.filter((member) => used.has(member));
+  // What an upstream says of itself is for those who may use it.
+  const instructions = members.length === toolbox.members.length ? toolbox.instructions : undefined;
+  return Object.freeze({ ...toolbox, tools, prompts, resources, resourceTemplates, members, instructions });
 }

@@ -1,19 +1,31 @@
 /** Refuses when the upstream is full, its breaker is open, or it takes too long. The only step that sends bytes out. */
-import CircuitBreaker from 'opossum';
+import { isDeepStrictEqual } from 'node:util';
 import type { Member } from '../catalog/catalog.ts';
 import type { UpstreamConfig } from '../catalog/config.ts';
-import { GatewayError } from '../errors.ts';
+import { type ErrorCode, GatewayError } from '../errors.ts';
+import type { CallPolicy } from '../policy/policy.ts';
+import type { BreakerPolicy } from '../policy/policy-schema.ts';
+import { metaWithTrace } from '../telemetry/call-trace.ts';
 import type { Answer, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
+import { Breaker, type BreakerNumbers, BreakerOpen, type BreakerStatus } from './breaker.ts';
+import type { Course } from './record.ts';
+import type { Screened } from './screen.ts';
 import { Slots } from './slots.ts';
 
-/** What holds the calls to one upstream. It outlives a change of the upstream's configuration that leaves these numbers alone. */
+type Sent = [permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course: Course];
+
+/** What holds the calls to one upstream, and those to capabilities with a breaker of their own. It outlives what leaves its numbers alone. */
 interface Lane {
   readonly slots: Slots;
-  readonly breaker: CircuitBreaker<Parameters<typeof send>, Answer>;
+  readonly breaker: Breaker<Sent, Answer>;
+  /** By capability. */
+  readonly own: Map<string, Breaker<Sent, Answer>>;
+  /** Calls that may still be repeated: a share of those that were made. */
+  retries: number;
   /** The numbers it was made with. */
   readonly limits: string;
 }
@@ -22,63 +34,169 @@ interface Lane {
 export class Lanes {
   readonly #lanes = new Map<string, Lane>();
 
-  of(member: Member): Lane {
-    let lane = this.#lanes.get(member.id);
-    if (lane === undefined) {
-      const { concurrency } = member.config;
-      lane = { slots: new Slots(concurrency), breaker: makeBreaker(member.config), limits: limitsOf(member) };
-      this.#lanes.set(member.id, lane);
-    }
+  of({ member, policy }: Permit): Lane {
+    const limits = limitsOf(member, policy);
+    const known = this.#lanes.get(member.id);
+    if (known !== undefined && known.limits === limits) return known;
+    if (known !== undefined) end(known);
+    const lane = {
+      slots: new Slots(member.config.concurrency),
+      breaker: new Breaker(send, numbersOf(member, policy.breaker), isFailure),
+      own: new Map<string, Breaker<Sent, Answer>>(),
+      retries: mostRetriesSaved,
+      limits,
+    };
+    this.#lanes.set(member.id, lane);
     return lane;
   }
 
-  /** Whether calls to this upstream are refused right now because too many failed. */
-  isOpen(upstreamId: string): boolean {
-    return this.#lanes.get(upstreamId)?.breaker.opened ?? false;
+  /** How the calls to this upstream fare; undefined before the first. */
+  status(upstreamId: string): BreakerStatus | undefined {
+    return this.#lanes.get(upstreamId)?.breaker.status;
   }
 
-  /** Forgets the lanes of upstreams that are gone or whose numbers changed. Calls that run or wait keep the lane they are in. */
+  /** The same for capabilities that have a breaker of their own. */
+  ownStatus(): ReadonlyMap<string, BreakerStatus> {
+    return new Map(
+      [...this.#lanes.values()].flatMap(({ own }) => Array.from(own, ([name, { status }]) => [name, status] as const)),
+    );
+  }
+
+  /** Forgets the lanes of upstreams that are gone. Calls that run or wait keep the lane they are in. */
   keep(members: ReadonlyMap<string, Member>): void {
     for (const [id, lane] of this.#lanes) {
-      const member = members.get(id);
-      if (member !== undefined && limitsOf(member) === lane.limits) continue;
+      if (members.get(id)?.config.concurrency === lane.slots.size) continue;
       this.#lanes.delete(id);
-      lane.slots.onIdle(() => lane.breaker.shutdown());
+      end(lane);
     }
   }
 }
 
-function limitsOf({ config }: Member): string {
-  return JSON.stringify([config.concurrency, config.breaker]);
+function end(lane: Lane): void {
+  lane.slots.onIdle(() => {
+    lane.breaker.shutdown();
+    for (const breaker of lane.own.values()) breaker.shutdown();
+  });
+}
+
+const described = new WeakMap<CallPolicy, WeakMap<UpstreamConfig, string>>();
+
+// Compared at every call, made once per policy and configuration.
+function limitsOf({ config }: Member, policy: CallPolicy): string {
+  let byConfig = described.get(policy);
+  if (byConfig === undefined) {
+    byConfig = new WeakMap();
+    described.set(policy, byConfig);
+  }
+  let limits = byConfig.get(config);
+  if (limits === undefined) {
+    limits = JSON.stringify([config.concurrency, config.breaker, policy.breaker]);
+    byConfig.set(config, limits);
+  }
+  return limits;
+}
+
+function numbersOf({ config }: Member, policy: BreakerPolicy): BreakerNumbers {
+  return { ...config.breaker, ...defined(policy) };
+}
+
+/** A number that a policy leaves out is not one that it sets. */
+function defined<Numbers extends object>(numbers: Numbers): { [Key in keyof Numbers]: Exclude<Numbers[Key], undefined> } {
+  return Object.fromEntries(Object.entries(numbers).filter(([, number]) => number !== undefined)) as never;
+}
+
+/** The breaker of a capability whose own policy sets one. */
+function ownBreaker(lane: Lane, { policy, member, capability }: Permit): Breaker<Sent, Answer> | undefined {
+  if (policy.ownBreaker === undefined) return undefined;
+  let breaker = lane.own.get(capability);
+  const numbers = numbersOf(member, { ...policy.breaker, ...policy.ownBreaker });
+  if (breaker === undefined || !isDeepStrictEqual(breaker.numbers, numbers)) {
+    breaker?.shutdown();
+    breaker = new Breaker((...sent: Sent) => lane.breaker.fire(...sent), numbers, isFailure);
+    lane.own.set(capability, breaker);
+  }
+  return breaker;
 }
 
 /** Resolves with what the upstream answered. Throws GatewayError `upstream_*`, `breaker_open`, `answer_too_large`, `cancelled`. */
-export async function callUpstream(lanes: Lanes, permit: Permit, ask: Ask): Promise<Answer> {
-  const { member } = permit;
-  const lane = lanes.of(member);
-  const deadline = new Deadline(member.config, ask.cancel);
+export async function callUpstream(lanes: Lanes, screened: Screened, ask: Ask, course: Course): Promise<Answer> {
+  const { member, policy } = screened;
+  const lane = lanes.of(screened);
+  const breaker = policy.ownBreaker === undefined ? lane.breaker : (ownBreaker(lane, screened) ?? lane.breaker);
+  const deadline = new Deadline(policy.timeoutMs ?? member.config.timeoutMs, member.config.maxDurationMs, ask.cancel);
   try {
     const turn = lane.slots.take(member.id, ask.cancel);
     if (turn !== undefined) await turn;
+    const sentAtMs = performance.now();
     try {
-      return await lane.breaker.fire(permit, ask, deadline, lane.slots);
+      if (policy.attempts === 1) return await breaker.fire(screened, ask, deadline, lane.slots, course);
+      return await attempt(lane, breaker, [screened, ask, deadline, lane.slots, course]);
     } finally {
+      if (course.isSent) course.upstreamMs = performance.now() - sentAtMs;
       lane.slots.give();
     }
   } catch (error) {
-    throw explain(error, member, deadline);
+    throw explain(error, screened, deadline);
   } finally {
     deadline.stop();
   }
 }
 
-function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots): Promise<Answer> {
+/** A tenth of the calls may be repeated, and a few more after a quiet time. */
+const retryShare = 0.1;
+const mostRetriesSaved = 10;
+const firstPauseMs = 100;
+const longestPauseMs = 2_000;
+
+/** Sends, and sends again what may be sent again, as often as the policy says and the upstream can bear. */
+async function attempt(lane: Lane, breaker: Breaker<Sent, Answer>, sent: Sent): Promise<Answer> {
+  const [{ policy }, ask, deadline, , course] = sent;
+  lane.retries = Math.min(mostRetriesSaved, lane.retries + retryShare);
+  for (let tried = 1; ; tried++) {
+    try {
+      return await breaker.fire(...sent);
+    } catch (error) {
+      if (tried >= policy.attempts || !isRepeatable(error) || lane.retries < 1 || deadline.passed !== undefined) throw error;
+      lane.retries -= 1;
+      course.retries += 1;
+      // Full jitter: those that failed together do not come back together.
+      const longestMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (tried - 1));
+      const askedForMs = error instanceof GatewayError ? (error.retryAfterMs ?? 0) : 0;
+      if (askedForMs > longestPauseMs) throw error;
+      await pause(Math.max(askedForMs, Math.random() * longestMs), ask.cancel);
+    }
+  }
+}
+
+function isRepeatable(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false;
+  return error.code === 'upstream_failed' || error.code === 'upstream_unavailable' || error.code === 'upstream_busy';
+}
+
+function pause(ms: number, cancel: Cancel): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      takeBack();
+      resolve();
+    }, ms);
+    const takeBack = cancel.onCancel((reason) => {
+      clearTimeout(timer);
+      reject(new GatewayError('cancelled', reason));
+    });
+  });
+}
+
+function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course: Course): Promise<Answer> {
   const { member, params, tool } = permit;
+  course.isSent = true;
   return member.upstream.call({
     method: ask.method,
     params,
-    meta: ask.meta,
+    meta: metaWithTrace(ask.meta, course.trace),
+    traceContext: course.trace.outgoing,
     client: ask.client,
+    caller: permit.caller,
+    ip: ask.ip,
     conversation: new TimedConversation(ask.conversation, deadline, slots),
     tool,
     retry: ask.retry,
@@ -87,7 +205,7 @@ function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots): Promi
   });
 }
 
-function explain(error: unknown, member: Member, deadline: Deadline): unknown {
+function explain(error: unknown, { member, capability }: Permit, deadline: Deadline): unknown {
   if (deadline.passed !== undefined) {
     return new GatewayError(
       'upstream_timeout',
@@ -95,37 +213,28 @@ function explain(error: unknown, member: Member, deadline: Deadline): unknown {
       { cause: error },
     );
   }
-  if (error instanceof Error && (error as { code?: unknown }).code === 'EOPENBREAKER') {
-    const waitMs = member.config.breaker.openMs;
+  if (error instanceof BreakerOpen) {
     return new GatewayError(
       'breaker_open',
-      `Calls to the upstream ${member.id} are paused because too many failed; the next one is let through within ${Math.ceil(waitMs / 1000)} s.`,
-      { retryAfterMs: waitMs },
+      `Calls to ${member.id} (${capability}) are paused because ${error.reason}; the next one is let through within ${Math.ceil(error.waitMs / 1000)} s.`,
+      { retryAfterMs: error.waitMs },
     );
   }
   return error;
 }
 
-function makeBreaker({ breaker }: UpstreamConfig): Lane['breaker'] {
-  const { errorRate, minimumCalls, windowMs, openMs } = breaker;
-  return new CircuitBreaker(send, {
-    timeout: false,
-    errorThresholdPercentage: errorRate * 100,
-    volumeThreshold: minimumCalls,
-    rollingCountTimeout: windowMs,
-    resetTimeout: openMs,
-    // Percentiles and snapshots cost a timer per breaker and nobody reads them.
-    rollingPercentilesEnabled: false,
-    enableSnapshots: false,
-    // A time-out comes as the cancellation that carried it.
-    errorFilter: (error: unknown, ...sent: unknown[]) => !sent.some(isPassed) && !countsAsFailure(error),
-  });
+function isFailure(error: unknown, ...sent: unknown[]): boolean {
+  // A time-out comes as the cancellation that carried it.
+  return sent.some(isPassed) || countsAsFailure(error);
 }
 
-// A client that gives up, or answers with too much, says nothing about the health of the far end.
+const notItsFault: ReadonlySet<ErrorCode> = new Set(['cancelled', 'answer_too_large', 'sign_in_required', 'credentials_failed']);
+
+// A client that gives up or has not signed in, or an answer that is too large, says nothing about the health of the far end.
 function countsAsFailure(error: unknown): boolean {
+  if (error instanceof BreakerOpen) return false;
   if (!(error instanceof GatewayError)) return true;
-  return error.code !== 'cancelled' && error.code !== 'answer_too_large' && error.row.shows === 'result';
+  return !notItsFault.has(error.code) && error.row.shows === 'result';
 }
 
 function isPassed(sent: unknown): boolean {
@@ -137,32 +246,32 @@ class Deadline {
   /** The limit that was passed, ms. */
   passed: number | undefined;
   readonly #cancel: Cancel;
-  readonly #config: UpstreamConfig;
+  readonly #timeoutMs: number;
+  readonly #maxDurationMs: number;
   #endsAtMs: number;
   #timer: NodeJS.Timeout;
   #pauses = 0;
   #pausedAtMs = 0;
   #isStopped = false;
 
-  constructor(config: UpstreamConfig, cancel: Cancel) {
+  constructor(timeoutMs: number, maxDurationMs: number, cancel: Cancel) {
     this.#cancel = cancel;
-    this.#config = config;
-    this.#endsAtMs = performance.now() + config.maxDurationMs;
-    this.#timer = setTimeout(expire, Math.min(config.timeoutMs, config.maxDurationMs), this);
+    this.#timeoutMs = timeoutMs;
+    this.#maxDurationMs = maxDurationMs;
+    this.#endsAtMs = performance.now() + maxDurationMs;
+    this.#timer = setTimeout(expire, Math.min(timeoutMs, maxDurationMs), this);
   }
 
   expire(): void {
-    const { timeoutMs, maxDurationMs } = this.#config;
-    this.passed = performance.now() >= this.#endsAtMs ? maxDurationMs : timeoutMs;
+    this.passed = performance.now() >= this.#endsAtMs ? this.#maxDurationMs : this.#timeoutMs;
     this.#cancel.cancel('timeout');
   }
 
   /** The upstream was heard of: it may be silent again for as long, within what the call may take in all. */
   progress(): void {
     if (this.#pauses > 0 || this.#isStopped) return;
-    const { timeoutMs } = this.#config;
     const leftMs = this.#endsAtMs - performance.now();
-    if (leftMs > timeoutMs) this.#timer.refresh();
+    if (leftMs > this.#timeoutMs) this.#timer.refresh();
     else this.#start();
   }
 
@@ -186,7 +295,7 @@ class Deadline {
   #start(): void {
     clearTimeout(this.#timer);
     const leftMs = Math.max(0, this.#endsAtMs - performance.now());
-    this.#timer = setTimeout(expire, Math.min(this.#config.timeoutMs, leftMs), this);
+    this.#timer = setTimeout(expire, Math.min(this.#timeoutMs, leftMs), this);
   }
 }
 

@@ -3,67 +3,106 @@
  * Each step is a function that takes what the one before it returned, and only that step can make it:
  * leaving one out does not compile.
  *
- *   bytes -> Ask      inbound/            parsed once: what is judged is what is sent
- *         -> Caller   authenticate        who is it
- *         -> Target   resolve             what is it for
- *         -> Permit   authorize           may they
- *         -> Answer   callUpstream        slot, breaker, deadline; the only outgoing bytes
- *         -> Outcome  inspect             is it what was promised, in the client's names
- *                     record              one line for every call, refused or done
+ *   bytes -> Ask        inbound/            parsed once: what is judged is what is sent
+ *         -> Caller     authenticate        who is it
+ *         -> Target     resolve             what is it for
+ *         -> Permit     authorize           may they
+ *         -> Admission  limit               how often, and for how much
+ *         -> Screened   screen              do the arguments fit, may they go in
+ *         -> Answer     callUpstream        slot, breaker, deadline; the only outgoing bytes
+ *         -> Outcome    inspect             is it what was promised, may it come back
+ *                       record              intent before the upstream hears of it, outcome after: one record for every call
  */
-import type { Logger } from 'pino';
+import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { Clock } from '../clock.ts';
+import type { Policies } from '../policy/policy.ts';
+import type { Counters } from '../store/ports.ts';
 import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
-import { authorize, type Permit } from './authorize.ts';
+import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
 import { inspect, type Outcome } from './inspect.ts';
-import { recordFailure, recordOutcome } from './record.ts';
+import { type Admission, limit } from './limit.ts';
+import { Course, type RecordPorts } from './record.ts';
 import { resolve } from './resolve.ts';
+import { type Screened, screen } from './screen.ts';
 
 /** What the steps need of the gateway. */
-export interface CallPorts {
+export interface CallPorts extends RecordPorts {
   readonly lanes: Lanes;
-  readonly log: Logger;
+  /** The policies of this moment; a call takes them once. */
+  readonly policies: () => Policies;
+  readonly counters: Counters;
+  readonly checks: ArgumentChecks;
+  readonly clock: Clock;
+  readonly maySeeAction: Circumstances['maySeeAction'];
 }
 
 /** One call, from a known caller to its outcome. Throws GatewayError; whatever happens is on record. */
 export async function call(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask): Promise<Outcome> {
-  const startedAtMs = performance.now();
-  let permit: Permit | undefined;
+  const course = new Course(ports, caller, ask);
   try {
-    permit = admit(catalog, caller, ask);
-    const outcome = await perform(ports, permit, ask);
-    recordOutcome(ports.log, { caller, ask, permit, startedAtMs }, outcome);
+    const admitted = admit(ports, catalog, caller, ask, course);
+    const screened = admitted instanceof Promise ? await admitted : admitted;
+    const outcome = await perform(ports, screened, ask, course);
+    course.done(outcome);
     return outcome;
   } catch (error) {
-    recordFailure(ports.log, { caller, ask, permit, startedAtMs }, error);
+    course.failed(error);
     throw error;
   }
 }
 
-/** Whether the call may go out. Sends nothing. */
-function admit(catalog: Catalog, caller: Caller, ask: Ask): Permit {
+/** Whether the call may go out. Sends nothing. A promise only where something has to be waited for. */
+function admit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask, course: Course): Screened | Promise<Screened> {
   const target = resolve(catalog, ask);
-  return authorize(caller, target);
+  course.trace.step('authorize');
+  const permit = authorize(circumstancesOf(ports, ask.ip), caller, target, ask);
+  course.permit = permit;
+  course.trace.step('limit');
+  const admission = limit(ports.counters, permit);
+  return admission instanceof Promise
+    ? admission.then((late) => screenAdmitted(ports, late, course))
+    : screenAdmitted(ports, admission, course);
+}
+
+function screenAdmitted(ports: CallPorts, admission: Admission, course: Course): Screened | Promise<Screened> {
+  course.admission = admission;
+  course.trace.step('screen');
+  return screen(ports.checks, admission);
+}
+
+/** What decides what a caller may see and call right now, besides who it is. */
+export function circumstancesOf(
+  { policies, clock, maySeeAction }: Pick<CallPorts, 'policies' | 'clock' | 'maySeeAction'>,
+  ip: string,
+): Circumstances {
+  return { policies: policies(), ip, nowMs: clock.nowMs(), maySeeAction };
 }
 
 /** A further round of a call that is under way: judged again, as its caller's rights may have changed. Sends nothing. */
-export function readmit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask): void {
+export async function readmit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask): Promise<void> {
+  const course = new Course(ports, caller, ask);
   try {
-    admit(catalog, caller, ask);
+    const target = resolve(catalog, ask);
+    course.permit = authorize(circumstancesOf(ports, ask.ip), caller, target, ask);
   } catch (error) {
-    refuse(ports, caller, ask, error);
+    course.failed(error);
     throw error;
   }
 }
 
 /** Puts on record a call that was refused at the door, before its path began. */
 export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknown): void {
-  recordFailure(ports.log, { caller, ask, permit: undefined, startedAtMs: performance.now() }, error);
+  new Course(ports, caller, ask).failed(error);
 }
 
-async function perform(ports: CallPorts, permit: Permit, ask: Ask): Promise<Outcome> {
-  const answer = await callUpstream(ports.lanes, permit, ask);
-  return inspect(permit, ask, answer);
+async function perform(ports: CallPorts, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
+  const written = course.intend(screened);
+  if (written !== undefined) await written;
+  course.trace.step('upstream');
+  const answer = await callUpstream(ports.lanes, screened, ask, course);
+  course.trace.step('inspect');
+  return inspect(screened, ask, answer);
 }

@@ -1,21 +1,49 @@
-/** Refuses answers that are not what the method promises, and maps what they carry back into the client's names and URIs. */
+/** Refuses answers that are not what the method promises and content that must not come back, and maps what they carry back into the client's names and URIs. */
+import type { ContentHit } from '../content/screen.ts';
 import { GatewayError } from '../errors.ts';
 import type { Answer, CallMethod } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
 import type { Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
+import { ContentRefusal } from './screen.ts';
 
 declare const inspected: unique symbol;
 
 /** An answer its client may have. Only this file makes one. */
-export type Outcome = Answer & { readonly [inspected]: true };
+export type Outcome = Answer & {
+  readonly [inspected]: true;
+  /** Content rules that matched on the way out. */
+  readonly hits: readonly ContentHit[];
+};
 
-/** Throws GatewayError `upstream_failed`. */
+/** Throws GatewayError `upstream_failed` and `content_blocked`. */
 export function inspect(permit: Permit, ask: Ask, answer: Answer): Outcome {
-  if (answer.kind !== 'result') return answer as Outcome;
-  const result = withShape(permit, ask.method, answer.result);
-  return { kind: 'result', result: withClientUris(permit, ask.method, result) } as Outcome;
+  if (answer.kind !== 'result') return { ...answer, hits: none } as unknown as Outcome;
+  const shaped = withShape(permit, ask.method, answer.result);
+  const { result, hits } = withoutContent(permit, shaped);
+  return { kind: 'result', result: withClientUris(permit, ask.method, result), hits } as unknown as Outcome;
+}
+
+const none: readonly ContentHit[] = Object.freeze([]);
+
+function withoutContent(permit: Permit, result: RawResult): { readonly result: RawResult; readonly hits: readonly ContentHit[] } {
+  const { contentOut } = permit.policy;
+  if (contentOut === undefined) return { result, hits: none };
+  const verdict = contentOut.inspectBytes(result.bytes.subarray(result.start, result.end));
+  switch (verdict.kind) {
+    case 'clean':
+      return { result, hits: none };
+    case 'flagged':
+      return { result, hits: verdict.hits };
+    case 'redacted':
+      return { result: RawResult.from(isObject(verdict.value) ? verdict.value : {}), hits: verdict.hits };
+    case 'blocked':
+      throw new ContentRefusal(
+        `The answer of ${permit.capability} holds what must not be passed on (${verdict.rules.join(', ')}). Ask for something else, or ask whoever administers the namespace ${permit.namespace}.`,
+        verdict.hits,
+      );
+  }
 }
 
 const promises = {

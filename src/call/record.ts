@@ -1,91 +1,178 @@
-/** Refuses nothing: one structured log line for every call, whether it was refused, failed or done. */
+/** Refuses what cannot be put on record. One record for every call, whether it was refused, failed or done. */
+import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type ErrorCode, toGatewayError } from '../errors.ts';
+import type { ContentHit } from '../content/screen.ts';
+import { type ErrorCode, type GatewayError, toGatewayError } from '../errors.ts';
+import type { CallEntry, Journal } from '../journal/journal.ts';
+import type { CallTrace } from '../telemetry/call-trace.ts';
+import type { CallOutcome } from '../telemetry/course.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { ToolDefinition } from '../upstreams/upstream.ts';
+import { canonicalJson } from '../wire/canonical-json.ts';
+import { isObject } from '../wire/json.ts';
+import type { RawResult } from '../wire/message.ts';
 import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import type { Permit } from './authorize.ts';
 import type { Outcome } from './inspect.ts';
+import type { Admission } from './limit.ts';
+import { ContentRefusal, type Screened } from './screen.ts';
 
-/** What is known of a call when it ends. */
-interface Course {
-  readonly caller: Caller;
-  readonly ask: Ask;
-  /** Absent when the call was refused before anything was found for it. */
-  readonly permit: Permit | undefined;
-  readonly startedAtMs: number;
+export interface RecordPorts {
+  readonly journal: Journal;
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
 }
 
-export function recordOutcome(log: Logger, course: Course, outcome: Outcome): void {
-  const line = lineOf(course);
-  if (outcome.kind === 'error') {
-    line.outcome = 'upstream-error';
-    line.rpcCode = outcome.error.code;
-  } else if (outcome.kind === 'input-required') {
-    line.outcome = 'input-required';
-  } else {
-    line.bytesOut = outcome.result.size;
+/** One call from its ask to its record. */
+export class Course {
+  readonly trace: CallTrace;
+  permit: Permit | undefined;
+  admission: Admission | undefined;
+  /** The upstream may have heard of it. */
+  isSent = false;
+  upstreamMs: number | undefined;
+  retries = 0;
+  readonly #ports: RecordPorts;
+  readonly #caller: Caller;
+  readonly #ask: Ask;
+  readonly #startedAtMs = performance.now();
+  #entry: CallEntry | undefined;
+  #hits: readonly ContentHit[] = [];
+
+  constructor(ports: RecordPorts, caller: Caller, ask: Ask) {
+    this.#ports = ports;
+    this.#caller = caller;
+    this.#ask = ask;
+    this.trace = ports.telemetry.started(ask.meta, ask.traceHeaders);
   }
-  log.info(line, 'call');
+
+  /** Before the upstream hears of it. Rejects with GatewayError `audit_unavailable`. */
+  intend(screened: Screened): Promise<void> | undefined {
+    this.#hits = screened.hits;
+    this.#entry = this.#describe('allow', undefined);
+    // What only reads goes on without a record rather than not at all; whether a tool does, its upstream cannot be asked.
+    return this.#ports.journal.intent(this.#entry, this.#ask.method === 'tools/call');
+  }
+
+  done(outcome: Outcome): void {
+    if (outcome.hits.length > 0) this.#hits = [...this.#hits, ...outcome.hits];
+    this.admission?.reservation?.release();
+    if (outcome.kind === 'error') this.#end('upstream-error', undefined, 0, outcome.error.code);
+    else if (outcome.kind === 'input-required') this.#end('input-required', undefined, 0);
+    else this.#end(isToolError(outcome.result) ? 'tool-error' : 'done', undefined, outcome.result.size);
+  }
+
+  failed(thrown: unknown): void {
+    const error = toGatewayError(thrown);
+    if (error instanceof ContentRefusal) this.#hits = [...this.#hits, ...error.hits];
+    this.admission?.reservation?.release();
+    const outcome = this.isSent ? 'failed' : 'refused';
+    this.#end(outcome, error, 0);
+    this.#tell(outcome, error);
+  }
+
+  #end(outcome: CallOutcome, error: GatewayError | undefined, bytesOut: number, rpcCode?: number): void {
+    const { journal, telemetry } = this.#ports;
+    const ms = performance.now() - this.#startedAtMs;
+    const { permit } = this;
+    const caller = this.#caller;
+    const ask = this.#ask;
+    const code = error?.code;
+    this.#entry ??= this.#describe('deny', code);
+    const contentRules = this.#hits.length === 0 ? undefined : [...new Set(this.#hits.map(({ ruleId }) => ruleId))];
+    const kind = outcome === 'tool-error' ? 'done' : outcome;
+    journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ms, bytesIn: ask.bytesIn, bytesOut, contentRules });
+    telemetry.ended(
+      {
+        capability: permit?.capability,
+        namespace: permit?.namespace,
+        upstream: permit?.member.id,
+        consumer: caller.consumer,
+        key: caller.key,
+        member: caller.member,
+        door: ask.door,
+        era: ask.era,
+        method: ask.method,
+        outcome,
+        code,
+        ms,
+        upstreamMs: this.upstreamMs,
+        bytesIn: ask.bytesIn,
+        bytesOut,
+        tokensIn: 0,
+        tokensOut: 0,
+        costMicros: 0,
+        retries: this.retries,
+        limitRefusals: (this.admission?.shadowRefusals ?? 0) + (code === 'rate_limited' || code === 'limit_reached' ? 1 : 0),
+        contentHits: this.#hits.length,
+      },
+      this.trace,
+    );
+  }
+
+  #describe(decision: 'allow' | 'deny', rule: ErrorCode | undefined): CallEntry {
+    const { journal } = this.#ports;
+    const { permit } = this;
+    const { id, key, consumer, member } = this.#caller;
+    const { door, toolbox, method, params, bytesIn } = this.#ask;
+    return journal.describe({
+      principal: id,
+      key,
+      consumer,
+      member,
+      door,
+      toolbox,
+      method,
+      capability: permit?.capability,
+      upstream: permit?.member.id,
+      definition: permit?.tool === undefined ? undefined : definitionHash(permit.tool),
+      argumentsDigest: isObject(params.arguments) ? journal.digest(canonicalJson(params.arguments)) : undefined,
+      argumentsBytes: bytesIn,
+      decision,
+      rule,
+      trace: this.trace.traceId,
+    });
+  }
+
+  // Calls that went well, and those refused, are in the journal and the metrics; the log is for what somebody may have to look at,
+  // and nobody who keeps asking for what is refused may fill it.
+  #tell(outcome: CallOutcome, error: GatewayError): void {
+    const { log } = this.#ports;
+    const level = error.code === 'internal' ? 'error' : outcome === 'refused' ? 'debug' : 'info';
+    if (!log.isLevelEnabled(level)) return;
+    const { permit } = this;
+    const { door, era, toolbox, method } = this.#ask;
+    const line = {
+      caller: this.#caller.id,
+      door,
+      era,
+      toolbox,
+      method,
+      capability: permit?.capability,
+      upstream: permit?.member.id,
+      ms: Math.round((performance.now() - this.#startedAtMs) * 100) / 100,
+      trace: this.trace.traceId,
+      outcome,
+      code: error.code,
+      reason: error.message,
+    };
+    log[level](error.code === 'internal' ? { ...line, err: error.cause } : line, 'call');
+  }
 }
 
-const refusals: ReadonlySet<ErrorCode> = new Set([
-  'header_mismatch',
-  'conversation_lost',
-  'unknown_capability',
-  'invalid_params',
-  'not_found',
-  'upstream_busy',
-  'breaker_open',
-]);
-
-export function recordFailure(log: Logger, course: Course, thrown: unknown): void {
-  const error = toGatewayError(thrown);
-  const line = lineOf(course);
-  line.outcome = refusals.has(error.code) ? 'refused' : 'failed';
-  line.code = error.code;
-  line.reason = error.message;
-  if (error.code === 'internal') log.error({ ...line, err: error.cause }, 'call');
-  else log.info(line, 'call');
+function isToolError(result: RawResult): boolean {
+  return result.has('isError') && result.get('isError') === true;
 }
 
-/** One shape for every line, whatever came of the call. */
-interface Line {
-  readonly caller: string;
-  readonly door: Ask['door'];
-  readonly era: Ask['era'];
-  readonly toolbox: string;
-  readonly method: string;
-  readonly capability: string | undefined;
-  readonly upstream: string | undefined;
-  readonly bytesIn: number;
-  /** From the ask to its outcome, ms. */
-  readonly ms: number;
-  readonly trace: string | undefined;
-  outcome: 'done' | 'input-required' | 'upstream-error' | 'refused' | 'failed';
-  bytesOut: number | undefined;
-  /** JSON-RPC code of the upstream's error. */
-  rpcCode: number | undefined;
-  code: ErrorCode | undefined;
-  reason: string | undefined;
-}
+const hashes = new WeakMap<ToolDefinition, string>();
 
-function lineOf({ caller, ask, permit, startedAtMs }: Course): Line {
-  const traceparent = ask.meta?.traceparent;
-  return {
-    caller: caller.id,
-    door: ask.door,
-    era: ask.era,
-    toolbox: ask.toolbox,
-    method: ask.method,
-    capability: permit?.capability,
-    upstream: permit?.member.id,
-    bytesIn: ask.bytesIn,
-    ms: Math.round((performance.now() - startedAtMs) * 100) / 100,
-    trace: typeof traceparent === 'string' ? traceparent.slice(3, 35) : undefined,
-    outcome: 'done',
-    bytesOut: undefined,
-    rpcCode: undefined,
-    code: undefined,
-    reason: undefined,
-  };
+/** What a record calls the definition that a call was judged by: equal for equal definitions. */
+function definitionHash(definition: ToolDefinition): string {
+  let hash = hashes.get(definition);
+  if (hash === undefined) {
+    hash = createHash('sha256').update(canonicalJson(definition)).digest('base64url');
+    hashes.set(definition, hash);
+  }
+  return hash;
 }

@@ -12,6 +12,7 @@ export interface Target {
   readonly [found]: true;
   readonly toolbox: Toolbox;
   readonly member: Member;
+  readonly namespace: string;
   /** `namespace/name`, or the upstream's id for what has no name of its own (resources). */
   readonly capability: string;
   readonly tool: ToolDefinition | undefined;
@@ -31,8 +32,11 @@ export function noSuchToolbox(name: string): GatewayError {
   return new GatewayError('not_found', `There is no toolbox "${shorten(name)}" here; check the name at the end of the address.`);
 }
 
+/** As much of an ask as says what it is for. */
+export type Asked = Pick<Ask, 'toolbox' | 'method' | 'params'>;
+
 /** Throws GatewayError `unknown_capability`, `invalid_params` or `not_found`. */
-export function resolve(catalog: Catalog, ask: Ask): Target {
+export function resolve(catalog: Catalog, ask: Asked): Target {
   const toolbox = findToolbox(catalog, ask.toolbox);
   switch (ask.method) {
     case 'tools/call':
@@ -46,11 +50,11 @@ export function resolve(catalog: Catalog, ask: Ask): Target {
   }
 }
 
-function resolveTool(toolbox: Toolbox, ask: Ask): Target {
+function resolveTool(toolbox: Toolbox, ask: Asked): Target {
   const { params } = ask;
   const name = text(params, 'name');
   const capability = toolbox.tools.get(name);
-  if (capability === undefined) throw new GatewayError('unknown_capability', `Unknown tool: ${shorten(name)}`);
+  if (capability === undefined) throw unknownTarget(ask);
   if (params.arguments !== undefined && !isObject(params.arguments)) {
     throw new GatewayError('invalid_params', '"arguments" must be an object.');
   }
@@ -70,7 +74,7 @@ export function resolveResource(toolbox: Toolbox, params: JsonObject): Target {
   const uri = text(params, 'uri');
   const owner = toolbox.uris.toUpstream(uri);
   if (owner === undefined) {
-    throw new GatewayError('unknown_capability', `Resource not found: ${shorten(uri)}`, { data: { uri } });
+    throw unknownResource(uri);
   }
   return target(toolbox, owner.member, owner.member.id, { ...params, uri: owner.uri });
 }
@@ -90,13 +94,28 @@ function resolveReference(toolbox: Toolbox, params: JsonObject): Target {
 }
 
 function target(toolbox: Toolbox, member: Member, capability: string, params: JsonObject, tool?: ToolDefinition): Target {
-  return { toolbox, member, capability, params, tool } as Target;
+  return { toolbox, member, namespace: member.config.namespace, capability, params, tool } as Target;
 }
 
 function text(params: JsonObject, key: string): string {
   const value = params[key];
   if (typeof value !== 'string') throw new GatewayError('invalid_params', `"${key}" must be a string.`);
   return value;
+}
+
+/** The same words for what is not there and what is not for this caller (MCP server/tools, server/prompts, server/resources). */
+export function unknownTarget({ method, params }: Pick<Ask, 'method' | 'params'>): GatewayError {
+  const name = String(params.name);
+  if (method === 'tools/call') return new GatewayError('unknown_capability', `Unknown tool: ${shorten(name)}`);
+  if (method === 'prompts/get') return new GatewayError('unknown_capability', `Unknown prompt: ${shorten(name)}`);
+  if (method === 'resources/read') return unknownResource(String(params.uri));
+  const ref = isObject(params.ref) ? params.ref : {};
+  if (ref.type === 'ref/prompt') return new GatewayError('unknown_capability', `Unknown prompt: ${shorten(String(ref.name))}`);
+  return unknownResource(String(ref.uri));
+}
+
+function unknownResource(uri: string): GatewayError {
+  return new GatewayError('unknown_capability', `Resource not found: ${shorten(uri)}`, { data: { uri } });
 }
 
 // A name in a message is a client's own text; a megabyte of it is not repeated.

@@ -3,25 +3,25 @@ import type { Cancel } from '../wire/cancel.ts';
 
 /** How many calls one upstream gets at once. As many again may wait; the next is refused, so that a slow upstream cannot fill the memory. */
 export class Slots {
-  readonly #size: number;
+  readonly size: number;
   readonly #waiting: (() => void)[] = [];
   #used = 0;
   #idle: (() => void) | undefined;
 
   constructor(size: number) {
-    this.#size = size;
+    this.size = size;
   }
 
   /** Resolves when a slot is free. Throws GatewayError `upstream_busy` or `cancelled`. */
   take(upstreamId: string, cancel: Cancel): Promise<void> | undefined {
-    if (this.#used < this.#size) {
+    if (this.#used < this.size) {
       this.#used++;
       return undefined;
     }
-    if (this.#waiting.length >= this.#size) {
+    if (this.#waiting.length >= this.size) {
       throw new GatewayError(
         'upstream_busy',
-        `The upstream ${upstreamId} already has ${this.#size} calls running and as many waiting. Try again in a few seconds.`,
+        `The upstream ${upstreamId} already has ${this.size} calls running and as many waiting. Try again in a few seconds.`,
         { retryAfterMs: 2000 },
       );
     }
@@ -43,7 +43,7 @@ export class Slots {
   /** Gives a slot back, to the longest waiting call if there is one. */
   give(): void {
     this.#used--;
-    if (this.#used < this.#size) this.#waiting.shift()?.();
+    if (this.#used < this.size) this.#waiting.shift()?.();
     if (this.#used === 0) this.#idle?.();
   }
 

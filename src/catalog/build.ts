@@ -1,8 +1,9 @@
 import type { PromptDefinition, ToolDefinition } from '../upstreams/upstream.ts';
 import type { Capability, Catalog, CatalogProblem, Member, Toolbox } from './catalog.ts';
-import type { NamespaceConfig, ToolboxConfig } from './config.ts';
+import type { ToolboxConfig } from './config.ts';
 import { type Contribution, contribute } from './contribution.ts';
 import { mergeInstructions } from './instructions.ts';
+import type { NamespaceConfig } from './namespace-config.ts';
 import { interfaceUris } from './publish.ts';
 import { keepUris, mapUris, type UriSource } from './resource-uri.ts';
 import { readPattern, type ToolboxPattern } from './toolbox-pattern.ts';
@@ -33,10 +34,12 @@ export function buildCatalog(
     }
   }
   const toolboxes = new Map<string, Toolbox>();
-  for (const namespace of namespaces) {
-    for (const config of namespace.toolboxes) toolboxes.set(config.name, buildToolbox(config, shares, problems));
+  // What administers the gateway has an address of its own and is no part of anything else.
+  const offered = shares.filter(({ contribution }) => contribution.member.config.kind !== 'admin');
+  for (const { name, toolboxes: configs } of namespaces) {
+    for (const config of configs) toolboxes.set(config.name, buildToolbox(config, name === 'admin' ? shares : offered, problems));
   }
-  const everything = assemble({ name: '', title: undefined, description: undefined, names: 'prefixed' }, shares);
+  const everything = assemble({ name: '', title: undefined, description: undefined, names: 'prefixed' }, offered);
   return Object.freeze({ version, everything, toolboxes, upstreams, problems: Object.freeze(problems) });
 }
 
@@ -200,7 +203,6 @@ function readableUris(tools: readonly Capability<ToolDefinition>[]): ReadonlySet
 
 function mergeCaching(shares: readonly Share[]): Toolbox['caching'] {
   const stated = shares.map(({ contribution }) => contribution.offer.caching);
-  const isPublic = stated.length > 0 && stated.every((caching) => caching?.cacheScope === 'public');
   const ttlMs = stated.length === 0 ? 0 : Math.min(...stated.map((caching) => caching?.ttlMs ?? 0));
-  return Object.freeze({ ttlMs, cacheScope: isPublic ? 'public' : 'private' });
+  return Object.freeze({ ttlMs, cacheScope: 'private' });
 }

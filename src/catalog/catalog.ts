@@ -55,8 +55,8 @@ export interface Toolbox {
   readonly resourceTemplates: ReadonlyMap<string, Capability<ResourceTemplateDefinition>>;
   readonly can: { readonly complete: boolean; readonly log: boolean; readonly subscribe: boolean };
   readonly instructions: string | undefined;
-  /** The shortest and most private of its members'; `ttlMs` 0 when any member says nothing. */
-  readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' };
+  /** The shortest of its members', 0 when any of them says nothing. Private: what somebody sees of a toolbox depends on who asks. */
+  readonly caching: { readonly ttlMs: number; readonly cacheScope: 'private' };
   readonly uris: UriMap;
 }
 

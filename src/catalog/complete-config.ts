@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-import type { NamespaceConfig, ToolboxConfig, UpstreamConfig } from './config.ts';
+import type { ToolboxConfig, UpstreamAuth, UpstreamConfig } from './config.ts';
+import type { NamespaceConfig } from './namespace-config.ts';
 import type { NamespaceFile } from './namespace-file.ts';
 
 type UpstreamEntry = NonNullable<NamespaceFile['upstreams']>[string];
@@ -15,8 +16,11 @@ const defaults = {
   breaker: { errorRate: 0.5, minimumCalls: 10, windowMs: 60_000, openMs: 30_000 },
 };
 
-/** What a checked file says, complete with defaults. `path` is the file's absolute path. */
-export function completeConfig(file: NamespaceFile, path: string): NamespaceConfig {
+/**
+ * What a checked file says, complete with defaults. `path` is the file's absolute path. `guarded`: it was registered at run time, and
+ * may connect to less than a file may.
+ */
+export function completeConfig(file: NamespaceFile, path: string, origin: 'file' | 'guarded' = 'file'): NamespaceConfig {
   const namespace = file.namespace;
   const upstreams = Object.entries(file.upstreams ?? {});
   const toolboxes = Object.entries(file.toolboxes ?? {});
@@ -25,20 +29,36 @@ export function completeConfig(file: NamespaceFile, path: string): NamespaceConf
     description: file.description,
     file: path,
     upstreams: upstreams.map(([name, entry]) =>
-      completeUpstream(namespace, name, entry, file.policy ?? {}, dirname(dirname(path))),
+      completeUpstream(namespace, name, entry, file.policy ?? {}, dirname(dirname(path)), origin),
     ),
     toolboxes: toolboxes.map(([name, entry]) => completeToolbox(namespace, name, entry)),
+    policy: withoutDefaults(file.policy ?? {}),
   });
 }
 
-function completeUpstream(namespace: string, name: string, entry: UpstreamEntry, policy: Policy, root: string): UpstreamConfig {
+// What an upstream may say otherwise stands with the upstream; of a breaker the rest stays the namespace's.
+function withoutDefaults({ timeoutMs: _timeout, breaker, ...policy }: Policy): Policy {
+  const { errorRate: _rate, minimumCalls: _calls, windowMs: _window, openMs: _open, ...rest } = breaker ?? {};
+  return Object.keys(rest).length === 0 ? policy : { ...policy, breaker: rest };
+}
+
+function completeUpstream(
+  namespace: string,
+  name: string,
+  entry: UpstreamEntry,
+  policy: Policy,
+  root: string,
+  origin: 'file' | 'guarded',
+): UpstreamConfig {
   const timeoutMs = entry.timeoutMs ?? policy.timeoutMs ?? defaults.timeoutMs;
   return {
     id: `${namespace}/${name}`,
     namespace,
     name,
     kind: entry.kind,
-    transport: completeTransport(entry, root),
+    ...(entry.title === undefined ? {} : { title: entry.title }),
+    ...(entry.description === undefined ? {} : { description: entry.description }),
+    transport: completeTransport(entry, root, origin),
     era: entry.era ?? 'auto',
     sessions: entry.sessions ?? 'auto',
     timeoutMs,
@@ -52,9 +72,19 @@ function completeUpstream(namespace: string, name: string, entry: UpstreamEntry,
   };
 }
 
-function completeTransport(entry: UpstreamEntry, root: string): UpstreamConfig['transport'] {
-  if (entry.url !== undefined) return { type: 'http', url: entry.url, headers: entry.headers ?? {} };
+function completeTransport(entry: UpstreamEntry, root: string, origin: 'file' | 'guarded'): UpstreamConfig['transport'] {
+  if (entry.url !== undefined) {
+    const { url, headers = {} } = entry;
+    const guard = origin === 'guarded' ? { isGuarded: true } : {};
+    return { type: 'http', url, headers, auth: completeAuth(entry.auth), ...guard };
+  }
   return { type: 'stdio', command: entry.command ?? [], env: entry.env ?? {}, cwd: resolve(root, entry.cwd ?? '.') };
+}
+
+function completeAuth(entry: UpstreamEntry['auth']): UpstreamAuth | undefined {
+  if (entry === undefined) return undefined;
+  const { kind, issuer, tokenUrl, clientId, clientSecret, privateKey, clientAuth, scopes, resource } = entry;
+  return { kind, issuer, tokenUrl, clientId, clientSecret, privateKey, clientAuth, scopes, resource };
 }
 
 function completeBreaker(policy: Policy['breaker'], own: Policy['breaker']): UpstreamConfig['breaker'] {

@@ -1,19 +1,14 @@
-/** What namespace files say, checked and complete with defaults. `namespace-file.ts` is the format's one definition. */
-export interface NamespaceConfig {
-  readonly name: string;
-  readonly description: string | undefined;
-  /** Absolute path of the file that declares it. */
-  readonly file: string;
-  readonly upstreams: readonly UpstreamConfig[];
-  readonly toolboxes: readonly ToolboxConfig[];
-}
-
+/** What namespace files say of upstreams and toolboxes, checked and complete with defaults. `namespace-file.ts` is the format's one definition. */
 export interface UpstreamConfig {
   /** `namespace/name`. */
   readonly id: string;
   readonly namespace: string;
   readonly name: string;
-  readonly kind: 'mcp';
+  /** `admin` is the gateway's own; files declare the others. */
+  readonly kind: 'mcp' | 'admin';
+  /** For people. */
+  readonly title?: string | undefined;
+  readonly description?: string | undefined;
   /** `env`, `headers` and `url` as written: `${secret:NAME}` is resolved where they are used. */
   readonly transport:
     | {
@@ -23,7 +18,14 @@ export interface UpstreamConfig {
         /** Absolute. */
         readonly cwd: string | undefined;
       }
-    | { readonly type: 'http'; readonly url: string; readonly headers: Readonly<Record<string, string>> };
+    | {
+        readonly type: 'http';
+        readonly url: string;
+        readonly headers: Readonly<Record<string, string>>;
+        readonly auth?: UpstreamAuth | undefined;
+        /** Registered at run time: only public and allowed addresses are connected to. What a file says is taken as written. */
+        readonly isGuarded?: boolean;
+      };
   /** `auto` probes; the others pin. */
   readonly era: 'auto' | 'modern' | 'legacy';
   /** `shared`: one connection for all; `each`: one per client session; `auto`: shared until the upstream turns out to need more. */
@@ -38,6 +40,8 @@ export interface UpstreamConfig {
   readonly exclude: readonly string[];
   /** Own name -> name in the namespace. */
   readonly rename: Readonly<Record<string, string>>;
+  /** Another one whenever a secret that it refers to was set at run time: what connects with it connects anew. */
+  readonly secretsRevision?: number | undefined;
   /** Largest answer. */
   readonly answerLimitBytes: number;
   readonly breaker: {
@@ -46,6 +50,27 @@ export interface UpstreamConfig {
     readonly windowMs: number;
     readonly openMs: number;
   };
+}
+
+/** How requests to an HTTP upstream are authorized beyond fixed headers. Secrets as written, `${secret:NAME}`. */
+export interface UpstreamAuth {
+  /** `client-credentials`: Gatehouse in its own name, the same for all callers. `user`: each caller signs in. */
+  readonly kind: 'client-credentials' | 'user';
+  /** The only authorization server to use; present wherever there is a secret to send, unless `tokenUrl` is. */
+  readonly issuer: string | undefined;
+  /** Instead of what the issuer's metadata says; `client-credentials` only. */
+  readonly tokenUrl: string | undefined;
+  /** Undefined: Gatehouse makes itself known; `user` only. */
+  readonly clientId: string | undefined;
+  readonly clientSecret: string | undefined;
+  /** PKCS #8 as PEM. */
+  readonly privateKey: string | undefined;
+  /** How the client shows that it is itself; undefined: as the server's metadata allows. */
+  readonly clientAuth: 'client_secret_basic' | 'client_secret_post' | undefined;
+  /** Undefined: what the upstream asks for. */
+  readonly scopes: readonly string[] | undefined;
+  /** Resource identifier (RFC 8707); undefined: what the upstream publishes. */
+  readonly resource: string | undefined;
 }
 
 export interface ToolboxConfig {

@@ -84,7 +84,7 @@ function makeContribution(member: Member, offer: Offer): Contribution {
     member,
     offer,
     tools: collect(
-      offer.tools.filter(isWanted),
+      offer.tools.filter((tool) => tool === offer.signIn || isWanted(tool)),
       byName,
       nameOutward,
       (tool, name) => publishTool(tool, name, toClient),

@@ -4,8 +4,9 @@ import { formatProblem, type Problem } from '../problems.ts';
 import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { buildCatalog } from './build.ts';
 import type { Catalog, Member } from './catalog.ts';
-import type { NamespaceConfig, UpstreamConfig } from './config.ts';
+import type { UpstreamConfig } from './config.ts';
 import type { LoadOutcome } from './load.ts';
+import type { NamespaceConfig } from './namespace-config.ts';
 
 interface LiveCatalogOptions {
   /** Makes an upstream of the configured kind; does not start it. */
@@ -121,9 +122,16 @@ export class LiveCatalog {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves when every upstream has offered something or failed to, and the snapshot shows it, or when the time is over. */
-  async settled(timeoutMs: number): Promise<void> {
-    const ready = Promise.allSettled([...this.#running.values()].map(({ member }) => member.upstream.ready()));
+  /** Resolves when every upstream, or each of these, has offered something or failed to, and the snapshot shows it, or when the time is over. */
+  async settled(timeoutMs: number, ids?: readonly string[]): Promise<void> {
+    const running =
+      ids === undefined
+        ? Array.from(this.#running.values(), ({ member }) => member.upstream)
+        : ids.flatMap((id) => {
+            const entry = this.#running.get(id);
+            return entry === undefined ? [] : [entry.successor?.upstream ?? entry.member.upstream];
+          });
+    const ready = Promise.allSettled(running.map((upstream) => upstream.ready()));
     await within(timeoutMs, [ready, this.#closed.promise]);
     if (this.#rebuildTimer !== undefined) this.#rebuild();
   }
@@ -287,7 +295,9 @@ function keep({ member, madeFrom, successor }: Running, config: UpstreamConfig):
 // All else is the catalog's or the call's business: it changes without the upstream noticing. An upstream's own requests keep
 // the `timeoutMs` it was made with, which is no reason to break what goes on over its connection.
 function hasSameConnection(a: UpstreamConfig, b: UpstreamConfig): boolean {
-  const connectionOf = ({ kind, transport, era, sessions }: UpstreamConfig) => ({ kind, transport, era, sessions });
+  const connectionOf = ({ kind, transport, era, sessions, secretsRevision }: UpstreamConfig) => ({
+    ...{ kind, transport, era, sessions, secretsRevision },
+  });
   return isDeepStrictEqual(connectionOf(a), connectionOf(b));
 }
 

@@ -4,7 +4,8 @@ import { type Problem, suggestName } from '../problems.ts';
 import { isObject } from '../wire/json.ts';
 import type { YamlFile } from '../yaml-file.ts';
 import { completeConfig } from './complete-config.ts';
-import type { NamespaceConfig, ToolboxConfig } from './config.ts';
+import type { ToolboxConfig } from './config.ts';
+import type { NamespaceConfig } from './namespace-config.ts';
 import { readPattern } from './toolbox-pattern.ts';
 
 /** Either everything that the files say, or every problem in any of them: half a directory is never put to use. */
@@ -75,10 +76,11 @@ interface LoadedFile {
 
 async function readOne(path: string): Promise<LoadedFile> {
   // Both are large and loaded while the disk works; a start without namespaces never loads them.
-  const [text, { readYaml, fileLimitBytes }, { readNamespaceFile }] = await Promise.all([
+  const [text, { readYaml, fileLimitBytes }, { readNamespaceFile }, { checkRules }] = await Promise.all([
     readText(path),
     import('../yaml-file.ts'),
     import('./namespace-file.ts'),
+    import('../policy/policy-schema.ts'),
   ]);
   const broken = (problems: readonly Problem[], yaml?: YamlFile): LoadedFile => ({
     path,
@@ -101,6 +103,12 @@ async function readOne(path: string): Promise<LoadedFile> {
   if ('flaws' in read)
     return broken(
       read.flaws.map(({ path, message }) => ({ ...yaml.locate(path), message })),
+      yaml,
+    );
+  const flaws = await checkRules(read.file.policy);
+  if (flaws.length > 0)
+    return broken(
+      flaws.map(({ path, message }) => ({ ...yaml.locate(['policy', ...path]), message })),
       yaml,
     );
   return { path, problems: [], config: completeConfig(read.file, path), ...outline(yaml.value), locate: yaml.locate };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { breakerSchema, policySchema } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
 import { checkSecretReferences, secretNames } from '../secrets.ts';
 import { isObject } from '../wire/json.ts';
@@ -19,7 +20,10 @@ function nameOf(longest: number, what: string) {
     );
 }
 
-const namespaceName = nameOf(24, 'A namespace');
+const namespaceName = nameOf(24, 'A namespace').refine(
+  (name) => name !== 'admin',
+  'The namespace "admin" belongs to Gatehouse; choose another.',
+);
 const upstreamName = nameOf(32, 'An upstream');
 const toolboxName = nameOf(40, 'A toolbox').refine(
   (name) => name !== 'admin',
@@ -36,21 +40,9 @@ const secretText = z.string().superRefine((text, context) => {
     context.addIssue({ code: 'custom', message: `${complaint.charAt(0).toUpperCase()}${complaint.slice(1)}` });
 });
 
-const breaker = z.strictObject({
-  errorRate: z.number().gt(0).max(1).optional().describe('Share of failed calls that opens the breaker, 0 to 1. Default: 0.5.'),
-  minimumCalls: z.int().min(1).max(1_000_000).optional().describe('Calls in the window before the share counts. Default: 10.'),
-  windowMs: milliseconds.optional().describe('How far back calls count, in milliseconds. Default: 60000.'),
-  openMs: milliseconds.optional().describe('How long no call is tried once it is open, in milliseconds. Default: 30000.'),
-});
-
-const policy = z.strictObject({
-  timeoutMs: milliseconds.optional().describe('Default for timeoutMs of every upstream in this file.'),
-  breaker: breaker.optional().describe('Defaults for the breaker of every upstream in this file.'),
-});
-
 // Set by Gatehouse itself or by HTTP: a configured one would break the connection or speak for the caller.
 const ownHeaders =
-  /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|keep-alive|expect|accept|accept-encoding|last-event-id|mcp-.*|proxy-.*)$/i;
+  /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|keep-alive|expect|accept|accept-encoding|last-event-id|mcp-.*|proxy-.*|x-gatehouse-hop)$/i;
 
 const headers = z.record(
   z
@@ -81,9 +73,69 @@ function isPlainUrl(text: string): boolean {
   return isOpen && (protocol === 'http:' || protocol === 'https:') && username === '' && password === '' && hash === '';
 }
 
+const serverUrl = z
+  .string()
+  .max(2048)
+  .refine(
+    (text) => !text.includes(`\${secret`) && isPlainUrl(text),
+    'This must be an http or https URL without user, password, fragment and secrets.',
+  );
+
+/** A secret is referred to and never written out. */
+const secretOnly = z
+  .string()
+  .regex(/^\$\{secret:[^}]*\}$/, `Write it as \${secret:NAME}: a secret does not belong into this file.`)
+  .pipe(secretText);
+
+const auth = z
+  .strictObject({
+    kind: z
+      .enum(['client-credentials', 'user'])
+      .describe(
+        'client-credentials: Gatehouse has a token of its own, the same for all callers. user: every caller signs in with a browser and has a token of their own.',
+      ),
+    issuer: serverUrl
+      .optional()
+      .describe(
+        'The only authorization server to use, as it names itself. Default for "user": the one that the upstream names; required where there is a secret to send.',
+      ),
+    tokenUrl: serverUrl
+      .optional()
+      .describe("For client-credentials: the token endpoint, in place of what the issuer's metadata says."),
+    clientId: z
+      .string()
+      .regex(/^[\x20-\x7e]{1,2048}$/, 'A client id is one line of plain ASCII.')
+      .optional()
+      .describe(
+        'What the authorization server calls Gatehouse. Default for "user": the address of its client metadata document where the server takes one, or what it registers itself as.',
+      ),
+    clientSecret: secretOnly.optional().describe(`The client secret, as \${secret:NAME}.`),
+    privateKey: secretOnly
+      .optional()
+      .describe(`In place of a client secret: the private key (PKCS #8, PEM) to sign with, as \${secret:NAME}.`),
+    clientAuth: z
+      .enum(['client_secret_basic', 'client_secret_post'])
+      .optional()
+      .describe("How the secret is sent. Default: as the server's metadata says, else client_secret_basic."),
+    scopes: z
+      .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, 'A scope is one word of plain ASCII without quotes.'))
+      .max(100)
+      .optional()
+      .describe('Scopes to ask for. Default for "user": those that the upstream asks for.'),
+    resource: serverUrl
+      .optional()
+      .describe('What the token is for (RFC 8707). Default: what the upstream publishes, else its address.'),
+  })
+  .describe('How requests to the url are authorized.');
+
+// What is in rows of their own, per capability, belongs to policies.
+const upstreamBreaker = breakerSchema.pick({ errorRate: true, minimumCalls: true, windowMs: true, openMs: true });
+
 const upstream = z
   .strictObject({
     kind: z.literal('mcp').describe('What the far end speaks. This version knows "mcp" only.'),
+    title: z.string().min(1).max(200).optional().describe('Name for people.'),
+    description: z.string().max(4096).optional().describe('What it is, and who answers for it.'),
     command: z
       .array(
         z
@@ -121,6 +173,9 @@ const upstream = z
       .describe(
         `Headers sent with every request to the url. \${secret:NAME} is replaced by the environment variable NAME of Gatehouse.`,
       ),
+    auth: auth
+      .optional()
+      .describe('How requests to the url are authorized with OAuth, where headers that never change are not enough.'),
     era: z
       .enum(['auto', 'modern', 'legacy'])
       .optional()
@@ -156,7 +211,7 @@ const upstream = z
       .max(1024 ** 3)
       .optional()
       .describe('Largest answer to pass on, in bytes. Default: 16777216.'),
-    breaker: breaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
+    breaker: upstreamBreaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
   })
   .describe('A registered MCP server.');
 
@@ -186,7 +241,7 @@ const toolbox = z
   })
   .describe('A selection of tools, prompts and resources with an MCP address of its own, /mcp/<name>.');
 
-const namespaceFileSchema = z
+export const namespaceFileSchema = z
   .strictObject({
     namespace: namespaceName.describe('Name of the namespace; the first part of every tool name.'),
     description: z.string().max(4096).optional().describe('What this business domain is.'),
@@ -195,7 +250,7 @@ const namespaceFileSchema = z
       .optional()
       .describe('Upstreams by name. Where two offer the same name, the one declared first has it.'),
     toolboxes: z.record(toolboxName, toolbox).optional().describe('Toolboxes by name; a name is used once in all files.'),
-    policy: policy.optional().describe('Defaults for the upstreams of this file.'),
+    policy: policySchema.optional().describe('What holds the calls to everything in this namespace.'),
   })
   .describe('A Gatehouse namespace.');
 
@@ -241,6 +296,7 @@ function checkUpstream(path: readonly string[], upstream: Readonly<Record<string
     ['env', 'command', command !== undefined],
     ['cwd', 'command', command !== undefined],
     ['headers', 'url', url !== undefined],
+    ['auth', 'url', url !== undefined],
   ] as const) {
     if (upstream[key] !== undefined && !isOwned)
       flaws.push({ path: [...path, key], message: `"${key}" goes with "${owner}" only; remove it.` });
@@ -251,6 +307,7 @@ function checkUpstream(path: readonly string[], upstream: Readonly<Record<string
       message: '"maxDurationMs" is shorter than "timeoutMs"; a call would never time out by silence. Raise it.',
     });
   }
+  if (isObject(upstream.auth)) flaws.push(...checkAuth([...path, 'auth'], upstream.auth, upstream));
   const seen = new Map<unknown, string>();
   for (const [from, to] of Object.entries(isObject(rename) ? rename : {})) {
     const other = seen.get(to);
@@ -261,20 +318,37 @@ function checkUpstream(path: readonly string[], upstream: Readonly<Record<string
   return flaws;
 }
 
+function checkAuth(
+  path: readonly string[],
+  auth: Readonly<Record<string, unknown>>,
+  { headers, sessions }: Readonly<Record<string, unknown>>,
+): Flaw[] {
+  const flaws: Flaw[] = [];
+  const { kind, issuer, tokenUrl, clientId, clientSecret, privateKey } = auth;
+  const has = (value: unknown) => value !== undefined;
+  const flaw = (key: string, message: string) => flaws.push({ path: key === '' ? path : [...path, key], message });
+  if (kind === 'client-credentials') {
+    if (!has(issuer) && !has(tokenUrl))
+      flaw('', 'Client credentials need "issuer" or "tokenUrl", to say where the token comes from; add one.');
+    if (!has(clientId)) flaw('', 'Client credentials need "clientId"; add it.');
+    if (!has(clientSecret) && !has(privateKey)) flaw('', 'Client credentials need "clientSecret" or "privateKey"; add one.');
+  } else if (kind === 'user') {
+    if (has(tokenUrl)) flaw('tokenUrl', '"tokenUrl" goes with client-credentials only; write "issuer".');
+    // The upstream's metadata may name any server: a secret goes to the one that its owner meant.
+    if ((has(clientSecret) || has(privateKey)) && !has(issuer))
+      flaw('', 'A client secret or private key is for one authorization server; add "issuer", so that no other one gets it.');
+    if (sessions === 'shared') flaw('kind', 'With "user" no session is shared between callers; remove "sessions: shared".');
+  }
+  if (has(clientSecret) && has(privateKey)) flaw('privateKey', 'There is either "clientSecret" or "privateKey"; remove one.');
+  if ((has(clientSecret) || has(privateKey)) && !has(clientId))
+    flaw('', 'A client secret or private key needs its "clientId"; add it.');
+  const fixed = Object.keys(isObject(headers) ? headers : {}).find((name) => name.toLowerCase() === 'authorization');
+  if (fixed !== undefined) flaw('', `The header "${fixed}" says the same as "auth"; remove one of them.`);
+  return flaws;
+}
+
 /** Keys that the format will have: a file for a later version should not be told about spelling. */
-const laterKeys = new Set([
-  'gates',
-  'limits',
-  'allow',
-  'network',
-  'pinned',
-  'import',
-  'models',
-  'agents',
-  'content',
-  'budget',
-  'audit',
-]);
+const laterKeys = new Set(['gates', 'pinned', 'import', 'models', 'agents', 'audit']);
 
 function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
   const { path } = issue;
@@ -332,7 +406,8 @@ function describeUnknown(key: string, path: readonly PropertyKey[]): string {
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  if (path.at(-1) === 'breaker') return Object.keys(breaker.shape);
+  if (path.at(-1) === 'breaker') return Object.keys((path[0] === 'policy' ? breakerSchema : upstreamBreaker).shape);
+  if (path.at(-1) === 'auth') return Object.keys(auth.shape);
   if (path.length === 2) return Object.keys((path[0] === 'upstreams' ? upstream : toolbox).shape);
-  return Object.keys((path.length === 1 ? policy : namespaceFileSchema).shape);
+  return Object.keys((path.length === 1 ? policySchema : namespaceFileSchema).shape);
 }

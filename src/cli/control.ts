@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
-import { type IncomingMessage, request, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { Reply, Sent } from './exchange.ts';
 
 /**
  * Where a running gateway listens for commands of the same user on the same machine: a socket in its data directory, which only
@@ -67,22 +68,27 @@ function listens(path: string): Promise<boolean> {
 }
 
 /** What a running gateway answers; undefined when none runs on this data directory. */
-export function askRunning(dataDir: string, path: string): Promise<unknown> {
-  // A socket that somebody else put there would tell us what it likes.
-  const socket = controlPath(dataDir);
-  if (process.platform !== 'win32' && existsSync(socket) && !isOurs(socket)) return Promise.resolve(undefined);
-  return new Promise((resolve, reject) => {
-    const asking = request({ socketPath: socket, path, timeout: 5000 }, (response: IncomingMessage) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve(JSON.parse(Buffer.concat(chunks).toString())));
-      response.on('error', reject);
-    });
-    asking.on('timeout', () => asking.destroy(new Error('The gateway does not answer on its control socket.')));
-    asking.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
-      else reject(error);
-    });
-    asking.end();
-  });
+export async function askRunning(dataDir: string, path: string): Promise<unknown> {
+  const reply = await sendToRunning(dataDir, { method: 'GET', path }, quickly);
+  return reply === undefined ? undefined : JSON.parse(reply.text);
 }
+
+/** Sends one request to the gateway that runs on this data directory; undefined when none does. */
+export async function sendToRunning(dataDir: string, sent: Sent, waits = patiently): Promise<Reply | undefined> {
+  // A socket that somebody else put there would tell us what it likes.
+  const socketPath = controlPath(dataDir);
+  if (process.platform !== 'win32' && existsSync(socketPath) && !isOurs(socketPath)) return undefined;
+  // For commands that ask; the gateway itself only listens here.
+  const { answerLimitBytes, exchange } = await import('./exchange.ts');
+  try {
+    return await exchange({ socketPath }, sent, { ...waits, bytes: answerLimitBytes });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    throw new Error(`The gateway does not answer on its control socket: ${message}.`, { cause: error });
+  }
+}
+
+const quickly = { idleMs: 5_000, totalMs: 10_000 };
+/** The longest that an action may take, and a little more. */
+export const patiently = { idleMs: 610_000, totalMs: 620_000 };

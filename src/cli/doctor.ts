@@ -20,10 +20,22 @@ export async function doctor({ settings, environment, json, write }: DoctorOptio
   const status = running ?? (await examine(settings, environment));
   if (json) write(`${JSON.stringify({ isRunning: running !== undefined, ...status }, null, 2)}\n`);
   else write(report(status, running !== undefined, systemClock.nowMs()));
-  const isWell =
-    status.configuration.length === 0 &&
-    status.upstreams.every(({ state, missing }) => state === 'healthy' && missing.length === 0);
-  return isWell ? 0 : 1;
+  return isWell(status) ? 0 : 1;
+}
+
+function isWell({ configuration, upstreams, journal, breakers, issuers }: Status): boolean {
+  return (
+    configuration.length === 0 &&
+    upstreams.every(({ state, missing }) => state === 'healthy' && missing.length === 0) &&
+    journal.isWritable &&
+    !breakers.some(isHolding) &&
+    issuers.every(({ state }) => state !== 'unavailable')
+  );
+}
+
+/** Whether a breaker refuses calls: one that only watches does not. */
+function isHolding({ state, isDetectOnly }: Status['breakers'][number]): boolean {
+  return state === 'open' && !isDetectOnly;
 }
 
 async function examine(settings: Settings, environment: NodeJS.ProcessEnv): Promise<Status> {
@@ -46,7 +58,7 @@ function report(status: Status, isRunning: boolean, nowMs: number): string {
   ];
   for (const { file, line, message } of status.configuration)
     lines.push(`  problem  ${file ?? ''}${line === undefined ? '' : `:${line}`} ${message}`);
-  lines.push('');
+  lines.push(...describeGateway(status), '');
   for (const upstream of status.upstreams) lines.push(...describe(upstream, nowMs), '');
   const all = status.toolboxes.find(({ name }) => name === '');
   lines.push(
@@ -54,6 +66,43 @@ function report(status: Status, isRunning: boolean, nowMs: number): string {
   );
   return `${lines.join('\n')}\n`;
 }
+
+/** What holds for all calls, where it is worth a line. */
+function describeGateway({ journal, restored, breakers, issuers, upstreams }: Status): string[] {
+  const lines: string[] = [];
+  if (!journal.isWritable)
+    lines.push(
+      'FAIL the journal cannot be written: calls that can change something are refused. Look at the disk; the log says more.',
+    );
+  if (restored !== undefined)
+    lines.push(
+      `note the store was restored ${new Date(restored.atMs).toISOString()} from a backup of ${new Date(restored.backupMadeAtMs).toISOString()}: what was revoked or removed in between may be valid again`,
+    );
+  for (const breaker of breakers) {
+    // Of an upstream it stands there.
+    if (upstreams.some(({ id, isPaused }) => id === breaker.of && isPaused)) continue;
+    const does = breaker.isDetectOnly
+      ? 'would pause calls'
+      : breaker.state === 'open'
+        ? 'pauses calls'
+        : 'lets single calls through';
+    lines.push(
+      `${isHolding(breaker) ? 'FAIL' : 'note'} breaker of ${breaker.of} ${does}: ${breaker.reason ?? 'too many failed'}`,
+    );
+  }
+  for (const { issuer, state, keys, lastError } of issuers) {
+    const error = lastError === undefined ? '' : `; last error: ${lastError}`;
+    lines.push(`${state === 'unavailable' ? 'FAIL' : 'ok  '} issuer ${issuer}: ${issuerStates[state]}, ${keys} keys${error}`);
+  }
+  return lines;
+}
+
+const issuerStates = {
+  unused: 'no token of it was seen of late',
+  ready: 'its keys are known',
+  stale: 'its keys could not be fetched of late; the last ones are in use',
+  unavailable: 'its keys are not to be had, so its tokens are refused',
+} as const;
 
 function describe(upstream: UpstreamStatus, nowMs: number): string[] {
   const {
@@ -69,6 +118,7 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
     tools,
     isStale,
     isPaused,
+    pausedBecause,
     missing,
     nextAttemptAtMs,
   } = upstream;
@@ -76,7 +126,7 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
     `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${state}, ${tools} tools${isStale ? ' (from an earlier connection)' : ''}`,
     `     ${transport}, protocol ${protocolVersion === undefined ? 'not known yet' : `${protocolVersion} (${era})`}${server === undefined ? '' : `, ${server}`}; ${calls.succeeded} calls succeeded, ${calls.failed} failed`,
   ];
-  if (isPaused) lines.push('     calls are paused because too many failed; one is let through from time to time');
+  if (isPaused) lines.push(`     calls are paused: ${pausedBecause ?? 'too many failed'}; one is let through from time to time`);
   if (lastSuccessAtMs !== undefined) lines.push(`     last success ${ago(nowMs - lastSuccessAtMs)} ago`);
   if (lastError !== undefined) lines.push(`     last error ${ago(nowMs - lastError.atMs)} ago: ${lastError.message}`);
   if (nextAttemptAtMs !== undefined) lines.push(`     next attempt to connect in ${ago(Math.max(0, nextAttemptAtMs - nowMs))}`);

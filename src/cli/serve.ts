@@ -4,8 +4,10 @@ import { relative } from 'node:path';
 import { authenticateLocalUser } from '../call/authenticate.ts';
 import { systemClock } from '../clock.ts';
 import { type Gateway, openGateway } from '../gateway.ts';
-import { createGatewayServer, type ServerPorts } from '../inbound/server.ts';
+import type { ServerPorts } from '../inbound/door.ts';
+import { createGatewayServer } from '../inbound/server.ts';
 import { openLog } from '../log.ts';
+import { compileNetworks } from '../policy/network.ts';
 import type { Settings } from '../settings.ts';
 import { version } from '../version.ts';
 import { controlPath, listenForControl, ownDirectory } from './control.ts';
@@ -24,9 +26,14 @@ export async function serve(settings: Settings, environment: NodeJS.ProcessEnv):
   let isReady = true;
   const ports: ServerPorts = {
     edge: gateway.edge,
-    keys: gateway.keys,
-    addressing: settings,
+    proofs: gateway.proofs,
+    oauth: { issuers: settings.issuers, publicUrl: gateway.ownUrl },
+    isTrustedProxy: compileNetworks(settings.trustedProxies),
+    metricsText: gateway.metricsText,
+    loadAdministration: gateway.loadAdministration,
+    addressing: addressingOf(settings),
     bodyLimitBytes: settings.bodyLimitBytes,
+    servePage: gateway.servePage,
     status: () => gateway.status(),
     isReady: () => isReady,
   };
@@ -42,6 +49,7 @@ export async function serve(settings: Settings, environment: NodeJS.ProcessEnv):
     throw error;
   }
   const url = urlOf(server);
+  if (isLoopback(server)) gateway.listensAt(url);
   log.info({ url, version }, 'listening');
   void greet(gateway, url);
 
@@ -83,6 +91,17 @@ function drain(server: Server): Promise<void> {
       resolve();
     });
   });
+}
+
+/** People's browsers come by the public name, so it is one of ours. */
+function addressingOf({ host, allowedHosts, allowedOrigins, publicUrl }: Settings): ServerPorts['addressing'] {
+  const own = publicUrl === undefined ? [] : [new URL(publicUrl).host];
+  return { host, allowedHosts: [...allowedHosts, ...own], allowedOrigins };
+}
+
+function isLoopback(server: Server): boolean {
+  const { address } = server.address() as AddressInfo;
+  return address === '::1' || address.startsWith('127.');
 }
 
 function urlOf(server: Server): string {

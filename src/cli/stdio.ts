@@ -22,6 +22,7 @@ export async function stdio(settings: Settings, environment: NodeJS.ProcessEnv, 
       `There is no toolbox "${toolbox}" in ${settings.namespaces}. ${names === '' ? 'None is defined.' : `There are: ${names}.`}`,
     );
   }
+  if (toolbox === 'admin') await gateway.loadAdministration();
   const caller = authenticateLocalUser(toolbox === '' ? 'all' : new Set([toolbox]));
   const { stdin: input, stdout: output } = process;
   const left = serveStdio(gateway.edge, { caller, toolbox, input, output, limitBytes: settings.bodyLimitBytes });

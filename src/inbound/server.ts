@@ -1,23 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { authenticate, type Caller, type KeyRing } from '../call/authenticate.ts';
-import { type GatewayError, toGatewayError } from '../errors.ts';
-import type { Edge } from './mcp/edge.ts';
+import type { Caller } from '../call/authenticate.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import { describeResource } from '../identity/resource-metadata.ts';
+import { clientAddress } from '../policy/network.ts';
+import { hopHeader } from '../upstreams/hop.ts';
+import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from './door.ts';
 import { RequestError, serveMcp } from './mcp/endpoint.ts';
 import { errorMessage, toRpcError } from './mcp/messages.ts';
 import { writeJson } from './mcp/stream.ts';
-import { type Addressing, checkAddressing } from './origin.ts';
-
-/** What the doors need of the gateway. */
-export interface ServerPorts {
-  readonly edge: Edge;
-  readonly keys: KeyRing;
-  readonly addressing: Addressing;
-  readonly bodyLimitBytes: number;
-  /** What `/api/status` answers. */
-  status(): unknown;
-  /** Ready to serve: false while starting and while draining. */
-  isReady(): boolean;
-}
+import { checkAddressing } from './origin.ts';
 
 /** The HTTP server of every door. `local` callers come over a socket that only this machine's user can open: no key, no Host. */
 export function createGatewayServer(ports: ServerPorts, local?: Caller): Server {
@@ -56,30 +47,33 @@ function route(
     checkAddressing(ports.addressing, request.headers);
     allowOrigin(request, headers);
   }
+  const metadata = describeResource(ports.oauth.issuers, path, ports.oauth.publicUrl());
+  if (metadata !== undefined) return void writeJson(response, 200, [Buffer.from(JSON.stringify(metadata))], headers);
   const toolbox = toolboxOf(path);
   if (toolbox !== undefined) {
+    refuseOwn(ports.edge.hop, request);
     if (request.method === 'OPTIONS') return void preflight(request, response, headers);
-    const caller = local ?? authenticate(ports.keys, request.headers.authorization, apiKey(request));
     const { edge, bodyLimitBytes: limitBytes } = ports;
-    return serveMcp(edge, { caller, toolbox, request, response, limitBytes, headers });
+    const ip = local === undefined ? clientAddress(request.socket.remoteAddress, request.headers, ports.isTrustedProxy) : '';
+    const serveFor = (caller: Caller) => serveMcp(edge, { caller, ip, toolbox, request, response, limitBytes, headers });
+    const caller = local ?? authenticateRequest(ports, request, path);
+    if (caller instanceof Promise) return caller.then(serveFor);
+    return toolbox === 'admin' ? ports.loadAdministration().then(() => serveFor(caller)) : serveFor(caller);
   }
   // Express costs 50 ms to load and four times a call: it serves people, and is loaded when the first one comes.
   return import('./web.ts').then(({ webApp }) => webApp(ports, local)(request, response));
 }
 
-function pathOf(url: string): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
-}
-
 function toolboxOf(path: string): string | undefined {
   if (path === '/mcp') return '';
-  return path.startsWith('/mcp/') ? path.slice(5) : undefined;
+  // Some clients write the "@" of a version as it stands in forms.
+  return path.startsWith('/mcp/') ? path.slice(5).replace(/%40/, '@') : undefined;
 }
 
-function apiKey(request: IncomingMessage): string | undefined {
-  const key = request.headers['x-api-key'];
-  return typeof key === 'string' ? key : undefined;
+/** A gateway that is its own upstream would ask itself for as long as it runs. */
+function refuseOwn(hop: string, request: IncomingMessage): void {
+  if (request.headers[hopHeader] !== hop) return;
+  throw new GatewayError('loop_detected', 'This address is this gateway itself: it cannot be an upstream of its own.');
 }
 
 /** A web page whose origin passed the check may read our answers. */
@@ -122,7 +116,10 @@ function fail(
   }
   const refuse = () => {
     if (response.headersSent) return;
-    writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), { ...headers, ...errorHeaders(error) });
+    writeJson(response, error.row.http, errorMessage(id, toRpcError(error)), {
+      ...headers,
+      ...errorHeaders(ports, request, error),
+    });
   };
   if (request.complete) refuse();
   else afterBody(request, refuse);
@@ -140,11 +137,3 @@ function afterBody(request: IncomingMessage, refuse: () => void): void {
 }
 
 const lingerMs = 2000;
-
-function errorHeaders(error: GatewayError): Record<string, string | number> {
-  if (error.code === 'unauthenticated') return { 'www-authenticate': 'Bearer realm="gatehouse"' };
-  if (error.code === 'method_not_allowed') return { allow: 'POST, GET, DELETE' };
-  // Whole seconds, rounded up (RFC 9110 section 10.2.3).
-  if (error.retryAfterMs !== undefined) return { 'retry-after': Math.max(1, Math.ceil(error.retryAfterMs / 1000)) };
-  return {};
-}

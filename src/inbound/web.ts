@@ -1,7 +1,10 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { authenticate, type Caller } from '../call/authenticate.ts';
-import { toGatewayError } from '../errors.ts';
-import type { ServerPorts } from './server.ts';
+import type { Caller } from '../call/authenticate.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import { clientAddress } from '../policy/network.ts';
+import { metricsContentType } from '../telemetry/telemetry.ts';
+import { adminRoutes } from './admin/rest.ts';
+import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from './door.ts';
 
 const apps = new WeakMap<ServerPorts, Map<string, Express>>();
 
@@ -24,6 +27,7 @@ export function webApp(ports: ServerPorts, local: Caller | undefined): Express {
 function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
   const app = express();
   app.disable('x-powered-by');
+  app.set('query parser', 'simple');
   app.use((_request, response, next) => {
     response.set({
       'cache-control': 'no-store',
@@ -32,24 +36,71 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
     });
     next();
   });
-  app.use('/api', (request, _response, next) => {
-    if (local === undefined) authenticate(ports.keys, request.get('authorization'), request.get('x-api-key'));
+  const callers = new WeakMap<Request, Caller>();
+  const identify = async (request: Request, _response: Response, next: NextFunction): Promise<void> => {
+    callers.set(request, local ?? (await authenticateRequest(ports, request, pathOf(request.originalUrl))));
+    await ports.loadAdministration();
     next();
+  };
+  const callerOf = (request: Request): Caller => {
+    const caller = callers.get(request);
+    if (caller === undefined) throw new GatewayError('internal', 'A request was not identified.');
+    return caller;
+  };
+  app.get('/metrics', identify, async (request, response) => {
+    if (!callerOf(request).roles.some(({ role }) => role === 'admin' || role === 'auditor'))
+      throw new GatewayError('forbidden', 'Metrics are for administrators and auditors.');
+    response.set('content-type', metricsContentType).send(await ports.metricsText());
   });
-  app.get('/api/status', (_request, response) => {
+  app.use('/api', identify, express.json({ limit: ports.bodyLimitBytes, strict: true }));
+  app.get('/api/status', (request, response) => {
+    if (callerOf(request).roles.length === 0)
+      throw new GatewayError('forbidden', 'This key may call capabilities, and nothing else.');
     response.json(ports.status());
+  });
+  app.use(
+    '/api',
+    adminRoutes(ports.edge, (request) => ({
+      caller: callerOf(request),
+      ip: local === undefined ? clientAddress(request.socket.remoteAddress, request.headers, ports.isTrustedProxy) : '',
+    })),
+  );
+  app.use('/oauth', async (request, response, next) => {
+    const { method, originalUrl } = request;
+    const { pathname: path, searchParams: query } = new URL(originalUrl, 'http://gatehouse.invalid');
+    const page = await ports.servePage({ method, path, query, cookie: request.get('cookie') });
+    if (page === undefined) next();
+    else response.writeHead(page.status, page.headers).end(page.body);
   });
   app.use((_request, response) => {
     response.status(404).json({
-      error: { code: 'not_found', message: 'There is nothing at this address. MCP is served at /mcp and /mcp/<toolbox>.' },
+      error: {
+        code: 'not_found',
+        message: 'There is nothing at this address. MCP is served at /mcp and /mcp/<toolbox>, administration at /api.',
+      },
     });
   });
   // Express tells an error handler by its four parameters.
   app.use((thrown: unknown, request: Request, response: Response, _next: NextFunction) => {
-    const error = toGatewayError(thrown);
-    if (error.code === 'internal') ports.edge.log.error({ err: error.cause, url: request.url }, 'a request failed');
-    if (error.code === 'unauthenticated') response.set('www-authenticate', 'Bearer realm="gatehouse"');
-    response.status(error.row.http).json({ error: { code: error.code, message: error.message } });
+    const error = toGatewayError(fromExpress(thrown));
+    // What follows there signs somebody in.
+    const url = request.originalUrl.startsWith('/oauth/') ? '/oauth/' : request.url;
+    if (error.code === 'internal') ports.edge.log.error({ err: error.cause, url }, 'a request failed');
+    for (const [name, value] of Object.entries(errorHeaders(ports, request, error))) response.set(name, String(value));
+    const { code, message, data, retryAfterMs, row } = error;
+    // What a tool answers with is a status here: the first three digits of its integer.
+    const status = row.shows === 'result' ? Math.floor(row.rpc / 100) : code === 'unknown_capability' ? 404 : row.http;
+    const more = { ...(data === undefined ? {} : { data }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+    response.status(status).json({ error: { code, message, ...more } });
   });
   return app;
+}
+
+// What Express refuses by itself: bodies that are no JSON, or too large.
+function fromExpress(thrown: unknown): unknown {
+  if (!(thrown instanceof Error) || !('status' in thrown) || !('type' in thrown)) return thrown;
+  if (thrown.status === 413)
+    return new GatewayError('body_too_large', 'The request is larger than it may be (GATEHOUSE_BODY_LIMIT_BYTES).');
+  if (thrown.status === 400) return new GatewayError('parse_error', 'The body of the request is not valid JSON.');
+  return thrown;
 }

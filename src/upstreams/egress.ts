@@ -1,13 +1,21 @@
-import { lookup as resolve } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import type { Dispatcher } from 'undici';
+import type { buildConnector, Dispatcher } from 'undici';
 import type { Settings } from '../settings.ts';
 
-/** Lets requests go to addresses that came from outside our own settings. Addresses in namespace files do not pass through it. */
+/** Lets requests go to addresses that came from outside our own settings and files. What files say does not pass through it. */
 export interface EgressGuard {
-  /** A way to this origin on which every address is checked as it is connected to; undefined when it must not be reached. */
-  dispatcherFor(url: URL): Promise<Dispatcher | undefined>;
+  /**
+   * A way to this origin on which every address is checked as it is connected to; undefined when it must not be reached.
+   * `named`: origins that the operator wrote down, which are reached whatever their address.
+   */
+  dispatcherFor(url: URL, named?: ReadonlySet<string>): Promise<Dispatcher | undefined>;
+  /**
+   * The same for a pool of connections to one origin. Fails in the same words for every address that must not be reached, and for a
+   * name that leads nowhere: nobody learns from it what is inside.
+   */
+  readonly connect: buildConnector.connector;
   /** Ends every connection; what runs over them fails. */
   close(): Promise<void>;
 }
@@ -17,21 +25,42 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 /** One entry of the setting `egressAllow`. */
 type EgressRule = Settings['egressAllow'][number];
 
+/** Asks for every address of a name, as `dns.lookup` does. */
+type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /** Reaches public addresses and, beyond them, exactly what the operator allows. */
-export function createEgressGuard(rules: readonly EgressRule[]): EgressGuard {
+export function createEgressGuard(rules: readonly EgressRule[], resolve: Resolve = lookup): EgressGuard {
   let agent: Promise<Dispatcher> | undefined;
+  let plainAgent: Promise<Dispatcher> | undefined;
+  let connector: Promise<buildConnector.connector> | undefined;
   return {
-    async dispatcherFor(url) {
+    connect(options, callback) {
+      connector ??= openConnector(rules, resolve);
+      connector.then(
+        (connect) => connect(options, sayingLittle(callback)),
+        (error: Error) => callback(error, null),
+      );
+    },
+    async dispatcherFor(url, named) {
+      if (url.protocol !== 'https:' && url.protocol !== 'http:') return undefined;
+      if (named?.has(url.origin)) {
+        plainAgent ??= openPlainAgent();
+        return plainAgent;
+      }
       const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
       const host = bareHost(url.hostname);
       if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isNamed(rules, host, port))) return undefined;
       if (isIP(host) !== 0 && !isReachable(rules, host, host, port)) return undefined;
-      agent ??= openAgent(rules);
+      agent ??= openAgent(rules, resolve);
       return agent;
     },
     async close() {
       // Whatever still runs over it has nobody left to answer to.
-      await (await agent)?.destroy();
+      await Promise.all([(await agent)?.destroy(), (await plainAgent)?.destroy()]);
     },
   };
 }
@@ -80,35 +109,52 @@ function bareHost(hostname: string): string {
   return host.startsWith('[') ? host.slice(1, -1) : host;
 }
 
-async function openAgent(rules: readonly EgressRule[]): Promise<Dispatcher> {
-  // Rarely needed, and half of the start-up time of a program that loads it.
-  const { Agent, buildConnector } = await import('undici');
-  const connectors = new Map<string, ReturnType<typeof buildConnector>>();
-  return new Agent({
-    allowH2: false,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: (options, callback) => {
-      const host = bareHost(options.hostname);
-      const port = Number(options.port || (options.protocol === 'https:' ? 443 : 80));
-      if (isIP(host) !== 0 && !isReachable(rules, host, host, port)) {
-        callback(refused(), null);
-        return;
-      }
-      // One per target, so that a name is looked up for the port it is asked for.
-      const key = `${host}:${port}`;
-      let connector = connectors.get(key);
-      if (connector === undefined) {
-        connector = buildConnector({ timeout: 10_000, lookup: guardedLookup(rules, port) } as never);
-        if (connectors.size < 256) connectors.set(key, connector);
-      }
-      connector(options, callback);
-    },
-  });
+async function openPlainAgent(): Promise<Dispatcher> {
+  const { Agent } = await import('undici');
+  return new Agent({ allowH2: false, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000 } });
 }
 
+async function openAgent(rules: readonly EgressRule[], resolve: Resolve): Promise<Dispatcher> {
+  // Rarely needed, and half of the start-up time of a program that loads it.
+  const { Agent } = await import('undici');
+  return new Agent({ allowH2: false, headersTimeout: 0, bodyTimeout: 0, connect: await openConnector(rules, resolve) });
+}
+
+async function openConnector(rules: readonly EgressRule[], resolve: Resolve): Promise<buildConnector.connector> {
+  const { default: build } = await import('undici/lib/core/connect.js');
+  const connectors = new Map<string, buildConnector.connector>();
+  return (options, callback) => {
+    const host = bareHost(options.hostname);
+    const port = Number(options.port || (options.protocol === 'https:' ? 443 : 80));
+    const isPlain = options.protocol !== 'https:' && !isNamed(rules, host, port);
+    if (isPlain || (isIP(host) !== 0 && !isReachable(rules, host, host, port))) {
+      callback(refused(), null);
+      return;
+    }
+    // One per target, so that a name is looked up for the port it is asked for.
+    const key = `${host}:${port}`;
+    let connector = connectors.get(key);
+    if (connector === undefined) {
+      connector = build({ timeout: 10_000, lookup: guardedLookup(rules, resolve, port) } as never);
+      if (connectors.size < 256) connectors.set(key, connector);
+    }
+    connector(options, callback);
+  };
+}
+
+function sayingLittle(callback: buildConnector.Callback): buildConnector.Callback {
+  return (...outcome) => {
+    const [error] = outcome;
+    const { code = '', syscall } = (error ?? {}) as NodeJS.ErrnoException;
+    if (syscall === 'getaddrinfo' || nameErrors.has(code)) callback(refused(), null);
+    else callback(...outcome);
+  };
+}
+
+const nameErrors = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENODATA', 'ESERVFAIL']);
+
 /** Looks a name up once and hands on what it checked: the address connected to is the address judged. */
-function guardedLookup(rules: readonly EgressRule[], port: number): LookupFunction {
+function guardedLookup(rules: readonly EgressRule[], resolve: Resolve, port: number): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) {

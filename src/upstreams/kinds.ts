@@ -2,11 +2,15 @@ import type { UpstreamConfig } from '../catalog/config.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
-export type UpstreamDeps = McpUpstreamDeps;
+export interface UpstreamDeps extends McpUpstreamDeps {
+  /** The gateway's own administration, which is made where everything is. */
+  readonly admin: () => Upstream;
+}
 
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
 const kinds: Readonly<Record<UpstreamConfig['kind'], (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
+  admin: (_config, { admin }) => admin(),
 };
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */

@@ -46,6 +46,8 @@ export interface Offer {
   readonly prompts: readonly PromptDefinition[];
   readonly resources: readonly ResourceDefinition[];
   readonly resourceTemplates: readonly ResourceTemplateDefinition[];
+  /** The tool among them by which callers sign in: Gatehouse's own, so no filter of the upstream's names applies to it. */
+  readonly signIn?: ToolDefinition | undefined;
   readonly can: { readonly complete: boolean; readonly log: boolean; readonly subscribe: boolean };
   readonly instructions: string | undefined;
   /** How long each list may be cached, as the upstream says; absent for eras and kinds that do not. */
@@ -100,8 +102,14 @@ export interface UpstreamCall {
   readonly params: JsonObject;
   /** The client's `_meta` without the reserved keys and without its progress token; trace context included. */
   readonly meta: JsonObject | undefined;
+  /** For the headers of a request, where this gateway is part of the trace. */
+  readonly traceContext?: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
   readonly client: CallingClient;
   readonly conversation: Conversation;
+  /** Who calls, for upstreams that are part of this gateway. Nothing of it goes out. */
+  readonly caller?: object | undefined;
+  /** Where the client calls from; empty where it has no address. Nothing of it goes out. */
+  readonly ip?: string | undefined;
   /** The definition a `tools/call` was judged under: names the arguments to mirror into headers. */
   readonly tool: ToolDefinition | undefined;
   /** Second round of a call that ended in `input-required`. */

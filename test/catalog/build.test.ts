@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { buildCatalog } from '../../src/catalog/build.ts';
 import type { Catalog, Member } from '../../src/catalog/catalog.ts';
-import type { NamespaceConfig, ToolboxConfig, UpstreamConfig } from '../../src/catalog/config.ts';
+import type { ToolboxConfig, UpstreamConfig } from '../../src/catalog/config.ts';
+import type { NamespaceConfig } from '../../src/catalog/namespace-config.ts';
 import type { Offer } from '../../src/upstreams/upstream.ts';
 import { memberOf, namespaceConfig, toolboxConfig, tools, upstreamConfig } from './offering-upstream.ts';
 
@@ -282,7 +283,7 @@ test.each([
       { ttlMs: 500, cacheScope: 'public' },
       { ttlMs: 300, cacheScope: 'public' },
     ],
-    { ttlMs: 300, cacheScope: 'public' },
+    { ttlMs: 300, cacheScope: 'private' },
   ],
   [
     [

@@ -66,6 +66,7 @@ test('good files are complete with defaults, in the order of their names', async
     file: join(folder, 'models.yml'),
     upstreams: [],
     toolboxes: [],
+    policy: {},
   });
   expect(support?.upstreams).toEqual([
     {

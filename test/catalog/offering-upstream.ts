@@ -1,5 +1,6 @@
 import type { Member } from '../../src/catalog/catalog.ts';
-import type { NamespaceConfig, ToolboxConfig, UpstreamConfig } from '../../src/catalog/config.ts';
+import type { ToolboxConfig, UpstreamConfig } from '../../src/catalog/config.ts';
+import type { NamespaceConfig } from '../../src/catalog/namespace-config.ts';
 import { emptyOffer, type Offer, type Upstream, type UpstreamChange, type UpstreamHealth } from '../../src/upstreams/upstream.ts';
 
 /** An upstream that offers what it is told to and takes no calls: all that a catalog needs of one. */
@@ -104,7 +105,7 @@ export function namespaceConfig(
   upstreams: readonly UpstreamConfig[],
   toolboxes: readonly ToolboxConfig[] = [],
 ): NamespaceConfig {
-  return { name, description: undefined, file: `/${name}.yaml`, upstreams, toolboxes };
+  return { name, description: undefined, file: `/${name}.yaml`, upstreams, toolboxes, policy: {} };
 }
 
 export function memberOf(config: UpstreamConfig, offer: Partial<Offer>): Member & { readonly upstream: OfferingUpstream } {

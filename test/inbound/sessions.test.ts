@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
-import { authenticateLocalUser, type Caller, KeyRing } from '../../src/call/authenticate.ts';
+import { KeyRing } from '../../src/call/authenticate/key-ring.ts';
+import { authenticateLocalUser, type Caller } from '../../src/call/authenticate.ts';
 import { type Session, Sessions } from '../../src/inbound/mcp/sessions.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { Cancel } from '../../src/wire/cancel.ts';
@@ -38,7 +39,7 @@ function openSessions(store = memoryStore(), max = 100) {
 
 const ada = authenticateLocalUser('all');
 const bob: Caller = (() => {
-  const ring = new KeyRing(randomBytes(32));
+  const ring = new KeyRing(randomBytes(32), clock);
   ring.add('bob', ring.hash('bobs-key'));
   const found = ring.find('bobs-key');
   if (found === undefined) throw new Error('no caller');
@@ -47,7 +48,7 @@ const bob: Caller = (() => {
 const capabilities = { elicitation: { form: {} }, sampling: {} };
 const gone = expect.objectContaining({ code: 'session_not_found' });
 const find = async (sessions: Sessions, caller: Caller, session: { handle: string }, toolbox = '') =>
-  sessions.find(caller, toolbox, session.handle);
+  sessions.find({ caller, ip: '' }, toolbox, session.handle);
 
 test('a session is found by its own caller at its own toolbox, and by nobody else', async () => {
   const { sessions } = openSessions();

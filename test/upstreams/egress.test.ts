@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createEgressGuard, type EgressGuard } from '../../src/upstreams/egress.ts';
 import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
@@ -23,10 +25,10 @@ afterEach(async () => {
 });
 
 /** What came of a request: the status, `refused` before any connection, or the code of the error. */
-async function visit(address: string, rules: Rules = []): Promise<number | string> {
+async function visit(address: string, rules: Rules = [], named?: ReadonlySet<string>): Promise<number | string> {
   guard = createEgressGuard(rules);
   const url = new URL(address);
-  const dispatcher = await guard.dispatcherFor(url);
+  const dispatcher = await guard.dispatcherFor(url, named);
   if (dispatcher === undefined) return 'refused';
   return new Promise((resolve) => {
     let status = 0;
@@ -115,5 +117,81 @@ describe('what the operator allows', () => {
   ])('%s is not', async (_name, address, rules) => {
     expect(await visit(address(canary.port), rules(canary.port))).toBe('refused');
     expect(hits).toBe(0);
+  });
+});
+
+describe('an origin that the operator wrote down', () => {
+  test('is reached whatever its address, and no other one with it', async () => {
+    const named = new Set([`http://127.0.0.1:${canary.port}`]);
+    expect(await visit(`http://127.0.0.1:${canary.port}/`, [], named)).toBe(200);
+    await guard?.close();
+    expect(await visit(`http://localhost:${canary.port}/`, [], named)).toBe('refused');
+    await guard?.close();
+    expect(await visit(`http://127.0.0.1:${canary.port + 1}/`, [], named)).toBe('refused');
+    expect(hits).toBe(1);
+  });
+
+  test('is none where it is not http', async () => {
+    expect(await visit('file:///etc/passwd', [], new Set(['null']))).toBe('refused');
+  });
+});
+
+describe('SS-03: a name that leads somewhere else every time', () => {
+  const good = '127.0.0.2';
+  type Addresses = { address: string; family: number }[];
+
+  /** Connects again and again to a name whose every answer is this one's next; resolves with the outcomes and who was connected to. */
+  async function connectOften(times: number, answers: (n: number) => Addresses) {
+    const seen: string[] = [];
+    const server = createTcpServer((socket) => {
+      seen.push(socket.localAddress ?? '');
+      socket.on('error', () => {}).end();
+    });
+    server.listen(0, '0.0.0.0');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    let asked = 0;
+    guard = createEgressGuard([range(good, 32)], (_name, _options, callback) => callback(null, answers(asked++)));
+    const { connect } = guard;
+    const outcomes: string[] = [];
+    for (let n = 0; n < times; n++) {
+      const options = { hostname: 'rebind.example', host: `rebind.example:${port}`, protocol: 'https:', port: String(port) };
+      await new Promise<void>((resolve) => {
+        connect(options, (...[error]) => {
+          outcomes.push((error as NodeJS.ErrnoException | null)?.code ?? 'connected');
+          resolve();
+        });
+      });
+    }
+    server.close();
+    return { seen, outcomes };
+  }
+
+  test('is connected to at vetted addresses alone', async () => {
+    const answers = (n: number) => [{ address: n % 2 === 0 ? good : '127.0.0.1', family: 4 }];
+    const { seen, outcomes } = await connectOften(1000, answers);
+    expect(new Set(seen)).toEqual(new Set([good]));
+    expect(seen.length).toBe(500);
+    expect(outcomes.filter((code) => code === 'EGRESS_REFUSED')).toHaveLength(500);
+  });
+
+  test('one bad address among good ones spoils the answer', async () => {
+    const mixed = [
+      { address: good, family: 4 },
+      { address: '::1', family: 6 },
+    ];
+    const { seen, outcomes } = await connectOften(10, () => mixed);
+    expect([seen, new Set(outcomes)]).toEqual([[], new Set(['EGRESS_REFUSED'])]);
+  });
+
+  test('no answer and a bad answer look the same', async () => {
+    guard = createEgressGuard([], (_name, _options, callback) =>
+      callback(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND', syscall: 'getaddrinfo' }), []),
+    );
+    const { connect } = guard;
+    const error = await new Promise<Error | null>((resolve) => {
+      connect({ hostname: 'no.example', protocol: 'https:', port: '443' }, (...[failed]) => resolve(failed));
+    });
+    expect(error).toMatchObject({ code: 'EGRESS_REFUSED' });
   });
 });

@@ -8,7 +8,16 @@ import { LineReader } from '../../src/upstreams/mcp/line-reader.ts';
 import { Cancel } from '../../src/wire/cancel.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 import { measureHeld } from '../support/held-memory.ts';
-import { type Harness, overHttp, overStdio, started, textOf, toolCall, until } from '../support/upstreams/harness.ts';
+import {
+  closedEgress,
+  type Harness,
+  overHttp,
+  overStdio,
+  started,
+  textOf,
+  toolCall,
+  until,
+} from '../support/upstreams/harness.ts';
 import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
 import { discovered, initialized, oneTool, reply, startLegacyRaw, startRawServer } from '../support/upstreams/raw-server.ts';
 
@@ -170,9 +179,13 @@ describe('an upstream that asks without end', () => {
       const endpoint = new HttpEndpoint({
         url: new URL(`http://127.0.0.1:${port}/${path}`),
         headers: {},
+        secrets: [],
+        isAuthorized: false,
         subject: 'The upstream x/y',
         userAgent: 'test',
-        egress: { dispatcherFor: async () => undefined },
+        egress: closedEgress,
+        hop: undefined,
+        isGuarded: false,
         log: new BoundedLog(pino({ level: 'silent' }), { nowMs: Date.now }),
         concurrency: 1,
       });

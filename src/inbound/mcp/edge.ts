@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Listeners } from './listen.ts';
@@ -9,8 +10,12 @@ import type { Subscriptions } from './subscriptions.ts';
 /** What the MCP doors share. */
 export interface Edge {
   catalog(): Catalog;
+  /** What this gateway, in all its replicas, calls itself in requests to upstreams. */
+  readonly hop: string;
   /** Resolves when every upstream was heard of once, or after a moment: the first list of a fresh start is not empty. */
   settled(): Promise<void>;
+  /** What decides, besides who somebody is, what they see and may call right now. `ip` is empty where there is none. */
+  circumstances(ip: string): Circumstances;
   readonly calls: CallPorts;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;

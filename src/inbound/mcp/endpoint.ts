@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../../call/authenticate.ts';
-import { visibleToolbox } from '../../call/authorize.ts';
+import { enterToolbox } from '../../call/authorize.ts';
 import { GatewayError } from '../../errors.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { legacyVersions } from '../../wire/mcp.ts';
@@ -8,7 +8,7 @@ import { type Message, MessageError, type RequestMessage, readMessage } from '..
 import { readBody } from '../body.ts';
 import type { Edge } from './edge.ts';
 import { classify } from './era.ts';
-import { checkNamedHeaders } from './headers.ts';
+import { checkNamedHeaders, traceHeadersOf } from './headers.ts';
 import { handleLegacy, hearLegacy, initialize } from './legacy.ts';
 import { resultMessage } from './messages.ts';
 import { handleModern } from './modern.ts';
@@ -18,6 +18,8 @@ import { HttpReply, SseStream, writeJson } from './stream.ts';
 /** One HTTP request to an MCP address, its caller known and its addressing checked. */
 export interface McpRequest {
   readonly caller: Caller;
+  /** Of the client. */
+  readonly ip: string;
   /** Empty for everything. */
   readonly toolbox: string;
   readonly request: IncomingMessage;
@@ -78,9 +80,10 @@ export class RequestError extends Error {
 }
 
 function postModern(edge: Edge, mcp: McpRequest, message: RequestMessage, bytes: number, reply: HttpReply): Promise<void> {
-  const { caller, toolbox, request } = mcp;
+  const { caller, ip, toolbox, request } = mcp;
   return handleModern(edge, {
     caller,
+    ip,
     toolbox,
     door: 'http',
     message,
@@ -98,9 +101,9 @@ function acceptNotification({ request, response, headers }: McpRequest, message:
 }
 
 async function postLegacy(edge: Edge, mcp: McpRequest, message: Message, bytes: number, acceptsSse: boolean): Promise<void> {
-  const { caller, toolbox, response, headers } = mcp;
+  const { caller, ip, toolbox, response, headers } = mcp;
   if (message.kind === 'request' && message.method === 'initialize') {
-    const { session, result } = await initialize(edge, caller, toolbox, message);
+    const { session, result } = await initialize(edge, { caller, ip, toolbox, message });
     writeJson(response, 200, resultMessage(message.id, result), { ...headers, 'mcp-session-id': session.handle });
     return;
   }
@@ -111,7 +114,16 @@ async function postLegacy(edge: Edge, mcp: McpRequest, message: Message, bytes: 
     return;
   }
   const reply = new HttpReply(response, acceptsSse, headers);
-  await handleLegacy(edge, { caller, session, door: 'http', message, bytes, reply });
+  await handleLegacy(edge, {
+    caller,
+    ip,
+    session,
+    door: 'http',
+    message,
+    bytes,
+    reply,
+    traceHeaders: traceHeadersOf(mcp.request.headers),
+  });
 }
 
 async function openStream(edge: Edge, mcp: McpRequest): Promise<void> {
@@ -141,7 +153,7 @@ async function endSession(edge: Edge, mcp: McpRequest): Promise<void> {
   mcp.response.writeHead(200, { ...mcp.headers, 'content-length': 0 }).end();
 }
 
-function findSession(edge: Edge, { caller, toolbox, request }: McpRequest): Session | Promise<Session> {
+function findSession(edge: Edge, { caller, ip, toolbox, request }: McpRequest): Session | Promise<Session> {
   const handle = header(request, 'mcp-session-id');
   if (handle === undefined) {
     throw new GatewayError(
@@ -155,8 +167,8 @@ function findSession(edge: Edge, { caller, toolbox, request }: McpRequest): Sess
       data: { supported: [...legacyVersions], requested: version.slice(0, 64) },
     });
   }
-  visibleToolbox(edge.catalog(), caller, toolbox);
-  return edge.sessions.find(caller, toolbox, handle);
+  enterToolbox(edge.catalog(), caller, toolbox);
+  return edge.sessions.find({ caller, ip }, toolbox, handle);
 }
 
 function header(request: IncomingMessage, name: string): string | undefined {

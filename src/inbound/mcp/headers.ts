@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Ask } from '../../call/ask.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
@@ -49,4 +50,10 @@ function mirroredBy(inputSchema: JsonObject): readonly ParamHeader[] {
     known.set(inputSchema, headers);
   }
   return headers;
+}
+
+/** The trace that a request belongs to (W3C Trace Context); undefined where its headers say nothing. */
+export function traceHeadersOf({ traceparent, tracestate }: IncomingHttpHeaders): Ask['traceHeaders'] {
+  if (typeof traceparent !== 'string') return undefined;
+  return { traceparent, tracestate: typeof tracestate === 'string' ? tracestate : undefined };
 }

@@ -6,6 +6,7 @@ import { call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { findToolbox } from '../../call/resolve.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from '../../errors.ts';
+import { SignInRequired } from '../../upstreams/authorization.ts';
 import { type CallMethod, type Conversation, RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -15,9 +16,19 @@ import { checkClientCan } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { foreignMeta, readProgressToken } from './era.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
-import { errorMessage, legacyResult, resultMessage, serverInfo, toolError, toRpcError, unreadable } from './messages.ts';
+import {
+  errorMessage,
+  legacyResult,
+  resultMessage,
+  retryHeaders,
+  serverInfo,
+  toolError,
+  toRpcError,
+  unreadable,
+} from './messages.ts';
 import type { Reply } from './reply.ts';
-import type { Running, Session } from './sessions.ts';
+import type { Running, Session, Visitor } from './sessions.ts';
+import { callSignedIn, canVisit, visitOf } from './sign-in.ts';
 
 /** How long a client may take to answer an upstream's question. */
 const answerWithinMs = 10 * 60_000;
@@ -25,22 +36,31 @@ const answerWithinMs = 10 * 60_000;
 /** One request inside a session of the 2024-11-05 to 2025-11-25 era. */
 export interface LegacyRequest {
   readonly caller: Caller;
+  /** Of the client; empty where there is none. */
+  readonly ip: string;
   readonly session: Session;
   readonly door: Ask['door'];
   readonly message: RequestMessage;
   readonly bytes: number;
   readonly reply: Reply;
+  readonly traceHeaders?: Ask['traceHeaders'];
+}
+
+/** Somebody who initializes. */
+interface Opening {
+  readonly caller: Caller;
+  readonly ip: string;
+  readonly toolbox: string;
+  readonly message: RequestMessage;
 }
 
 /** Opens a session. Returns it with the bytes of the result of `initialize`. Throws GatewayError. */
 export async function initialize(
   edge: Edge,
-  caller: Caller,
-  toolboxName: string,
-  message: RequestMessage,
+  { caller, ip, toolbox: toolboxName, message }: Opening,
 ): Promise<{ readonly session: Session; readonly result: readonly Buffer[] }> {
   await edge.settled();
-  const toolbox = visibleToolbox(edge.catalog(), caller, toolboxName);
+  const toolbox = visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, toolboxName);
   const { protocolVersion: requested, capabilities } = message.params;
   if (typeof requested !== 'string') throw new GatewayError('invalid_params', '"protocolVersion" must be a string.');
   if (!isObject(capabilities)) throw new GatewayError('invalid_params', '"capabilities" must be an object.');
@@ -91,7 +111,11 @@ export async function handleLegacy(edge: Edge, request: LegacyRequest): Promise<
     const error = toGatewayError(thrown);
     if (error.code === 'internal') at.log.error({ err: error.cause, method }, 'a request failed');
     if (error.code === 'cancelled') reply.abandon();
-    else reply.finish(errorMessage(id, { ...toRpcError(error), code: legacyCode(error.code, method, error.row.rpc) }), 200);
+    else {
+      const rpc = { ...toRpcError(error), code: legacyCode(error.code, method, error.row.rpc) };
+      // A caller over its limit hears it from HTTP; all else is the message's.
+      reply.finish(errorMessage(id, rpc), error.code === 'rate_limited' ? error.row.http : 200, retryHeaders(error));
+    }
   }
 }
 
@@ -101,7 +125,7 @@ function legacyCode(code: ErrorCode, method: string, rpc: number): number {
 }
 
 async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Promise<void> {
-  const { message, session, caller, reply } = request;
+  const { message, session, caller, ip, reply } = request;
   const { method, params, id } = message;
   const ok = (result: readonly Buffer[]) => reply.finish(resultMessage(id, result));
   switch (method) {
@@ -122,7 +146,7 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
       ok(emptyResult);
       return;
     case 'resources/subscribe':
-      await subscribe(edge, caller, session, params.uri);
+      await subscribe(edge, caller, ip, session, params.uri);
       ok(emptyResult);
       return;
     case 'resources/unsubscribe':
@@ -132,12 +156,14 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
   }
   if (!isListMethod(method)) throw new GatewayError('method_not_found', `There is no method "${method.slice(0, 100)}" here.`);
   await edge.settled();
-  ok(listResult(visibleToolbox(edge.catalog(), caller, session.toolbox), method, 'legacy', params.cursor));
+  ok(
+    listResult(visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, session.toolbox), method, 'legacy', params.cursor),
+  );
 }
 
 const emptyResult = [Buffer.from('{}')];
 
-async function subscribe(edge: Edge, caller: Caller, session: Session, uri: unknown): Promise<void> {
+async function subscribe(edge: Edge, caller: Caller, ip: string, session: Session, uri: unknown): Promise<void> {
   if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.');
   if (session.subscriptions.has(uri)) return;
   // Its place is taken before anything is waited for: a second request, or the end of the session, finds it there.
@@ -148,7 +174,13 @@ async function subscribe(edge: Edge, caller: Caller, session: Session, uri: unkn
   session.subscriptions.set(uri, place);
   try {
     const onUpdated = () => session.notify('notifications/resources/updated', { uri });
-    const end = await edge.subscriptions.add(edge.catalog(), caller, session.toolbox, uri, onUpdated);
+    const end = await edge.subscriptions.add(edge.catalog(), {
+      circumstances: () => edge.circumstances(ip),
+      caller,
+      toolbox: session.toolbox,
+      uri,
+      onUpdated,
+    });
     if (!isWanted) {
       end();
       return;
@@ -162,11 +194,11 @@ async function subscribe(edge: Edge, caller: Caller, session: Session, uri: unkn
 }
 
 /** Takes up again what a session that came back from its id had subscribed to; what cannot be had yet is tried at the next change. */
-export function restoreSubscriptions(edge: Edge, caller: Caller, session: Session, uris: readonly string[]): void {
+export function restoreSubscriptions(edge: Edge, { caller, ip }: Visitor, session: Session, uris: readonly string[]): void {
   session.unrestored = new Set(uris);
   session.restore = () => {
     for (const uri of session.unrestored ?? []) {
-      subscribe(edge, caller, session, uri).then(
+      subscribe(edge, caller, ip, session, uri).then(
         () => session.unrestored?.delete(uri),
         (error: unknown) => edge.log.debug({ err: error, uri }, 'a subscription cannot be taken up yet'),
       );
@@ -183,9 +215,10 @@ function unsubscribe(edge: Edge, session: Session, uri: unknown): void {
 }
 
 async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod, cancel: Cancel): Promise<void> {
-  const { message, session, caller, reply, door, bytes } = request;
+  const { message, session, caller, ip, reply, door, bytes, traceHeaders } = request;
   const { _meta, inputResponses, requestState, ...params } = message.params;
   const given = isObject(_meta) ? _meta : {};
+  const conversation = new LegacyConversation(session, reply, readProgressToken(given), cancel);
   const ask: Ask = {
     door,
     era: 'legacy',
@@ -194,13 +227,16 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     params,
     meta: foreignMeta(given),
     client: { principal: caller.id, session: session.id, capabilities: session.capabilities },
-    conversation: new LegacyConversation(session, reply, readProgressToken(given), cancel),
+    conversation,
     retry: undefined,
     cancel,
     bytesIn: bytes,
+    ip,
+    traceHeaders,
   };
   try {
-    const outcome = await call(edge.calls, edge.catalog(), caller, ask);
+    const attempt = () => call(edge.calls, edge.catalog(), caller, ask);
+    const outcome = await attempt().catch((error: unknown) => signInAndRepeat(error, attempt, conversation, ask));
     reply.finish(answer(message.id, outcome));
   } catch (error) {
     const failure = unreadable(error);
@@ -208,6 +244,29 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     if (asResult === undefined) throw failure;
     reply.finish(resultMessage(message.id, [Buffer.from(JSON.stringify(asResult))]));
   }
+}
+
+/** Sends the client's person to the page that a call needs first, where the client can do that, and makes the call once more. */
+async function signInAndRepeat(
+  error: unknown,
+  attempt: () => Promise<Outcome>,
+  conversation: LegacyConversation,
+  { client, cancel }: Ask,
+): Promise<Outcome> {
+  if (!(error instanceof SignInRequired) || !canVisit(client.capabilities)) throw error;
+  const visit = { ...visitOf(error), elicitationId: randomUUID() };
+  let given: JsonObject;
+  try {
+    given = await conversation.ask('elicitation/create', visit);
+  } catch (thrown) {
+    if (cancel.isCancelled) throw thrown;
+    if (!(thrown instanceof GatewayError) || thrown.code !== 'missing_client_capability') throw error;
+    throw new GatewayError('url_elicitation_required', error.message, { data: { elicitations: [visit] } });
+  }
+  if (given.action !== 'accept') throw error;
+  const outcome = await callSignedIn(attempt, cancel);
+  conversation.notify('notifications/elicitation/complete', { elicitationId: visit.elicitationId });
+  return outcome;
 }
 
 function answer(id: string, outcome: Outcome): readonly Buffer[] {

@@ -8,6 +8,7 @@ import type { Edge } from './edge.ts';
 import { capabilitiesOf, changedLists } from './lists.ts';
 import { ownModernResult, resultMessage } from './messages.ts';
 import type { Reply } from './reply.ts';
+import type { Wish } from './subscriptions.ts';
 
 const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
 /** Streams one process holds open; a client needs one. */
@@ -17,6 +18,7 @@ const maxUris = 1000;
 
 /** One open `subscriptions/listen` stream (MCP 2026-07-28 utilities/subscriptions). */
 interface Listener {
+  readonly caller: Caller;
   readonly toolbox: string;
   /** The list notifications it asked for and that this toolbox can send. */
   readonly wanted: ReadonlySet<string>;
@@ -63,6 +65,11 @@ export class Listeners {
     }
   }
 
+  /** Ends the streams of callers that are no longer let in. */
+  endOf(isGone: (caller: Caller) => boolean): void {
+    for (const listener of [...this.#open]) if (isGone(listener.caller)) listener.end();
+  }
+
   /** Ends every stream the way the specification calls graceful. */
   endAll(): void {
     for (const listener of [...this.#open]) listener.end();
@@ -75,15 +82,21 @@ const notices = {
   resourcesListChanged: { capability: 'resources', method: 'notifications/resources/list_changed' },
 } as const;
 
+/** Somebody who listens. */
+interface Listening {
+  readonly caller: Caller;
+  readonly ip: string;
+  readonly toolbox: string;
+  readonly message: RequestMessage;
+  readonly reply: Reply;
+}
+
 /** Opens one stream and acknowledges what of the wish is honoured. It ends with the client, or with us. */
 export async function listen(
   edge: Edge,
-  caller: Caller,
-  toolboxName: string,
-  request: RequestMessage,
-  reply: Reply,
+  { caller, ip, toolbox: toolboxName, message: request, reply }: Listening,
 ): Promise<void> {
-  const toolbox = visibleToolbox(edge.catalog(), caller, toolboxName);
+  const toolbox = visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, toolboxName);
   const { notifications: wish } = request.params;
   if (!isObject(wish))
     throw new GatewayError('invalid_params', '"notifications" must be an object that says what to listen for.');
@@ -111,6 +124,7 @@ export async function listen(
   };
   const notify = (method: string, params: JsonObject) => reply.send(notificationBytes(method, { ...params, _meta: meta }));
   const listener: Listener = {
+    caller,
     toolbox: toolboxName,
     wanted,
     notify,
@@ -129,7 +143,7 @@ export async function listen(
     const onUpdated = () => {
       if (isAcknowledged) notify('notifications/resources/updated', { uri });
     };
-    const end = await watch(edge, caller, toolboxName, uri, onUpdated);
+    const end = await watch(edge, { circumstances: () => edge.circumstances(ip), caller, toolbox: toolboxName, uri, onUpdated });
     if (end === undefined) continue;
     ends.push(end);
     uris.push(uri);
@@ -152,17 +166,11 @@ function readUris(wish: unknown): readonly string[] {
 }
 
 /** Undefined where a resource cannot be watched: it is then not acknowledged. */
-async function watch(
-  edge: Edge,
-  caller: Caller,
-  toolbox: string,
-  uri: string,
-  onUpdated: () => void,
-): Promise<(() => void) | undefined> {
+async function watch(edge: Edge, wish: Wish): Promise<(() => void) | undefined> {
   try {
-    return await edge.subscriptions.add(edge.catalog(), caller, toolbox, uri, onUpdated);
+    return await edge.subscriptions.add(edge.catalog(), wish);
   } catch (error) {
-    edge.log.debug({ err: error, uri }, 'a resource cannot be watched');
+    edge.log.debug({ err: error, uri: wish.uri }, 'a resource cannot be watched');
     return undefined;
   }
 }

@@ -1,4 +1,5 @@
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { SignInRequired } from '../../upstreams/authorization.ts';
 import { version } from '../../version.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { memberBytes, type RawResult, type RpcError } from '../../wire/message.ts';
@@ -26,6 +27,11 @@ export function errorMessage(id: string | undefined, error: RpcError): Buffer[] 
   return [Buffer.from(`{"jsonrpc":"2.0","id":${id ?? 'null'},"error":${JSON.stringify(error)}}`)];
 }
 
+/** Until when to wait, in whole seconds, rounded up (RFC 9110 section 10.2.3). */
+export function retryHeaders({ retryAfterMs }: GatewayError): Readonly<Record<string, number>> | undefined {
+  return retryAfterMs === undefined ? undefined : { 'retry-after': Math.max(1, Math.ceil(retryAfterMs / 1000)) };
+}
+
 export function toRpcError(error: GatewayError): RpcError {
   const { rpc } = error.row;
   const data = error.data as Json | undefined;
@@ -37,7 +43,8 @@ export function modernResult(result: RawResult, extra: readonly Buffer[] = []): 
   return result.edit(ownMembers, [...extra, isComplete, ownedMeta(result)]);
 }
 
-const ownMembers = ['resultType', '_meta'];
+// Whoever may have an answer is decided here, so nobody else may be given it from a cache.
+const ownMembers = ['resultType', '_meta', 'cacheScope'];
 
 // An upstream's `_meta` is nearly always the same few bytes: its own name.
 const owned = new Map<string, Buffer>();
@@ -85,11 +92,13 @@ export function toolError(thrown: unknown): JsonObject | undefined {
   const error = toGatewayError(thrown);
   if (error.row.shows !== 'result') return undefined;
   const { code, retryAfterMs } = error;
-  return {
-    content: [{ type: 'text', text: error.message }],
-    isError: true,
-    _meta: { [errorKey]: retryAfterMs === undefined ? { code } : { code, retryAfterMs } },
-  };
+  const details: JsonObject = retryAfterMs === undefined ? { code } : { code, retryAfterMs };
+  let text = error.message;
+  if (error instanceof SignInRequired) {
+    details.url = error.url;
+    text += `\n\n${error.url}`;
+  }
+  return { content: [{ type: 'text', text }], isError: true, _meta: { [errorKey]: details } };
 }
 
 function withOwnServerInfo(meta: Json | undefined): Buffer {

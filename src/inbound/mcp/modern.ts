@@ -7,6 +7,7 @@ import type { Outcome } from '../../call/inspect.ts';
 import { findToolbox } from '../../call/resolve.ts';
 import type { Catalog, Toolbox } from '../../catalog/catalog.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { SignInRequired } from '../../upstreams/authorization.ts';
 import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -15,16 +16,28 @@ import { memberBytes, notificationBytes, RawResult, type RequestMessage } from '
 import { checkClientCan, checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { type Envelope, readEnvelope } from './era.ts';
-import { checkNamedHeaders, checkParamHeaders } from './headers.ts';
+import { checkNamedHeaders, checkParamHeaders, traceHeadersOf } from './headers.ts';
 import { listen } from './listen.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
-import { errorMessage, modernResult, ownModernResult, resultMessage, toolError, toRpcError, unreadable } from './messages.ts';
+import {
+  errorMessage,
+  modernResult,
+  ownModernResult,
+  resultMessage,
+  retryHeaders,
+  toolError,
+  toRpcError,
+  unreadable,
+} from './messages.ts';
 import { digestOf, type Round, type State } from './parked.ts';
 import type { Reply } from './reply.ts';
+import { callSignedIn, canVisit, visitOf } from './sign-in.ts';
 
 /** One request of the 2026-07-28 era. It carries everything: nothing is remembered from one to the next. */
 export interface ModernRequest {
   readonly caller: Caller;
+  /** Of the client; empty where there is none. */
+  readonly ip: string;
   readonly toolbox: string;
   readonly door: Ask['door'];
   readonly message: RequestMessage;
@@ -43,7 +56,7 @@ export async function handleModern(edge: Edge, request: ModernRequest): Promise<
   } catch (thrown) {
     const error = toGatewayError(thrown);
     if (error.code === 'internal') edge.log.error({ err: error.cause, method: request.message.method }, 'a request failed');
-    request.reply.finish(errorMessage(request.message.id, toRpcError(error)), error.row.http);
+    request.reply.finish(errorMessage(request.message.id, toRpcError(error)), error.row.http, retryHeaders(error));
   }
 }
 
@@ -55,10 +68,12 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
   switch (method) {
     case 'subscriptions/listen':
       readEnvelope(message.params);
-      return listen(edge, caller, request.toolbox, message, reply);
+      return listen(edge, { caller, ip: request.ip, toolbox: request.toolbox, message, reply });
     case 'server/discover':
       readEnvelope(message.params);
-      return answerSettled(edge, request, () => discover(visibleToolbox(edge.catalog(), caller, request.toolbox)));
+      return answerSettled(edge, request, () =>
+        discover(visibleToolbox(edge.circumstances(request.ip), edge.catalog(), caller, request.toolbox)),
+      );
   }
   if (!isListMethod(method))
     throw new GatewayError(
@@ -67,7 +82,12 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
     );
   readEnvelope(message.params);
   return answerSettled(edge, request, () =>
-    listResult(visibleToolbox(edge.catalog(), caller, request.toolbox), method, 'modern', message.params.cursor),
+    listResult(
+      visibleToolbox(edge.circumstances(request.ip), edge.catalog(), caller, request.toolbox),
+      method,
+      'modern',
+      message.params.cursor,
+    ),
   );
 }
 
@@ -112,17 +132,15 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
     throw error;
   }
   if (state?.kind === 'parked') {
-    readmit(edge.calls, catalog, caller, ask);
-    edge.parked.take(caller.id, state.id)(answers, round);
-    return done;
+    const { id } = state;
+    return readmit(edge.calls, catalog, caller, ask).then(() => edge.parked.take(caller.id, id)(answers, round));
   }
+  if (state?.kind === 'sign-in') return running.runSignedIn(method, ask, answers);
   return running.run(
     method,
     state === undefined ? ask : { ...ask, retry: { inputResponses: answers, requestState: state.state } },
   );
 }
-
-const done = Promise.resolve();
 
 /** One call of a modern client, over as many rounds as it takes. */
 class ModernCall implements Conversation {
@@ -136,6 +154,8 @@ class ModernCall implements Conversation {
   #asks: PendingAsk[] = [];
   /** An answer that came while no round was open. */
   #late: ((round: Round) => void) | undefined;
+  /** What the client said when it was asked to send its person to a page. */
+  #visit: 'accepted' | 'declined' | undefined;
   #lastProgress = Number.NEGATIVE_INFINITY;
   /** A question that this client cannot answer: then the upstream's failure is ours to explain. */
   #refused: GatewayError | undefined;
@@ -151,7 +171,7 @@ class ModernCall implements Conversation {
 
   /** The call as the path of a call takes it. */
   toAsk(method: CallMethod, params: JsonObject, inputResponses: JsonObject | undefined): Ask {
-    const { door, toolbox, caller, cancel, bytes } = this.#request;
+    const { door, toolbox, caller, cancel, bytes, ip, headers } = this.#request;
     return {
       door,
       era: 'modern',
@@ -164,6 +184,8 @@ class ModernCall implements Conversation {
       retry: inputResponses === undefined ? undefined : { inputResponses, requestState: undefined },
       cancel,
       bytesIn: bytes,
+      ip,
+      traceHeaders: headers === undefined ? undefined : traceHeadersOf(headers),
     };
   }
 
@@ -171,7 +193,8 @@ class ModernCall implements Conversation {
     const { reply } = this.#request;
     reply.onGone(() => ask.cancel.cancel('the client closed the connection'));
     try {
-      const outcome = await call(this.#edge.calls, this.#edge.catalog(), this.#request.caller, ask);
+      const attempt = () => call(this.#edge.calls, this.#edge.catalog(), this.#request.caller, ask);
+      const outcome = await (this.#visit === 'accepted' ? callSignedIn(attempt, ask.cancel) : attempt());
       this.#settle((round) => {
         try {
           this.#answer(round, method, outcome);
@@ -182,6 +205,13 @@ class ModernCall implements Conversation {
     } catch (thrown) {
       this.#settle((round) => this.#fail(round, method, thrown));
     }
+  }
+
+  /** The round after its person was asked to sign in. What was answered is for us and not for the upstream. */
+  runSignedIn(method: CallMethod, ask: Ask, answers: JsonObject | undefined): Promise<void> {
+    const answer = answers?.[signInKey];
+    this.#visit = isObject(answer) && answer.action === 'accept' ? 'accepted' : 'declined';
+    return this.run(method, { ...ask, retry: undefined });
   }
 
   get progress(): Conversation['progress'] {
@@ -280,7 +310,7 @@ class ModernCall implements Conversation {
       this.#fail(round, method, this.#refused);
     } else if (outcome.kind === 'result') {
       const { result } = outcome;
-      const extra = method === 'resources/read' && !result.has('ttlMs') ? uncached : undefined;
+      const extra = method !== 'resources/read' ? undefined : result.has('ttlMs') ? kept : uncached;
       round.reply.finish(resultMessage(round.id, modernResult(result, extra)));
     } else if (outcome.kind === 'input-required') {
       this.#relay(round, outcome.inputRequests, outcome.requestState);
@@ -303,10 +333,15 @@ class ModernCall implements Conversation {
 
   #fail(round: Round, method: CallMethod, thrown: unknown): void {
     const error = toGatewayError(thrown);
+    if (error instanceof SignInRequired && this.#visit === undefined && canVisit(this.#envelope.capabilities)) {
+      const requestState = this.#edge.parked.seal(this.#request.caller.id, this.#binding(), { kind: 'sign-in' });
+      finishInputRequired(round, { [signInKey]: { method: 'elicitation/create', params: visitOf(error) } }, requestState);
+      return;
+    }
     const asResult = method === 'tools/call' ? toolError(error) : undefined;
     if (error.code === 'cancelled') round.reply.abandon();
     else if (asResult !== undefined) round.reply.finish(resultMessage(round.id, modernResult(RawResult.from(asResult))));
-    else round.reply.finish(errorMessage(round.id, toRpcError(error)), error.row.http);
+    else round.reply.finish(errorMessage(round.id, toRpcError(error)), error.row.http, retryHeaders(error));
   }
 }
 
@@ -337,7 +372,9 @@ interface PendingAsk {
 
 /** Legacy questions come one by one and without keys. */
 const questionKey = 'question';
-const uncached = [memberBytes('ttlMs', '0'), memberBytes('cacheScope', '"private"')];
+const signInKey = 'sign_in';
+const kept = [memberBytes('cacheScope', '"private"')];
+const uncached = [memberBytes('ttlMs', '0'), ...kept];
 /** MCP 2025-11-25 client/elicitation: the legacy way to say that a person must visit a page first. */
 const urlElicitationRequired = -32042;
 

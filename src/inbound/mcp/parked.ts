@@ -18,6 +18,8 @@ const maxParkedPerCaller = 200;
 export type State =
   /** A live call to a legacy upstream that waits for this answer. */
   | { readonly kind: 'parked'; readonly id: string }
+  /** Its person was sent to a page to sign in to the upstream. */
+  | { readonly kind: 'sign-in' }
   /** The upstream's own state, or none. */
   | { readonly kind: 'upstream'; readonly state: string | undefined };
 

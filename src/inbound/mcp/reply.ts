@@ -5,7 +5,7 @@ export interface Reply {
   /** A message before the answer: progress, a log line, a request to the client. */
   send(message: string): void;
   /** The answer. Nothing follows it. `status` is the HTTP status where there is one and nothing was sent before. */
-  finish(message: readonly Buffer[], status?: number): void;
+  finish(message: readonly Buffer[], status?: number, headers?: Readonly<Record<string, string | number>>): void;
   /** Ends without an answer, for a request its client cancelled. */
   abandon(): void;
   /** Runs once when the client is gone before the answer was sent, at once if it is already. Returns a function that takes it back. */

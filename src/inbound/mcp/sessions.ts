@@ -38,7 +38,8 @@ export class Session {
   readonly id: string;
   /** What the client sends in `Mcp-Session-Id`; empty on stdio. */
   readonly handle: string;
-  readonly callerId: string;
+  /** As its last request showed. */
+  caller: Caller;
   readonly toolbox: string;
   readonly protocolVersion: string;
   readonly capabilities: JsonObject;
@@ -58,10 +59,10 @@ export class Session {
   #running: Bag<Running> | undefined;
   #questions: Map<string, Question> | undefined;
 
-  constructor(handle: string, sealed: SealedSession, nowMs: number) {
+  constructor(handle: string, sealed: SealedSession, caller: Caller, nowMs: number) {
     this.id = sealed.i;
     this.handle = handle;
-    this.callerId = sealed.c;
+    this.caller = caller;
     this.toolbox = sealed.t;
     this.protocolVersion = sealed.v;
     this.capabilities = sealed.k;
@@ -153,6 +154,12 @@ interface Question {
   reject(error: Error): void;
 }
 
+/** Who shows a session's id, and from which address. */
+export interface Visitor {
+  readonly caller: Caller;
+  readonly ip: string;
+}
+
 interface SessionLimits {
   readonly idleMs: number;
   /** Sessions kept in memory; one that has to make room comes back from its id. */
@@ -166,7 +173,7 @@ interface SessionPorts {
   readonly clock: Clock;
   readonly log: Logger;
   /** A session came back from its id: its subscriptions have to be made again. */
-  readonly onRevived: (session: Session, caller: Caller, uris: readonly string[]) => void;
+  readonly onRevived: (session: Session, visitor: Visitor, uris: readonly string[]) => void;
   readonly onEnded: (session: Session) => void;
 }
 
@@ -200,7 +207,7 @@ export class Sessions {
       k: capabilities,
       createdAtMs: nowMs,
     };
-    const session = new Session(seal(this.#ports.key, 'session', sealed), sealed, nowMs);
+    const session = new Session(seal(this.#ports.key, 'session', sealed), sealed, caller, nowMs);
     this.#live.set(session.handle, session);
     this.save(session);
     return session;
@@ -210,10 +217,10 @@ export class Sessions {
    * The caller's session behind an id. Throws GatewayError `session_not_found` for one that has ended, idled out, belongs to
    * somebody else or never was: they look the same.
    */
-  find(caller: Caller, toolbox: string, handle: string): Session | Promise<Session> {
+  find(visitor: Visitor, toolbox: string, handle: string): Session | Promise<Session> {
     const session = this.#live.get(handle);
-    if (session === undefined) return this.#revived(caller, toolbox, handle);
-    return this.#checked(session, caller, toolbox);
+    if (session === undefined) return this.#revived(visitor, toolbox, handle);
+    return this.#checked(session, visitor.caller, toolbox);
   }
 
   end(session: Session, reason: string): void {
@@ -252,6 +259,18 @@ export class Sessions {
     }
   }
 
+  /** Ends the sessions of callers that are no longer let in. */
+  endOf(isGone: (caller: Caller) => boolean): void {
+    for (const session of this.#live.values()) {
+      if (isGone(session.caller)) this.end(session, 'its caller is no longer let in');
+    }
+  }
+
+  /** Ends the streams of callers whose proof has expired; with a new one they go on with their session. */
+  endChannelsOf(hasExpired: (caller: Caller) => boolean): void {
+    for (const session of this.#live.values()) if (hasExpired(session.caller)) session.channel?.end();
+  }
+
   /** Ends the streams that belong to no request: they would keep a server that stops accepting open for ever. */
   endChannels(): void {
     for (const session of this.#live.values()) session.channel?.end();
@@ -269,19 +288,20 @@ export class Sessions {
     await this.#ports.store.flush();
   }
 
-  async #revived(caller: Caller, toolbox: string, handle: string): Promise<Session> {
+  async #revived(visitor: Visitor, toolbox: string, handle: string): Promise<Session> {
     // Two requests of one client may arrive together after a restart; they must not make two sessions of one.
     let reviving = this.#reviving.get(handle);
     if (reviving === undefined) {
-      reviving = this.#revive(caller, handle).finally(() => this.#reviving.delete(handle));
+      reviving = this.#revive(visitor, handle).finally(() => this.#reviving.delete(handle));
       this.#reviving.set(handle, reviving);
     }
     const session = await reviving;
     if (session === undefined) throw notFound();
-    return this.#checked(session, caller, toolbox);
+    return this.#checked(session, visitor.caller, toolbox);
   }
 
-  async #revive(caller: Caller, handle: string): Promise<Session | undefined> {
+  async #revive(visitor: Visitor, handle: string): Promise<Session | undefined> {
+    const { caller } = visitor;
     const sealed = unseal(this.#ports.key, 'session', handle) as SealedSession | undefined;
     if (sealed === undefined || sealed.c !== caller.id || this.#ended.has(sealed.i)) return undefined;
     const stored = await this.#ports.store.load(sealed.i);
@@ -289,16 +309,17 @@ export class Sessions {
     const lastUsedAtMs = Math.max(stored?.lastUsedAtMs ?? 0, sealed.createdAtMs);
     if (stored?.isEnded || lastUsedAtMs + this.#ports.limits.idleMs + touchEveryMs < nowMs) return undefined;
     this.#makeRoom();
-    const session = new Session(handle, sealed, nowMs);
+    const session = new Session(handle, sealed, caller, nowMs);
     const state = readState(stored?.state);
     session.logLevel = state.logLevel;
     this.#live.set(handle, session);
-    this.#ports.onRevived(session, caller, state.subscriptions);
+    this.#ports.onRevived(session, visitor, state.subscriptions);
     return session;
   }
 
   #checked(session: Session, caller: Caller, toolbox: string): Session {
-    if (session.callerId !== caller.id || session.toolbox !== toolbox) throw notFound();
+    if (session.caller.id !== caller.id || session.toolbox !== toolbox) throw notFound();
+    session.caller = caller;
     const nowMs = this.#ports.clock.nowMs();
     session.lastUsedAtMs = nowMs;
     // The map's order is the order of last use, kept to the minute: exact order would cost on every call.

@@ -100,7 +100,15 @@ class StdioDoor {
     } else if (message.kind === 'request') {
       if (this.#session === undefined) throw new GatewayError('session_required', 'Send "initialize" first.');
       const { caller } = this.#ports;
-      await handleLegacy(this.#edge, { caller, session: this.#session, door: 'stdio', message, bytes, reply: this.#reply() });
+      await handleLegacy(this.#edge, {
+        caller,
+        ip: '',
+        session: this.#session,
+        door: 'stdio',
+        message,
+        bytes,
+        reply: this.#reply(),
+      });
     } else {
       this.#hear(message);
     }
@@ -108,7 +116,7 @@ class StdioDoor {
 
   async #open(message: RequestMessage): Promise<void> {
     const { caller, toolbox } = this.#ports;
-    const { session, result } = await initialize(this.#edge, caller, toolbox, message);
+    const { session, result } = await initialize(this.#edge, { caller, ip: '', toolbox, message });
     if (this.#session !== undefined) this.#edge.sessions.end(this.#session, 'the client initialized again');
     this.#session = session;
     this.#write(resultMessage(message.id, result));
@@ -122,7 +130,7 @@ class StdioDoor {
     const cancel = new Cancel();
     this.#running.set(message.id, cancel);
     const reply = this.#reply(cancel, () => this.#running.delete(message.id));
-    await handleModern(this.#edge, { caller, toolbox, door: 'stdio', message, bytes, reply, headers: undefined, cancel });
+    await handleModern(this.#edge, { caller, ip: '', toolbox, door: 'stdio', message, bytes, reply, headers: undefined, cancel });
   }
 
   #hear(message: Exclude<Message, RequestMessage>): void {

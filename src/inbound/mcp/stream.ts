@@ -101,7 +101,7 @@ export class HttpReply implements Reply {
     this.#stream.write([Buffer.from(message)]);
   }
 
-  finish(message: readonly Buffer[], status = 200): void {
+  finish(message: readonly Buffer[], status = 200, headers?: Readonly<Record<string, string | number>>): void {
     if (this.#isDone) return;
     this.#close();
     if (this.#stream !== undefined) {
@@ -109,7 +109,7 @@ export class HttpReply implements Reply {
       this.#stream.end();
       return;
     }
-    writeJson(this.#response, status, message, this.#headers);
+    writeJson(this.#response, status, message, headers === undefined ? this.#headers : { ...this.#headers, ...headers });
   }
 
   abandon(): void {
@@ -161,7 +161,8 @@ export function writeJson(
   for (const name in headers) list.push(name, headers[name] ?? '');
   response.writeHead(status, list as never);
   if (length <= copyLimitBytes) {
-    response.end(join(body, length));
+    // As text of one byte per character the body goes out in one write with its header.
+    response.end(join(body, length).toString('latin1'), 'latin1');
     return;
   }
   response.cork();

@@ -1,18 +1,24 @@
 import type { Logger } from 'pino';
 import type { Caller } from '../../call/authenticate.ts';
-import { authorize } from '../../call/authorize.ts';
-import { findToolbox, resolveResource } from '../../call/resolve.ts';
+import { authorize, type Circumstances, type Permit } from '../../call/authorize.ts';
+import { findToolbox, resolveResource, type Target } from '../../call/resolve.ts';
 import type { Catalog, Member } from '../../catalog/catalog.ts';
 
 /** Who wants to know of changes to one resource. */
-interface Subscription {
-  readonly caller: Caller;
-  readonly toolbox: string;
-  /** As the client calls it. */
-  readonly uri: string;
-  readonly onUpdated: (uri: string) => void;
+interface Subscription extends Wish {
+  readonly target: Target;
   member: Member;
   memberUri: string;
+}
+
+/** A resource somebody wants to hear of, as the client calls it. */
+export interface Wish {
+  /** As they are whenever there is something to tell. */
+  readonly circumstances: () => Circumstances;
+  readonly caller: Caller;
+  readonly toolbox: string;
+  readonly uri: string;
+  readonly onUpdated: (uri: string) => void;
 }
 
 /** Subscriptions of every client and era, each a wish to one upstream. */
@@ -25,22 +31,10 @@ export class Subscriptions {
   }
 
   /** Returns a function that ends it. Throws GatewayError `unknown_capability`; a far end that refuses rejects. */
-  async add(
-    catalog: Catalog,
-    caller: Caller,
-    toolbox: string,
-    uri: string,
-    onUpdated: (uri: string) => void,
-  ): Promise<() => void> {
-    const permit = authorize(caller, resolveResource(findToolbox(catalog, toolbox), { uri }));
-    const subscription: Subscription = {
-      caller,
-      toolbox,
-      uri,
-      onUpdated,
-      member: permit.member,
-      memberUri: String(permit.params.uri),
-    };
+  async add(catalog: Catalog, wish: Wish): Promise<() => void> {
+    const target = resolveResource(findToolbox(catalog, wish.toolbox), { uri: wish.uri });
+    const { member, params } = judge(wish, target);
+    const subscription: Subscription = { ...wish, target, member, memberUri: String(params.uri) };
     await subscription.member.upstream.subscribe(subscription.memberUri);
     this.#index(subscription);
     return () => {
@@ -50,7 +44,9 @@ export class Subscriptions {
   }
 
   updated(memberId: string, uri: string): void {
-    for (const subscription of this.#byResource.get(key(memberId, uri)) ?? []) subscription.onUpdated(subscription.uri);
+    for (const subscription of this.#byResource.get(key(memberId, uri)) ?? []) {
+      if (mayHear(subscription)) subscription.onUpdated(subscription.uri);
+    }
   }
 
   /** An upstream that was replaced knows nothing of the wishes its predecessor had. */
@@ -84,6 +80,21 @@ export class Subscriptions {
     if (set === undefined || !set.delete(subscription)) return false;
     if (set.size === 0) this.#byResource.delete(at);
     return true;
+  }
+}
+
+/** Who hears of a resource must be allowed to read it. Throws GatewayError. */
+function judge({ circumstances, caller, uri }: Wish, target: Target): Permit {
+  return authorize(circumstances(), caller, target, { method: 'resources/read', params: { uri } });
+}
+
+// Rights may have changed since.
+function mayHear(subscription: Subscription): boolean {
+  try {
+    judge(subscription, subscription.target);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,6 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { modernVersion } from '../../wire/mcp.ts';
 import { encodeHeaderValue } from '../../wire/param-headers.ts';
+import type { UpstreamCall } from '../upstream.ts';
 import type { Link } from './link.ts';
 
 export const versionKey = 'io.modelcontextprotocol/protocolVersion';
@@ -18,6 +19,14 @@ export function modernHeaders(link: Link, method: string, name?: string): readon
   const headers = link.headers.concat('mcp-protocol-version', modernVersion, 'mcp-method', method);
   if (name !== undefined) headers.push('mcp-name', encodeHeaderValue(name));
   return headers;
+}
+
+/** The same with the trace that the call is part of (W3C Trace Context); nothing where the link has no headers. */
+export function withTrace(headers: readonly string[], trace: UpstreamCall['traceContext']): readonly string[] {
+  if (trace === undefined || headers.length === 0) return headers;
+  const { traceparent, tracestate } = trace;
+  const traced = headers.concat('traceparent', traceparent);
+  return tracestate === undefined ? traced : traced.concat('tracestate', tracestate);
 }
 
 /** `name version` of an implementation, for display only. */

@@ -4,6 +4,7 @@ import type { Bag } from '../../wire/bag.ts';
 import { type ErrorMessage, type Message, MessageError, type ResultMessage, readMessage } from '../../wire/message.ts';
 import { Pieces } from '../../wire/pieces.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
+import { blankOut } from '../blank-out.ts';
 import type { HttpEndpoint } from './http.ts';
 import { givenUp, unreachable, withoutContentType } from './http-send.ts';
 import { describeFailure, type InFlight, LinkError, type OutgoingRequest, type RequestListener } from './link.ts';
@@ -31,6 +32,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   #status = 0;
   #kind: 'json' | 'events' | 'refusal' | 'redirect' | 'ignored' = 'ignored';
   #retryAfterMs: number | undefined;
+  #challenge: string | undefined;
   #body = new Pieces();
   #bytes = 0;
   #reader: SseReader | undefined;
@@ -97,6 +99,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
     }
     if (status >= 400) {
       this.#retryAfterMs = readRetryAfter(headers['retry-after']);
+      this.#challenge = readText(headers['www-authenticate']);
       return 'refusal';
     }
     if (status >= 300) {
@@ -168,6 +171,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   }
 
   #take(bytes: Buffer): void {
+    this.#blank(bytes);
     let message: Message;
     try {
       message = readMessage(bytes);
@@ -185,6 +189,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
     else if (!this.#isResume) this.#failBroken('answered a request that was not asked on this connection');
   }
 
+  #blank(bytes: Buffer): void {
+    blankOut(bytes, this.#endpoint.secrets);
+    if (this.#request.secrets !== undefined) blankOut(bytes, this.#request.secrets);
+  }
+
   #takeRefusal(): void {
     const { subject, where } = this.#endpoint;
     const status = this.#status;
@@ -195,13 +204,16 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
           `${subject} refused access (HTTP ${status}); the credentials for ${where} may be wrong.`,
           {
             status,
+            challenge: this.#challenge,
             detail: `HTTP ${status} from ${where}`,
           },
         ),
       );
       return;
     }
-    const message = readRefusal(this.#body.take());
+    const body = this.#body.take();
+    this.#blank(body);
+    const message = readRefusal(body);
     if (message?.kind === 'error' && (message.id === undefined || message.id === this.#id)) {
       this.#answer(message);
       return;
@@ -287,6 +299,10 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   #describe(error: Error): string {
     return describeFailure(error, this.#endpoint.where);
   }
+}
+
+function readText(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 function readRefusal(bytes: Buffer): Message | undefined {

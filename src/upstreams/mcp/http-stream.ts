@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { readMessage } from '../../wire/message.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
+import { blankOut } from '../blank-out.ts';
 import { Backoff } from './backoff.ts';
 import type { HttpEndpoint } from './http.ts';
 import { givenUp, withoutContentType } from './http-send.ts';
@@ -14,6 +15,7 @@ export class HttpStream implements Dispatcher.DispatchHandler {
   readonly #endpoint: HttpEndpoint;
   readonly #headers: readonly string[];
   readonly #inbox: () => Inbox;
+  readonly #authorize: (() => Promise<readonly string[]>) | undefined;
   readonly #backoff = new Backoff(1_000, 60_000);
   #controller: Dispatcher.DispatchController | undefined;
   #reader: SseReader | undefined;
@@ -23,16 +25,29 @@ export class HttpStream implements Dispatcher.DispatchHandler {
   #wasOpen = false;
   #isClosed = false;
 
-  constructor(endpoint: HttpEndpoint, headers: readonly string[], inbox: () => Inbox) {
+  constructor(
+    endpoint: HttpEndpoint,
+    headers: readonly string[],
+    inbox: () => Inbox,
+    authorize?: () => Promise<readonly string[]>,
+  ) {
     this.#endpoint = endpoint;
     this.#headers = withoutContentType(headers);
     this.#inbox = inbox;
+    this.#authorize = authorize;
   }
 
   open(): void {
     const id = this.#lastEventId;
     const headers = id === undefined ? this.#headers : [...this.#headers, 'last-event-id', id];
-    this.#endpoint.dispatch('GET', headers, null, this);
+    if (this.#authorize === undefined) {
+      this.#endpoint.dispatch('GET', headers, null, this);
+      return;
+    }
+    this.#authorize().then(
+      (more) => this.#isClosed || this.#endpoint.dispatch('GET', [...headers, ...more], null, this),
+      () => this.#again(),
+    );
   }
 
   close(): void {
@@ -55,7 +70,9 @@ export class HttpStream implements Dispatcher.DispatchHandler {
       return;
     }
     // 405: it has none, which is allowed. Other refusals of a GET mean the same in practice, but for a lost session.
-    if (status < 500 && status !== 429) this.#isClosed = true;
+    // With credentials that run out it is asked again with the next ones.
+    const mayPass = status === 429 || (status === 401 && this.#authorize !== undefined);
+    if (status < 500 && !mayPass) this.#isClosed = true;
     if (status === 404 && this.#wasOpen) this.#inbox().sessionLost();
     controller.abort(givenUp);
   }
@@ -80,6 +97,7 @@ export class HttpStream implements Dispatcher.DispatchHandler {
   onEvent(event: SseEvent): void {
     if (event.id !== undefined) this.#lastEventId = event.id;
     if (this.#isClosed || event.data.length === 0) return;
+    blankOut(event.data, this.#endpoint.secrets);
     try {
       const message = readMessage(event.data);
       // Answers belong onto the stream of their request (streamable HTTP, "Listening for Messages").

@@ -3,6 +3,7 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import { GatewayError } from '../../errors.ts';
 import { Bag } from '../../wire/bag.ts';
 import type { EgressGuard } from '../egress.ts';
+import { hopHeader } from '../hop.ts';
 import type { BoundedLog } from './bounded-log.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { HttpSend } from './http-send.ts';
@@ -21,10 +22,18 @@ export interface HttpTarget {
   readonly url: URL;
   /** From the namespace file, secrets filled in. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Byte strings that no answer may carry back. */
+  readonly secrets: readonly Buffer[];
+  /** Requests carry credentials that are not among the headers. */
+  readonly isAuthorized: boolean;
   /** `The upstream support/crm`: how sentences begin. */
   readonly subject: string;
   readonly userAgent: string;
-  readonly egress: Pick<EgressGuard, 'dispatcherFor'>;
+  /** Told to the far end, so that a gateway that is asked by itself notices. */
+  readonly hop: string | undefined;
+  readonly egress: Pick<EgressGuard, 'dispatcherFor' | 'connect'>;
+  /** Every address is checked as it is connected to. */
+  readonly isGuarded: boolean;
   readonly log: BoundedLog;
   /** Calls at the same time; those that wait for a client's answer come on top. */
   readonly concurrency: number;
@@ -41,7 +50,7 @@ const maxRedirects = 3;
 const minConnections = 4_096;
 // These are ours to say; a namespace file that sets them would break the protocol or the framing.
 const ownHeaders =
-  /^(accept|accept-encoding|content-type|content-length|connection|host|transfer-encoding|upgrade|te|expect|keep-alive|last-event-id|mcp-.*)$/i;
+  /^(accept|accept-encoding|content-type|content-length|connection|host|transfer-encoding|upgrade|te|expect|keep-alive|last-event-id|mcp-.*|x-gatehouse-hop)$/i;
 
 /** One MCP address and the connections to it, shared by all sessions of one upstream. */
 export class HttpEndpoint {
@@ -53,6 +62,7 @@ export class HttpEndpoint {
   readonly headers: readonly string[];
   /** The same for a GET. */
   readonly streamHeaders: readonly string[];
+  readonly secrets: readonly Buffer[];
   readonly #origin: string;
   readonly #hasCredentials: boolean;
   readonly #egress: Pick<EgressGuard, 'dispatcherFor'>;
@@ -68,8 +78,10 @@ export class HttpEndpoint {
     this.where = `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
     this.path = `${url.pathname}${url.search}`;
     const configured = configuredHeaders(target);
-    this.#hasCredentials = configured.length > 0;
-    const common = ['user-agent', target.userAgent, ...configured];
+    this.#hasCredentials = configured.length > 0 || target.isAuthorized;
+    this.secrets = target.secrets;
+    const hop = target.hop === undefined ? [] : [hopHeader, target.hop];
+    const common = ['user-agent', target.userAgent, ...hop, ...configured];
     this.headers = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream', ...common];
     this.streamHeaders = ['accept', 'text/event-stream', ...common];
     this.#origin = url.origin;
@@ -79,7 +91,7 @@ export class HttpEndpoint {
       allowH2: false,
       connections: Math.max(minConnections, 2 * target.concurrency),
       pipelining: 1,
-      connectTimeout: connectTimeoutMs,
+      ...(target.isGuarded ? { connect: target.egress.connect } : { connectTimeout: connectTimeoutMs }),
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -117,7 +129,7 @@ export class HttpEndpoint {
       this.#pool.dispatch(options, handler);
       return undefined;
     }
-    const elsewhere = 'it redirects to another origin; write that address into the namespace file if it is right';
+    const elsewhere = 'it redirects to another origin; give that address if it is right';
     if (this.#hasCredentials || url.username !== '' || url.password !== '') return elsewhere;
     const dispatcher = await this.#egress.dispatcherFor(url);
     if (dispatcher === undefined) return elsewhere;
@@ -192,9 +204,10 @@ export class HttpLink implements Link {
     });
   }
 
-  listen(headers: readonly string[]): void {
+  /** `authorize` gives what is added to the headers each time the stream is opened. */
+  listen(headers: readonly string[], authorize?: () => Promise<readonly string[]>): void {
     if (this.#isClosed || this.#stream !== undefined) return;
-    this.#stream = new HttpStream(this.endpoint, headers, () => this.inbox);
+    this.#stream = new HttpStream(this.endpoint, headers, () => this.inbox, authorize);
     this.#stream.open();
   }
 

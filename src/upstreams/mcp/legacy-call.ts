@@ -9,8 +9,9 @@ import {
 } from '../../wire/message.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { MisfitError } from './dialect.ts';
+import { withTrace } from './envelope.ts';
 import type { LegacySession } from './legacy-session.ts';
-import type { InFlight, LinkError, RequestListener } from './link.ts';
+import type { Failure, InFlight, RequestListener } from './link.ts';
 
 /** What a call needs of the sessions around it. */
 export interface SessionKeeper {
@@ -68,8 +69,9 @@ export class LegacyCall implements RequestListener {
   }
 
   #send(): void {
-    const { method, params, meta, conversation, limitBytes } = this.call;
-    const { link, headers } = this.#session;
+    const { method, params, meta, conversation, limitBytes, traceContext } = this.call;
+    const { link } = this.#session;
+    const headers = withTrace(this.#session.headers, traceContext);
     const id = link.nextId();
     this.id = id;
     this.#session.begin(this);
@@ -101,7 +103,7 @@ export class LegacyCall implements RequestListener {
     this.#succeed({ kind: 'error', error });
   }
 
-  failed(error: LinkError): void {
+  failed(error: Failure): void {
     if (error.status === 404 && this.#session.hasId) this.#again();
     else if (error.status === 404 || error.status === 405) this.#fail(this.#misfit(error.status));
     else this.#fail(error);

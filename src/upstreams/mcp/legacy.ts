@@ -19,8 +19,10 @@ export interface LegacyOptions {
   readonly needsEach: boolean;
   readonly timeoutMs: number;
   readonly openTimeoutMs: number;
+  /** Everybody has credentials of their own: a session is never used for two. */
+  readonly isPerUser: boolean;
   /** A new way to the far end: for stdio another child process. */
-  readonly openLink: () => Promise<Link>;
+  readonly openLink: (principal?: string) => Promise<Link>;
   readonly events: DialectEvents;
   readonly log: BoundedLog;
   readonly clock: Clock;
@@ -57,9 +59,11 @@ export class Legacy implements Dialect, SessionKeeper {
     const events = this.#sessionEvents();
     this.#pool = new SessionPool({
       subject: options.subject,
+      isPerUser: options.isPerUser,
       limit: transport === 'stdio' ? processLimit : sessionLimit,
       clock: options.clock,
-      open: async (capabilities, client) => openSession(options, await options.openLink(), capabilities, client, events),
+      open: async (capabilities, client, principal) =>
+        openSession(options, await options.openLink(principal), capabilities, client, events),
     });
   }
 
@@ -152,7 +156,8 @@ export class Legacy implements Dialect, SessionKeeper {
   }
 
   #isOwn(call: UpstreamCall): boolean {
-    const { sessions } = this.#options;
+    const { sessions, isPerUser } = this.#options;
+    if (isPerUser) return true;
     if (sessions === 'shared') return false;
     if (sessions === 'each') return true;
     // A process per client is dear: a pipe is shared until the upstream turns out to need more.

@@ -32,6 +32,10 @@ export interface OutgoingRequest {
   readonly limitBytes: number;
   /** A stream that breaks may be taken up again (legacy, `Last-Event-ID`). */
   readonly isResumable: boolean;
+  /** Who the request is for, where a link serves many; undefined: Gatehouse itself, or whom the link was opened for. */
+  readonly principal?: string | undefined;
+  /** Byte strings that stand in `headers` and are blanked out wherever the answer repeats them. */
+  readonly secrets?: readonly Buffer[] | undefined;
 }
 
 export interface RequestListener {
@@ -41,10 +45,13 @@ export interface RequestListener {
    */
   received(message: RequestMessage | NotificationMessage, isReplayed: boolean): void;
   answered(answer: ResultMessage | ErrorMessage, status: number): void;
-  failed(error: LinkError): void;
+  failed(error: Failure): void;
   /** The head of an HTTP answer. */
   opened?(status: number, sessionId: string | undefined): void;
 }
+
+/** Why no answer came: LinkError, or what stands between Gatehouse and the credentials for the request. */
+export type Failure = GatewayError & { readonly status?: number | undefined };
 
 export interface InFlight {
   /** Nobody waits for the answer any more: nothing of the listener is called again. */
@@ -66,6 +73,8 @@ interface LinkErrorDetails {
   /** Not one byte of the request left this process. */
   readonly isUnsent?: boolean;
   readonly retryAfterMs?: number | undefined;
+  /** The header `WWW-Authenticate` of a refusal. */
+  readonly challenge?: string | undefined;
   /** What happened, to stand in brackets in a longer sentence. */
   readonly detail?: string;
   readonly cause?: unknown;
@@ -77,6 +86,7 @@ export class LinkError extends GatewayError {
   readonly status: number | undefined;
   readonly isUnsent: boolean;
   readonly detail: string | undefined;
+  readonly challenge: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: LinkErrorDetails = {}) {
     super(code, message, {
@@ -86,6 +96,7 @@ export class LinkError extends GatewayError {
     this.status = details.status;
     this.isUnsent = details.isUnsent ?? false;
     this.detail = details.detail;
+    this.challenge = details.challenge;
   }
 }
 
@@ -105,6 +116,7 @@ const phrases: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'no answer from the name service for',
   EHOSTUNREACH: 'no route to',
   ENETUNREACH: 'no route to',
+  EGRESS_REFUSED: 'no address that may be reached for',
 };
 
 /** What went wrong on the way to `where` (host:port), in words that hold nothing else of the error. */

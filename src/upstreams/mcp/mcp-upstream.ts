@@ -12,9 +12,10 @@ import { type DialectEvents, MisfitError } from './dialect.ts';
 import { Health } from './health.ts';
 import { LinkError } from './link.ts';
 import { decodeMemory, encodeMemory, fingerprint, type Memory, type Recollection } from './memory.ts';
-import { OfferKeeper } from './offer-keeper.ts';
+import { allLists, OfferKeeper } from './offer-keeper.ts';
 import { isOtherEra, type Verdict } from './probe.ts';
 import { Refresher } from './refresher.ts';
+import { SignInTool } from './sign-in-tool.ts';
 import type { TransportDeps, UsedWays } from './ways.ts';
 
 export interface McpUpstreamDeps extends TransportDeps {
@@ -27,6 +28,8 @@ export interface McpUpstreamDeps extends TransportDeps {
 
 // A connection that held this long starts again with short pauses when it is lost.
 const steadyMs = 30_000;
+// Callers with credentials of their own do not make an upstream that refuses Gatehouse's be asked at each of their calls.
+const recoverPauseMs = 1_000;
 
 /** A registered MCP server: keeps the connection, the last good offer and the health; a dialect speaks its era. */
 export class McpUpstream implements Upstream {
@@ -55,6 +58,13 @@ export class McpUpstream implements Upstream {
   #openedAtMs: number | undefined;
   #generation = 0;
   #saving: Promise<void> = Promise.resolve();
+  /** Where everybody has credentials of their own. */
+  readonly #signInTool: SignInTool | undefined;
+  readonly #stopListening: (() => void) | undefined;
+  /** It is down for nothing else. */
+  #lacksCredentials = false;
+  #recovering: Promise<void> | undefined;
+  #recoveredAtMs = Number.NEGATIVE_INFINITY;
   readonly #ready: Promise<void>;
   #setReady: () => void = () => {};
 
@@ -74,6 +84,9 @@ export class McpUpstream implements Upstream {
     this.#ready = new Promise((resolve) => {
       this.#setReady = resolve;
     });
+    const { authorization } = deps;
+    this.#signInTool = authorization?.isPerUser ? new SignInTool(config.id) : undefined;
+    this.#stopListening = authorization?.onSignedIn(() => this.#signedIn());
     this.#known = decodeMemory(deps.remembered, config, deps.clock.nowMs());
     this.#needsEach = this.#known?.needsEach ?? false;
     if (this.#known !== undefined) this.#keeper.restore(this.#known.offer);
@@ -86,7 +99,8 @@ export class McpUpstream implements Upstream {
   }
 
   offer(): Offer {
-    return this.#keeper.offer;
+    const { offer } = this.#keeper;
+    return this.#signInTool === undefined ? offer : this.#signInTool.addTo(offer);
   }
 
   ready(): Promise<void> {
@@ -112,8 +126,28 @@ export class McpUpstream implements Upstream {
   }
 
   call(call: UpstreamCall): Promise<Answer> {
+    if (this.#signInTool !== undefined) return this.#callSignedIn(this.#signInTool, call);
     const connection = this.#usable();
     return connection === undefined ? this.#callLater(call) : this.#send(connection, call);
+  }
+
+  async #callSignedIn(tool: SignInTool, call: UpstreamCall): Promise<Answer> {
+    this.#callsInFlight++;
+    try {
+      // Whoever has no credentials hears that, and not how the connection fares.
+      const bearer = this.#deps.authorization?.bearerFor(call.client.principal);
+      if (bearer instanceof Promise) {
+        await orCancelled(bearer, call);
+        await bearer;
+      }
+      if (this.#lacksCredentials) await orCancelled(this.#recover(), call);
+      const answer = tool.answer(call);
+      if (answer !== undefined) return answer;
+      const connection = this.#usable();
+      return await (connection === undefined ? this.#callLater(call) : this.#send(connection, call));
+    } finally {
+      this.#callsInFlight--;
+    }
   }
 
   async subscribe(uri: string): Promise<void> {
@@ -148,6 +182,7 @@ export class McpUpstream implements Upstream {
     if (this.#isClosed) return;
     this.#health.become('closed');
     clearTimeout(this.#attemptTimer);
+    this.#stopListening?.();
     this.#refresher.close();
     this.#setReady();
     await Promise.allSettled([this.#connection, ...this.#retired].map((connection) => connection?.close()));
@@ -303,13 +338,48 @@ export class McpUpstream implements Upstream {
     this.#isUp();
   }
 
+  /** Somebody has signed in: what was refused for want of credentials is tried again at once. */
+  #signedIn(): void {
+    if (this.#isClosed) return;
+    this.#recoveredAtMs = Number.NEGATIVE_INFINITY;
+    if (this.#lacksCredentials || this.#attempt !== undefined) {
+      void this.#recover();
+    } else if (this.#connection !== undefined && this.#keeper.offer.problems.length > 0) {
+      for (const list of allLists) this.#refresher.listChanged(this.#connection.dialect, list);
+    }
+  }
+
+  /** One attempt with the credentials there are now, without the pause that failures without them have earned. */
+  #recover(): Promise<void> {
+    this.#recovering ??= this.#connectAnew().finally(() => {
+      this.#recovering = undefined;
+    });
+    return this.#recovering;
+  }
+
+  async #connectAnew(): Promise<void> {
+    // One that is going on may have begun before.
+    await this.#attempt;
+    if (!this.#lacksCredentials || this.#isClosed || performance.now() - this.#recoveredAtMs < recoverPauseMs) return;
+    this.#recoveredAtMs = performance.now();
+    if (this.#attempt === undefined) {
+      clearTimeout(this.#attemptTimer);
+      this.#attemptTimer = undefined;
+      this.#backoff.reset();
+      this.#try(() => this.#connect());
+    }
+    await this.#attempt;
+  }
+
   #isUp(): void {
     this.#openedAtMs = this.#deps.clock.nowMs();
+    this.#lacksCredentials = false;
     this.#health.become('healthy');
   }
 
   #down(error: unknown): void {
     if (this.#isClosed || this.#attemptTimer !== undefined) return;
+    this.#lacksCredentials = error instanceof GatewayError && error.code === 'credentials_failed';
     if (!(error instanceof GatewayError)) this.#log.error({ err: error }, 'connecting failed unexpectedly');
     const { clock } = this.#deps;
     if (this.#openedAtMs !== undefined && clock.nowMs() - this.#openedAtMs > steadyMs) this.#backoff.reset();

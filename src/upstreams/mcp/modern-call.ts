@@ -12,8 +12,8 @@ import {
 } from '../../wire/message.ts';
 import { type Answer, RpcFailure, type UpstreamCall } from '../upstream.ts';
 import { listOf, MisfitError, passableCapabilities, passLog, passProgress } from './dialect.ts';
-import { capabilitiesKey, infoKey, logLevelKey, lowerFirst, versionKey } from './envelope.ts';
-import type { InFlight, LinkError, RequestListener } from './link.ts';
+import { capabilitiesKey, infoKey, logLevelKey, lowerFirst, versionKey, withTrace } from './envelope.ts';
+import type { Failure, InFlight, RequestListener } from './link.ts';
 import type { Modern } from './modern.ts';
 
 const maxRounds = 16;
@@ -74,14 +74,15 @@ export class ModernCall implements RequestListener {
       headers: this.#headers(),
       limitBytes: this.#call.limitBytes,
       isResumable: false,
+      principal: client.principal,
     };
     this.#inFlight = link.request(request, this);
   }
 
   #headers(): readonly string[] {
-    const { method, params } = this.#call;
+    const { method, params, traceContext } = this.#call;
     const name = method === 'resources/read' ? params.uri : method === 'completion/complete' ? undefined : params.name;
-    const headers = this.#dialect.headersOf(method, typeof name === 'string' ? name : undefined);
+    const headers = withTrace(this.#dialect.headersOf(method, typeof name === 'string' ? name : undefined), traceContext);
     return method === 'tools/call' ? this.#dialect.withParams(this.#call, headers) : headers;
   }
 
@@ -111,7 +112,7 @@ export class ModernCall implements RequestListener {
     else this.#fail(this.#broken('answered with a kind of result that was not asked for'));
   }
 
-  failed(error: LinkError): void {
+  failed(error: Failure): void {
     this.#dialect.calls.delete(this);
     // A plain 404 or 405 to a POST means that nothing behind it read the message.
     if (error.status === 404 || error.status === 405) this.#fail(this.#misfit(error.status));

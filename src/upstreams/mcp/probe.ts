@@ -12,10 +12,12 @@ import { Modern } from './modern.ts';
 
 /** The ways to one far end. */
 export interface Ways {
-  /** A new way: a child process, or requests to the address. */
-  openLink(): Promise<Link>;
+  /** A new way: a child process, or requests to the address; for one caller alone, or for all and Gatehouse itself. */
+  openLink(principal?: string): Promise<Link>;
   /** The older HTTP+SSE transport at the same address; undefined for a process. */
   readonly openSse: (() => Promise<Link>) | undefined;
+  /** Everybody has credentials of their own there. */
+  readonly isPerUser: boolean;
 }
 
 export interface OpenOptions {
@@ -123,9 +125,9 @@ async function openPipe(options: OpenOptions, link: Link): Promise<Dialect> {
   return second.found === undefined ? (await initialized).dialect : openModern(options, link, second.found);
 }
 
-function openLegacy(options: OpenOptions, link: Link, openLink: () => Promise<Link>): Promise<Legacy> {
-  const { ways: _, ...rest } = options;
-  return Legacy.open({ ...rest, openLink }, link);
+function openLegacy(options: OpenOptions, link: Link, openLink: Ways['openLink']): Promise<Legacy> {
+  const { ways, ...rest } = options;
+  return Legacy.open({ ...rest, isPerUser: ways.isPerUser, openLink }, link);
 }
 
 async function openSse(options: OpenOptions, open: () => Promise<Link>): Promise<Dialect> {

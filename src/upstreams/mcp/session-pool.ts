@@ -3,13 +3,15 @@ import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { UpstreamCall } from '../upstream.ts';
 import { Backoff } from './backoff.ts';
-import { passableCapabilities } from './dialect.ts';
+import { isInteractive, passableCapabilities } from './dialect.ts';
 import type { LegacySession } from './legacy-session.ts';
 
 interface PoolOptions {
   readonly subject: string;
   /** Opens a session that declares these capabilities and serves this one client. */
-  readonly open: (capabilities: JsonObject, client: string) => Promise<LegacySession>;
+  readonly open: (capabilities: JsonObject, client: string, principal: string) => Promise<LegacySession>;
+  /** Callers have credentials of their own: one who cannot be asked anything is served by one session for all calls. */
+  readonly isPerUser: boolean;
   /** Sessions or child processes at the same time. */
   readonly limit: number;
   readonly clock: Clock;
@@ -18,7 +20,7 @@ interface PoolOptions {
 interface Held {
   /** Who it was opened for: a principal with a session, or a principal with a set of capabilities. */
   readonly key: string;
-  /** The client's session; undefined: lent to one call at a time. */
+  /** The client's session, empty for a caller's own without one; undefined: lent to one call at a time. */
   readonly clientSession: string | undefined;
   readonly opening: Promise<LegacySession>;
   session: LegacySession | undefined;
@@ -52,16 +54,18 @@ export class SessionPool {
   /** The session for this call. Throws GatewayError `upstream_busy` when there are too many. */
   take({ client }: UpstreamCall): LegacySession | Promise<LegacySession> {
     const capabilities = passableCapabilities(client.capabilities);
-    if (client.session === undefined) return this.#lend(client.principal, capabilities);
-    const key = JSON.stringify([client.principal, client.session]);
-    const held = this.#kept.get(key) ?? this.#open(key, client.session, capabilities);
+    const isShared = this.#options.isPerUser && !isInteractive(capabilities);
+    const session = isShared ? '' : client.session;
+    if (session === undefined) return this.#lend(client.principal, capabilities);
+    const key = JSON.stringify([client.principal, session]);
+    const held = this.#kept.get(key) ?? this.#open(key, session, capabilities, client.principal);
     this.#kept.set(key, held);
     return held.session ?? held.opening;
   }
 
   #lend(principal: string, capabilities: JsonObject): LegacySession | Promise<LegacySession> {
     const key = JSON.stringify([principal, null, capabilities]);
-    const held = this.#idle.get(key)?.pop() ?? this.#open(key, undefined, capabilities);
+    const held = this.#idle.get(key)?.pop() ?? this.#open(key, undefined, capabilities, principal);
     return held.session ?? held.opening;
   }
 
@@ -100,7 +104,7 @@ export class SessionPool {
     await Promise.allSettled([...this.#all].map((held) => this.#end(held)));
   }
 
-  #open(key: string, clientSession: string | undefined, capabilities: JsonObject): Held {
+  #open(key: string, clientSession: string | undefined, capabilities: JsonObject, principal: string): Held {
     const { subject, limit, clock, open } = this.#options;
     const waitMs = this.#openAfterMs - clock.nowMs();
     if (waitMs > 0) {
@@ -112,7 +116,7 @@ export class SessionPool {
         retryAfterMs: 1_000,
       });
     }
-    const opening = open(capabilities, key);
+    const opening = open(capabilities, key, principal);
     const held: Held = { key, clientSession, opening, session: undefined };
     this.#all.add(held);
     this.#timer ??= setInterval(() => this.#sweep(), sweepMs).unref();

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
+import { blankOut } from '../blank-out.ts';
 import { type HttpEndpoint, sendTimeoutMs } from './http.ts';
 import { givenUp, HttpSend } from './http-send.ts';
 import {
@@ -180,6 +181,7 @@ export class SseLink implements Link, Dispatcher.DispatchHandler {
     if (event.type === 'endpoint') {
       if (this.#postPath === undefined) this.#takeEndpoint(event.data.toString('utf8'));
     } else if (event.type === 'message' && event.data.length > 0) {
+      blankOut(event.data, this.#endpoint.secrets);
       this.#pending.take(event.data);
     }
   }

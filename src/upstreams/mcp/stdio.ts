@@ -1,3 +1,4 @@
+import { blankOut, blankText } from '../blank-out.ts';
 import { type BoundedLog, logText } from './bounded-log.ts';
 import { ChildProcessGroup } from './child-process.ts';
 import { LineReader } from './line-reader.ts';
@@ -17,6 +18,8 @@ export interface StdioTarget {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string | undefined;
+  /** Byte strings that no answer and no line of its log may carry back. */
+  readonly secrets: readonly Buffer[];
   readonly subject: string;
   readonly log: BoundedLog;
 }
@@ -60,7 +63,9 @@ export class StdioLink implements Link {
     const child = new ChildProcessGroup(target);
     const link = new StdioLink(target, child);
     child.onOutput((chunk) => link.#output(chunk));
-    child.onLogLine((line) => target.log.info({ stderr: logText(line) }, 'the upstream wrote to its log'));
+    child.onLogLine((line) =>
+      target.log.info({ stderr: logText(blankText(line, target.secrets)) }, 'the upstream wrote to its log'),
+    );
     child.onEnd((reason) => link.#ended(reason));
     const problem = await child.started();
     if (problem !== undefined) {
@@ -135,6 +140,7 @@ export class StdioLink implements Link {
 
   #line(line: Buffer): void {
     if (this.#end !== undefined || line.length === 0) return;
+    blankOut(line, this.#target.secrets);
     if (this.#pending.take(line)) {
       this.#strayLines = 0;
       this.#strayBytes = 0;

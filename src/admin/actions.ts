@@ -1,0 +1,59 @@
+import type { Action } from './action.ts';
+import { searchAudit, verifyAudit } from './audit.ts';
+import { getCapability, listCapabilities } from './capabilities.ts';
+import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
+import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
+import { explainCall } from './explain-call.ts';
+import { getHealth } from './get-health.ts';
+import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
+import { createMember, listMembers, updateMember } from './members.ts';
+import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
+import { getPolicy, setPolicy } from './policies.ts';
+import { listSecrets, setSecret } from './secrets.ts';
+import { createToolbox, deleteToolbox, listToolboxes, publishToolbox, rollbackToolbox, updateToolbox } from './toolboxes.ts';
+import { deregisterUpstream, listUpstreams, registerUpstream, testUpstream, updateUpstream } from './upstreams.ts';
+import { getUsage } from './usage.ts';
+
+/** Everything that an operator can do, in the order in which lists show it. */
+export const actions: readonly Action[] = [
+  createNamespace,
+  updateNamespace,
+  deleteNamespace,
+  listNamespaces,
+  registerUpstream,
+  updateUpstream,
+  deregisterUpstream,
+  listUpstreams,
+  testUpstream,
+  createToolbox,
+  updateToolbox,
+  publishToolbox,
+  rollbackToolbox,
+  deleteToolbox,
+  listToolboxes,
+  listCapabilities,
+  getCapability,
+  planConfigurationAction,
+  importConfiguration,
+  exportConfigurationAction,
+  createConsumer,
+  updateConsumer,
+  listConsumers,
+  createMember,
+  updateMember,
+  listMembers,
+  createKey,
+  listKeys,
+  rotateKey,
+  disableKey,
+  revokeKey,
+  setPolicy,
+  getPolicy,
+  setSecret,
+  listSecrets,
+  explainCall,
+  getUsage,
+  searchAudit,
+  verifyAudit,
+  getHealth,
+];

@@ -1,0 +1,201 @@
+import { z } from 'zod';
+import { namespaceFileSchema, readNamespaceFile } from '../catalog/namespace-file.ts';
+import { limitsSchema } from '../policy/limit-rules.ts';
+import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
+import { readScope } from '../registry/compose.ts';
+import {
+  type ConsumerDocument,
+  idSchema,
+  type MemberDocument,
+  namespaceNameSchema,
+  roleGrantSchema,
+  toolboxNameSchema,
+} from '../registry/documents.ts';
+import { isObject } from '../wire/json.ts';
+import { readYaml, type YamlFile } from '../yaml-file.ts';
+import type { Entry } from './examine-upstream.ts';
+
+// One text for many things: what `import_configuration` reads and `export_configuration` writes.
+
+const title = z.string().min(1).max(200).describe('Name for people.');
+const isDisabled = z.boolean().optional().describe('Refused while true. Default: false.');
+
+const consumer = z.strictObject({
+  title,
+  kind: z.enum(['team', 'application']).describe('What it is.'),
+  limits: limitsSchema.optional().describe('Rates and budgets of all its keys together.'),
+  isDisabled,
+});
+
+const member = z.strictObject({
+  title,
+  identities: z
+    .array(z.string().min(1).max(512))
+    .max(20)
+    .optional()
+    .describe('Whose tokens speak for this member: "oauth:<issuer>#<subject>", or an e-mail address.'),
+  roles: z.array(roleGrantSchema).max(200).optional().describe('What the member may do, and where.'),
+  limits: limitsSchema.optional().describe("Rates and budgets of all the member's calls."),
+  isDisabled,
+});
+
+const draft = z
+  .object({ namespace: namespaceNameSchema.describe('Whose it is.') })
+  .catchall(z.unknown())
+  .describe('A toolbox that is not published as it stands here: its namespace, and the keys of a toolbox.');
+
+const unnamed = namespaceFileSchema.omit({ namespace: true });
+
+const configurationSchema = z
+  .strictObject({
+    namespaces: z
+      .union([z.array(namespaceFileSchema).max(10_000), z.record(namespaceNameSchema, unnamed)])
+      .optional()
+      .describe('Namespaces, each as a file of its own would say it: a list, or a map by name.'),
+    consumers: z.record(idSchema, consumer).optional().describe('Teams and applications by id.'),
+    members: z.record(idSchema, member).optional().describe('People by id.'),
+    policies: z
+      .record(z.string(), policySchema)
+      .optional()
+      .describe('Policies: "global", "namespace:hr" or "capability:hr/find_person".'),
+    drafts: z.record(toolboxNameSchema, draft).optional().describe('Toolboxes in the making, by name.'),
+  })
+  .describe('A Gatehouse configuration: what is registered at run time, as one text.');
+
+/** The format as JSON Schema, for editors. */
+export function configurationJsonSchema(): object {
+  return z.toJSONSchema(configurationSchema, { io: 'input', reused: 'ref' });
+}
+
+/** One thing that a text says should be there, and where it says so. */
+export type Wanted = { readonly path: readonly PropertyKey[]; readonly id: string } & (
+  | { readonly kind: 'namespace'; readonly description: string | undefined }
+  | { readonly kind: 'upstream'; readonly namespace: string; readonly name: string; readonly entry: Entry }
+  | { readonly kind: 'toolbox' | 'draft'; readonly namespace: string; readonly selection: Record<string, unknown> }
+  | { readonly kind: 'consumer'; readonly body: ConsumerDocument }
+  | { readonly kind: 'member'; readonly body: MemberDocument }
+  | { readonly kind: 'policy'; readonly policy: Policy }
+);
+
+export interface Flaw {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly severity?: 'error' | 'warning';
+}
+
+/** A text as it was read: what it wants as far as that can be told, and every flaw. */
+export interface Reading {
+  readonly wanted: readonly Wanted[];
+  readonly flaws: readonly Flaw[];
+}
+
+/** Reads YAML or JSON. */
+export function readText(text: string): YamlFile {
+  return readYaml(text, '');
+}
+
+export async function readConfiguration(value: unknown): Promise<Reading> {
+  if (!isObject(value)) {
+    const message = 'A configuration is a map of "namespaces", "consumers", "members", "policies" and "drafts".';
+    return { wanted: [], flaws: [{ path: [], message }] };
+  }
+  const { namespaces, ...rest } = value;
+  const parsed = configurationSchema.safeParse(rest, { jitless: true });
+  const flaws = (parsed.error?.issues ?? []).flatMap(describeIssue);
+  const parts = await Promise.all(namespacesOf(namespaces, flaws).map(readNamespace));
+  const others = parsed.success ? wantedOf(parsed.data) : [];
+  const wanted = [...parts.flatMap((part) => part.wanted), ...others];
+  const rules = await Promise.all(others.map(checkPolicy));
+  return { wanted, flaws: [...flaws, ...parts.flatMap((part) => part.flaws), ...rules.flat(), ...findRepeated(wanted)] };
+}
+
+interface WrittenNamespace {
+  readonly path: readonly PropertyKey[];
+  readonly value: unknown;
+}
+
+function namespacesOf(namespaces: unknown, flaws: Flaw[]): readonly WrittenNamespace[] {
+  if (namespaces === undefined || namespaces === null) return [];
+  if (Array.isArray(namespaces)) return namespaces.map((value: unknown, at) => ({ path: ['namespaces', at], value }));
+  if (!isObject(namespaces)) {
+    flaws.push({ path: ['namespaces'], message: '"namespaces" must be a list of namespaces, or a map by their names.' });
+    return [];
+  }
+  return Object.entries(namespaces).map(([namespace, value]) => ({
+    path: ['namespaces', namespace],
+    // A key that says another name is a flaw like any other.
+    value: isObject(value) ? { namespace, ...value } : value,
+  }));
+}
+
+async function readNamespace({ path, value }: WrittenNamespace): Promise<Reading> {
+  const read = readNamespaceFile(value);
+  if ('flaws' in read) return { wanted: [], flaws: read.flaws.map((flaw) => ({ ...flaw, path: [...path, ...flaw.path] })) };
+  const { file } = read;
+  const written = isObject(value) ? value : {};
+  const wanted: Wanted[] = [{ kind: 'namespace', id: file.namespace, description: file.description, path }];
+  for (const [name, entry] of entriesOf(written.upstreams))
+    wanted.push({
+      kind: 'upstream',
+      id: `${file.namespace}/${name}`,
+      namespace: file.namespace,
+      name,
+      entry,
+      path: [...path, 'upstreams', name],
+    });
+  for (const [id, selection] of entriesOf(written.toolboxes))
+    wanted.push({ kind: 'toolbox', id, namespace: file.namespace, selection, path: [...path, 'toolboxes', id] });
+  if (file.policy !== undefined)
+    wanted.push({ kind: 'policy', id: `namespace:${file.namespace}`, policy: file.policy, path: [...path, 'policy'] });
+  const rules = await checkRules(file.policy);
+  return { wanted, flaws: rules.map((flaw) => ({ ...flaw, path: [...path, 'policy', ...flaw.path] })) };
+}
+
+function wantedOf({ consumers, members, policies, drafts }: z.output<typeof configurationSchema>): readonly Wanted[] {
+  return [
+    ...Object.entries(consumers ?? {}).map(([id, { isDisabled = false, ...body }]): Wanted => {
+      return { kind: 'consumer', id, body: { ...body, isDisabled }, path: ['consumers', id] };
+    }),
+    ...Object.entries(members ?? {}).map(([id, { identities = [], roles = [], isDisabled = false, ...body }]): Wanted => {
+      return { kind: 'member', id, body: { ...body, identities, roles, isDisabled }, path: ['members', id] };
+    }),
+    ...Object.entries(policies ?? {}).map(([id, policy]): Wanted => ({ kind: 'policy', id, policy, path: ['policies', id] })),
+    ...Object.entries(drafts ?? {}).map(([id, { namespace, ...selection }]): Wanted => {
+      return { kind: 'draft', id, namespace, selection, path: ['drafts', id] };
+    }),
+  ];
+}
+
+async function checkPolicy(wanted: Wanted): Promise<readonly Flaw[]> {
+  if (wanted.kind !== 'policy') return [];
+  const { id, path, policy } = wanted;
+  const scope = readScope(id);
+  const isWhole =
+    scope?.kind === 'capability' ? /^[^\s/]+\/[^\s/]+$/.test(scope.capability) : scope !== undefined && id !== 'namespace:';
+  if (!isWhole) return [{ path, message: 'A policy is called "global", "namespace:hr" or "capability:hr/find_person".' }];
+  return (await checkRules(policy)).map((flaw) => ({ ...flaw, path: [...path, ...flaw.path] }));
+}
+
+function findRepeated(wanted: readonly Wanted[]): readonly Flaw[] {
+  const seen = new Set<string>();
+  return wanted.flatMap(({ kind, id, path }) => {
+    const key = `${kind} ${id}`;
+    if (!seen.has(key)) {
+      seen.add(key);
+      return [];
+    }
+    return [{ path, message: `The ${kind} "${id}" stands here twice; remove one.` }];
+  });
+}
+
+function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
+  const { path, message } = issue;
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({ path: [...path, key], message: `"${key}" is not known here; remove it.` }));
+  if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ path, message: inner.message }));
+  return [{ path, message }];
+}
+
+function entriesOf(value: unknown): readonly (readonly [string, Record<string, unknown>])[] {
+  return isObject(value) ? Object.entries(value).flatMap(([key, entry]) => (isObject(entry) ? [[key, entry] as const] : [])) : [];
+}

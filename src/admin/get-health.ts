@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { defineAction, noInput } from './action.ts';
+
+export const getHealth = defineAction({
+  name: 'get_health',
+  title: 'How the gateway fares',
+  description:
+    'Every upstream with its state, what is missing and why, the state of breakers, the journal and the configuration.',
+  roles: ['admin', 'auditor', 'developer', 'approver'],
+  isReadOnly: true,
+  route: 'GET /health',
+  input: noInput,
+  output: z.object({}).loose(),
+  async run({ status }) {
+    return status();
+  },
+});

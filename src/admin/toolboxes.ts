@@ -1,0 +1,290 @@
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import type { Caller } from '../call/authenticate.ts';
+import { GatewayError } from '../errors.ts';
+import { namespaceNameSchema, toolboxNameSchema } from '../registry/documents.ts';
+import type { Edit } from '../registry/registry.ts';
+import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
+import { commitChange, requireNew } from './change.ts';
+import { checkSelection, configOf, preview, type Selection } from './check-selection.ts';
+import { withoutUndefined } from './consumers.ts';
+import { findingSchema, refuseErrors } from './findings.ts';
+import { requireNamespace } from './namespaces.ts';
+import { type Visible, visibleTo } from './visible.ts';
+
+const patterns = z.array(z.string().min(1).max(256)).max(1000);
+const fields = {
+  title: z.string().min(1).max(200).describe('Name for people.'),
+  description: z.string().max(4096).describe('What it is for.'),
+  include: patterns
+    .min(1)
+    .describe('What is in it: "namespace/*", "namespace/name*" or "namespace/upstream/name*", as far as the caller may call it.'),
+  exclude: patterns.describe('What is not in it; wins over include.'),
+  names: z
+    .enum(['prefixed', 'one-to-one'])
+    .describe("prefixed: names are <namespace>__<name>. one-to-one: the only upstream's own names."),
+};
+const name = toolboxNameSchema.describe('The last part of its address, /mcp/<name>.');
+const change = z.object({ added: z.array(z.string()), removed: z.array(z.string()) });
+const shown = z
+  .object({
+    name: z.string(),
+    namespace: z.string(),
+    source: z.enum(['registry', 'file']),
+    tools: z.array(z.string()).describe('What the caller may call of what is served.'),
+    published: z.number().optional(),
+    draft: z.record(z.string(), z.unknown()).optional(),
+    changes: change.optional().describe('Tools that publishing the draft would add and remove.'),
+  })
+  .loose();
+const answered = z.object({ toolbox: shown, findings: z.array(findingSchema) });
+
+export const createToolbox = defineAction({
+  name: 'create_toolbox',
+  title: 'Create a toolbox',
+  description:
+    'A selection of tools with an address of its own. It begins as a draft that nobody is served; publish_toolbox makes it a version. Whoever calls through it still needs the right to each tool.',
+  roles: ['admin', 'developer'],
+  isReadOnly: false,
+  route: 'POST /toolboxes',
+  input: z.strictObject({
+    name,
+    namespace: namespaceNameSchema.describe('Whose it is: whoever develops or administers that namespace may change it.'),
+    title: fields.title.optional(),
+    description: fields.description.optional(),
+    include: fields.include,
+    exclude: fields.exclude.optional(),
+    names: fields.names.optional(),
+  }),
+  output: answered,
+  async run(ports, caller, { name, namespace, ...given }, ip) {
+    requireRole(caller, ['developer'], namespace);
+    requireNamespace(ports, namespace);
+    refuseDeclared(ports, name);
+    requireNew(ports.registry, 'toolbox', name);
+    const draft: Selection = withoutUndefined(given);
+    const findings = checkSelection(ports, caller, ip, { namespace, name, selection: draft });
+    refuseErrors(`The toolbox "${name}" was not created.`, findings);
+    const body = { namespace, draft, latest: 0, owner: caller.id };
+    await commitChange(ports, caller, { action: 'create_toolbox', edits: [{ kind: 'toolbox', id: name, body }], detail: given });
+    return { toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+  },
+});
+
+export const updateToolbox = defineAction({
+  name: 'update_toolbox',
+  title: 'Change the draft of a toolbox',
+  description: 'Changes what is given and leaves the rest. What is served stays as it is until the draft is published.',
+  roles: ['admin', 'developer'],
+  isReadOnly: false,
+  route: 'PATCH /toolboxes/{name}',
+  input: z.strictObject({
+    name,
+    title: fields.title.optional(),
+    description: fields.description.optional(),
+    include: fields.include.optional(),
+    exclude: fields.exclude.optional(),
+    names: fields.names.optional(),
+  }),
+  output: answered,
+  async run(ports, caller, { name, ...changes }, ip) {
+    const { body } = requireToolbox(ports, caller, name);
+    const draft: Selection = { ...body.draft, ...withoutUndefined(changes) };
+    const findings = checkSelection(ports, caller, ip, { namespace: body.namespace, name, selection: draft });
+    refuseErrors(`The draft of "${name}" was not changed.`, findings);
+    const edits = [{ kind: 'toolbox' as const, id: name, body: { ...body, draft } }];
+    await commitChange(ports, caller, { action: 'update_toolbox', edits, detail: changes });
+    return { toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+  },
+});
+
+export const publishToolbox = defineAction({
+  name: 'publish_toolbox',
+  title: 'Publish a toolbox',
+  description:
+    'Makes the draft the next version, which never changes again, and serves it at /mcp/<name>. Earlier versions keep their address, /mcp/<name>@<version>.',
+  roles: ['admin', 'developer'],
+  isReadOnly: false,
+  route: 'POST /toolboxes/{name}/publish',
+  input: z.strictObject({ name, note: z.string().max(1000).optional().describe('What is new, and why.') }),
+  output: answered.extend({ version: z.number() }),
+  async run(ports, caller, { name, note }, ip) {
+    const { body } = requireToolbox(ports, caller, name);
+    const { namespace, draft, published, latest } = body;
+    const findings = checkSelection(ports, caller, ip, { namespace, name, selection: draft });
+    refuseErrors(`"${name}" was not published.`, findings);
+    if (published !== undefined && isDeepStrictEqual(draft, versionOf(ports, name, published)?.selection))
+      throw new GatewayError('conflict', `The draft of "${name}" is what version ${published} serves already.`);
+    const version = latest + 1;
+    const edits = publication(ports, name, { ...body, draft }, { caller, note });
+    await commitChange(ports, caller, { action: 'publish_toolbox', edits, detail: withoutUndefined({ version, note }) });
+    return { version, toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+  },
+});
+
+export const rollbackToolbox = defineAction({
+  name: 'rollback_toolbox',
+  title: 'Serve an earlier version of a toolbox',
+  description: 'Serves a version that was published before at /mcp/<name>. The draft and all versions stay.',
+  roles: ['admin', 'developer'],
+  isReadOnly: false,
+  route: 'POST /toolboxes/{name}/rollback',
+  input: z.strictObject({ name, version: z.int().min(1).describe('The version to serve.') }),
+  output: answered,
+  async run(ports, caller, { name, version }, ip) {
+    const { body } = requireToolbox(ports, caller, name);
+    const selection = versionOf(ports, name, version)?.selection;
+    if (selection === undefined) throw notThere('version', `${name}@${version}`);
+    const findings = checkSelection(ports, caller, ip, { namespace: body.namespace, name, selection });
+    refuseErrors(`"${name}" was not changed.`, findings);
+    const edits = [{ kind: 'toolbox' as const, id: name, body: { ...body, published: version } }];
+    const detail = withoutUndefined({ version, from: body.published });
+    await commitChange(ports, caller, { action: 'rollback_toolbox', edits, detail });
+    return { toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+  },
+});
+
+export const deleteToolbox = defineAction({
+  name: 'delete_toolbox',
+  title: 'Delete a toolbox',
+  description: 'Removes a toolbox with all its versions and its addresses.',
+  roles: ['admin', 'developer'],
+  isReadOnly: false,
+  route: 'DELETE /toolboxes/{name}',
+  input: z.strictObject({ name }),
+  output: z.object({ name: z.string() }),
+  async run(ports, caller, { name }) {
+    requireToolbox(ports, caller, name);
+    await commitChange(ports, caller, { action: 'delete_toolbox', edits: removalOf(ports, name) });
+    return { name };
+  },
+});
+
+export const listToolboxes = defineAction({
+  name: 'list_toolboxes',
+  title: 'List toolboxes',
+  description: 'Toolboxes with their versions, and what publishing their draft would change.',
+  roles: ['admin', 'auditor', 'developer'],
+  isReadOnly: true,
+  route: 'GET /toolboxes',
+  input: z.strictObject({ name: name.optional().describe('Only this one.') }),
+  output: z.object({ toolboxes: z.array(shown) }),
+  async run(ports, caller, { name }, ip) {
+    const mine = namespacesOf(caller, ['auditor', 'developer']);
+    const names = new Set([...declared(ports).keys(), ...ports.registry.list('toolbox').map(({ id }) => id)]);
+    const isWanted = (toolbox: string) => {
+      const namespace = declared(ports).get(toolbox)?.namespace ?? ports.registry.get('toolbox', toolbox)?.body.namespace ?? '';
+      return (name === undefined || name === toolbox) && (mine === 'all' || mine.has(namespace));
+    };
+    const visible = visibleTo(ports, caller, ip);
+    return {
+      toolboxes: [...names]
+        .filter(isWanted)
+        .sort()
+        .map((toolbox) => show(ports, visible, toolbox)),
+    };
+  },
+});
+
+/** The edits that make a draft the next version and serve it. */
+export function publication(
+  { clock }: Pick<AdminPorts, 'clock'>,
+  name: string,
+  toolbox: {
+    readonly namespace: string;
+    readonly draft: Record<string, unknown> | Selection;
+    readonly latest: number;
+    readonly owner: string;
+  },
+  { caller, note }: { readonly caller: Caller; readonly note: string | undefined },
+): readonly Edit[] {
+  const { namespace, draft, latest, owner } = toolbox;
+  const version = latest + 1;
+  return [
+    { kind: 'toolbox', id: name, body: { namespace, draft, latest: version, published: version, owner } },
+    {
+      kind: 'toolbox-version',
+      id: `${name}@${version}`,
+      body: {
+        toolbox: name,
+        version,
+        namespace,
+        selection: draft,
+        note,
+        publishedBy: caller.id,
+        publishedAtMs: clock.nowMs(),
+      },
+    },
+  ];
+}
+
+/** The edits that remove a toolbox and all that was published of it. */
+export function removalOf({ registry }: Pick<AdminPorts, 'registry'>, name: string): readonly Edit[] {
+  const versions = registry.list('toolbox-version').filter(({ body }) => body.toolbox === name);
+  return [
+    { kind: 'toolbox', id: name, body: undefined },
+    ...versions.map(({ id }): Edit => ({ kind: 'toolbox-version', id, body: undefined })),
+  ];
+}
+
+export function versionOf({ registry }: Pick<AdminPorts, 'registry'>, name: string, version: number) {
+  return registry.get('toolbox-version', `${name}@${version}`)?.body;
+}
+
+interface Declared {
+  readonly namespace: string;
+  readonly file: string;
+}
+
+function declared({ files }: Pick<AdminPorts, 'files'>): ReadonlyMap<string, Declared> {
+  return new Map(
+    files().flatMap(({ name: namespace, file, toolboxes }) => toolboxes.map(({ name }) => [name, { namespace, file }] as const)),
+  );
+}
+
+function refuseDeclared(ports: Pick<AdminPorts, 'files'>, name: string): void {
+  const file = declared(ports).get(name)?.file;
+  if (file !== undefined)
+    throw new GatewayError('conflict', `The toolbox "${name}" is declared in ${file} and can only be changed there.`);
+}
+
+function requireToolbox(ports: AdminPorts, caller: Caller, name: string) {
+  refuseDeclared(ports, name);
+  const known = ports.registry.get('toolbox', name);
+  // Who does not see it in a list learns nothing of it here.
+  if (known === undefined || !hasRole(caller, ['developer', 'auditor'], known.body.namespace)) throw notThere('toolbox', name);
+  requireRole(caller, ['developer'], known.body.namespace);
+  return known;
+}
+
+function show(ports: AdminPorts, visible: ReadonlyMap<string, Visible>, name: string) {
+  const file = declared(ports).get(name);
+  const known = ports.registry.get('toolbox', name);
+  const mine = (tools: Iterable<{ readonly name: string }>) =>
+    Array.from(tools, (tool) => tool.name).filter((tool) => visible.has(`tool ${tool}`));
+  const tools = mine(ports.catalog().toolboxes.get(name)?.tools.values() ?? []);
+  if (file !== undefined || known === undefined) {
+    return { name, namespace: file?.namespace ?? '', source: 'file' as const, file: file?.file, tools };
+  }
+  const { namespace, draft, published, owner } = known.body;
+  const [drafted] = preview(ports, [configOf({ namespace, name, selection: draft })]);
+  const next = mine(drafted?.tools.values() ?? []);
+  return {
+    name,
+    namespace,
+    source: 'registry' as const,
+    owner,
+    ...(published === undefined ? {} : { published }),
+    tools,
+    draft,
+    changes: {
+      added: next.filter((tool) => !tools.includes(tool)),
+      removed: tools.filter((tool) => !next.includes(tool)),
+    },
+    versions: ports.registry
+      .list('toolbox-version')
+      .filter(({ body }) => body.toolbox === name)
+      .map(({ body: { version, note, publishedBy, publishedAtMs } }) => ({ version, note, publishedBy, publishedAtMs }))
+      .sort((a, b) => b.version - a.version),
+  };
+}

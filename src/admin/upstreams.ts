@@ -1,0 +1,250 @@
+import { z } from 'zod';
+import type { Caller } from '../call/authenticate.ts';
+import type { Member } from '../catalog/catalog.ts';
+import { GatewayError } from '../errors.ts';
+import { namespaceNameSchema } from '../registry/documents.ts';
+import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
+import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
+import { checkDraft, type Entry, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
+import { findingSchema, refuseErrors } from './findings.ts';
+import { requireNamespace } from './namespaces.ts';
+
+const upstreamName = z
+  .string()
+  .regex(
+    /^[a-z][a-z0-9-]{0,31}$/,
+    'An upstream is named with lower-case letters, digits and -, starts with a letter and has at most 32.',
+  );
+const entrySchema = z
+  .record(z.string(), z.unknown())
+  .describe(
+    'What a namespace file says of an upstream: "url" (or "command"), and as needed "title", "description", "headers", "auth", "include", "exclude", "rename", "timeoutMs" and so on. "kind" may be left out.',
+  );
+const place = {
+  namespace: namespaceNameSchema.describe('The namespace it is in.'),
+  name: upstreamName.describe('Its name there.'),
+};
+
+const shown = z
+  .object({
+    id: z.string(),
+    namespace: z.string(),
+    name: z.string(),
+    source: z.enum(['registry', 'file']).describe('A file changes only where it is written.'),
+    state: z.string(),
+    tools: z.array(z.string()),
+  })
+  .loose();
+const answered = z.object({ upstream: shown, findings: z.array(findingSchema) });
+
+/** How long an answer waits for a new upstream to show in the catalog. */
+const listedWithinMs = 20_000;
+
+export const registerUpstream = defineAction({
+  name: 'register_upstream',
+  title: 'Register an upstream',
+  description:
+    'Registers an MCP server. It is connected to first: whether it answers, what it offers, its schemas and its names are checked, and nothing is registered while there is an error. Its tools can be called when this answers.',
+  roles: ['admin'],
+  isReadOnly: false,
+  route: 'POST /upstreams',
+  input: z.strictObject({ ...place, entry: entrySchema }),
+  output: answered,
+  async run(ports, caller, { namespace, name, entry: given }) {
+    requireRole(caller, ['admin'], namespace);
+    requireNamespace(ports, namespace);
+    const id = `${namespace}/${name}`;
+    refuseDeclared(ports, id);
+    requireNew(ports.registry, 'upstream', id);
+    const entry = complete(given);
+    const { findings } = await examineUpstream(ports, caller, { namespace, name, entry });
+    refuseErrors(`${id} was not registered.`, findings);
+    // All of this may have changed while the far end was asked.
+    requireNamespace(ports, namespace);
+    requireNew(ports.registry, 'upstream', id);
+    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }];
+    await commitChange(ports, caller, { action: 'register_upstream', edits, detail: entry });
+    return { upstream: await listed(ports, caller, id), findings };
+  },
+});
+
+export const updateUpstream = defineAction({
+  name: 'update_upstream',
+  title: 'Change an upstream',
+  description:
+    'Replaces what was registered of an upstream. Where the connection changes, everything is checked as at its registration; the old one stays in use until the new one has answered.',
+  roles: ['admin'],
+  isReadOnly: false,
+  route: 'PUT /upstreams/{namespace}/{name}',
+  input: z.strictObject({
+    ...place,
+    entry: entrySchema,
+    revision: revisionField,
+  }),
+  output: answered,
+  async run(ports, caller, { namespace, name, entry: given, revision }) {
+    requireRole(caller, ['admin'], namespace);
+    const id = `${namespace}/${name}`;
+    const known = requireRegistered(ports, id);
+    requireRevision('upstream', id, known, revision);
+    const entry = complete(given);
+    const draft = { namespace, name, entry };
+    const member = ports.catalog().upstreams.get(id);
+    const isSame = member !== undefined && hasSameConnection(known.body.entry, entry);
+    if (isSame) refuseErrors(`${id} was not changed.`, checkFormOnly(ports, caller, draft));
+    const { findings } = isSame ? await examineOffer(ports, draft, member) : await examineUpstream(ports, caller, draft);
+    refuseErrors(`${id} was not changed.`, findings);
+    requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
+    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }];
+    await commitChange(ports, caller, { action: 'update_upstream', edits, detail: entry });
+    return { upstream: await listed(ports, caller, id), findings };
+  },
+});
+
+export const deregisterUpstream = defineAction({
+  name: 'deregister_upstream',
+  title: 'Take an upstream out',
+  description: 'Removes a registered upstream and everything it offers. Calls that run end as they will.',
+  roles: ['admin'],
+  isReadOnly: false,
+  route: 'DELETE /upstreams/{namespace}/{name}',
+  input: z.strictObject(place),
+  output: z.object({ id: z.string(), removedTools: z.array(z.string()) }),
+  async run(ports, caller, { namespace, name }) {
+    requireRole(caller, ['admin'], namespace);
+    const id = `${namespace}/${name}`;
+    requireRegistered(ports, id);
+    const removedTools = toolsOf(ports, id);
+    await commitChange(ports, caller, { action: 'deregister_upstream', edits: [{ kind: 'upstream', id, body: undefined }] });
+    return { id, removedTools };
+  },
+});
+
+export const listUpstreams = defineAction({
+  name: 'list_upstreams',
+  title: 'List upstreams',
+  description: 'Every upstream of the namespaces that the caller has a role in: where it is, how it fares, what it offers.',
+  roles: ['admin', 'auditor', 'developer'],
+  isReadOnly: true,
+  route: 'GET /upstreams',
+  input: z.strictObject({ namespace: namespaceNameSchema.optional().describe('Only of this one.') }),
+  output: z.object({ upstreams: z.array(shown) }),
+  async run(ports, caller, { namespace }) {
+    const mine = namespacesOf(caller, ['auditor', 'developer']);
+    const ids = new Set([
+      ...[...ports.catalog().upstreams.values()].filter(({ config }) => config.kind !== 'admin').map(({ id }) => id),
+      ...ports.registry.list('upstream').map(({ id }) => id),
+    ]);
+    const isWanted = (id: string) => {
+      const [of = ''] = id.split('/', 1);
+      return (namespace === undefined || namespace === of) && (mine === 'all' || mine.has(of));
+    };
+    return {
+      upstreams: [...ids]
+        .filter(isWanted)
+        .sort()
+        .map((id) => show(ports, caller, id)),
+    };
+  },
+});
+
+export const testUpstream = defineAction({
+  name: 'test_upstream',
+  title: 'Try an upstream out',
+  description:
+    'With an entry: does all that registering it would do, and registers nothing. Without: says how the upstream of that name fares.',
+  roles: ['admin'],
+  isReadOnly: true,
+  route: 'POST /upstreams/test',
+  input: z.strictObject({ ...place, entry: entrySchema.optional() }),
+  output: z.object({ isUsable: z.boolean(), findings: z.array(findingSchema), tools: z.array(z.string()) }).loose(),
+  async run(ports, caller, { namespace, name, entry }) {
+    requireRole(caller, ['admin'], namespace);
+    const id = `${namespace}/${name}`;
+    if (entry !== undefined) {
+      const examination = await examineUpstream(ports, caller, { namespace, name, entry: complete(entry) });
+      return { ...examination, isUsable: !examination.findings.some(({ severity }) => severity === 'error') };
+    }
+    if (!ports.catalog().upstreams.has(id)) throw notThere('upstream', id);
+    const upstream = show(ports, caller, id);
+    return { isUsable: upstream.state === 'healthy', findings: [], tools: upstream.tools, upstream };
+  },
+});
+
+function complete(entry: Entry): Entry {
+  return { kind: 'mcp', ...entry };
+}
+
+/** What was registered may stay, whoever wrote it, as long as nothing of it changes that decides where it connects. */
+function checkFormOnly(ports: AdminPorts, caller: Caller, draft: Parameters<typeof checkDraft>[2]) {
+  const { command: _command, env: _env, cwd: _cwd, headers: _headers, auth: _auth, ...rest } = draft.entry;
+  return checkDraft(ports, caller, { ...draft, entry: { ...rest, url: 'https://gatehouse.invalid' } });
+}
+
+/** What a file declares is read-only here, and says where it is written. */
+function refuseDeclared(ports: Pick<AdminPorts, 'files'>, id: string): void {
+  const file = fileOf(ports, id);
+  if (file !== undefined)
+    throw new GatewayError(
+      'conflict',
+      `${id} is declared in ${file} and can only be changed there; a file counts before what is registered.`,
+    );
+}
+
+function fileOf({ files }: Pick<AdminPorts, 'files'>, id: string): string | undefined {
+  return files().find(({ upstreams }) => upstreams.some((upstream) => upstream.id === id))?.file;
+}
+
+function requireRegistered(ports: Pick<AdminPorts, 'files' | 'registry'>, id: string) {
+  refuseDeclared(ports, id);
+  const known = ports.registry.get('upstream', id);
+  if (known === undefined) throw notThere('upstream', id);
+  return known;
+}
+
+async function listed(ports: AdminPorts, caller: Caller, id: string) {
+  await ports.settled([id], listedWithinMs);
+  return show(ports, caller, id);
+}
+
+function show(ports: AdminPorts, caller: Caller, id: string) {
+  const [namespace = '', name = ''] = id.split('/', 2);
+  const file = fileOf(ports, id);
+  const known = ports.registry.get('upstream', id);
+  const member = ports.catalog().upstreams.get(id);
+  const { title, description } = member?.config ?? {};
+  return {
+    id,
+    namespace,
+    name,
+    ...(title === undefined ? {} : { title }),
+    ...(description === undefined ? {} : { description }),
+    source: file === undefined ? ('registry' as const) : ('file' as const),
+    ...(file === undefined ? { revision: known?.revision } : { file }),
+    ...stateOf(member),
+    tools: toolsOf(ports, id),
+    missing: missingOf(ports, id, member),
+    // Secrets are references in it; addresses and headers are still for those who administer them.
+    ...(file === undefined && known !== undefined && hasRole(caller, ['admin'], namespace) ? { entry: known.body.entry } : {}),
+  };
+}
+
+function stateOf(member: Member | undefined) {
+  if (member === undefined) return { state: 'left out' };
+  const { state, transport, protocolVersion, server, lastError } = member.upstream.health();
+  return { state, transport, protocolVersion, server, ...(lastError === undefined ? {} : { lastError }) };
+}
+
+function missingOf(ports: AdminPorts, id: string, member: Member | undefined) {
+  const { problems } = ports.catalog();
+  const offered = member?.upstream.offer().problems ?? [];
+  const all = [...offered, ...problems.filter(({ upstream }) => upstream === id)].map(({ subject, message }) => ({
+    subject,
+    message,
+  }));
+  return [...new Map(all.map((problem) => [`${problem.subject} ${problem.message}`, problem])).values()];
+}
+
+function toolsOf({ catalog }: Pick<AdminPorts, 'catalog'>, id: string): string[] {
+  return [...catalog().everything.tools.values()].filter(({ member }) => member.id === id).map(({ outwardName }) => outwardName);
+}

@@ -1,0 +1,98 @@
+import { compileGlob } from '../../catalog/glob.ts';
+import type { CompiledLimits } from '../../policy/compile-limits.ts';
+import type { NetworkTest } from '../../policy/network.ts';
+import type { Facts } from '../../policy/rule-facts.ts';
+import type { RoleGrant, Scope } from '../../registry/documents.ts';
+
+declare const proven: unique symbol;
+
+/** Somebody whose identity was checked. Only this folder makes one. */
+export interface Caller {
+  readonly [proven]: true;
+  /** `key:<id>`, `oauth:<issuer>#<subject>` or `local:<user>`; stands in records and binds sessions. */
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly consumer: string | undefined;
+  readonly member: string | undefined;
+  readonly roles: readonly RoleGrant[];
+  /** All must let a call pass: what the key is for, what its owner may do, what its issuer may do. */
+  readonly reaches: readonly Reach[];
+  /** Undefined: from anywhere. */
+  readonly isInNetwork: NetworkTest | undefined;
+  /** Of the key, its consumer and its member. */
+  readonly limits: readonly CompiledLimits[];
+  /** What rules may look at. */
+  readonly facts: Facts['caller'];
+  readonly validUntilMs: number;
+}
+
+/** Where somebody may go. A toolbox is asked for without a capability first; the empty name is everything. */
+export type Reach = (toolbox: string, capability: ReachedCapability | undefined) => boolean;
+
+interface ReachedCapability {
+  readonly namespace: string;
+  /** `namespace/name`. */
+  readonly name: string;
+}
+
+type Draft = Omit<Caller, typeof proven | 'facts' | 'roles' | 'reaches' | 'limits' | 'isInNetwork' | 'validUntilMs'> &
+  Partial<Pick<Caller, 'roles' | 'reaches' | 'limits' | 'isInNetwork' | 'validUntilMs'>> & {
+    readonly kind: string;
+    readonly claims?: Facts['caller']['claims'];
+  };
+
+export function makeCaller({ kind, claims, ...draft }: Draft): Caller {
+  const roles = draft.roles ?? [];
+  const names = [...new Set(roles.map(({ role }) => role))];
+  const facts = Object.freeze({
+    id: draft.id,
+    kind,
+    roles: names,
+    role: ranking.find((role) => names.includes(role)) ?? '',
+    consumer: draft.consumer ?? '',
+    member: draft.member ?? '',
+    key: draft.key ?? '',
+    claims,
+  });
+  const caller = {
+    reaches: [],
+    limits: [],
+    isInNetwork: undefined,
+    validUntilMs: Number.POSITIVE_INFINITY,
+    ...draft,
+    roles,
+    facts,
+  };
+  const proven = Object.freeze(caller) as unknown as Caller;
+  made.add(proven);
+  return proven;
+}
+
+const made = new WeakSet<object>();
+
+/** A caller that was handed through something that does not know what it is. */
+export function asCaller(value: unknown): Caller | undefined {
+  return typeof value === 'object' && value !== null && made.has(value) ? (value as Caller) : undefined;
+}
+
+const ranking = ['admin', 'approver', 'developer', 'auditor'] as const;
+
+/** What a key is scoped to: each list that is there must hold what is called. */
+export function reachOfScope({ toolboxes, namespaces, capabilities }: Scope): Reach | undefined {
+  if (toolboxes === undefined && namespaces === undefined && capabilities === undefined) return undefined;
+  const globs = capabilities?.map(compileGlob);
+  return (toolbox, capability) =>
+    (toolboxes === undefined || toolboxes.includes(toolbox)) &&
+    (capability === undefined ||
+      ((namespaces === undefined || namespaces.includes(capability.namespace)) &&
+        (globs === undefined || globs.some((takes) => takes(capability.name)))));
+}
+
+/** What a member may call: what those do who develop or administer it. Approving and auditing need no calls. */
+export function reachOfRoles(roles: readonly RoleGrant[]): Reach | undefined {
+  const calling = roles.filter(({ role }) => role === 'admin' || role === 'developer');
+  if (calling.some(({ namespace }) => namespace === undefined)) return undefined;
+  const namespaces = new Set(calling.map(({ namespace }) => namespace));
+  return (toolbox, capability) =>
+    toolbox === 'admin' || (capability === undefined ? namespaces.size > 0 : namespaces.has(capability.namespace));
+}

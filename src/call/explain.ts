@@ -1,0 +1,75 @@
+/** The steps of a call up to its way out, for somebody who wants to know why: nothing is spent, sent or put on record as a call. */
+import type { Catalog } from '../catalog/catalog.ts';
+import { toGatewayError } from '../errors.ts';
+import { describeLimit } from '../policy/describe-limit.ts';
+import type { CounterUsage } from '../store/ports.ts';
+import type { Caller } from './authenticate.ts';
+import { authorize, type Circumstances, type Permit } from './authorize.ts';
+import type { CallPorts } from './call.ts';
+import { peek } from './limit.ts';
+import { type Asked, resolve, type Target } from './resolve.ts';
+import { screen } from './screen.ts';
+
+/** What one step would have decided. */
+export interface ExplainedStep {
+  readonly step: 'authenticate' | 'resolve' | 'authorize' | 'limit' | 'screen';
+  /** `unknown`: it cannot be said, as what decides cannot be asked. */
+  readonly decision: 'allow' | 'deny' | 'unknown';
+  readonly why: string;
+  readonly details: readonly string[];
+}
+
+/** One step after the other, as `call` takes them, up to the first that refuses. */
+export async function explain(
+  { counters, checks }: Pick<CallPorts, 'counters' | 'checks'>,
+  circumstances: Circumstances,
+  catalog: Catalog,
+  caller: Caller,
+  ask: Asked,
+): Promise<readonly ExplainedStep[]> {
+  const steps: ExplainedStep[] = [];
+  try {
+    const target: Target = resolve(catalog, ask);
+    steps.push(step('resolve', 'allow', `This is ${target.capability} of the upstream ${target.member.id}.`));
+    const permit: Permit = authorize(circumstances, caller, target, ask);
+    steps.push(step('authorize', 'allow', 'Scope, roles, networks and rules let it pass.'));
+    const { usage, admission } = await peek(counters, permit).catch(() => ({ usage: undefined, admission: undefined }));
+    if (usage === undefined || admission === undefined) {
+      steps.push(step('limit', 'unknown', 'The shared counters cannot be reached right now.'));
+      return steps;
+    }
+    const full = usage.filter(isFull);
+    const details = usage.map(describeUsage);
+    const [refusing] = full;
+    if (refusing !== undefined) {
+      steps.push(step('limit', 'deny', `Used up: ${describeUsage(refusing)}.`, details));
+      return steps;
+    }
+    steps.push(step('limit', 'allow', usage.length === 0 ? 'No limit applies.' : 'No limit is used up.', details));
+    const { hits } = await screen(checks, admission);
+    const found = [...new Set(hits.map(({ ruleId }) => ruleId))];
+    steps.push(step('screen', 'allow', 'The arguments fit, and may go in.', found));
+  } catch (error) {
+    const passed = ['resolve', 'authorize', 'limit', 'screen'] as const;
+    steps.push(step(passed[steps.length] ?? 'screen', 'deny', toGatewayError(error).message));
+  }
+  return steps;
+}
+
+/** One more call would be refused. Tokens and money are not known before a call, and hold back none that uses none. */
+function isFull({ demand: { limit }, used }: CounterUsage): boolean {
+  return !limit.isShadow && limit.unit === 'calls' && used + 1 > limit.amount;
+}
+
+function describeUsage({ demand: { limit }, used }: CounterUsage): string {
+  return `${describeLimit(limit)}: ${used} used${limit.isShadow ? ', in shadow mode' : ''}`;
+}
+
+function step(
+  name: ExplainedStep['step'],
+  decision: ExplainedStep['decision'],
+  why: string,
+  details: readonly string[] = [],
+): ExplainedStep {
+  return { step: name, decision, why, details };
+}

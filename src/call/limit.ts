@@ -1,0 +1,68 @@
+/** Refuses what is over a limit or a budget of any level. Whoever is refused has used up nothing. */
+import { GatewayError } from '../errors.ts';
+import { type Demand, demandsFor, type Limit } from '../policy/compile-limits.ts';
+import type { Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports.ts';
+import type { Permit } from './authorize.ts';
+
+declare const admitted: unique symbol;
+
+/** A call that every limit has let in. Only this file makes one. */
+export interface Admission extends Permit {
+  readonly [admitted]: true;
+  /** What it holds until it ends; undefined where no limit applies. */
+  readonly reservation: Reservation | undefined;
+  /** Limits in shadow mode that would have refused it. */
+  readonly shadowRefusals: number;
+}
+
+const oneCall = Object.freeze({ calls: 1, tokens: 0, nanoUsd: 0 });
+
+/** What the limits of a call have used up, for explanations: nothing is taken. Goes no further than `screen`. Throws when the counters cannot be reached. */
+export async function peek(
+  counters: Counters,
+  permit: Permit,
+): Promise<{ readonly usage: readonly CounterUsage[]; readonly admission: Admission }> {
+  const admission = { ...permit, reservation: undefined, shadowRefusals: 0 } as unknown as Admission;
+  const demands = demandsOf(permit);
+  return { usage: demands.length === 0 ? [] : await counters.usage(demands), admission };
+}
+
+/** At once where the counters are in this process. Throws, or rejects with, GatewayError `rate_limited` and `limit_reached`. */
+export function limit(counters: Counters, permit: Permit): Admission | Promise<Admission> {
+  const demands = demandsOf(permit);
+  if (demands.length === 0) return { ...permit, reservation: undefined, shadowRefusals: 0 } as unknown as Admission;
+  const taken = counters.take(demands, oneCall);
+  return taken instanceof Promise ? taken.then((outcome) => admit(permit, outcome)) : admit(permit, taken);
+}
+
+function demandsOf({ caller, policy, namespace, capability }: Permit): readonly Demand[] {
+  const { consumer, key, member } = caller;
+  return demandsFor([...policy.limits, ...caller.limits], { namespace, capability, consumer, key, member });
+}
+
+function admit(permit: Permit, taken: Taken): Admission {
+  if (taken.kind === 'refused') throw refusal(permit, taken);
+  return { ...permit, reservation: taken.reservation, shadowRefusals: taken.wouldRefuse.length } as unknown as Admission;
+}
+
+// A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.
+const ownLevels: readonly Limit['per'][] = ['consumer', 'key', 'member'];
+
+function refusal({ capability, caller }: Permit, { demand, reason, retryAfterMs }: Refused): GatewayError {
+  const { limit } = demand;
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
+  const code = ownLevels.includes(limit.per) ? 'rate_limited' : 'limit_reached';
+  const whose = limit.per === 'global' ? 'all calls together' : `this ${limit.per}`;
+  const text =
+    reason === 'store-gone'
+      ? `The limit of ${describe(limit)} for ${whose} cannot be checked right now.`
+      : `The limit of ${describe(limit)} for ${whose} is used up (${limit.source}).`;
+  const subject = code === 'rate_limited' ? caller.id : capability;
+  return new GatewayError(code, `${text} ${subject} may try again in ${seconds} s.`, { retryAfterMs });
+}
+
+function describe(limit: Limit): string {
+  const amount = limit.unit === 'nanoUsd' ? `${limit.amount / 1e9} USD` : `${limit.amount} ${limit.unit}`;
+  if (limit.kind === 'concurrency') return `${limit.amount} calls at the same time`;
+  return limit.kind === 'rate' ? `${amount} a minute` : `${amount} a ${limit.window}`;
+}

@@ -1,0 +1,63 @@
+/** Refuses arguments that the tool's schema does not take, and content that must not go in. */
+import type { ArgumentChecks } from '../arguments/argument-check.ts';
+import type { ContentHit } from '../content/screen.ts';
+import { GatewayError } from '../errors.ts';
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import type { Admission } from './limit.ts';
+
+declare const screened: unique symbol;
+
+/** A call whose arguments may go out as `params` has them. Only this file makes one. */
+export interface Screened extends Admission {
+  readonly [screened]: true;
+  /** Content rules that matched on the way in. */
+  readonly hits: readonly ContentHit[];
+}
+
+/** At once for arguments that are checked quickly. Throws, or rejects with, GatewayError `bad_arguments` and `content_blocked`. */
+export function screen(checks: ArgumentChecks, admission: Admission): Screened | Promise<Screened> {
+  const { tool, params } = admission;
+  if (tool === undefined) return clean(admission);
+  const complaint = checks.of(tool.inputSchema).check(isObject(params.arguments) ? params.arguments : {});
+  return complaint instanceof Promise ? complaint.then((late) => judge(admission, late)) : judge(admission, complaint);
+}
+
+function judge(admission: Admission, complaint: string | undefined): Screened {
+  if (complaint !== undefined) throw new GatewayError('bad_arguments', complaint);
+  return clean(admission);
+}
+
+function clean(admission: Admission): Screened {
+  const { params, policy, capability } = admission;
+  const { contentIn } = policy;
+  if (contentIn === undefined || params.arguments === undefined) return { ...admission, hits: none } as unknown as Screened;
+  const verdict = contentIn.screenValue(params.arguments);
+  switch (verdict.kind) {
+    case 'clean':
+      return { ...admission, hits: none } as unknown as Screened;
+    case 'flagged':
+      return { ...admission, hits: verdict.hits } as unknown as Screened;
+    case 'redacted':
+      return { ...admission, params: withArguments(params, verdict.value), hits: verdict.hits } as unknown as Screened;
+    case 'blocked':
+      throw new ContentRefusal(
+        `The arguments for ${capability} hold what must not be sent there (${verdict.rules.join(', ')}). Leave it out, then call again.`,
+        verdict.hits,
+      );
+  }
+}
+
+/** A refusal that knows what was found, for the record. */
+export class ContentRefusal extends GatewayError {
+  readonly hits: readonly ContentHit[];
+  constructor(message: string, hits: readonly ContentHit[]) {
+    super('content_blocked', message);
+    this.hits = hits;
+  }
+}
+
+const none: readonly ContentHit[] = Object.freeze([]);
+
+function withArguments(params: JsonObject, args: Json): JsonObject {
+  return { ...params, arguments: args };
+}

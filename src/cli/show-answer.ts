@@ -1,0 +1,90 @@
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import { isTime } from './units.ts';
+
+// A far end may answer anything: what would move a terminal's cursor, or show letters in another order, is written out.
+const unseen = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** Text that does to a terminal what it looks like and nothing else. */
+export function plain(text: string): string {
+  return text.replace(unseen, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** The same for text of several lines. */
+export function plainLines(text: string): string {
+  return text.split('\n').map(plain).join('\n');
+}
+
+/** JSON for programs; what a terminal would act on is escaped, which means the same. */
+export function showJson(value: Json): string {
+  const text = JSON.stringify(value, undefined, 2);
+  return `${text.replace(unseen, (sign) => (sign === '\n' ? sign : plain(sign)))}\n`;
+}
+
+/** An answer for people: a table where it is a list, lines of `key: value` otherwise. Nothing is left out. */
+export function showAnswer(answer: JsonObject, columns: number): string {
+  const entries = Object.entries(answer);
+  // A list comes first in the answer that is about it, and after other things where it is one of them.
+  const [list, ...others] = entries.filter(([, value]) => value !== null);
+  const isTable = list !== undefined && isList(list[1]) && others.every(([, value]) => isPlain(value));
+  if (!isTable) return entries.length === 0 ? 'Done.\n' : `${showObject(answer, '').join('\n')}\n`;
+  const [name, rows] = list;
+  const lines = [...showRows(name, rows as unknown as readonly JsonObject[], columns), ...(others.length > 0 ? [''] : [])];
+  for (const [key, value] of others) lines.push(`${plain(key)}: ${cell(key, value)}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function isList(value: Json): boolean {
+  return Array.isArray(value) && value.every(isObject);
+}
+
+function isPlain(value: Json): boolean {
+  return typeof value !== 'object' || value === null;
+}
+
+function showRows(name: string, rows: readonly JsonObject[], columns: number): string[] {
+  if (rows.length === 0) return [`No ${plain(name)}.`];
+  const keys = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const table = [
+    keys.map(heading),
+    ...rows.map((row) => keys.map((key) => cell(key, Object.hasOwn(row, key) ? row[key] : undefined))),
+  ];
+  const widths = keys.map((_, n) => table.reduce((most, cells) => Math.max(most, cells[n]?.length ?? 0), 0));
+  const width = widths.reduce((sum, each) => sum + each + 2, 0);
+  // Lines that a terminal breaks are no table: one block of lines per row then.
+  if (width > columns) return rows.flatMap((row, n) => [...(n > 0 ? [''] : []), ...showObject(row, '')]);
+  return table.map((cells) =>
+    cells
+      .map((text, n) => text.padEnd(widths[n] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function showObject(value: JsonObject, indent: string): string[] {
+  return Object.entries(value).flatMap(([key, entry]) => showEntry(`${indent}${heading(key)}:`, key, entry, `${indent}  `));
+}
+
+function showEntry(start: string, key: string, value: Json, indent: string): string[] {
+  if (typeof value === 'string' && value.includes('\n')) return [start, ...value.split('\n').map((line) => indent + plain(line))];
+  if (Array.isArray(value) && value.length > 0) return [start, ...value.flatMap((item) => showItem(item, indent))];
+  if (isObject(value) && Object.keys(value).length > 0) return [start, ...showObject(value, indent)];
+  return [`${start} ${cell(key, value)}`];
+}
+
+function showItem(item: Json, indent: string): string[] {
+  if (!isObject(item) || Object.keys(item).length === 0) return [`${indent}- ${cell('', item)}`];
+  const [first = '', ...others] = showObject(item, `${indent}  `);
+  return [`${indent}- ${first.trimStart()}`, ...others];
+}
+
+// A time is shown as one, so its name has no unit any more.
+function heading(key: string): string {
+  return plain(isTime(key) ? key.slice(0, -'Ms'.length) : key);
+}
+
+function cell(key: string, value: Json | undefined): string {
+  if (value === undefined || value === null || value === '') return '-';
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (typeof value === 'number' && isTime(key) && Math.abs(value) <= 8.64e15) return new Date(value).toISOString();
+  return plain(typeof value === 'string' ? value : JSON.stringify(value));
+}

@@ -1,0 +1,69 @@
+import type { IncomingMessage } from 'node:http';
+import { authenticate, type Caller, type Proofs } from '../call/authenticate.ts';
+import type { PageRequest, PageResponse } from '../credentials/pages.ts';
+import type { GatewayError } from '../errors.ts';
+import type { TrustedIssuer } from '../identity/issuers.ts';
+import { bearerChallenge, resourceUrl, scopesOf } from '../identity/resource-metadata.ts';
+import type { NetworkTest } from '../policy/network.ts';
+import type { Edge } from './mcp/edge.ts';
+import { retryHeaders } from './mcp/messages.ts';
+import type { Addressing } from './origin.ts';
+
+/** What the doors need of the gateway. */
+export interface ServerPorts {
+  readonly edge: Edge;
+  readonly proofs: Proofs;
+  /** Whose tokens are taken, and the address they are issued for. */
+  readonly oauth: { readonly issuers: readonly TrustedIssuer[]; readonly publicUrl: () => string };
+  /** Proxies whose word counts on where a request came from. */
+  readonly isTrustedProxy: NetworkTest;
+  readonly addressing: Addressing;
+  readonly bodyLimitBytes: number;
+  /** The pages under `/oauth/`; undefined for a path that is none of them. */
+  servePage(request: PageRequest): Promise<PageResponse | undefined>;
+  /** Prometheus text (GET /metrics). */
+  metricsText(): Promise<string>;
+  /** What `/api/status` answers. */
+  status(): object;
+  /** Loads what administers the gateway. */
+  loadAdministration(): Promise<void>;
+  /** Ready to serve: false while starting and while draining. */
+  isReady(): boolean;
+}
+
+/** Who sends a request. Throws, or rejects with, GatewayError `unauthenticated` or `issuer_unavailable`. */
+export function authenticateRequest(ports: ServerPorts, request: IncomingMessage, path: string): Caller | Promise<Caller> {
+  const { authorization } = request.headers;
+  const resource = ports.proofs.tokens === undefined ? '' : resourceUrl(path, ports.oauth.publicUrl());
+  return authenticate(ports.proofs, { authorization, apiKey: apiKey(request), resource });
+}
+
+export function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query < 0 ? url : url.slice(0, query);
+}
+
+function apiKey(request: IncomingMessage): string | undefined {
+  const key = request.headers['x-api-key'];
+  return typeof key === 'string' ? key : undefined;
+}
+
+/** What goes with an error besides its status. */
+export function errorHeaders(
+  { oauth }: ServerPorts,
+  request: IncomingMessage,
+  error: GatewayError,
+): Readonly<Record<string, string | number>> {
+  if (error.code === 'method_not_allowed') return { allow: 'POST, GET, DELETE' };
+  if (error.code !== 'unauthenticated') return retryHeaders(error) ?? {};
+  if (oauth.issuers.length === 0) return { 'www-authenticate': 'Bearer realm="gatehouse"' };
+  return {
+    'www-authenticate': bearerChallenge({
+      error: request.headers.authorization === undefined ? 'none' : 'invalid_token',
+      description: error.message,
+      scopes: scopesOf(oauth.issuers),
+      path: pathOf(request.url ?? ''),
+      publicUrl: oauth.publicUrl(),
+    }),
+  };
+}

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import { readNamespaceFile } from '../catalog/namespace-file.ts';
+import { limitsSchema } from '../policy/limit-rules.ts';
+import { networkSchema, policySchema } from '../policy/policy-schema.ts';
+
+// What is kept of everything that is registered at run time, by kind. Actions check what they are given against these before they
+// commit it, and what is loaded is read by them again: a row that somebody edited by hand gives no right it could not have been given.
+
+const time = z.int().min(0);
+const title = z.string().min(1).max(200);
+/** Of consumers, members and keys: what stands in records, limits and addresses. */
+export const idSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,62}$/,
+    'Use lower-case letters, digits, ".", "_" and "-", at most 63, the first a letter or digit.',
+  );
+export const namespaceNameSchema = z
+  .string()
+  .regex(
+    /^[a-z][a-z0-9-]{0,23}$/,
+    'A namespace is named with lower-case letters, digits and -, starts with a letter and has at most 24.',
+  );
+export const toolboxNameSchema = z
+  .string()
+  .regex(
+    /^[a-z][a-z0-9-]{0,39}$/,
+    'A toolbox is named with lower-case letters, digits and -, starts with a letter and has at most 40.',
+  );
+const toolboxOrVersion = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,39}(@[1-9][0-9]{0,5})?$/, 'Write the name of a toolbox, or "name@3" for one version of it.');
+const capabilityGlob = z.string().regex(/^[^\s/]{1,128}\/[^\s/]{1,128}$/, 'Write "namespace/name*".');
+
+export const roleNames = ['admin', 'approver', 'developer', 'auditor'] as const;
+
+export const roleGrantSchema = z.strictObject({
+  role: z.enum(roleNames).describe('What the member may do.'),
+  namespace: namespaceNameSchema.optional().describe('Where. Default: everywhere.'),
+});
+
+export const scopeSchema = z.strictObject({
+  toolboxes: z
+    .array(toolboxOrVersion)
+    .max(1000)
+    .optional()
+    .describe('Only these toolboxes, single versions as "name@3"; "/mcp" itself is not one of them.'),
+  namespaces: z.array(namespaceNameSchema).max(1000).optional().describe('Only capabilities of these namespaces.'),
+  capabilities: z
+    .array(capabilityGlob)
+    .max(1000)
+    .optional()
+    .describe('Only these, as "namespace/name" with * for any run of characters.'),
+});
+
+const consumer = z.strictObject({
+  title,
+  kind: z.enum(['team', 'application']),
+  limits: limitsSchema.optional(),
+  isDisabled: z.boolean(),
+});
+
+const member = z.strictObject({
+  title,
+  /** Principals of tokens that speak for this member, as records show them: `oauth:<issuer>#<sub>`, or an e-mail address. */
+  identities: z.array(z.string().min(1).max(512)).max(20),
+  roles: z.array(roleGrantSchema).max(200),
+  limits: limitsSchema.optional(),
+  isDisabled: z.boolean(),
+});
+
+const keySecret = z.strictObject({
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** The last four characters: what people tell secrets apart by. */
+  hint: z.string().max(8),
+  createdAtMs: time,
+  /** Of a secret that was replaced: the end of its grace. */
+  validUntilMs: time.optional(),
+});
+
+const key = z.strictObject({
+  title,
+  consumer: idSchema.optional(),
+  member: idSchema.optional(),
+  scope: scopeSchema,
+  network: networkSchema.optional(),
+  limits: limitsSchema.optional(),
+  expiresAtMs: time.optional(),
+  state: z.enum(['active', 'disabled', 'revoked']),
+  secrets: z.array(keySecret).max(2),
+  /** The caller that made it, and the member behind that: what a key may do, its issuer must be able to do. */
+  issuedBy: z.string().max(512),
+  issuer: idSchema.optional(),
+  createdAtMs: time,
+});
+
+const namespace = z.strictObject({ description: z.string().max(4096).optional() });
+
+/** An upstream of `namespace`, in the words of a namespace file. */
+const upstream = z.strictObject({ namespace: namespaceNameSchema, entry: z.record(z.string(), z.unknown()) });
+
+/** What a toolbox holds, in the words of a namespace file. */
+const selection = z.record(z.string(), z.unknown());
+
+const toolbox = z.strictObject({
+  namespace: namespaceNameSchema,
+  draft: selection,
+  /** The version that is served; undefined before the first is published. */
+  published: z.int().min(1).optional(),
+  /** Of the newest version. */
+  latest: z.int().min(0),
+  owner: z.string().max(512),
+});
+
+const toolboxVersion = z.strictObject({
+  toolbox: toolboxNameSchema,
+  version: z.int().min(1),
+  namespace: namespaceNameSchema,
+  selection,
+  note: z.string().max(1000).optional(),
+  publishedBy: z.string().max(512),
+  publishedAtMs: time,
+});
+
+const policy = z.strictObject({ policy: policySchema });
+
+const secret = z.strictObject({ sealed: z.string().min(1).max(100_000), changedAtMs: time, changedBy: z.string().max(512) });
+
+/** @public The registry loads it when there is something to read. */
+export const documentSchemas = {
+  consumer,
+  member,
+  key,
+  namespace,
+  upstream,
+  toolbox,
+  'toolbox-version': toolboxVersion,
+  policy,
+  secret,
+} as const;
+
+export type DocumentKind = keyof typeof documentSchemas;
+export type Documents = { readonly [Kind in DocumentKind]: z.output<(typeof documentSchemas)[Kind]> };
+export type KeyDocument = Documents['key'];
+export type MemberDocument = Documents['member'];
+export type ConsumerDocument = Documents['consumer'];
+export type RoleGrant = z.output<typeof roleGrantSchema>;
+export type Scope = z.output<typeof scopeSchema>;
+
+export function isDocumentKind(kind: string): kind is DocumentKind {
+  return Object.hasOwn(documentSchemas, kind);
+}
+
+/** What is wrong with an upstream or a toolbox as a namespace file would have it; `path` starts inside the entry. */
+export function checkEntry(
+  section: 'upstreams' | 'toolboxes',
+  namespace: string,
+  name: string,
+  entry: unknown,
+): readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] {
+  const read = readNamespaceFile({ namespace, [section]: { [name]: entry } });
+  return 'flaws' in read ? read.flaws.map(({ path, message }) => ({ path: path.slice(2), message })) : [];
+}

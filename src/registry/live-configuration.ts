@@ -1,0 +1,98 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import type { NamespaceConfig } from '../catalog/namespace-config.ts';
+import { buildPolicies, Policies } from '../policy/policy.ts';
+import type { Problem } from '../problems.ts';
+import { secretNames } from '../secrets.ts';
+import { type ComposeOptions, composeNamespaces, composePolicies } from './compose.ts';
+import type { Registry } from './registry.ts';
+import type { SecretValues } from './secret-values.ts';
+
+interface ConfigurationPorts extends ComposeOptions {
+  readonly registry: Registry;
+  readonly secrets: SecretValues;
+  /** What is there besides files and registry: the gateway's own. */
+  readonly own: readonly NamespaceConfig[];
+  /** Makes the namespaces the running ones. */
+  readonly apply: (namespaces: readonly NamespaceConfig[]) => void;
+  readonly log: Logger;
+}
+
+/** Files and registry as one, kept in effect: policies and namespaces change together, one change after the other. */
+export class LiveConfiguration {
+  readonly #ports: ConfigurationPorts;
+  #files: readonly NamespaceConfig[] = [];
+  #applied: readonly NamespaceConfig[] | undefined;
+  #policies = new Policies([]);
+  #problems: readonly Problem[] = [];
+  #isDue = false;
+  #refreshing: Promise<void> | undefined;
+
+  constructor(ports: ConfigurationPorts) {
+    this.#ports = ports;
+    ports.registry.onChange(() => void this.refresh());
+  }
+
+  get policies(): Policies {
+    return this.#policies;
+  }
+
+  get files(): readonly NamespaceConfig[] {
+    return this.#files;
+  }
+
+  /** What of the registry could not be used, and why. */
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** Takes up what the files say now. They are applied even where they say what is in effect: that ends the problems of a file that was broken. */
+  take(files: readonly NamespaceConfig[]): Promise<void> {
+    this.#files = files;
+    this.#applied = undefined;
+    return this.refresh();
+  }
+
+  /** Resolves when everything that was known when this was called is in effect. */
+  refresh(): Promise<void> {
+    this.#isDue = true;
+    this.#refreshing ??= this.#run();
+    return this.#refreshing;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isDue) {
+      this.#isDue = false;
+      try {
+        await this.#refresh();
+      } catch (error) {
+        this.#ports.log.error({ err: error }, 'a change could not be taken up; what was in effect before stays');
+      }
+    }
+    // In the same turn as the last look: what comes between would be taken for done.
+    this.#refreshing = undefined;
+  }
+
+  async #refresh(): Promise<void> {
+    const { registry, secrets, directory, allowedCommands, own, apply } = this.#ports;
+    await secrets.refresh();
+    const policies = await buildPolicies(composePolicies(this.#files, registry));
+    const { namespaces, problems } = composeNamespaces(this.#files, registry, { directory, allowedCommands });
+    this.#policies = policies;
+    this.#problems = problems;
+    const all = [...namespaces.map((namespace) => withSecrets(namespace, registry)), ...own];
+    // A new key is no reason to build a catalog.
+    if (this.#applied !== undefined && isDeepStrictEqual(this.#applied, all)) return;
+    apply(all);
+    this.#applied = all;
+  }
+}
+
+/** So that an upstream whose secret was set anew is another one. */
+function withSecrets(namespace: NamespaceConfig, registry: Registry): NamespaceConfig {
+  const upstreams = namespace.upstreams.map((upstream) => {
+    const revisions = secretNames(JSON.stringify(upstream.transport)).map((name) => registry.get('secret', name)?.revision ?? 0);
+    return Math.max(0, ...revisions) === 0 ? upstream : { ...upstream, secretsRevision: Math.max(...revisions) };
+  });
+  return { ...namespace, upstreams };
+}

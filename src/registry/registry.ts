@@ -1,0 +1,197 @@
+import type { Logger } from 'pino';
+import { GatewayError } from '../errors.ts';
+import { followRegistry } from '../store/follow-registry.ts';
+import type { ChangeRecord, DocumentChange, RegistryStore, StoredDocument } from '../store/ports.ts';
+import type { DocumentKind, Documents } from './documents.ts';
+
+/** A document as it is now. */
+export interface Entry<Kind extends DocumentKind> {
+  readonly id: string;
+  readonly body: Documents[Kind];
+  readonly revision: number;
+  readonly updatedAtMs: number;
+}
+
+/** One document to be written, or removed where it has no body. */
+export type Edit = {
+  readonly [Kind in DocumentKind]: {
+    readonly kind: Kind;
+    readonly id: string;
+    readonly body: Documents[Kind] | undefined;
+  };
+}[DocumentKind];
+
+type Format = Pick<typeof import('./documents.ts'), 'documentSchemas' | 'isDocumentKind'>;
+
+/** What is registered at run time, in memory and in step with the store. Reads cost nothing; a commit is durable before it resolves. */
+export class Registry {
+  readonly #store: RegistryStore;
+  readonly #log: Logger;
+  readonly #documents = new Map<DocumentKind, Map<string, Entry<DocumentKind>>>();
+  readonly #listeners = new Set<() => void>();
+  #stop: () => void = () => {};
+  #waiting: { readonly revision: number; readonly done: () => void }[] = [];
+  #revision = 0;
+  /** Set where this store came from a backup that knows less than what was once said. */
+  restored: { readonly atMs: number; readonly backupMadeAtMs: number } | undefined;
+
+  static async open(store: RegistryStore, log: Logger): Promise<Registry> {
+    const registry = new Registry(store, log);
+    const state = await store.load();
+    await registry.#read(state.documents);
+    registry.#revision = state.position.revision;
+    registry.restored = state.restored;
+    registry.#stop = followRegistry(store, {
+      from: state.position,
+      take: (news) => (news.kind === 'changes' ? registry.#take(news.changes, news.position.revision) : registry.#reload()),
+      warn: (error) => log.warn({ err: error }, 'changes of the registry could not be read; it is tried again'),
+    });
+    return registry;
+  }
+
+  private constructor(store: RegistryStore, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Of the newest commit that is in effect here. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get<Kind extends DocumentKind>(kind: Kind, id: string): Entry<Kind> | undefined {
+    return this.#documents.get(kind)?.get(id) as Entry<Kind> | undefined;
+  }
+
+  /** Of a document that is known to be there. */
+  require<Kind extends DocumentKind>(kind: Kind, id: string): Entry<Kind> {
+    const entry = this.get(kind, id);
+    if (entry === undefined) throw new Error(`there is no ${kind} ${id}`);
+    return entry;
+  }
+
+  /** One new document. Throws GatewayError `conflict` where there is one. */
+  async create<Kind extends DocumentKind>(
+    kind: Kind,
+    id: string,
+    body: Documents[Kind],
+    record: Omit<ChangeRecord, 'kind' | 'id' | 'detail'>,
+  ): Promise<void> {
+    if (this.get(kind, id) !== undefined)
+      throw new GatewayError('conflict', `There is already a ${kind} "${id}". Choose another name, or change that one.`);
+    await this.commit([{ kind, id, body } as unknown as Edit], record);
+  }
+
+  /** In the order of their ids. */
+  list<Kind extends DocumentKind>(kind: Kind): readonly Entry<Kind>[] {
+    const all = [...(this.#documents.get(kind)?.values() ?? [])] as Entry<Kind>[];
+    return all.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Runs after every change, whoever made it. Returns a function that takes the listener back. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * All of the edits or none, with who made them, on disk and in effect in this process before it resolves. Throws GatewayError
+   * `conflict` when one of the documents was changed by somebody else since it was read here.
+   */
+  async commit(
+    edits: readonly Edit[],
+    record: Omit<ChangeRecord, 'kind' | 'id' | 'detail'> & { readonly detail?: object },
+  ): Promise<void> {
+    if (edits.length === 0) return;
+    const { actor, action, detail = {} } = record;
+    const records = edits.map(({ kind, id }) => ({ actor, action, kind, id, detail: JSON.stringify(detail) }));
+    const result = await this.#store.commit(
+      edits.map((edit) => this.#toChange(edit)),
+      records,
+    );
+    if (result.kind === 'conflict') {
+      const names = result.moved.map(({ kind, id }) => `${kind} ${id}`).join(', ');
+      throw new GatewayError('conflict', `Somebody else has just changed ${names}; look at it again, then repeat what you did.`);
+    }
+    await this.#until(result.position.revision);
+  }
+
+  close(): void {
+    this.#stop();
+    for (const { done } of this.#waiting.splice(0)) done();
+  }
+
+  #toChange({ kind, id, body }: Edit): DocumentChange {
+    return { kind, id, body: body === undefined ? undefined : JSON.stringify(body), expects: this.get(kind, id)?.revision };
+  }
+
+  #until(revision: number): Promise<void> {
+    if (this.#revision >= revision) return Promise.resolve();
+    return new Promise((done) => this.#waiting.push({ revision, done }));
+  }
+
+  async #take(
+    changes: readonly (Omit<StoredDocument, 'body'> & { readonly body: string | undefined })[],
+    revision: number,
+  ): Promise<void> {
+    const format = await import('./documents.ts');
+    for (const change of changes) {
+      if (change.body === undefined) {
+        if (format.isDocumentKind(change.kind)) this.#documents.get(change.kind)?.delete(change.id);
+      } else {
+        this.#put({ ...change, body: change.body }, format);
+      }
+    }
+    this.#arrived(revision);
+  }
+
+  // What checks documents is large: a start where nothing is registered does without.
+  async #read(documents: readonly StoredDocument[]): Promise<void> {
+    if (documents.length === 0) return;
+    const format = await import('./documents.ts');
+    for (const document of documents) this.#put(document, format);
+  }
+
+  async #reload(): Promise<void> {
+    this.#log.error(
+      'the registry is older than what was known of it: it was restored, or a standby took over; all of it is read again',
+    );
+    const state = await this.#store.load();
+    const format = await import('./documents.ts');
+    this.#documents.clear();
+    for (const document of state.documents) this.#put(document, format);
+    this.restored = state.restored;
+    this.#arrived(state.position.revision);
+  }
+
+  #arrived(revision: number): void {
+    this.#revision = revision;
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.#log.error({ err: error }, 'a listener failed to take a change of the registry');
+      }
+    }
+    const arrived = this.#waiting.filter((waiting) => waiting.revision <= revision);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.revision > revision);
+    for (const { done } of arrived) done();
+  }
+
+  #put({ kind, id, body, revision, updatedAtMs }: StoredDocument, { isDocumentKind, documentSchemas }: Format): void {
+    // Of a newer release: it knows what it means.
+    if (!isDocumentKind(kind)) return;
+    const of = this.#documents.get(kind) ?? new Map<string, Entry<DocumentKind>>();
+    this.#documents.set(kind, of);
+    const read = documentSchemas[kind].safeParse(JSON.parse(body));
+    if (!read.success) {
+      of.delete(id);
+      this.#log.error(
+        { kind, id, problems: read.error.issues.map(({ message }) => message) },
+        'a document is not valid and is left out',
+      );
+      return;
+    }
+    of.set(id, Object.freeze({ id, body: read.data, revision, updatedAtMs }));
+  }
+}

@@ -1,0 +1,51 @@
+/** What an upstream is sent in confidence must not come back to whoever asked: it, or a proxy before it, may repeat it. */
+
+/** A shorter one would be found in every second answer. */
+const shortest = 8;
+const namesOfSecrets = /authorization|(^|[-_])auth($|[-_])|key|token|secret|passw|cookie|credential|signature/i;
+
+/** Secrets as answers may repeat them: as they are, as JSON writes them, also within a text that is JSON, and as addresses do. */
+export function secretForms(secrets: Iterable<string>): readonly Buffer[] {
+  const forms = new Set<string>();
+  for (const secret of secrets) {
+    if (secret.length < shortest) continue;
+    const once = inJson(secret);
+    for (const form of [secret, once, inJson(once), encodeURIComponent(secret), inQuery(secret)]) {
+      forms.add(form);
+      if (form.includes('/')) forms.add(form.replaceAll('/', '\\/'));
+    }
+  }
+  // The longest first: one form may be a part of another.
+  return [...forms].sort((a, b) => b.length - a.length).map((form) => Buffer.from(form));
+}
+
+/** Values that are secret by the name they have: an `Authorization` written out, an `api_key` in an address. */
+export function secretsByName(entries: Iterable<readonly [name: string, value: string]>): string[] {
+  const named = [...entries].filter(([name]) => namesOfSecrets.test(name));
+  // "Bearer", "Basic": the scheme is none, and whoever repeats the rest may leave it out.
+  return named.map(([, value]) => value.slice(value.indexOf(' ') + 1));
+}
+
+/** Puts stars in the place of every one of them. */
+export function blankOut(bytes: Buffer, secrets: readonly Buffer[]): void {
+  for (const secret of secrets) {
+    for (let at = bytes.indexOf(secret); at >= 0; at = bytes.indexOf(secret, at + secret.length))
+      bytes.fill(0x2a, at, at + secret.length);
+  }
+}
+
+export function blankText(text: string, secrets: readonly Buffer[]): string {
+  if (secrets.length === 0) return text;
+  const bytes = Buffer.from(text);
+  blankOut(bytes, secrets);
+  return bytes.toString();
+}
+
+function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}
+
+/** As a URL has it in its query, which escapes less. */
+function inQuery(text: string): string {
+  return URL.parse(`http://a/?${text}`)?.search.slice(1) ?? text;
+}

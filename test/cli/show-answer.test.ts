@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { plain, showAnswer, showJson } from '../../src/cli/show-answer.ts';
+import type { JsonObject } from '../../src/wire/json.ts';
+
+const wide = Number.POSITIVE_INFINITY;
+/** What a terminal acts on, or shows in another order than it is written. */
+const acting = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
+describe('an answer for people', () => {
+  it('is a table where it is a list', () => {
+    const keys = [
+      { id: 'a', isDisabled: false, createdAtMs: 0 },
+      { id: 'longer', title: 'T', isDisabled: true, createdAtMs: 1000 },
+    ];
+    expect(showAnswer({ keys, next: 'longer' }, wide)).toBe(
+      [
+        'id      isDisabled  createdAt                 title',
+        'a       no          1970-01-01T00:00:00.000Z  -',
+        'longer  yes         1970-01-01T00:00:01.000Z  T',
+        '',
+        'next: longer',
+        '',
+      ].join('\n'),
+    );
+    expect(showAnswer({ keys: [] }, wide)).toBe('No keys.\n');
+  });
+
+  it('is a block per row where the terminal is too narrow for a table', () => {
+    expect(showAnswer({ keys: [{ id: 'a', title: 'x'.repeat(30) }, { id: 'b' }] }, 20)).toBe(
+      `id: a\ntitle: ${'x'.repeat(30)}\n\nid: b\n`,
+    );
+  });
+
+  it('is lines where it is one thing', () => {
+    const limits = [{ per: 'key', rpm: 60 }];
+    expect(showAnswer({ id: 'web', limits, text: 'one\ntwo', scope: {}, none: null }, wide)).toBe(
+      'id: web\nlimits:\n  - per: key\n    rpm: 60\ntext:\n  one\n  two\nscope: {}\nnone: -\n',
+    );
+    expect(showAnswer({}, wide)).toBe('Done.\n');
+  });
+
+  it('leaves nothing out and moves no cursor, whatever it is', () => {
+    const values = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 4 }));
+    fc.assert(
+      fc.property(values, fc.nat(200), (answer, columns) => {
+        const shown = showAnswer(answer as JsonObject, columns);
+        expect(shown).not.toMatch(acting);
+        for (const value of Object.values(answer))
+          if (typeof value === 'string' && value !== '')
+            for (const line of value.split('\n')) expect(shown).toContain(plain(line));
+      }),
+    );
+  });
+});
+
+describe('an answer as JSON', () => {
+  it('is the answer, and moves no cursor either', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const shown = showJson(JSON.parse(JSON.stringify({ value })));
+        expect(JSON.parse(shown)).toEqual(JSON.parse(JSON.stringify({ value })));
+        expect(shown).not.toMatch(acting);
+      }),
+    );
+  });
+});
