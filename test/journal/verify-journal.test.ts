@@ -239,6 +239,9 @@ describe('rotation', () => {
       aheadMs = leapMs;
       for (let n = 0; n < 60; n += 1) await makeCall(journal);
       await expect.poll(() => recordsOf(dir)[0]?.seq).toBeGreaterThan(1);
+      // Several segments that stay.
+      aheadMs = 0;
+      for (let n = 0; n < 60; n += 1) await makeCall(journal);
       await journal.flush();
       // A removal is on record before the first file goes.
       const isDone = () => recordsOf(dir).findLast(({ kind }) => kind === 'removed')?.firstSeq === recordsOf(dir)[0]?.seq;
