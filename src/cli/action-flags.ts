@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Action } from '../admin/action.ts';
+import { actions } from '../admin/actions.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 
 /** How the text behind a flag is read. `list`: the flag is repeated, once per item. `structure`: JSON, or a file of it. `file`: the text of a file. */
@@ -28,23 +29,26 @@ export interface Flag {
 }
 
 /**
- * Every input of an action. Those in the path of its route come first: they may be given without their names. `fileInput` is the one
+ * Every input of an action. Those that name what it is about come first, and may be given without their own names. `fileInput` is the one
  * whose text is in a file that the first word names.
  */
 export function flagsOf(action: Pick<Action, 'name' | 'route' | 'input'>, fileInput?: string): readonly Flag[] {
   const { properties = {}, required = [] } = z.toJSONSchema(action.input, { io: 'input', unrepresentable: 'any' }) as Schema;
-  const inPath = Array.from(action.route.matchAll(/\{(\w+)\}/g), ([, key = '']) => key);
-  const positional =
-    fileInput !== undefined
-      ? [fileInput]
-      : inPath.length > 0
-        ? inPath
-        : ['id', 'name'].filter((key) => required.includes(key)).slice(0, 1);
+  const positional = fileInput === undefined ? nameOf(action.route, Object.keys(properties)) : [fileInput];
   const keys = [...positional, ...Object.keys(properties).filter((key) => !positional.includes(key))];
   return keys.map((key) => {
     const flag = flagOf(action.name, key, properties[key] ?? {}, required.includes(key), positional.includes(key));
     return key === fileInput ? { ...flag, name: 'file', shape: 'file' } : flag;
   });
+}
+
+/** The inputs that name what an action is about: as its own path has them, or as those of actions on the same things do. */
+function nameOf(route: string, keys: readonly string[]): readonly string[] {
+  const thing = /^\w+ (\/[\w-]+)/.exec(route)?.[1] ?? route;
+  const others = actions.map((action) => action.route).filter((other) => other.includes(` ${thing}/{`));
+  const named = [route, ...others].map((one) => Array.from(one.matchAll(/\{(\w+)\}/g), ([, key = '']) => key));
+  const fitting = named.find((names) => names.length > 0 && names.every((key) => keys.includes(key)));
+  return fitting ?? ['id', 'name'].filter((key) => keys.includes(key)).slice(0, 1);
 }
 
 interface Schema {
