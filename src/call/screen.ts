@@ -18,8 +18,25 @@ export interface Screened extends Admission {
 export function screen(checks: ArgumentChecks, admission: Admission): Screened | Promise<Screened> {
   const { tool, params } = admission;
   if (tool === undefined) return clean(admission);
-  const complaint = checks.of(tool.inputSchema).check(isObject(params.arguments) ? params.arguments : {});
-  return complaint instanceof Promise ? complaint.then((late) => judge(admission, late)) : judge(admission, complaint);
+  const args = isObject(params.arguments) ? params.arguments : {};
+  const check = checks.of(tool.inputSchema);
+  const complaint = check.check(args);
+  if (complaint === undefined) return clean(admission);
+  // Many clients write null for what they leave out (MCP 2026-07-28 basic/transports, custom headers, names it beside "not provided").
+  const given = withoutNulls(tool.inputSchema, args);
+  if (complaint instanceof Promise)
+    return complaint
+      .then((late) => (late === undefined || given === undefined ? late : check.check(given)))
+      .then((late) => judge(admission, late));
+  const second = given === undefined ? complaint : check.check(given);
+  return second instanceof Promise ? second.then((late) => judge(admission, late)) : judge(admission, second);
+}
+
+/** Arguments without what is null and may be left out; undefined where there is none. */
+function withoutNulls({ required }: JsonObject, args: JsonObject): JsonObject | undefined {
+  const isRequired = (name: string) => Array.isArray(required) && required.includes(name);
+  const kept = Object.entries(args).filter(([name, value]) => value !== null || isRequired(name));
+  return kept.length === Object.keys(args).length ? undefined : Object.fromEntries(kept);
 }
 
 function judge(admission: Admission, complaint: string | undefined): Screened {

@@ -40,6 +40,14 @@ describe('arguments', () => {
     await expect(screened(args)).rejects.toMatchObject({ code: 'bad_arguments', message: expect.stringMatching(words) });
   });
 
+  test('that are null count as left out where they may be left out, and go out as they came', async () => {
+    const args = { note: 'hello', more: null };
+    const strict = { ...inputSchema, properties: { ...inputSchema.properties, more: { type: 'boolean' } } };
+    const admission = { ...(await admissionWith(args)), tool: { name: 't', inputSchema: strict } } as unknown as Admission;
+    expect((await screen(checks, admission)).params.arguments).toBe(args);
+    await expect(screened({ note: null })).rejects.toMatchObject({ code: 'bad_arguments' });
+  });
+
   test('of what has no schema are not checked', async () => {
     expect((await screened({ note: 1 }, undefined, false)).hits).toEqual([]);
   });
