@@ -11,8 +11,8 @@ import type { SuiteResult } from './suite.ts';
 
 /**
  * Small calls with everything on that holds a call: a key with a consumer, four limits, a rule, the check of arguments, content rules in
- * both directions, the journal. Beside it the federation alone, which has the last two of these too, and a gateway where much more
- * is registered.
+ * both directions, the journal. Beside it the federation alone, which checks arguments and keeps the journal too, and a gateway where
+ * much more is registered.
  */
 export async function governed(lab: Lab): Promise<SuiteResult> {
   const plans = [few, many].map(({ tools }) => ({ name: 'echo', tools, eras: 'both' as const }));
