@@ -227,12 +227,10 @@ describe('when Redis loses its data', () => {
     for (let n = 0; n < 60; n += 1) await admitted(three[n % 3]!, demands);
     await onRedis(own.url, async (client) => await client.flushall());
     for (let n = 0; n < 15; n += 1) await admitted(three[n % 3]!, demands);
-    // Each replica knew of 58 to 60 calls: what the first one did not know of is all that can be missing.
-    const [total] = await used(three[0]!, demands);
-    expect(total).toBeGreaterThanOrEqual(72);
-    expect(total).toBeLessThanOrEqual(75);
+    // The replicas knew of 58, 59 and 60 calls: the most counts, in whichever order they come back.
+    expect(await used(three[0]!, demands)).toEqual([75]);
     const rest = await Promise.all(Array.from({ length: 60 }, async (_, n) => await three[n % 3]!.take(demands, oneCall)));
-    expect(rest.filter(({ kind }) => kind === 'admitted')).toHaveLength(90 - total!);
+    expect(rest.filter(({ kind }) => kind === 'admitted')).toHaveLength(15);
   });
 
   it('a rate goes on from what was seen last', async () => {

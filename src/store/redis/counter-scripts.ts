@@ -160,25 +160,34 @@ local function hold(key, amount)
   if redis.call('PTTL', key) < 48 * hour then redis.call('PEXPIRE', key, 72 * hour) end
 end
 
--- A budget: w is the start of its window, s what is spent in it, and a field per holder what is only held. A clock that was set
--- back takes the window along, so that nothing is filled again.
+-- A budget: w is the start of its window, s what is spent in it, b how much of that is from before Redis lost its data, and a field
+-- per holder what is only held. A clock that was set back takes the window along, so that nothing is filled again.
 local function readBudget(key, window)
   local all = redis.call('HGETALL', key)
-  local budget = { key = key, spent = 0 }
+  local budget = { key = key, spent = 0, before = 0 }
   local was
   for at = 1, #all, 2 do
-    if all[at] == 'w' then was = tonumber(all[at + 1]) elseif all[at] == 's' then budget.spent = tonumber(all[at + 1]) end
+    if all[at] == 'w' then was = tonumber(all[at + 1])
+    elseif all[at] == 's' then budget.spent = tonumber(all[at + 1])
+    elseif all[at] == 'b' then budget.before = tonumber(all[at + 1]) end
   end
   budget.start, budget.finish = windowAt(window, math.floor(now / 1000))
-  if not was or budget.start > was then budget.spent = 0 end
+  if not was or budget.start > was then budget.spent, budget.before = 0, 0 end
   budget.isMoved = was ~= budget.start
   budget.held = heldIn(key, all)
   return budget
 end
 
+-- Replicas saw different parts of what was lost: the largest counts, on top of what was spent since.
+local function restoreBudget(budget, seen)
+  if seen <= budget.before then return end
+  budget.spent = budget.spent + seen - budget.before
+  budget.before = seen
+end
+
 -- What is held outlasts the window.
 local function writeBudget(budget)
-  redis.call('HSET', budget.key, 'w', text(budget.start), 's', text(budget.spent))
+  redis.call('HSET', budget.key, 'w', text(budget.start), 's', text(budget.spent), 'b', text(budget.before))
   if budget.isMoved or budget.held > 0 then
     local extra = hour
     if budget.held > 0 then extra = 72 * hour end
@@ -257,7 +266,7 @@ for index = 1, #KEYS - 2 do
     if demand.used + demand.amount > demand.limit then wait = 1000 end
   else
     local budget = readBudget(demand.key, demand.window)
-    if hasLost and demand.seenAt == budget.start and budget.spent < demand.seen then budget.spent = demand.seen end
+    if hasLost and demand.seenAt == budget.start then restoreBudget(budget, demand.seen) end
     demand.counter, demand.used = budget, budget.spent + budget.held
     if demand.amount > 0 and demand.used + demand.amount > demand.limit then
       wait = math.max(1, budget.finish - math.floor(now / 1000))
@@ -301,7 +310,8 @@ return reply
  * an epoch to begin, holders that are no more (apart by spaces), then for each change: what, and four values:
  * `add` amount, age ms, window ms, limit - counts in a rate; `subtract` amount, entry, window ms - takes back;
  * `hold` amount - holds more, or less, of slots or a budget; `floor` amount, window, window start ms - what was seen spent in that window is the
- * least that is; `spend` amount, window, window start ms or '' - spends of a budget, in the window of that start only.
+ * least that is; `before` likewise - what was seen spent before Redis lost its data; `spend` amount, window, window start ms or '' - spends of a
+ * budget, in the window of that start only.
  * Returns the epoch and the number of replicas.
  */
 export const tellScript = `${common}
@@ -332,7 +342,9 @@ for index = 1, #KEYS - 2 do
   else
     local budget = readBudget(key, ARGV[base + 3])
     if ARGV[base + 4] == '' or tonumber(ARGV[base + 4]) == budget.start then
-      if what == 'floor' then budget.spent = math.max(budget.spent, amount) else budget.spent = math.max(0, budget.spent + amount) end
+      if what == 'floor' then budget.spent = math.max(budget.spent, amount)
+      elseif what == 'before' then restoreBudget(budget, amount)
+      else budget.spent = math.max(0, budget.spent + amount) end
       writeBudget(budget)
     end
   end

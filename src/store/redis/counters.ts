@@ -127,7 +127,9 @@ class RedisCounters implements Counters, LinkOwner {
 
   #floorOf({ key, line: [, , window = '', startMs = 0] }: Change): Change[] {
     const view = this.#views.get(key);
-    return view?.startMs === startMs ? [{ key, line: ['floor', view.spent, window, startMs] }] : [];
+    if (view?.startMs !== startMs) return [];
+    const what = view.epoch === this.#link.epoch ? 'floor' : 'before';
+    return [{ key, line: [what, view.spent, window, startMs] }];
   }
 
   async #takeShared(demands: readonly Demand[], cost: Cost): Promise<Taken> {
