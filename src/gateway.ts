@@ -298,7 +298,7 @@ async function build(
       return changedLists(of(before), of(after));
     });
   });
-  const callers = new TokenCallers(registry);
+  const callers = new TokenCallers(registry, settings.issuers);
   registry.onChange(() => {
     const isLetIn = callers.stillLetIn();
     const isGone = (caller: Caller) => (caller.key === undefined ? !isLetIn(caller) : !keys.isValid(caller.key));
