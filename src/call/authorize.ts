@@ -75,9 +75,14 @@ export function enterToolbox(catalog: Catalog, caller: Caller, name: string): To
  * Throws ScopeRequired where another token would do, else GatewayError `not_found`.
  */
 export function checkEntry(caller: Caller, name: string): void {
-  if (caller.reaches.every((reach) => reach(name, undefined))) return;
+  if (mayEnter(caller, name)) return;
   const scopes = caller.missingScopes?.(name) ?? [];
   throw scopes.length > 0 ? new ScopeRequired(scopes) : noSuchToolbox(name);
+}
+
+/** Whether a toolbox of this name would be open to this caller. */
+export function mayEnter(caller: Caller, toolbox: string): boolean {
+  return caller.reaches.every((reach) => reach(toolbox, undefined));
 }
 
 /** The token does not reach a toolbox, and the same issuer has scopes that do (RFC 6750 section 3.1; MCP basic/authorization). */

@@ -10,6 +10,7 @@ import { type Caller, makeCaller, type Reach, reachOfRoles } from './caller.ts';
 export class TokenCallers {
   readonly #registry: Registry | undefined;
   readonly #issuers: readonly TrustedIssuer[];
+  readonly #tokens = new WeakMap<Caller, VerifiedToken>();
   #known = new WeakMap<VerifiedToken, Caller | 'disabled'>();
 
   constructor(registry?: Registry, issuers: readonly TrustedIssuer[] = []) {
@@ -26,19 +27,15 @@ export class TokenCallers {
     if (known === undefined) {
       known = this.#make(token) ?? 'disabled';
       this.#known.set(token, known);
+      if (known !== 'disabled') this.#tokens.set(known, token);
     }
     return known === 'disabled' ? undefined : known;
   }
 
-  /** Whether callers that showed a token are still let in, as the registry is now. */
-  stillLetIn(): (caller: Caller) => boolean {
-    const disabled = (this.#registry?.list('member') ?? []).filter(({ body }) => body.isDisabled);
-    const names = new Set(disabled.flatMap(({ id, body }) => [id, ...body.identities]));
-    const isNamed = (name: string | undefined) => name !== undefined && names.has(name);
-    return ({ id, member, consumer }) =>
-      !isNamed(id) &&
-      !isNamed(member) &&
-      (consumer === undefined || this.#registry?.get('consumer', consumer)?.body.isDisabled !== true);
+  /** The same caller as the registry has it now; undefined where it is no longer let in. */
+  again(caller: Caller): Caller | undefined {
+    const token = this.#tokens.get(caller);
+    return token === undefined ? undefined : this.of(token);
   }
 
   #make(token: VerifiedToken): Caller | undefined {
