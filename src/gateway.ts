@@ -179,6 +179,13 @@ async function build(
     return store.upstreams.save(upstream);
   };
 
+  const forget = (id: string): void => {
+    memories.delete(id);
+    store.upstreams
+      .forget(id)
+      .catch((error: unknown) => log.warn({ err: error, upstream: id }, 'an upstream that was taken out could not be forgotten'));
+  };
+
   const hop = createHmac('sha256', pepper).update('hop').digest('hex').slice(0, 16);
   const lanes = new Lanes();
   const egress = createEgressGuard(settings.egressAllow);
@@ -218,8 +225,12 @@ async function build(
       clock,
       admin: () => admin,
     });
+  const isRegistered = ({ id, registration }: UpstreamConfig) =>
+    registration === undefined || registry.get('upstream', id)?.body.registration === registration;
   const makeUpstream = (config: UpstreamConfig): Upstream => {
-    const upstream = connect(config, { save: remember }, memories.get(config.id));
+    // One that was taken out may still be in a call; what it learns is of no use to anybody.
+    const save: UpstreamMemory['save'] = async (known) => void (isRegistered(config) && (await remember(known)));
+    const upstream = connect(config, { save }, memories.get(config.id));
     upstream.onChange((change) => {
       // One that was replaced may still be in a call, and its successor tells the same.
       const isCurrent = live.current.upstreams.get(config.id)?.upstream === upstream;
@@ -278,6 +289,12 @@ async function build(
     },
     visible: seenBy,
     log,
+  });
+  let registered = new Set(registry.list('upstream').map(({ id }) => id));
+  registry.onChange(() => {
+    const before = registered;
+    registered = new Set(registry.list('upstream').map(({ id }) => id));
+    for (const id of before) if (!registered.has(id)) forget(id);
   });
   const callers = new TokenCallers(registry, settings.issuers);
   const sessions: Sessions = new Sessions({
