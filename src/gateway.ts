@@ -5,10 +5,12 @@ import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstre
 import { ArgumentChecks } from './arguments/argument-check.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
 import { TokenCallers } from './call/authenticate/token-callers.ts';
-import type { Caller, Proofs } from './call/authenticate.ts';
+import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
+import { mayEnter, visibleToolbox } from './call/authorize.ts';
 import type { BreakerStatus } from './call/breaker.ts';
 import { type CallPorts, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
+import type { Toolbox } from './catalog/catalog.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
 import { LiveCatalog } from './catalog/live-catalog.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
@@ -20,8 +22,8 @@ import type { IssuerStatus } from './identity/issuer-keys.ts';
 import { createTokenVerifier } from './identity/verify-token.ts';
 import type { Edge } from './inbound/mcp/edge.ts';
 import { restoreSubscriptions } from './inbound/mcp/legacy.ts';
+import { ListChanges, type Watcher } from './inbound/mcp/list-changes.ts';
 import { Listeners } from './inbound/mcp/listen.ts';
-import { changedLists } from './inbound/mcp/lists.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
@@ -177,6 +179,13 @@ async function build(
     return store.upstreams.save(upstream);
   };
 
+  const forget = (id: string): void => {
+    memories.delete(id);
+    store.upstreams
+      .forget(id)
+      .catch((error: unknown) => log.warn({ err: error, upstream: id }, 'an upstream that was taken out could not be forgotten'));
+  };
+
   const hop = createHmac('sha256', pepper).update('hop').digest('hex').slice(0, 16);
   const lanes = new Lanes();
   const egress = createEgressGuard(settings.egressAllow);
@@ -216,8 +225,12 @@ async function build(
       clock,
       admin: () => admin,
     });
+  const isRegistered = ({ id, registration }: UpstreamConfig) =>
+    registration === undefined || registry.get('upstream', id)?.body.registration === registration;
   const makeUpstream = (config: UpstreamConfig): Upstream => {
-    const upstream = connect(config, { save: remember }, memories.get(config.id));
+    // One that was taken out may still be in a call; what it learns is of no use to anybody.
+    const save: UpstreamMemory['save'] = async (known) => void (isRegistered(config) && (await remember(known)));
+    const upstream = connect(config, { save }, memories.get(config.id));
     upstream.onChange((change) => {
       // One that was replaced may still be in a call, and its successor tells the same.
       const isCurrent = live.current.upstreams.get(config.id)?.upstream === upstream;
@@ -265,13 +278,35 @@ async function build(
     maySeeAction: (caller, name) => admin.maySee(caller, name),
   };
 
+  const seenBy = ({ caller, ip, toolbox }: Pick<Watcher, 'caller' | 'ip' | 'toolbox'>): Toolbox | undefined =>
+    mayEnter(caller, toolbox) && (toolbox === '' || live.current.toolboxes.has(toolbox))
+      ? visibleToolbox(circumstancesOf(calls, ip), live.current, caller, toolbox)
+      : undefined;
+  const listChanges = new ListChanges({
+    *watchers() {
+      yield* listeners.open();
+      yield* sessions.open();
+    },
+    visible: seenBy,
+    log,
+  });
+  let registered = new Set(registry.list('upstream').map(({ id }) => id));
+  registry.onChange(() => {
+    const before = registered;
+    registered = new Set(registry.list('upstream').map(({ id }) => id));
+    for (const id of before) if (!registered.has(id)) forget(id);
+  });
+  const callers = new TokenCallers(registry, settings.issuers);
   const sessions: Sessions = new Sessions({
     key: sessionKey,
     store: store.sessions,
     limits: { idleMs: settings.sessionIdleMs, max: settings.maxSessions },
     clock,
     log,
-    onRevived: (session, visitor, uris) => restoreSubscriptions(edge, visitor, session, uris),
+    onRevived: (session, visitor, uris) => {
+      session.seen = seenBy({ ...visitor, toolbox: session.toolbox });
+      restoreSubscriptions(edge, visitor, session, uris);
+    },
     onEnded: (session) => {
       for (const { upstream } of live.current.upstreams.values()) upstream.endSession(session.id);
     },
@@ -282,6 +317,7 @@ async function build(
     hop,
     settled: () => settled,
     circumstances: (ip) => circumstancesOf(calls, ip),
+    renewed: (caller) => renewCallers({ keys, callers })(caller),
     calls,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
@@ -289,21 +325,18 @@ async function build(
     subscriptions,
     log,
   };
-  live.onSwap((after, before) => {
+  live.onSwap((after) => {
     lanes.keep(after.upstreams);
     subscriptions.move(after);
-    listeners.swapped(before, after);
-    sessions.swapped((toolbox) => {
-      const of = (catalog: typeof after) => (toolbox === '' ? catalog.everything : catalog.toolboxes.get(toolbox));
-      return changedLists(of(before), of(after));
-    });
+    sessions.restoreSubscriptions();
+    listChanges.note();
   });
-  const callers = new TokenCallers(registry);
+  configuration.onRefreshed(() => listChanges.note());
   registry.onChange(() => {
-    const isLetIn = callers.stillLetIn();
-    const isGone = (caller: Caller) => (caller.key === undefined ? !isLetIn(caller) : !keys.isValid(caller.key));
-    sessions.endOf(isGone);
-    listeners.endOf(isGone);
+    const renewed = renewCallers({ keys, callers });
+    sessions.renew(renewed);
+    listeners.renew(renewed);
+    listChanges.note();
   });
   // What let somebody in may end without any change.
   const expiring = setInterval(() => {
@@ -402,6 +435,7 @@ async function build(
       clearInterval(noting);
       clearInterval(tidying);
       clearInterval(expiring);
+      listChanges.close();
       await watch.close();
       registry.close();
       edge.parked.cancelAll();

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
@@ -46,6 +47,13 @@ export async function commitChange(
     throw error;
   }
   await refreshed();
+}
+
+/** What tells this registration of an upstream's name from an earlier one: kept by every change, made anew where there is none. */
+export function registrationOf({ registry }: Pick<AdminPorts, 'registry'>, id: string): { readonly registration?: string } {
+  const known = registry.get('upstream', id)?.body;
+  if (known === undefined) return { registration: randomBytes(9).toString('base64url') };
+  return known.registration === undefined ? {} : { registration: known.registration };
 }
 
 /** Throws GatewayError `conflict` where there is one already. */

@@ -9,6 +9,7 @@ import type { Edit } from '../registry/registry.ts';
 import { secretNames } from '../secrets.ts';
 import { isObject } from '../wire/json.ts';
 import type { AdminPorts } from './action.ts';
+import { registrationOf } from './change.ts';
 import type { Flaw, Wanted } from './configuration-format.ts';
 import { checkDraft } from './examine-upstream.ts';
 import { namespacesNamed } from './namespaces.ts';
@@ -70,7 +71,7 @@ function planOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonl
       return compare(one, registry.get('namespace', one.id)?.body, body, [{ kind: 'namespace', id: one.id, body }]);
     }
     case 'upstream': {
-      const body = { namespace: one.namespace, entry: one.entry };
+      const body = { namespace: one.namespace, entry: one.entry, ...registrationOf(ports, one.id) };
       return compare(one, registry.get('upstream', one.id)?.body.entry, one.entry, [{ kind: 'upstream', id: one.id, body }]);
     }
     case 'consumer':

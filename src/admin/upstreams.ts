@@ -4,7 +4,7 @@ import type { Member } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
-import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
+import { commitChange, registrationOf, requireNew, requireRevision, revisionField } from './change.ts';
 import { checkDraft, type Entry, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
 import { findingSchema, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
@@ -62,7 +62,7 @@ export const registerUpstream = defineAction({
     // All of this may have changed while the far end was asked.
     requireNamespace(ports, namespace);
     requireNew(ports.registry, 'upstream', id);
-    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }];
+    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry, ...registrationOf(ports, id) } }];
     await commitChange(ports, caller, { action: 'register_upstream', edits, detail: entry });
     return { upstream: await listed(ports, caller, id), findings };
   },
@@ -95,7 +95,7 @@ export const updateUpstream = defineAction({
     const { findings } = isSame ? await examineOffer(ports, draft, member) : await examineUpstream(ports, caller, draft);
     refuseErrors(`${id} was not changed.`, findings);
     requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
-    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }];
+    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry, ...registrationOf(ports, id) } }];
     await commitChange(ports, caller, { action: 'update_upstream', edits, detail: entry });
     return { upstream: await listed(ports, caller, id), findings };
   },

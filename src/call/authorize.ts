@@ -29,7 +29,7 @@ export interface Circumstances {
 }
 
 /**
- * Throws GatewayError `not_found` and `unknown_capability`: what is not for this caller cannot be told from what is not there; and
+ * Throws ScopeRequired, and GatewayError `not_found` and `unknown_capability`: what is not for this caller cannot be told from what is not there; and
  * `not_allowed` for arguments that no rule allows, of something the caller can see.
  */
 export function authorize(
@@ -38,7 +38,7 @@ export function authorize(
   target: Target,
   ask: Pick<Ask, 'method' | 'params'>,
 ): Permit {
-  if (!mayEnter(caller, target.toolbox.name)) throw noSuchToolbox(target.toolbox.name);
+  checkEntry(caller, target.toolbox.name);
   const policy = circumstances.policies.of(target.capability, target.namespace);
   if (!mayReach(circumstances, caller, target, policy)) throw unknownTarget(ask);
   if (policy.rules.length > 0) checkRules(circumstances, caller, target, policy, ask);
@@ -64,14 +64,38 @@ function checkRules(
   }
 }
 
-/** Throws GatewayError `not_found` for a toolbox that is not there or not for this caller. */
+/** Throws GatewayError `not_found` for a toolbox that is not there or not for this caller, and as `checkEntry` does. */
 export function enterToolbox(catalog: Catalog, caller: Caller, name: string): Toolbox {
-  const toolbox = findToolbox(catalog, name);
-  if (!mayEnter(caller, name)) throw noSuchToolbox(name);
-  return toolbox;
+  checkEntry(caller, name);
+  return findToolbox(catalog, name);
 }
 
-/** The toolbox of this name as this caller sees it. Throws GatewayError `not_found` for both: no such thing, and not for them. */
+/**
+ * Refuses the name of a toolbox before anybody looks whether there is one: both answers would be the same, so that neither tells.
+ * Throws ScopeRequired where another token would do, else GatewayError `not_found`.
+ */
+export function checkEntry(caller: Caller, name: string): void {
+  if (mayEnter(caller, name)) return;
+  const scopes = caller.missingScopes?.(name) ?? [];
+  throw scopes.length > 0 ? new ScopeRequired(scopes) : noSuchToolbox(name);
+}
+
+/** Whether a toolbox of this name would be open to this caller. */
+export function mayEnter(caller: Caller, toolbox: string): boolean {
+  return caller.reaches.every((reach) => reach(toolbox, undefined));
+}
+
+/** The token does not reach a toolbox, and the same issuer has scopes that do (RFC 6750 section 3.1; MCP basic/authorization). */
+export class ScopeRequired extends GatewayError {
+  readonly scopes: readonly string[];
+
+  constructor(scopes: readonly string[]) {
+    super('insufficient_scope', `This token does not reach this toolbox. Get one with the scope "${scopes.join(' ')}".`);
+    this.scopes = scopes;
+  }
+}
+
+/** The toolbox of this name as this caller sees it. Throws as `enterToolbox` does: no such thing and not for them look the same. */
 export function visibleToolbox(circumstances: Circumstances, catalog: Catalog, caller: Caller, name: string): Toolbox {
   const toolbox = enterToolbox(catalog, caller, name);
   const { policies } = circumstances;
@@ -80,10 +104,6 @@ export function visibleToolbox(circumstances: Circumstances, catalog: Catalog, c
   if (isOpen && !toolbox.members.some(({ config }) => config.kind === 'admin')) return toolbox;
   const hidden = hiddenIn(circumstances, caller, toolbox);
   return hidden.size === 0 ? toolbox : without(toolbox, hidden);
-}
-
-function mayEnter(caller: Caller, toolbox: string): boolean {
-  return caller.reaches.every((reach) => reach(toolbox, undefined));
 }
 
 function mayReach({ ip, maySeeAction }: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {

@@ -42,6 +42,8 @@ export interface UpstreamConfig {
   readonly rename: Readonly<Record<string, string>>;
   /** Another one whenever a secret that it refers to was set at run time: what connects with it connects anew. */
   readonly secretsRevision?: number | undefined;
+  /** Of the registry: another one when the name was registered anew. Undefined for what a file declares. */
+  readonly registration?: string | undefined;
   /** Largest answer. */
   readonly answerLimitBytes: number;
   readonly breaker: {

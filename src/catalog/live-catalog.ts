@@ -154,7 +154,9 @@ export class LiveCatalog {
   #plan(namespaces: readonly NamespaceConfig[], created: Upstream[]): Map<string, Running> | undefined {
     const plan = new Map<string, Running>();
     for (const config of namespaces.flatMap(({ upstreams }) => upstreams)) {
-      const before = this.#running.get(config.id);
+      const known = this.#running.get(config.id);
+      // Taken out and registered anew between two looks: it does not begin with what the earlier one offers.
+      const before = known?.member.config.registration === config.registration ? known : undefined;
       const kept = before && keep(before, config);
       if (kept !== undefined) {
         plan.set(config.id, kept);
@@ -295,8 +297,8 @@ function keep({ member, madeFrom, successor }: Running, config: UpstreamConfig):
 // All else is the catalog's or the call's business: it changes without the upstream noticing. An upstream's own requests keep
 // the `timeoutMs` it was made with, which is no reason to break what goes on over its connection.
 function hasSameConnection(a: UpstreamConfig, b: UpstreamConfig): boolean {
-  const connectionOf = ({ kind, transport, era, sessions, secretsRevision }: UpstreamConfig) => ({
-    ...{ kind, transport, era, sessions, secretsRevision },
+  const connectionOf = ({ kind, transport, era, sessions, secretsRevision, registration }: UpstreamConfig) => ({
+    ...{ kind, transport, era, sessions, secretsRevision, registration },
   });
   return isDeepStrictEqual(connectionOf(a), connectionOf(b));
 }

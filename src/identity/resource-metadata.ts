@@ -1,5 +1,5 @@
 import { isLoopback } from '../open-url.ts';
-import type { TrustedIssuer } from './issuers.ts';
+import type { Reach, TrustedIssuer } from './issuers.ts';
 
 /** Protected resource metadata (RFC 9728 section 2): whom a client asks for a token for this address. */
 export interface ResourceMetadata {
@@ -60,7 +60,8 @@ export function scopesOf(issuers: readonly TrustedIssuer[]): readonly string[] {
 
 /**
  * The scopes to ask for when a token does not reach a toolbox, all in one challenge: those that reach no more than others that
- * would do. Empty when no scope of this issuer names the toolbox: then asking again would not help.
+ * would do. Empty when no scope of this issuer names the toolbox: then asking again would not help. Made of the issuer's rules
+ * alone, not of what there is: nobody learns from it which toolboxes exist.
  */
 export function scopesFor(issuers: readonly TrustedIssuer[], issuer: string, toolbox: string): readonly string[] {
   const rules = issuers.find((trusted) => trusted.issuer === issuer)?.claims.scopes;
@@ -69,7 +70,11 @@ export function scopesFor(issuers: readonly TrustedIssuer[], issuer: string, too
   );
   const least = reaching.toSorted((a, b) => a.size - b.size)[0];
   if (least !== undefined) return [least.name];
-  return Array.from(rules ?? []).flatMap(([name, reach]) => (reach === 'all' ? [name] : []));
+  const namesOf = (isMeant: (reach: Reach) => boolean) =>
+    Array.from(rules ?? []).flatMap(([name, reach]) => (isMeant(reach) ? [name] : []));
+  const toAll = namesOf((reach) => reach === 'all');
+  // A namespace's scope leads into every toolbox but shows its own capabilities only; at `/mcp` there are some for certain.
+  return toAll.length > 0 || toolbox !== '' ? toAll : namesOf((reach) => reach !== 'all' && reach.namespaces.size > 0);
 }
 
 export interface Challenge {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { authenticate, type Caller, type Proofs } from '../call/authenticate.ts';
+import { ScopeRequired } from '../call/authorize.ts';
 import type { PageRequest, PageResponse } from '../credentials/pages.ts';
 import type { GatewayError } from '../errors.ts';
 import type { TrustedIssuer } from '../identity/issuers.ts';
@@ -55,13 +56,15 @@ export function errorHeaders(
   error: GatewayError,
 ): Readonly<Record<string, string | number>> {
   if (error.code === 'method_not_allowed') return { allow: 'POST, GET, DELETE' };
-  if (error.code !== 'unauthenticated') return retryHeaders(error) ?? {};
+  const missing = error instanceof ScopeRequired ? error.scopes : undefined;
+  if (error.code !== 'unauthenticated' && missing === undefined) return retryHeaders(error) ?? {};
   if (oauth.issuers.length === 0) return { 'www-authenticate': 'Bearer realm="gatehouse"' };
   return {
     'www-authenticate': bearerChallenge({
-      error: request.headers.authorization === undefined ? 'none' : 'invalid_token',
+      error:
+        missing !== undefined ? 'insufficient_scope' : request.headers.authorization === undefined ? 'none' : 'invalid_token',
       description: error.message,
-      scopes: scopesOf(oauth.issuers),
+      scopes: missing ?? scopesOf(oauth.issuers),
       path: pathOf(request.url ?? ''),
       publicUrl: oauth.publicUrl(),
     }),

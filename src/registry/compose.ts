@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { completeConfig } from '../catalog/complete-config.ts';
-import type { ToolboxConfig } from '../catalog/config.ts';
+import type { ToolboxConfig, UpstreamConfig } from '../catalog/config.ts';
 import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import type { PolicyScope, PolicySource } from '../policy/policy.ts';
@@ -88,7 +88,13 @@ function composeOne(
   const description = registry.get('namespace', namespace)?.body.description;
   const read = readNamespaceFile({ namespace, ...(description === undefined ? {} : { description }), upstreams });
   const config = completeConfig('file' in read ? read.file : { namespace }, path, 'guarded');
-  return { ...config, toolboxes: toolboxesOf(namespace, registry, taken, path, problems) };
+  const upstreamsOf = config.upstreams.map((upstream) => withRegistration(upstream, registry));
+  return { ...config, upstreams: upstreamsOf, toolboxes: toolboxesOf(namespace, registry, taken, path, problems) };
+}
+
+function withRegistration(upstream: UpstreamConfig, registry: Registry): UpstreamConfig {
+  const registration = registry.get('upstream', upstream.id)?.body.registration;
+  return registration === undefined ? upstream : { ...upstream, registration };
 }
 
 function toolboxesOf(

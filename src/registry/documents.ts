@@ -97,7 +97,12 @@ const key = z.strictObject({
 const namespace = z.strictObject({ description: z.string().max(4096).optional() });
 
 /** An upstream of `namespace`, in the words of a namespace file. */
-const upstream = z.strictObject({ namespace: namespaceNameSchema, entry: z.record(z.string(), z.unknown()) });
+const upstream = z.strictObject({
+  namespace: namespaceNameSchema,
+  entry: z.record(z.string(), z.unknown()),
+  /** Another one for each registration: what is taken out and registered again is not what it was, although its name is. */
+  registration: z.string().min(1).max(64).optional(),
+});
 
 /** What a toolbox holds, in the words of a namespace file. */
 const selection = z.record(z.string(), z.unknown());

@@ -27,6 +27,7 @@ export class LiveConfiguration {
   #problems: readonly Problem[] = [];
   #isDue = false;
   #refreshing: Promise<void> | undefined;
+  readonly #listeners = new Set<() => void>();
 
   constructor(ports: ConfigurationPorts) {
     this.#ports = ports;
@@ -44,6 +45,11 @@ export class LiveConfiguration {
   /** What of the registry could not be used, and why. */
   get problems(): readonly Problem[] {
     return this.#problems;
+  }
+
+  /** Runs whenever other policies are in effect, or may be. */
+  onRefreshed(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Takes up what the files say now. They are applied even where they say what is in effect: that ends the problems of a file that was broken. */
@@ -80,6 +86,7 @@ export class LiveConfiguration {
     const { namespaces, problems } = composeNamespaces(this.#files, registry, { directory, allowedCommands });
     this.#policies = policies;
     this.#problems = problems;
+    for (const listener of this.#listeners) listener();
     const all = [...namespaces.map((namespace) => withSecrets(namespace, registry)), ...own];
     // A new key is no reason to build a catalog.
     if (this.#applied !== undefined && isDeepStrictEqual(this.#applied, all)) return;

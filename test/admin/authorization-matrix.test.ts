@@ -170,7 +170,8 @@ function verdictOfMcp({ status, body }: Pick<Answer, 'status' | 'body'>): Verdic
   if (body.result !== undefined) return body.result.isError === true ? body.result.content[0].text : 'done';
   if (status === 401) return 'unauthenticated';
   const { code, message } = body.error;
-  if (code === -32602 && message.startsWith('Unknown tool')) return 'no such action';
+  // Whoever may call nothing is not let into the toolbox, and learns no more of it than of a tool.
+  if ((code === -32602 && message.startsWith('Unknown tool')) || code === 40400) return 'no such action';
   return code === 40302 || code === 40402 ? 'refused' : `${code} ${message}`;
 }
 

@@ -320,3 +320,18 @@ test('whatever is applied in whatever order: what is configured runs, what is no
     { numRuns: 50 },
   );
 });
+
+test('one that was registered anew under its name begins with nothing of the earlier one; one that was changed does', async () => {
+  const catalog = open();
+  const changed = { url: 'http://other.example/mcp', headers: {}, type: 'http' as const };
+  catalog.apply(files(upstreamConfig('a/one', { registration: 'x' })));
+  made[0]?.show({ tools: tools('t') });
+  await catalog.settled(1000);
+  catalog.apply(files(upstreamConfig('a/one', { registration: 'x', transport: changed })));
+  expect(toolNames(catalog.current)).toEqual(['a__t']);
+  catalog.apply(files(upstreamConfig('a/one', { registration: 'y', transport: changed })));
+  expect(toolNames(catalog.current)).toEqual([]);
+  made.at(-1)?.show({ tools: tools('u') });
+  await catalog.settled(1000);
+  expect(toolNames(catalog.current)).toEqual(['a__u']);
+});

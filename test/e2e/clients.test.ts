@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createMCPClient, ElicitationRequestSchema } from '@ai-sdk/mcp';
 import { Experimental_StdioMCPTransport as AiStdioTransport } from '@ai-sdk/mcp/mcp-stdio';
 import { AxMCPClient, AxMCPStreamableHTTPTransport } from '@ax-llm/ax';
+import { AxMCPStdioTransport } from '@ax-llm/ax-tools';
 import { MCPServerStdio, MCPServerStreamableHttp } from '@openai/agents-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ClientKind, clientKinds, connectClient, type Door, type StdioDoor, textOf } from '../support/clients.ts';
@@ -83,15 +84,18 @@ const connectAiSdk: Connect = async (door) => {
   };
 };
 
-/** Ax: another protocol implementation of its own, over HTTP only. */
+/** Ax: another protocol implementation of its own. */
 function connectAx(era: 'auto' | 'legacy' | 'modern'): Connect {
   return async (door) => {
-    if (!('url' in door)) throw new Error('Ax connects over HTTP only');
     const asked: string[] = [];
-    const transport = new AxMCPStreamableHTTPTransport(door.url, {
-      authorization: `Bearer ${door.key}`,
-      ssrfProtection: { allowHTTP: true, allowLoopback: true },
-    });
+    const transport =
+      'url' in door
+        ? new AxMCPStreamableHTTPTransport(door.url, {
+            authorization: `Bearer ${door.key}`,
+            ssrfProtection: { allowHTTP: true, allowLoopback: true },
+          })
+        : // It reads nothing of what the server logs, which would wait for a reader.
+          new AxMCPStdioTransport(spawning({ ...door, environment: { ...door.environment, GATEHOUSE_LOG_LEVEL: 'silent' } }));
     const client = new AxMCPClient(transport, {
       era,
       elicitation: (params) => {
@@ -106,7 +110,10 @@ function connectAx(era: 'auto' | 'legacy' | 'modern'): Connect {
       readResource: async (uri) => JSON.stringify(await client.readResource(uri)),
       getPrompt: async (name, args) => JSON.stringify(await client.getPrompt(name, args)),
       asked,
-      close: () => client.close(),
+      close: async () => {
+        await client.close();
+        if (transport instanceof AxMCPStdioTransport) await transport.terminate();
+      },
     };
   };
 }
@@ -157,6 +164,9 @@ const overStdio: Record<string, Connect> = {
   ...Object.fromEntries(clientKinds.map((kind) => [`SDK ${kind}`, official(kind)])),
   '@ai-sdk/mcp': connectAiSdk,
   '@openai/agents': connectAgents,
+  'Ax, finding out the era': connectAx('auto'),
+  'Ax, legacy': connectAx('legacy'),
+  'Ax, modern': connectAx('modern'),
 };
 
 let fixtures: (Spawned & { url: string })[];

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { authenticateLocalUser } from '../../src/call/authenticate.ts';
+import { authenticateLocalUser, type Caller } from '../../src/call/authenticate.ts';
 import { buildCatalog } from '../../src/catalog/build.ts';
 import { Subscriptions } from '../../src/inbound/mcp/subscriptions.ts';
 import { buildPolicies } from '../../src/policy/policy.ts';
@@ -14,16 +14,20 @@ const uri = 'res://gh.hr.main/one';
 async function setUp(ip = '10.0.0.1') {
   const subscriptions = new Subscriptions(pino({ level: 'silent' }));
   let policies = await buildPolicies([]);
+  let caller: Caller = authenticateLocalUser('all');
   const heard: string[] = [];
   return {
     heard,
+    become: (other: Caller) => {
+      caller = other;
+    },
     govern: async (policy: Policy) => {
       policies = await buildPolicies([{ scope: { kind: 'global' }, policy }]);
     },
     subscribe: () =>
       subscriptions.add(catalog, {
         circumstances: () => ({ policies, ip, nowMs: 0, maySeeAction: () => false }),
-        caller: authenticateLocalUser('all'),
+        caller: () => caller,
         toolbox: '',
         uri,
         onUpdated: (updated) => heard.push(updated),
@@ -57,6 +61,17 @@ test('who may not read it any more hears nothing, and again once they may', asyn
     expect(heard).toEqual([]);
   }
   await govern({ network: ['10.0.0.0/8'] });
+  update();
+  expect(heard).toEqual([uri]);
+});
+
+test('whose rights were narrowed meanwhile hears nothing, and again once they are back', async () => {
+  const { heard, subscribe, update, become } = await setUp();
+  await subscribe();
+  become(authenticateLocalUser(new Set(['other'])));
+  update();
+  expect(heard).toEqual([]);
+  become(authenticateLocalUser('all'));
   update();
   expect(heard).toEqual([uri]);
 });

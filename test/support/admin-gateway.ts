@@ -7,6 +7,7 @@ import { type Level, pino } from 'pino';
 import type { Caller } from '../../src/call/authenticate.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type Gateway, openGateway } from '../../src/gateway.ts';
+import type { TrustedIssuer } from '../../src/identity/issuers.ts';
 import { createGatewayServer } from '../../src/inbound/server.ts';
 import { compileNetworks } from '../../src/policy/network.ts';
 import { readSettings } from '../../src/settings.ts';
@@ -44,6 +45,8 @@ interface Options {
   /** By name. */
   readonly namespaces?: Readonly<Record<string, string>>;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Text of `gatehouse.yaml`. */
+  readonly file?: string;
   readonly clock?: Clock;
   /** Goes on where another gateway was; it is left there. */
   readonly directory?: string;
@@ -51,7 +54,8 @@ interface Options {
 
 export async function openAdminGateway({
   namespaces = {},
-  settings = {},
+  settings: given = {},
+  file,
   clock = systemClock,
   directory,
 }: Options = {}): Promise<AdminGateway> {
@@ -68,18 +72,20 @@ export async function openAdminGateway({
     GATEHOUSE_ADMIN_KEY: key,
     GATEHOUSE_MASTER_KEY: masterKey,
     GATEHOUSE_EGRESS_ALLOW: '127.0.0.1',
-    ...settings,
+    ...given,
   };
   const log: string[] = [];
   const level: Level = 'trace';
+  if (file !== undefined) writeFileSync(join(place, 'gatehouse.yaml'), file);
+  const settings = await readSettings({ flags: {}, environment, directory: place });
   const gateway = await openGateway({
-    settings: await readSettings({ flags: {}, environment, directory: place }),
+    settings,
     environment,
     log: pino({ level }, { write: (line: string) => void log.push(line) }),
     clock,
     makesAdminKey: false,
   });
-  const server = doorsOf(gateway);
+  const server = doorsOf(gateway, undefined, settings.issuers);
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   gateway.listensAt(url);
@@ -150,12 +156,12 @@ export async function openAdminGateway({
 }
 
 /** The doors that `serve` puts on a gateway. */
-export function doorsOf(gateway: Gateway, local?: Caller): Server {
+export function doorsOf(gateway: Gateway, local?: Caller, issuers: readonly TrustedIssuer[] = []): Server {
   return createGatewayServer(
     {
       edge: gateway.edge,
       proofs: gateway.proofs,
-      oauth: { issuers: [], publicUrl: gateway.ownUrl },
+      oauth: { issuers, publicUrl: gateway.ownUrl },
       isTrustedProxy: compileNetworks([]),
       metricsText: gateway.metricsText,
       loadAdministration: gateway.loadAdministration,

@@ -17,6 +17,8 @@ export interface Caller {
   readonly roles: readonly RoleGrant[];
   /** All must let a call pass: what the key is for, what its owner may do, what its issuer may do. */
   readonly reaches: readonly Reach[];
+  /** The scopes to ask for, where nothing but those of the token keep it out of a toolbox of this name; else none. Undefined: no token. */
+  readonly missingScopes: ((toolbox: string) => readonly string[]) | undefined;
   /** Undefined: from anywhere. */
   readonly isInNetwork: NetworkTest | undefined;
   /** Of the key, its consumer and its member. */
@@ -35,8 +37,10 @@ interface ReachedCapability {
   readonly name: string;
 }
 
-type Draft = Omit<Caller, typeof proven | 'facts' | 'roles' | 'reaches' | 'limits' | 'isInNetwork' | 'validUntilMs'> &
-  Partial<Pick<Caller, 'roles' | 'reaches' | 'limits' | 'isInNetwork' | 'validUntilMs'>> & {
+type Optional = 'roles' | 'reaches' | 'missingScopes' | 'limits' | 'isInNetwork' | 'validUntilMs';
+
+type Draft = Omit<Caller, typeof proven | 'facts' | Optional> &
+  Partial<Pick<Caller, Optional>> & {
     readonly kind: string;
     readonly claims?: Facts['caller']['claims'];
   };
@@ -56,6 +60,7 @@ export function makeCaller({ kind, claims, ...draft }: Draft): Caller {
   });
   const caller = {
     reaches: [],
+    missingScopes: undefined,
     limits: [],
     isInNetwork: undefined,
     validUntilMs: Number.POSITIVE_INFINITY,

@@ -76,11 +76,6 @@ export class KeyRing {
     return this.#operators.size > 0;
   }
 
-  /** Whether this id is a key that would be let in right now. */
-  isValid(id: string): boolean {
-    return this.callerOf(id) !== undefined;
-  }
-
   /** The caller that the key of this id would be at that time; undefined where it would be refused. For explanations, which hold no key. */
   callerOf(id: string, nowMs: number = this.#clock.nowMs()): Caller | undefined {
     const operator = [...this.#operators.values()].find(({ key }) => key === id);

@@ -1,3 +1,5 @@
+import type { TrustedIssuer } from '../../identity/issuers.ts';
+import { scopesFor } from '../../identity/resource-metadata.ts';
 import type { VerifiedToken } from '../../identity/verify-token.ts';
 import { compileLimits } from '../../policy/compile-limits.ts';
 import type { MemberDocument } from '../../registry/documents.ts';
@@ -7,10 +9,13 @@ import { type Caller, makeCaller, type Reach, reachOfRoles } from './caller.ts';
 /** The callers behind access tokens: one per token and state of the registry. */
 export class TokenCallers {
   readonly #registry: Registry | undefined;
+  readonly #issuers: readonly TrustedIssuer[];
+  readonly #tokens = new WeakMap<Caller, VerifiedToken>();
   #known = new WeakMap<VerifiedToken, Caller | 'disabled'>();
 
-  constructor(registry?: Registry) {
+  constructor(registry?: Registry, issuers: readonly TrustedIssuer[] = []) {
     this.#registry = registry;
+    this.#issuers = issuers;
     registry?.onChange(() => {
       this.#known = new WeakMap();
     });
@@ -22,19 +27,15 @@ export class TokenCallers {
     if (known === undefined) {
       known = this.#make(token) ?? 'disabled';
       this.#known.set(token, known);
+      if (known !== 'disabled') this.#tokens.set(known, token);
     }
     return known === 'disabled' ? undefined : known;
   }
 
-  /** Whether callers that showed a token are still let in, as the registry is now. */
-  stillLetIn(): (caller: Caller) => boolean {
-    const disabled = (this.#registry?.list('member') ?? []).filter(({ body }) => body.isDisabled);
-    const names = new Set(disabled.flatMap(({ id, body }) => [id, ...body.identities]));
-    const isNamed = (name: string | undefined) => name !== undefined && names.has(name);
-    return ({ id, member, consumer }) =>
-      !isNamed(id) &&
-      !isNamed(member) &&
-      (consumer === undefined || this.#registry?.get('consumer', consumer)?.body.isDisabled !== true);
+  /** The same caller as the registry has it now; undefined where it is no longer let in. */
+  again(caller: Caller): Caller | undefined {
+    const token = this.#tokens.get(caller);
+    return token === undefined ? undefined : this.of(token);
   }
 
   #make(token: VerifiedToken): Caller | undefined {
@@ -45,9 +46,9 @@ export class TokenCallers {
       ...token.roles.map(({ role, namespace }) => (namespace === undefined ? { role } : { role, namespace })),
       ...(member?.roles ?? []),
     ];
-    const reaches: (Reach | undefined)[] = [reachOfToken(token)];
+    const ofScopes = reachOfToken(token);
     // A person without a role may nothing; a machine's token is limited by its scopes and by what it was issued for.
-    if (id !== undefined) reaches.push(reachOfRoles(roles));
+    const ofRoles = id === undefined ? undefined : reachOfRoles(roles);
     return makeCaller({
       id: token.principal,
       kind: 'oauth',
@@ -55,7 +56,11 @@ export class TokenCallers {
       consumer: token.consumer,
       member: id,
       roles,
-      reaches: reaches.filter((reach) => reach !== undefined),
+      reaches: [ofScopes, ofRoles].filter((reach) => reach !== undefined),
+      missingScopes: (toolbox) => {
+        const isScopesDoing = ofScopes?.(toolbox, undefined) === false && ofRoles?.(toolbox, undefined) !== false;
+        return isScopesDoing ? scopesFor(this.#issuers, token.issuer, toolbox) : [];
+      },
       limits: [
         compileLimits(consumer?.limits ?? [], `consumer ${token.consumer ?? ''}`),
         compileLimits(member?.limits ?? [], `member ${id ?? ''}`),

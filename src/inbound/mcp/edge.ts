@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Caller } from '../../call/authenticate.ts';
 import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
@@ -16,6 +17,8 @@ export interface Edge {
   settled(): Promise<void>;
   /** What decides, besides who somebody is, what they see and may call right now. `ip` is empty where there is none. */
   circumstances(ip: string): Circumstances;
+  /** The same caller as the registry has it now; undefined where it is no longer let in. */
+  renewed(caller: Caller): Caller | undefined;
   readonly calls: CallPorts;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;

@@ -66,6 +66,8 @@ export async function initialize(
   if (!isObject(capabilities)) throw new GatewayError('invalid_params', '"capabilities" must be an object.');
   const protocolVersion = legacyVersions.includes(requested) ? requested : legacyVersions[0];
   const session = edge.sessions.create(caller, toolboxName, protocolVersion, knownCapabilities(capabilities));
+  session.ip = ip;
+  session.seen = toolbox;
   const { instructions } = toolbox;
   const result = {
     protocolVersion,
@@ -146,7 +148,7 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
       ok(emptyResult);
       return;
     case 'resources/subscribe':
-      await subscribe(edge, caller, ip, session, params.uri);
+      await subscribe(edge, ip, session, params.uri);
       ok(emptyResult);
       return;
     case 'resources/unsubscribe':
@@ -163,7 +165,7 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
 
 const emptyResult = [Buffer.from('{}')];
 
-async function subscribe(edge: Edge, caller: Caller, ip: string, session: Session, uri: unknown): Promise<void> {
+async function subscribe(edge: Edge, ip: string, session: Session, uri: unknown): Promise<void> {
   if (typeof uri !== 'string') throw new GatewayError('invalid_params', '"uri" must be a string.');
   if (session.subscriptions.has(uri)) return;
   // Its place is taken before anything is waited for: a second request, or the end of the session, finds it there.
@@ -176,7 +178,7 @@ async function subscribe(edge: Edge, caller: Caller, ip: string, session: Sessio
     const onUpdated = () => session.notify('notifications/resources/updated', { uri });
     const end = await edge.subscriptions.add(edge.catalog(), {
       circumstances: () => edge.circumstances(ip),
-      caller,
+      caller: () => session.caller,
       toolbox: session.toolbox,
       uri,
       onUpdated,
@@ -194,11 +196,11 @@ async function subscribe(edge: Edge, caller: Caller, ip: string, session: Sessio
 }
 
 /** Takes up again what a session that came back from its id had subscribed to; what cannot be had yet is tried at the next change. */
-export function restoreSubscriptions(edge: Edge, { caller, ip }: Visitor, session: Session, uris: readonly string[]): void {
+export function restoreSubscriptions(edge: Edge, { ip }: Visitor, session: Session, uris: readonly string[]): void {
   session.unrestored = new Set(uris);
   session.restore = () => {
     for (const uri of session.unrestored ?? []) {
-      subscribe(edge, caller, ip, session, uri).then(
+      subscribe(edge, ip, session, uri).then(
         () => session.unrestored?.delete(uri),
         (error: unknown) => edge.log.debug({ err: error, uri }, 'a subscription cannot be taken up yet'),
       );

@@ -1,11 +1,11 @@
 import type { Caller } from '../../call/authenticate.ts';
-import { visibleToolbox } from '../../call/authorize.ts';
-import type { Catalog } from '../../catalog/catalog.ts';
+import { mayEnter, visibleToolbox } from '../../call/authorize.ts';
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { notificationBytes, type RequestMessage } from '../../wire/message.ts';
 import type { Edge } from './edge.ts';
-import { capabilitiesOf, changedLists } from './lists.ts';
+import type { Watcher } from './list-changes.ts';
+import { capabilitiesOf } from './lists.ts';
 import { ownModernResult, resultMessage } from './messages.ts';
 import type { Reply } from './reply.ts';
 import type { Wish } from './subscriptions.ts';
@@ -17,12 +17,8 @@ const maxListeners = 10_000;
 const maxUris = 1000;
 
 /** One open `subscriptions/listen` stream (MCP 2026-07-28 utilities/subscriptions). */
-interface Listener {
-  readonly caller: Caller;
-  readonly toolbox: string;
-  /** The list notifications it asked for and that this toolbox can send. */
-  readonly wanted: ReadonlySet<string>;
-  notify(method: string, params: JsonObject): void;
+interface Listener extends Watcher {
+  caller: Caller;
   end(): void;
 }
 
@@ -51,23 +47,23 @@ export class Listeners {
     this.#open.delete(listener);
   }
 
-  swapped(before: Catalog, after: Catalog): void {
-    const changes = new Map<string, readonly string[]>();
-    for (const listener of this.#open) {
-      const { toolbox } = listener;
-      let changed = changes.get(toolbox);
-      if (changed === undefined) {
-        const of = (catalog: Catalog) => (toolbox === '' ? catalog.everything : catalog.toolboxes.get(toolbox));
-        changed = changedLists(of(before), of(after));
-        changes.set(toolbox, changed);
-      }
-      for (const method of changed) if (listener.wanted.has(method)) listener.notify(method, {});
+  /** All that are open. */
+  open(): Iterable<Watcher> {
+    return this.#open;
+  }
+
+  /** Knows every caller as they are now, and ends the streams of those who may not come here any more. */
+  renew(renewed: (caller: Caller) => Caller | undefined): void {
+    for (const listener of [...this.#open]) {
+      const caller = renewed(listener.caller);
+      if (caller === undefined || !mayEnter(caller, listener.toolbox)) listener.end();
+      else listener.caller = caller;
     }
   }
 
-  /** Ends the streams of callers that are no longer let in. */
-  endOf(isGone: (caller: Caller) => boolean): void {
-    for (const listener of [...this.#open]) if (isGone(listener.caller)) listener.end();
+  /** Ends the streams of callers whose proof has expired. */
+  endOf(hasExpired: (caller: Caller) => boolean): void {
+    for (const listener of [...this.#open]) if (hasExpired(listener.caller)) listener.end();
   }
 
   /** Ends every stream the way the specification calls graceful. */
@@ -125,9 +121,12 @@ export async function listen(
   const notify = (method: string, params: JsonObject) => reply.send(notificationBytes(method, { ...params, _meta: meta }));
   const listener: Listener = {
     caller,
+    ip,
     toolbox: toolboxName,
-    wanted,
-    notify,
+    seen: toolbox,
+    changed: (method) => {
+      if (wanted.has(method)) notify(method, {});
+    },
     end: () => {
       close();
       reply.finish(resultMessage(request.id, ownModernResult({}, meta)));
@@ -143,7 +142,8 @@ export async function listen(
     const onUpdated = () => {
       if (isAcknowledged) notify('notifications/resources/updated', { uri });
     };
-    const end = await watch(edge, { circumstances: () => edge.circumstances(ip), caller, toolbox: toolboxName, uri, onUpdated });
+    const circumstances = () => edge.circumstances(ip);
+    const end = await watch(edge, { circumstances, caller: () => listener.caller, toolbox: toolboxName, uri, onUpdated });
     if (end === undefined) continue;
     ends.push(end);
     uris.push(uri);
@@ -152,6 +152,13 @@ export async function listen(
     close();
     return;
   }
+  // Whoever began to listen may have lost the right to while their wishes were passed on.
+  const renewed = edge.renewed(caller);
+  if (renewed === undefined || !mayEnter(renewed, toolboxName)) {
+    listener.end();
+    return;
+  }
+  listener.caller = renewed;
   if (uris.length > 0) honoured.resourceSubscriptions = uris;
   // First of all messages (MCP 2026-07-28 utilities/subscriptions): only then may a change be told.
   notify('notifications/subscriptions/acknowledged', { notifications: honoured });

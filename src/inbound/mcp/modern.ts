@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
-import { visibleToolbox } from '../../call/authorize.ts';
+import { checkEntry, ScopeRequired, visibleToolbox } from '../../call/authorize.ts';
 import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { findToolbox } from '../../call/resolve.ts';
@@ -49,12 +49,13 @@ export interface ModernRequest {
   readonly cancel: Cancel;
 }
 
-/** Answers one request. Never throws: what goes wrong is the answer. */
+/** Answers one request. What goes wrong is the answer; but throws ScopeRequired, whose challenge is the door's to make. */
 export async function handleModern(edge: Edge, request: ModernRequest): Promise<void> {
   try {
     await dispatch(edge, request);
   } catch (thrown) {
     const error = toGatewayError(thrown);
+    if (error instanceof ScopeRequired) throw error;
     if (error.code === 'internal') edge.log.error({ err: error.cause, method: request.message.method }, 'a request failed');
     request.reply.finish(errorMessage(request.message.id, toRpcError(error)), error.row.http, retryHeaders(error));
   }
@@ -121,6 +122,7 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
   const ask = running.toAsk(method, params, answers);
   let state: State | undefined;
   try {
+    checkEntry(caller, request.toolbox);
     if (request.headers !== undefined) {
       checkNamedHeaders(request.headers, message);
       if (method === 'tools/call') checkParamHeaders(request.headers, catalog, request.toolbox, params);

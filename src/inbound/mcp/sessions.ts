@@ -1,6 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Caller } from '../../call/authenticate.ts';
+import { mayEnter } from '../../call/authorize.ts';
+import type { Toolbox } from '../../catalog/catalog.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
@@ -38,8 +40,10 @@ export class Session {
   readonly id: string;
   /** What the client sends in `Mcp-Session-Id`; empty on stdio. */
   readonly handle: string;
-  /** As its last request showed. */
+  /** As its last request showed, or as the registry has it since. */
   caller: Caller;
+  /** Of its last request; empty where there is none. */
+  ip = '';
   readonly toolbox: string;
   readonly protocolVersion: string;
   readonly capabilities: JsonObject;
@@ -47,6 +51,8 @@ export class Session {
   logLevel: string | undefined;
   lastUsedAtMs: number;
   storedAtMs = 0;
+  /** What it saw of its toolbox when it was last told of changes; undefined: nothing. */
+  seen: Toolbox | undefined;
   /** For messages that belong to no request: the GET stream, or the pipe on stdio. */
   channel: SessionChannel | undefined;
   /** Takes up subscriptions that could not be taken up yet, when the session came back from its id. */
@@ -80,6 +86,10 @@ export class Session {
       this.#missed ??= new Set();
       this.#missed.add(method);
     }
+  }
+
+  changed(method: string): void {
+    this.notify(method, {});
   }
 
   open(channel: SessionChannel): void {
@@ -220,7 +230,7 @@ export class Sessions {
   find(visitor: Visitor, toolbox: string, handle: string): Session | Promise<Session> {
     const session = this.#live.get(handle);
     if (session === undefined) return this.#revived(visitor, toolbox, handle);
-    return this.#checked(session, visitor.caller, toolbox);
+    return this.#checked(session, visitor, toolbox);
   }
 
   end(session: Session, reason: string): void {
@@ -245,24 +255,28 @@ export class Sessions {
     this.#ports.store.save({ id: session.id, isEnded: false, state: JSON.stringify(state), lastUsedAtMs: session.lastUsedAtMs });
   }
 
-  /** Tells every session whose lists changed. `changes` says which notices its toolbox calls for. */
-  swapped(changes: (toolbox: string) => readonly string[]): void {
-    const known = new Map<string, readonly string[]>();
+  /** Takes up subscriptions that could not be taken up yet. */
+  restoreSubscriptions(): void {
     for (const session of this.#live.values()) {
       if (session.unrestored !== undefined && session.unrestored.size > 0) session.restore?.();
-      let methods = known.get(session.toolbox);
-      if (methods === undefined) {
-        methods = changes(session.toolbox);
-        known.set(session.toolbox, methods);
-      }
-      for (const method of methods) session.notify(method, {});
     }
   }
 
-  /** Ends the sessions of callers that are no longer let in. */
-  endOf(isGone: (caller: Caller) => boolean): void {
+  /** All that are open. */
+  open(): Iterable<Session> {
+    return this.#live.values();
+  }
+
+  /** Knows every caller as they are now: ends the sessions of those who are no longer let in, and the streams of those who may not come here. */
+  renew(renewed: (caller: Caller) => Caller | undefined): void {
     for (const session of this.#live.values()) {
-      if (isGone(session.caller)) this.end(session, 'its caller is no longer let in');
+      const caller = renewed(session.caller);
+      if (caller === undefined) {
+        this.end(session, 'its caller is no longer let in');
+        continue;
+      }
+      session.caller = caller;
+      if (!mayEnter(caller, session.toolbox)) session.channel?.end();
     }
   }
 
@@ -297,7 +311,7 @@ export class Sessions {
     }
     const session = await reviving;
     if (session === undefined) throw notFound();
-    return this.#checked(session, visitor.caller, toolbox);
+    return this.#checked(session, visitor, toolbox);
   }
 
   async #revive(visitor: Visitor, handle: string): Promise<Session | undefined> {
@@ -317,9 +331,10 @@ export class Sessions {
     return session;
   }
 
-  #checked(session: Session, caller: Caller, toolbox: string): Session {
+  #checked(session: Session, { caller, ip }: Visitor, toolbox: string): Session {
     if (session.caller.id !== caller.id || session.toolbox !== toolbox) throw notFound();
     session.caller = caller;
+    session.ip = ip;
     const nowMs = this.#ports.clock.nowMs();
     session.lastUsedAtMs = nowMs;
     // The map's order is the order of last use, kept to the minute: exact order would cost on every call.

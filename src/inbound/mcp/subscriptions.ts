@@ -15,7 +15,7 @@ interface Subscription extends Wish {
 export interface Wish {
   /** As they are whenever there is something to tell. */
   readonly circumstances: () => Circumstances;
-  readonly caller: Caller;
+  readonly caller: () => Caller;
   readonly toolbox: string;
   readonly uri: string;
   readonly onUpdated: (uri: string) => void;
@@ -85,7 +85,7 @@ export class Subscriptions {
 
 /** Who hears of a resource must be allowed to read it. Throws GatewayError. */
 function judge({ circumstances, caller, uri }: Wish, target: Target): Permit {
-  return authorize(circumstances(), caller, target, { method: 'resources/read', params: { uri } });
+  return authorize(circumstances(), caller(), target, { method: 'resources/read', params: { uri } });
 }
 
 // Rights may have changed since.

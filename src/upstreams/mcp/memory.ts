@@ -21,14 +21,14 @@ export type Recollection = Omit<Memory, 'verdict'> & { readonly verdict: Verdict
 // Only `server/discover` could tell that a legacy server has become a modern one, so its verdict must run out.
 const legacyVerdictMs = 24 * 60 * 60_000;
 
-/** Changes when the far end may be another one: address, command, directory or era. Secrets are not part of it. */
-export function fingerprint({ transport, era }: UpstreamConfig): string {
+/** Changes when the far end may be another one: address, command, directory, era or registration. Secrets are not part of it. */
+export function fingerprint({ transport, era, registration }: UpstreamConfig): string {
   const what =
     transport.type === 'http'
       ? [transport.url, Object.keys(transport.headers).sort()]
       : [transport.command, transport.cwd ?? null, Object.entries(transport.env).sort()];
   return createHash('sha256')
-    .update(JSON.stringify([era, transport.type, what]))
+    .update(JSON.stringify([era, transport.type, what, ...(registration === undefined ? [] : [registration])]))
     .digest('base64url');
 }
 
