@@ -607,10 +607,14 @@ export interface StoredApprovalEvent extends ApprovalEventFacts {
 /** Every field that is set must match. */
 export interface ApprovalQuery {
   readonly states?: readonly ApprovalState[] | undefined;
-  /** Is in one of these, or was asked for by one of `callers` or by `member`; an empty list finds nothing by itself. */
+  /**
+   * Is in one of these, or was asked for by one of `callers` or by `member`, or may name `named` in its gates; an empty list finds
+   * nothing by itself.
+   */
   readonly namespaces?: readonly string[] | undefined;
   readonly callers?: readonly string[] | undefined;
   readonly member?: string | undefined;
+  readonly named?: string | undefined;
   readonly capability?: string | undefined;
   readonly limit: number;
   /** The last one of the page before. */

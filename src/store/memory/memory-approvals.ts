@@ -31,14 +31,15 @@ export function memoryApprovals(): ApprovalStore {
       put(next, event);
       return true;
     },
-    async list({ states, namespaces, callers = [], member, capability, before, limit }) {
+    async list({ states, namespaces, callers = [], member, named, capability, before, limit }) {
       const isWanted = (approval: StoredApproval) =>
         (states === undefined || states.includes(approval.state)) &&
         (capability === undefined || approval.capability === capability) &&
         (namespaces === undefined ||
           namespaces.includes(approval.namespace) ||
           callers.includes(approval.caller) ||
-          (member !== undefined && approval.member === member)) &&
+          (member !== undefined && approval.member === member) ||
+          (named !== undefined && approval.gates.includes(JSON.stringify(named)))) &&
         (before === undefined || newestFirst(before, approval) < 0);
       return all().filter(isWanted).sort(newestFirst).slice(0, limit);
     },

@@ -128,7 +128,7 @@ async function writeEvent(db: Kysely<Schema>, approval: StoredApproval, event: A
 }
 
 async function readList(db: Kysely<Schema>, query: ApprovalQuery): Promise<StoredApproval[]> {
-  const { states, namespaces, callers, member, capability, before, limit } = query;
+  const { states, namespaces, callers, member, named, capability, before, limit } = query;
   let select = db.selectFrom('approvals').select(columns).orderBy('requested_at_ms', 'desc').orderBy('id', 'desc').limit(limit);
   if (states !== undefined) select = select.where('state', 'in', states);
   if (capability !== undefined) select = select.where('capability', '=', capability);
@@ -138,6 +138,8 @@ async function readList(db: Kysely<Schema>, query: ApprovalQuery): Promise<Store
         ...(namespaces.length === 0 ? [] : [where('namespace', 'in', namespaces)]),
         ...(callers === undefined || callers.length === 0 ? [] : [where('caller', 'in', callers)]),
         ...(member === undefined ? [] : [where('member', '=', member)]),
+        // A wildcard in a name finds too much, never too little.
+        ...(named === undefined ? [] : [where('gates', 'like', `%${JSON.stringify(named)}%`)]),
       ]),
     );
   }
