@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import type { AdminPorts } from './admin/action.ts';
 import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstream.ts';
 import { ArgumentChecks } from './arguments/argument-check.ts';
+import { openApprovals } from './call/approve/approvals.ts';
+import { deciderOf, standingOf } from './call/approve/standing.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
 import { TokenCallers } from './call/authenticate/token-callers.ts';
 import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
@@ -16,7 +18,7 @@ import { LiveCatalog } from './catalog/live-catalog.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, systemSteadyClock } from './clock.ts';
 import { type Credentials, openCredentials } from './credentials/credentials.ts';
 import type { IssuerStatus } from './identity/issuer-keys.ts';
 import { createTokenVerifier } from './identity/verify-token.ts';
@@ -28,6 +30,8 @@ import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
+import { type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
 import { Registry } from './registry/registry.ts';
@@ -38,7 +42,7 @@ import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts
 import type { UpstreamGauge } from './telemetry/gauges.ts';
 import { openTelemetry } from './telemetry/telemetry.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
-import { openReach } from './upstreams/fetch-json.ts';
+import { openReach, type Reach } from './upstreams/fetch-json.ts';
 import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
 import { connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
@@ -210,6 +214,10 @@ async function build(
     publicUrl: () => publicUrl,
     resolveSecrets: (text) => secrets.resolve(text),
   });
+  const notifier: Notifier = openNotifier({
+    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock }),
+    log,
+  });
   const subscriptions = new Subscriptions(log);
   const listeners = new Listeners();
   const admin: AdminUpstream = new AdminUpstream(() => adminPorts);
@@ -266,7 +274,23 @@ async function build(
     traceSampling: settings.traceSampling,
     metricsCapabilities: settings.metricsCapabilities,
   });
+  const callers = new TokenCallers(registry, settings.issuers);
+  const people = { keys, callers, registry };
+  const approvals = openApprovals({
+    store: store.approvals,
+    key: createHmac('sha256', stateKey).update('approvals').digest(),
+    journal,
+    notifier,
+    policies: () => configuration.policies,
+    standing: (decider) => standingOf(people, decider),
+    deciderOf: (caller) => deciderOf(people, caller),
+    pageUrl: () => publicUrl,
+    clock,
+    steady: systemSteadyClock,
+    log,
+  });
   const calls: CallPorts = {
+    approvals,
     lanes,
     log,
     journal,
@@ -296,7 +320,6 @@ async function build(
     registered = new Set(registry.list('upstream').map(({ id }) => id));
     for (const id of before) if (!registered.has(id)) forget(id);
   });
-  const callers = new TokenCallers(registry, settings.issuers);
   const sessions: Sessions = new Sessions({
     key: sessionKey,
     store: store.sessions,
@@ -317,8 +340,9 @@ async function build(
     hop,
     settled: () => settled,
     circumstances: (ip) => circumstancesOf(calls, ip),
-    renewed: (caller) => renewCallers({ keys, callers })(caller),
+    renewed: (caller) => (caller.validUntilMs <= clock.nowMs() ? undefined : renewCallers({ keys, callers })(caller)),
     calls,
+    approvals,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
     listeners,
@@ -362,7 +386,7 @@ async function build(
   }, noteUsesEveryMs).unref();
   const tidying = setInterval(() => {
     const nowMs = clock.nowMs();
-    Promise.all([store.audit.prune(nowMs - journalAgeMs), store.budgets.prune(nowMs)]).catch((error: unknown) =>
+    Promise.all([store.audit.prune(nowMs - journalAgeMs), store.budgets.prune(nowMs), approvals.tidy()]).catch((error: unknown) =>
       log.warn({ err: error }, 'what is out of date could not be removed from the store'),
     );
   }, tidyEveryMs).unref();
@@ -389,6 +413,7 @@ async function build(
     files: () => configuration.files,
     policies: () => configuration.policies,
     calls,
+    approvals,
     counters,
     checks,
     rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
@@ -441,6 +466,8 @@ async function build(
       edge.parked.cancelAll();
       await sessions.close();
       await live.close();
+      await approvals.close();
+      await notifier.close();
       await egress.close();
       lanes.keep(new Map());
       await Promise.allSettled([noteUses(), telemetry.close(), journal.close(), counters.close(), checks.close()]);
@@ -472,6 +499,15 @@ const adminNamespaceConfig: NamespaceConfig = {
   ],
   policy: {},
 };
+
+/** Every way to tell people that the settings name. */
+function channelsOf(
+  { notify }: Settings,
+  { reach, secrets, clock }: { readonly reach: Reach; readonly secrets: SecretValues; readonly clock: Clock },
+): readonly Channel[] {
+  const resolveSecret = (text: string) => secrets.resolve(text);
+  return notify.webhook === undefined ? [] : [webhookChannel({ settings: notify.webhook, reach, resolveSecret, clock })];
+}
 
 function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {
   for (const { id, config, upstream } of live.current.upstreams.values()) {

@@ -38,6 +38,17 @@ export class TokenCallers {
     return token === undefined ? undefined : this.of(token);
   }
 
+  /** Whether callers that showed a token are still let in, as the registry is now. */
+  stillLetIn(): (caller: Pick<Caller, 'id' | 'member' | 'consumer'>) => boolean {
+    const disabled = (this.#registry?.list('member') ?? []).filter(({ body }) => body.isDisabled);
+    const names = new Set(disabled.flatMap(({ id, body }) => [id, ...body.identities]));
+    const isNamed = (name: string | undefined) => name !== undefined && names.has(name);
+    return ({ id, member, consumer }) =>
+      !isNamed(id) &&
+      !isNamed(member) &&
+      (consumer === undefined || this.#registry?.get('consumer', consumer)?.body.isDisabled !== true);
+  }
+
   #make(token: VerifiedToken): Caller | undefined {
     const [id, member] = this.#memberOf(token);
     const consumer = token.consumer === undefined ? undefined : this.#registry?.get('consumer', token.consumer)?.body;

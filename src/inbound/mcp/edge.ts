@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Approvals } from '../../call/approve/approvals.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
@@ -17,9 +18,10 @@ export interface Edge {
   settled(): Promise<void>;
   /** What decides, besides who somebody is, what they see and may call right now. `ip` is empty where there is none. */
   circumstances(ip: string): Circumstances;
-  /** The same caller as the registry has it now; undefined where it is no longer let in. */
+  /** The same caller as it is by now; undefined where it is no longer let in. */
   renewed(caller: Caller): Caller | undefined;
   readonly calls: CallPorts;
+  readonly approvals: Approvals;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;
   readonly listeners: Listeners;
