@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import type { AdminPorts } from './admin/action.ts';
 import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstream.ts';
 import { ArgumentChecks } from './arguments/argument-check.ts';
+import { asCaller } from './call/authenticate/caller.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
 import { TokenCallers } from './call/authenticate/token-callers.ts';
 import type { Caller, Proofs } from './call/authenticate.ts';
+import { visibleToolbox } from './call/authorize.ts';
 import type { BreakerStatus } from './call/breaker.ts';
 import { type CallPorts, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
@@ -16,6 +18,8 @@ import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import type { Clock } from './clock.ts';
 import { type Credentials, openCredentials } from './credentials/credentials.ts';
+import { GatewayError } from './errors.ts';
+import { Finder, finderMember } from './finding/finder.ts';
 import type { IssuerStatus } from './identity/issuer-keys.ts';
 import { createTokenVerifier } from './identity/verify-token.ts';
 import type { Edge } from './inbound/mcp/edge.ts';
@@ -225,7 +229,20 @@ async function build(
     });
     return upstream;
   };
-  const live = new LiveCatalog({ createUpstream: makeUpstream, log });
+  const finder = new Finder({
+    visible: (whoever, ip, toolbox) => {
+      const caller = asCaller(whoever);
+      if (caller === undefined) throw new GatewayError('not_found', 'Nobody calls.');
+      return visibleToolbox(circumstancesOf(calls, ip), live.current, caller, toolbox);
+    },
+    synonyms: settings.search.synonyms,
+    document: async () => undefined,
+  });
+  const live = new LiveCatalog({
+    createUpstream: makeUpstream,
+    log,
+    finding: { finder: finderMember(finder), search: settings.search.everything },
+  });
   const configuration = new LiveConfiguration({
     registry,
     secrets,
@@ -434,6 +451,8 @@ const adminNamespaceConfig: NamespaceConfig = {
       include: [`${adminNamespace}/*`],
       exclude: [],
       names: 'one-to-one',
+      search: 'off',
+      pinned: [],
     },
   ],
   policy: {},

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import type { SearchSettings } from './finding/search-settings.ts';
 import type { TrustedIssuer } from './identity/issuers.ts';
 import { ConfigurationError, type Problem, suggestName } from './problems.ts';
 import { Secret } from './secret.ts';
@@ -116,6 +117,11 @@ const structures = {
     'Authorization servers whose tokens are taken: see [docs/oauth.md](docs/oauth.md).',
     Object.freeze([]),
     async (value) => (await import('./identity/issuers.ts')).readIssuers(value),
+  ),
+  search: structure<SearchSettings>(
+    'How tools are found where there are many: see [docs/finding-tools.md](docs/finding-tools.md).',
+    Object.freeze({ everything: 'off', synonyms: Object.freeze([]) }),
+    async (value) => (await import('./finding/search-settings.ts')).readSearchSettings(value),
   ),
 };
 
