@@ -236,7 +236,11 @@ async function build(
       return visibleToolbox(circumstancesOf(calls, ip), live.current, caller, toolbox);
     },
     synonyms: settings.search.synonyms,
-    document: async () => undefined,
+    async document(toolbox, uri, whoever) {
+      const caller = asCaller(whoever);
+      const { pageAt } = await import('./admin/documentation.ts');
+      return caller === undefined ? undefined : pageAt({ calls, ownUrl }, caller, toolbox, uri);
+    },
   });
   const live = new LiveCatalog({
     createUpstream: makeUpstream,
@@ -387,6 +391,8 @@ async function build(
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
     status,
+    ownUrl,
+    synonyms: settings.search.synonyms,
     refreshed: () => configuration.refresh(),
     async settled(upstreams, withinMs) {
       await live.settled(withinMs, upstreams);

@@ -30,7 +30,12 @@ const mostProperties = 200;
 const mostDeep = 3;
 
 /** The words of each field of one capability, whatever its kind. */
-export function fieldsOf({ name, member, published }: Capability<unknown>): Readonly<Record<Field, readonly string[]>> {
+export function fieldsOf({
+  name,
+  member,
+  definition: given,
+  published,
+}: Capability<unknown>): Readonly<Record<Field, readonly string[]>> {
   const definition: JsonObject = isObject(published) ? published : {};
   const { config } = member;
   const short = name.startsWith(`${config.namespace}/`) ? name.slice(config.namespace.length + 1) : text(definition.name);
@@ -42,7 +47,7 @@ export function fieldsOf({ name, member, published }: Capability<unknown>): Read
     title: wordsOf(title(definition)),
     owner: wordsOf(`${config.namespace} ${config.name} ${config.title ?? ''}`),
     summary: wordsOf(summary),
-    description: wordsOf(`${rest} ${tagsOf(definition).join(' ')}`),
+    description: wordsOf(`${rest} ${tagsOf(isObject(given) ? given : {}).join(' ')}`),
     parameters: wordsOf(schema.names.join(' ')),
     details: wordsOf(schema.details.join(' ')),
   };

@@ -21,7 +21,7 @@ interface FinderPorts {
   /** Groups of this company's words that mean the same. */
   readonly synonyms: readonly (readonly string[])[];
   /** The documentation of what has this URI in a toolbox, as Markdown; undefined where there is no such thing. */
-  readonly document: (toolbox: Toolbox, uri: string) => Promise<string | undefined>;
+  readonly document: (toolbox: Toolbox, uri: string, caller: object | undefined) => Promise<string | undefined>;
 }
 
 /** Most characters of definitions in one answer: what comes last is left out. The first is always whole. */
@@ -70,7 +70,7 @@ export class Finder implements Upstream {
 
   async call({ method, params, caller, ip = '' }: UpstreamCall): Promise<Answer> {
     const toolbox = this.#ports.visible(caller, ip, String(params.toolbox ?? ''));
-    const result = method === 'tools/call' ? await this.#search(toolbox, params) : await this.#read(toolbox, params);
+    const result = method === 'tools/call' ? await this.#search(toolbox, params) : await this.#read(toolbox, params, caller);
     this.#calls = { ...this.#calls, succeeded: this.#calls.succeeded + 1 };
     return { kind: 'result', result: RawResult.from(result) };
   }
@@ -88,8 +88,8 @@ export class Finder implements Upstream {
     };
   }
 
-  async #read(toolbox: Toolbox, { uri }: JsonObject): Promise<JsonObject> {
-    const text = await this.#ports.document(toolbox, String(uri));
+  async #read(toolbox: Toolbox, { uri }: JsonObject, caller: object | undefined): Promise<JsonObject> {
+    const text = await this.#ports.document(toolbox, String(uri), caller);
     if (text === undefined)
       throw new GatewayError('unknown_capability', `Resource not found: ${String(uri).slice(0, 200)}`, { data: { uri } });
     return { contents: [{ uri: String(uri), mimeType: 'text/markdown', text }] };

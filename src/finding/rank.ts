@@ -16,8 +16,35 @@ export const knobs = { saturation: 1.4 };
  * in what this view shows alone: what is hidden moves nothing.
  */
 export function rank<Entry>(view: View<Entry>, wanted: readonly Wanted[], limit: number): readonly Found<Entry>[] {
+  return byScore(view, scoresOf(view, wanted).scores).slice(0, limit);
+}
+
+/** The same without those that lack a wanted word which others have: what people expect of a catalog that they filter. */
+export function filter<Entry>(view: View<Entry>, wanted: readonly Wanted[]): readonly Found<Entry>[] {
+  const { scores, matched } = scoresOf(view, wanted);
+  const most = Math.max(0, ...view.parts.map(({ entries }, part) => mostOf(entries, matched[part])));
+  for (const [part, counts] of matched.entries())
+    for (const [place, count] of counts.entries()) if (count < most && scores[part] !== undefined) scores[part][place] = 0;
+  return byScore(view, scores);
+}
+
+function mostOf<Entry>(entries: readonly (Entry | undefined)[], counts: Uint8Array | undefined): number {
+  let most = 0;
+  for (const [place, entry] of entries.entries()) if (entry !== undefined) most = Math.max(most, counts?.[place] ?? 0);
+  return most;
+}
+
+interface Scores {
+  /** By part and place. */
+  readonly scores: readonly Float64Array[];
+  /** How many of the wanted each has. */
+  readonly matched: readonly Uint8Array[];
+}
+
+function scoresOf<Entry>(view: View<Entry>, wanted: readonly Wanted[]): Scores {
   const scores = view.parts.map(({ entries }) => new Float64Array(entries.length));
   const best = view.parts.map(({ entries }) => new Float64Array(entries.length));
+  const matched = view.parts.map(({ entries }) => new Uint8Array(entries.length));
   for (const { words, isHint = false } of wanted) {
     for (const scratch of best) scratch.fill(0);
     for (const [word, share] of words) {
@@ -25,9 +52,12 @@ export function rank<Entry>(view: View<Entry>, wanted: readonly Wanted[], limit:
       const rarity = share * rarityOf(view, postings);
       for (const [part, list] of postings.entries()) if (list !== undefined) raise(best[part], list, rarity);
     }
-    for (const [part, scratch] of best.entries()) add(scores[part], scratch, isHint);
+    for (const [part, scratch] of best.entries()) {
+      add(scores[part], scratch, isHint);
+      if (!isHint) count(matched[part], scratch);
+    }
   }
-  return top(view, scores, limit);
+  return { scores, matched };
 }
 
 function rarityOf<Entry>({ size, parts }: View<Entry>, postings: readonly (Postings | undefined)[]): number {
@@ -58,7 +88,12 @@ function add(scores: Float64Array | undefined, scratch: Float64Array, isHint: bo
   }
 }
 
-function top<Entry>({ parts }: View<Entry>, scores: readonly Float64Array[], limit: number): readonly Found<Entry>[] {
+function count(matched: Uint8Array | undefined, scratch: Float64Array): void {
+  if (matched === undefined) return;
+  for (let place = 0; place < scratch.length; place++) if ((scratch[place] ?? 0) > 0) matched[place] = (matched[place] ?? 0) + 1;
+}
+
+function byScore<Entry>({ parts }: View<Entry>, scores: readonly Float64Array[]): readonly Found<Entry>[] {
   const found: Found<Entry>[] = [];
   for (const [part, { entries }] of parts.entries()) {
     for (const [place, score] of scores[part]?.entries() ?? []) {
@@ -66,5 +101,5 @@ function top<Entry>({ parts }: View<Entry>, scores: readonly Float64Array[], lim
       if (score > 0 && entry !== undefined) found.push({ entry, score });
     }
   }
-  return found.sort((a, b) => b.score - a.score).slice(0, limit);
+  return found.sort((a, b) => b.score - a.score);
 }

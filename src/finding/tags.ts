@@ -1,3 +1,5 @@
+import { examplesKey } from '../catalog/publish.ts';
+import type { ToolDefinition } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 
 const mostTags = 50;
@@ -18,4 +20,23 @@ export function tagsOf(definition: JsonObject): readonly string[] {
 
 function inside(value: Json | undefined): Json | undefined {
   return isObject(value) ? value.tags : undefined;
+}
+
+const mostExamples = 5;
+
+/** The examples that a definition brings: under our key, or as examples of its whole input schema. */
+export function examplesOf({
+  _meta,
+  inputSchema,
+}: ToolDefinition): readonly { readonly title: string; readonly arguments: JsonObject }[] {
+  const own = isObject(_meta) ? listOf(_meta[examplesKey]) : [];
+  const worked = own.flatMap(({ summary, arguments: args }) =>
+    isObject(args) ? [{ title: typeof summary === 'string' && summary !== '' ? summary : 'Example', arguments: args }] : [],
+  );
+  const ofSchema = listOf(inputSchema.examples).map((args) => ({ title: 'Example', arguments: args }));
+  return [...worked, ...ofSchema].slice(0, mostExamples);
+}
+
+function listOf(value: Json | undefined): readonly JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }
