@@ -5,6 +5,7 @@ import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstre
 import { ArgumentChecks } from './arguments/argument-check.ts';
 import { openApprovals } from './call/approve/approvals.ts';
 import { deciderOf, standingOf } from './call/approve/standing.ts';
+import { asCaller } from './call/authenticate/caller.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
 import { TokenCallers } from './call/authenticate/token-callers.ts';
 import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
@@ -20,6 +21,8 @@ import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import { type Clock, systemSteadyClock } from './clock.ts';
 import { type Credentials, openCredentials } from './credentials/credentials.ts';
+import { GatewayError } from './errors.ts';
+import { Finder, finderMember } from './finding/finder.ts';
 import type { IssuerStatus } from './identity/issuer-keys.ts';
 import { createTokenVerifier } from './identity/verify-token.ts';
 import type { Edge } from './inbound/mcp/edge.ts';
@@ -246,7 +249,24 @@ async function build(
     });
     return upstream;
   };
-  const live = new LiveCatalog({ createUpstream: makeUpstream, log });
+  const finder = new Finder({
+    visible: (whoever, ip, toolbox) => {
+      const caller = asCaller(whoever);
+      if (caller === undefined) throw new GatewayError('not_found', 'Nobody calls.');
+      return visibleToolbox(circumstancesOf(calls, ip), live.current, caller, toolbox);
+    },
+    synonyms: settings.search.synonyms,
+    async document(toolbox, uri, whoever) {
+      const caller = asCaller(whoever);
+      const { pageAt } = await import('./admin/documentation.ts');
+      return caller === undefined ? undefined : pageAt({ calls, ownUrl }, caller, toolbox, uri);
+    },
+  });
+  const live = new LiveCatalog({
+    createUpstream: makeUpstream,
+    log,
+    finding: { finder: finderMember(finder), search: settings.search.everything },
+  });
   const configuration = new LiveConfiguration({
     registry,
     secrets,
@@ -428,6 +448,8 @@ async function build(
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
     status,
+    ownUrl,
+    synonyms: settings.search.synonyms,
     refreshed: () => configuration.refresh(),
     async settled(upstreams, withinMs) {
       await live.settled(withinMs, upstreams);
@@ -495,6 +517,8 @@ const adminNamespaceConfig: NamespaceConfig = {
       include: [`${adminNamespace}/*`],
       exclude: [],
       names: 'one-to-one',
+      search: 'off',
+      pinned: [],
     },
   ],
   policy: {},

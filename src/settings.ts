@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import type { SearchSettings } from './finding/search-settings.ts';
 import type { TrustedIssuer } from './identity/issuers.ts';
 import type { NotifySettings } from './notify/notify-settings.ts';
 import { ConfigurationError, type Problem, suggestName } from './problems.ts';
@@ -122,6 +123,11 @@ const structures = {
     'Whom to tell that something waits for a person: see [docs/approvals.md](docs/approvals.md).',
     Object.freeze({}),
     async (value) => (await import('./notify/notify-settings.ts')).readNotifySettings(value),
+  ),
+  search: structure<SearchSettings>(
+    'How tools are found where there are many: see [docs/finding-tools.md](docs/finding-tools.md).',
+    Object.freeze({ everything: 'off', synonyms: Object.freeze([]) }),
+    async (value) => (await import('./finding/search-settings.ts')).readSearchSettings(value),
   ),
 };
 

@@ -14,6 +14,7 @@ const layers: readonly (readonly string[])[] = [
   ['admin/'],
   ['call/'],
   ['registry/'],
+  ['finding/'],
   ['catalog/'],
   ['credentials/', 'notify/'],
   ['upstreams/', 'telemetry/', 'identity/', 'journal/'],
@@ -40,8 +41,14 @@ const layers: readonly (readonly string[])[] = [
 const ground = layers.length - 1;
 
 // What a namespace file says of an upstream is to that upstream what settings are to the program; globs are for every rule that
-// names capabilities. What gatehouse.yaml says of an issuer, or of whom to tell, is a setting.
-const groundFiles = ['catalog/config.ts', 'catalog/glob.ts', 'identity/issuers.ts', 'notify/notify-settings.ts'];
+// names capabilities. What gatehouse.yaml says of an issuer, of whom to tell and of search is a setting.
+const groundFiles = [
+  'catalog/config.ts',
+  'catalog/glob.ts',
+  'identity/issuers.ts',
+  'notify/notify-settings.ts',
+  'finding/search-settings.ts',
+];
 
 const storeDoors = ['store/ports.ts', 'store/open-store.ts', 'store/follow-registry.ts'];
 

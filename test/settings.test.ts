@@ -71,6 +71,7 @@ test('everything has a default or may be left out', async () => {
     allowedOrigins: [],
     issuers: [],
     notify: {},
+    search: { everything: 'off', synonyms: [] },
   });
   expect(Object.isFrozen(settings)).toBe(true);
 });
@@ -302,7 +303,7 @@ test('issuers on a host that others reach need the address that others use', asy
 });
 
 test('help, table and flags name every setting', async () => {
-  const inFileAlone = ['issuers', 'notify'];
+  const inFileAlone = ['issuers', 'notify', 'search'];
   const count = Object.keys(await read()).length - inFileAlone.length;
   expect(settingsHelp().match(/^ {2}GATEHOUSE_/gm)).toHaveLength(count);
   expect(settingsHelp()).toContain(`In gatehouse.yaml alone: ${inFileAlone.join(', ')}.`);

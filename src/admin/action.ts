@@ -47,6 +47,10 @@ export interface AdminPorts {
   /** Commands that may be registered at run time: each an exact list of words. */
   readonly allowedCommands: readonly (readonly string[])[];
   readonly status: () => object;
+  /** Without a path, as clients know it. */
+  readonly ownUrl: () => string;
+  /** Groups of words that mean the same here. */
+  readonly synonyms: readonly (readonly string[])[];
   /** Resolves when what was committed is in effect in this process. */
   readonly refreshed: () => Promise<void>;
   /** Resolves when these upstreams have offered something or failed to, and the catalog shows it, or when the time is over. */

@@ -4,6 +4,7 @@ import { searchAudit, verifyAudit } from './audit.ts';
 import { getCapability, listCapabilities } from './capabilities.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
+import { getDocumentation } from './documentation.ts';
 import { explainCall } from './explain-call.ts';
 import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
@@ -34,6 +35,7 @@ export const actions: readonly Action[] = [
   listToolboxes,
   listCapabilities,
   getCapability,
+  getDocumentation,
   planConfigurationAction,
   importConfiguration,
   exportConfigurationAction,

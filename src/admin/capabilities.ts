@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { type Risk, riskOf, risks } from '../finding/risk.ts';
+import { sampleArguments } from '../finding/sample-arguments.ts';
+import { searchEntries } from '../finding/search-entries.ts';
+import { tagsOf } from '../finding/tags.ts';
 import { describeScope } from '../policy/policy.ts';
 import type { Policy } from '../policy/policy-schema.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import { type AdminPorts, defineAction, hasRole, notThere } from './action.ts';
+import { limitsOf } from './documentation.ts';
 import { policiesOver } from './policies.ts';
-import { sampleArguments } from './sample-arguments.ts';
 import { type Kind, type Visible, visibleTo } from './visible.ts';
 
 const kinds = ['tool', 'prompt', 'resource', 'resource template'] as const satisfies readonly Kind[];
@@ -21,6 +25,8 @@ const shown = z
     upstream: z.string(),
     toolboxes: z.array(z.string()),
     state: z.string().describe('Of its upstream.'),
+    risk: z.enum(risks).optional(),
+    tags: z.array(z.string()).optional(),
   })
   .loose();
 
@@ -28,7 +34,7 @@ export const listCapabilities = defineAction({
   name: 'list_capabilities',
   title: 'Search the catalog',
   description:
-    'Tools, prompts and resources that the caller may call: by words of their name and description, by namespace, upstream or toolbox.',
+    'Tools, prompts and resources that the caller may call: by words, namespace, tag, kind, risk, upstream or toolbox. What fits the words best comes first; words that mean the same count too.',
   roles: everybody,
   isReadOnly: true,
   route: 'GET /capabilities',
@@ -37,34 +43,61 @@ export const listCapabilities = defineAction({
       .string()
       .max(200)
       .optional()
-      .describe('Words that all stand in name, title or description; upper and lower case are one.'),
+      .describe('What it should do, in a few words; looked for in names, titles, descriptions, arguments and tags.'),
     kind: z.enum(kinds).optional(),
     namespace: namespaceNameSchema.optional(),
+    tag: z.string().min(1).max(64).optional().describe('A tag that its upstream gave it; upper and lower case are one.'),
+    risk: z
+      .enum(risks)
+      .optional()
+      .describe(
+        'What a tool says it may do: only read, change without destroying, or destroy. One that says nothing may destroy.',
+      ),
     upstream: z.string().max(60).optional().describe('As namespace/name.'),
-    toolbox: z.string().max(50).optional(),
-    limit: z.int().min(1).max(1000).optional().describe('Most entries in the answer. Default: 100.'),
+    toolbox: z.string().max(50).optional().describe('Only what is in this toolbox.'),
+    notIn: z.string().max(50).optional().describe('Only what is not in this toolbox yet.'),
+    detailed: z.boolean().optional().describe('With schemas, an example, limits and health of each. Default: false.'),
+    limit: z.int().min(1).max(1000).optional().describe('Most entries in the answer. Default: 100; at most 100 where detailed.'),
     after: z.int().min(0).optional().describe('How many to leave out from the beginning.'),
   }),
   output: z.object({ capabilities: z.array(shown), total: z.number().describe('How many fit, shown or not.') }),
-  async run(ports, caller, { text = '', kind, namespace, upstream, toolbox, limit = 100, after = 0 }, ip) {
-    const words = text
-      .toLowerCase()
-      .split(/\s+/)
-      .filter((word) => word !== '');
-    const found = [...visibleTo(ports, caller, ip, toolbox).values()].flatMap((one) => {
-      const { config, id } = one.capability.member;
-      const isWanted =
-        (kind === undefined || kind === one.kind) &&
-        (namespace === undefined || namespace === config.namespace) &&
-        (upstream === undefined || upstream === id);
-      const rank = isWanted ? rankOf(one, words) : undefined;
-      return rank === undefined ? [] : [{ one, rank }];
-    });
-    // A stable sort: what ranks alike stays in the order of the catalog.
-    found.sort((a, b) => a.rank - b.rank);
-    return { capabilities: found.slice(after, after + limit).map(({ one }) => summarize(one)), total: found.length };
+  async run(ports, caller, { text = '', notIn, toolbox, detailed = false, limit = 100, after = 0, ...wanted }, ip) {
+    const visible = visibleTo(ports, caller, ip, toolbox);
+    const fitting = [...visible.values()].filter(
+      (one) => isWanted(one, wanted) && (notIn === undefined || !one.toolboxes.includes(notIn)),
+    );
+    const found = text.trim() === '' ? fitting : await searchEntries(fitting, text, ports.synonyms);
+    const page = found.slice(after, after + (detailed ? Math.min(limit, mostDetailed) : limit));
+    return {
+      capabilities: page.map((one) => (detailed ? { ...summarize(one), ...detailsOf(ports, caller, one) } : summarize(one))),
+      total: found.length,
+    };
   },
 });
+
+const mostDetailed = 100;
+
+interface Filters {
+  readonly kind?: Kind | undefined;
+  readonly namespace?: string | undefined;
+  readonly upstream?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly risk?: Risk | undefined;
+}
+
+function isWanted({ kind, capability }: Visible, wanted: Filters): boolean {
+  const { config, id } = capability.member;
+  if (wanted.kind !== undefined && wanted.kind !== kind) return false;
+  if (wanted.namespace !== undefined && wanted.namespace !== config.namespace) return false;
+  if (wanted.upstream !== undefined && wanted.upstream !== id) return false;
+  if (wanted.risk !== undefined && (kind !== 'tool' || riskOf(definitionOf(capability)) !== wanted.risk)) return false;
+  const tag = wanted.tag?.toLowerCase();
+  return tag === undefined || tagsOf(definitionOf(capability)).some((one) => one.toLowerCase() === tag);
+}
+
+function definitionOf({ definition }: Visible['capability']): JsonObject {
+  return isObject(definition) ? definition : {};
+}
 
 export const getCapability = defineAction({
   name: 'get_capability',
@@ -85,11 +118,10 @@ export const getCapability = defineAction({
     const one = visibleTo(ports, caller, ip).get(`${kind} ${name}`);
     if (one === undefined) throw notThere(kind, name, 'Search the catalog with list_capabilities.');
     const { capability } = one;
-    const { id, config, upstream } = capability.member;
-    const { state, lastError, lastSuccessAtMs, protocolVersion, server } = upstream.health();
-    const paused = ports.calls.lanes.status(id);
+    const { config } = capability.member;
     return {
       ...summarize(one),
+      ...detailsOf(ports, caller, one),
       definition: capability.published,
       policies: policiesOf(ports, caller, one),
       upstreamSettings: {
@@ -98,21 +130,30 @@ export const getCapability = defineAction({
         concurrency: config.concurrency,
         breaker: config.breaker,
       },
-      health: { state, lastError, lastSuccessAtMs, protocolVersion, server, breaker: paused?.state ?? 'closed' },
-      example: exampleOf(one),
     };
   },
 });
 
-/** Nearest first; undefined where a word is missing. */
-function rankOf({ name, capability }: Visible, words: readonly string[]): number | undefined {
-  if (words.length === 0) return 0;
-  const { title, description } = textsOf(capability.published);
-  const [inName, inTitle] = [name.toLowerCase(), title.toLowerCase()];
-  const everywhere = `${inName}\n${inTitle}\n${description.toLowerCase()}`;
-  if (!words.every((word) => everywhere.includes(word))) return undefined;
-  if (words.every((word) => inName.includes(word))) return 0;
-  return words.every((word) => inTitle.includes(word)) ? 1 : 2;
+/** What somebody wants to know before they call it, or put it into a toolbox. */
+function detailsOf(ports: AdminPorts, caller: Caller, one: Visible) {
+  const { capability } = one;
+  const { id, upstream } = capability.member;
+  const { state, lastError, lastSuccessAtMs, protocolVersion, server } = upstream.health();
+  const paused = ports.calls.lanes.status(id);
+  const { inputSchema, outputSchema } = isObject(capability.published) ? capability.published : ({} as JsonObject);
+  return {
+    ...(inputSchema === undefined ? {} : { inputSchema }),
+    ...(outputSchema === undefined ? {} : { outputSchema }),
+    example: exampleOf(one),
+    limits: limitsOf(ports, caller, capability),
+    health: { state, lastError, lastSuccessAtMs, protocolVersion, server, breaker: paused?.state ?? 'closed' },
+    approval: approvalOf(),
+  };
+}
+
+/** Who let it into the catalog, and when. Nobody is asked yet: what a registered upstream offers is in it. */
+function approvalOf(): { readonly by: string; readonly atMs: number } | undefined {
+  return undefined;
 }
 
 function textsOf(definition: unknown): { readonly title: string; readonly description: string } {
@@ -123,12 +164,15 @@ function textsOf(definition: unknown): { readonly title: string; readonly descri
 function summarize({ kind, name, capability, toolboxes }: Visible) {
   const { title, description } = textsOf(capability.published);
   const { id, config, upstream } = capability.member;
+  const tags = tagsOf(definitionOf(capability));
   return {
     kind,
     name,
     calledAs: capability.outwardName,
     ...(title === '' ? {} : { title }),
     ...(description === '' ? {} : { description: description.slice(0, 500) }),
+    ...(kind === 'tool' ? { risk: riskOf(definitionOf(capability)) } : {}),
+    ...(tags.length === 0 ? {} : { tags }),
     namespace: config.namespace,
     upstream: id,
     toolboxes,

@@ -1,6 +1,7 @@
 import type { Caller } from '../call/authenticate.ts';
 import { buildCatalog } from '../catalog/build.ts';
 import type { Toolbox } from '../catalog/catalog.ts';
+import { readSearch } from '../catalog/complete-config.ts';
 import type { ToolboxConfig } from '../catalog/config.ts';
 import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { readPattern, type ToolboxPattern } from '../catalog/toolbox-pattern.ts';
@@ -109,7 +110,7 @@ export function preview({ catalog }: Pick<AdminPorts, 'catalog'>, configs: reado
 
 /** Of a selection without flaws. */
 export function configOf({ namespace, name, selection }: Draft): ToolboxConfig {
-  const { title, description, names } = selection;
+  const { title, description, names, search } = selection;
   return {
     name,
     namespace,
@@ -118,6 +119,8 @@ export function configOf({ namespace, name, selection }: Draft): ToolboxConfig {
     include: textsOf(selection.include),
     exclude: textsOf(selection.exclude),
     names: names === 'one-to-one' ? 'one-to-one' : 'prefixed',
+    search: readSearch(search),
+    pinned: textsOf(selection.pinned),
   };
 }
 

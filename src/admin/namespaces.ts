@@ -107,8 +107,8 @@ export function requireNamespace(ports: Pick<AdminPorts, 'files' | 'registry'>, 
 }
 
 function refuseOwnName(namespace: string): void {
-  if (namespace === 'admin')
-    throw new GatewayError('bad_arguments', 'The namespace "admin" belongs to Gatehouse; choose another name.');
+  if (namespace === 'admin' || namespace === 'gatehouse')
+    throw new GatewayError('bad_arguments', `The namespace "${namespace}" belongs to Gatehouse; choose another name.`);
 }
 
 export function namespacesNamed({ files, registry }: Pick<AdminPorts, 'files' | 'registry'>): ReadonlySet<string> {

@@ -23,6 +23,12 @@ const fields = {
   names: z
     .enum(['prefixed', 'one-to-one'])
     .describe("prefixed: names are <namespace>__<name>. one-to-one: the only upstream's own names."),
+  search: z
+    .union([z.boolean(), z.literal('auto')])
+    .describe(
+      'true: clients are shown search_tools and call_tool in place of all its tools; false: the whole list; auto: a search where the list is long. Default: auto.',
+    ),
+  pinned: patterns.max(100).describe('Tools that are listed beside the search, written as include is.'),
 };
 const name = toolboxNameSchema.describe('The last part of its address, /mcp/<name>.');
 const change = z.object({ added: z.array(z.string()), removed: z.array(z.string()) });
@@ -55,6 +61,8 @@ export const createToolbox = defineAction({
     include: fields.include,
     exclude: fields.exclude.optional(),
     names: fields.names.optional(),
+    search: fields.search.optional(),
+    pinned: fields.pinned.optional(),
   }),
   output: answered,
   async run(ports, caller, { name, namespace, ...given }, ip) {
@@ -85,6 +93,8 @@ export const updateToolbox = defineAction({
     include: fields.include.optional(),
     exclude: fields.exclude.optional(),
     names: fields.names.optional(),
+    search: fields.search.optional(),
+    pinned: fields.pinned.optional(),
   }),
   output: answered,
   async run(ports, caller, { name, ...changes }, ip) {

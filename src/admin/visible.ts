@@ -18,7 +18,7 @@ export interface Visible {
 }
 
 /** The toolbox of this name as a caller sees it; undefined where it is not theirs, or not there. */
-function toolboxFor(
+export function toolboxFor(
   { calls, catalog }: Pick<AdminPorts, 'calls' | 'catalog'>,
   caller: Caller,
   ip: string,

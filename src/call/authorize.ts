@@ -40,6 +40,11 @@ export function authorize(
 ): Permit {
   checkEntry(caller, target.toolbox.name);
   const policy = circumstances.policies.of(target.capability, target.namespace);
+  // It shows what its caller sees anyway: rules and scopes are asked about each thing that it finds.
+  if (target.member.config.kind === 'finder') {
+    if (!isWithinNetworks(circumstances, caller, policy)) throw unknownTarget(ask);
+    return { ...target, caller, policy } as Permit;
+  }
   if (!mayReach(circumstances, caller, target, policy)) throw unknownTarget(ask);
   if (policy.rules.length > 0) checkRules(circumstances, caller, target, policy, ask);
   return { ...target, caller, policy } as Permit;
@@ -108,11 +113,16 @@ export function visibleToolbox(circumstances: Circumstances, catalog: Catalog, c
 
 function mayReach({ ip, maySeeAction }: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {
   if (target.namespace === 'admin' && !maySeeAction(caller, target.capability.slice('admin/'.length))) return false;
-  if (caller.isInNetwork !== undefined && !isIn(caller.isInNetwork, ip)) return false;
-  for (const isInNetwork of policy.networks) if (!isIn(isInNetwork, ip)) return false;
+  if (!isWithinNetworks({ ip }, caller, policy)) return false;
   for (const reach of caller.reaches) {
     if (!reach(target.toolbox.name, { namespace: target.namespace, name: target.capability })) return false;
   }
+  return true;
+}
+
+function isWithinNetworks({ ip }: Pick<Circumstances, 'ip'>, { isInNetwork }: Caller, { networks }: CallPolicy): boolean {
+  if (isInNetwork !== undefined && !isIn(isInNetwork, ip)) return false;
+  for (const isWithin of networks) if (!isIn(isWithin, ip)) return false;
   return true;
 }
 

@@ -71,7 +71,8 @@ function withShape(permit: Permit, method: CallMethod, result: RawResult): RawRe
 function withClientUris(permit: Permit, method: CallMethod, result: RawResult): RawResult {
   const { uris } = permit.toolbox;
   // Most answers name no URI, and then stay the bytes they were.
-  if (uris.isIdentity || method === 'completion/complete' || !result.namesUri) return result;
+  if (uris.isIdentity || permit.member === permit.toolbox.finder || method === 'completion/complete' || !result.namesUri)
+    return result;
   const map = (uri: Json | undefined) => (typeof uri === 'string' ? uris.toClient(permit.member, uri) : uri);
   const value = parsed(permit, result);
   if (method === 'resources/read')

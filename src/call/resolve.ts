@@ -1,5 +1,7 @@
 /** Refuses what does not exist in this toolbox; what is hidden and what is not there look the same. */
 import type { Catalog, Member, Toolbox } from '../catalog/catalog.ts';
+import { isDocumentation } from '../catalog/documentation-uri.ts';
+import { callTool, callToolName, hasSearchTools, searchTool, searchToolName } from '../catalog/search-tools.ts';
 import { GatewayError } from '../errors.ts';
 import type { ToolDefinition } from '../upstreams/upstream.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
@@ -54,12 +56,20 @@ function resolveTool(toolbox: Toolbox, ask: Asked): Target {
   const { params } = ask;
   const name = text(params, 'name');
   const capability = toolbox.tools.get(name);
-  if (capability === undefined) throw unknownTarget(ask);
+  if (capability === undefined) return resolveSearch(toolbox, ask);
   if (params.arguments !== undefined && !isObject(params.arguments)) {
     throw new GatewayError('invalid_params', '"arguments" must be an object.');
   }
   const { member, definition } = capability;
   return target(toolbox, member, capability.name, { ...params, name: definition.name }, definition);
+}
+
+// A call inside a call_tool was taken out of it at the door; what comes here is none, and will be refused for its arguments.
+function resolveSearch(toolbox: Toolbox, ask: Asked): Target {
+  const { finder } = toolbox;
+  const tool = ask.params.name === searchToolName ? searchTool : ask.params.name === callToolName ? callTool : undefined;
+  if (tool === undefined || finder === undefined || !hasSearchTools(toolbox)) throw unknownTarget(ask);
+  return target(toolbox, finder, `${finder.config.namespace}/${tool.name}`, { ...ask.params, toolbox: toolbox.name }, tool);
 }
 
 function resolvePrompt(toolbox: Toolbox, params: JsonObject): Target {
@@ -72,6 +82,9 @@ function resolvePrompt(toolbox: Toolbox, params: JsonObject): Target {
 /** Also for subscriptions, which are to a resource what a call is to a tool. */
 export function resolveResource(toolbox: Toolbox, params: JsonObject): Target {
   const uri = text(params, 'uri');
+  const { finder } = toolbox;
+  if (finder !== undefined && isDocumentation(toolbox, uri))
+    return target(toolbox, finder, `${finder.config.namespace}/documentation`, { ...params, toolbox: toolbox.name });
   const owner = toolbox.uris.toUpstream(uri);
   if (owner === undefined) {
     throw unknownResource(uri);

@@ -6,13 +6,21 @@ import { mergeInstructions } from './instructions.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
 import { interfaceUris } from './publish.ts';
 import { keepUris, mapUris, type UriSource } from './resource-uri.ts';
+import { callToolName, searchToolName } from './search-tools.ts';
 import { readPattern, type ToolboxPattern } from './toolbox-pattern.ts';
+
+/** Who finds and describes what is in toolboxes, and how everything at `/mcp` is shown. */
+export interface FindingOptions {
+  readonly finder?: Member | undefined;
+  readonly search?: Toolbox['search'] | undefined;
+}
 
 /** Makes the snapshot from what the files say and what the upstreams offer right now. Members are found by `namespace/name`. */
 export function buildCatalog(
   version: number,
   namespaces: readonly NamespaceConfig[],
   members: ReadonlyMap<string, Member>,
+  { finder, search = 'off' }: FindingOptions = {},
 ): Catalog {
   const problems: CatalogProblem[] = [];
   const shares: Share[] = [];
@@ -37,11 +45,24 @@ export function buildCatalog(
   // What administers the gateway has an address of its own and is no part of anything else.
   const offered = shares.filter(({ contribution }) => contribution.member.config.kind !== 'admin');
   for (const { name, toolboxes: configs } of namespaces) {
-    for (const config of configs) toolboxes.set(config.name, buildToolbox(config, name === 'admin' ? shares : offered, problems));
+    for (const config of configs)
+      toolboxes.set(config.name, buildToolbox(config, name === 'admin' ? shares : offered, finder, problems));
   }
-  const everything = assemble({ name: '', title: undefined, description: undefined, names: 'prefixed' }, offered);
+  const everything = assemble({ ...everythingConfig, search }, offered, finder, problems);
   return Object.freeze({ version, everything, toolboxes, upstreams, problems: Object.freeze(problems) });
 }
+
+const everythingConfig: ToolboxConfig = {
+  name: '',
+  namespace: '',
+  title: undefined,
+  description: undefined,
+  include: [],
+  exclude: [],
+  names: 'prefixed',
+  search: 'off',
+  pinned: [],
+};
 
 /** The part of one upstream's contribution that a toolbox shows. */
 interface Share {
@@ -77,12 +98,21 @@ function dropTaken<Definition extends { readonly name: string }>(
   return isDropping ? kept : capabilities;
 }
 
-function buildToolbox(config: ToolboxConfig, shares: readonly Share[], problems: CatalogProblem[]): Toolbox {
-  const includes = config.include.map(readPattern).filter((pattern) => pattern !== undefined);
-  const excludes = config.exclude.map(readPattern).filter((pattern) => pattern !== undefined);
-  reportIdle(config, includes, shares, problems);
+function buildToolbox(
+  config: ToolboxConfig,
+  shares: readonly Share[],
+  finder: Member | undefined,
+  problems: CatalogProblem[],
+): Toolbox {
+  const includes = readPatterns(config.include);
+  const excludes = readPatterns(config.exclude);
+  reportIdle(config, [...includes, ...readPatterns(config.pinned)], shares, problems);
   const chosen = shares.flatMap((share) => choose(share, includes, excludes) ?? []);
-  return assemble(config, chosen);
+  return assemble(config, chosen, finder, problems);
+}
+
+function readPatterns(texts: readonly string[]): readonly ToolboxPattern[] {
+  return texts.map(readPattern).filter((pattern) => pattern !== undefined);
 }
 
 function choose(share: Share, includes: readonly ToolboxPattern[], excludes: readonly ToolboxPattern[]): Share | undefined {
@@ -131,18 +161,24 @@ function reportIdle(
   }
 }
 
-function assemble(config: Pick<ToolboxConfig, 'name' | 'title' | 'description' | 'names'>, shares: readonly Share[]): Toolbox {
+function assemble(
+  config: ToolboxConfig,
+  shares: readonly Share[],
+  finder: Member | undefined,
+  problems: CatalogProblem[],
+): Toolbox {
   const { name, title, description, names } = config;
   const members = shares.map(({ contribution }) => contribution.member);
   const [first] = shares;
   const isPlain = names === 'one-to-one' && first !== undefined && shares.length === 1;
   const shown = isPlain ? [showPlain(first)] : shares.map(showPrefixed);
+  const tools = index(shown.map((share) => share.tools));
   return Object.freeze({
     name,
     title,
     description,
     members: Object.freeze(members),
-    tools: index(shown.map(({ tools }) => tools)),
+    tools,
     prompts: index(shown.map(({ prompts }) => prompts)),
     resources: index(shown.map(({ resources }) => resources)),
     resourceTemplates: index(shown.map(({ resourceTemplates }) => resourceTemplates)),
@@ -154,8 +190,37 @@ function assemble(config: Pick<ToolboxConfig, 'name' | 'title' | 'description' |
     instructions: isPlain ? first.contribution.offer.instructions : mergeInstructions(members),
     caching: mergeCaching(shares),
     uris: isPlain ? keepUris(uriSource(first)) : mapUris(shares.map(uriSource)),
+    search: searchOf(config, tools, problems),
+    pinned: pinnedOf(config, tools),
+    finder,
   });
 }
+
+// In a one-to-one toolbox an upstream's own tool may have the name of one of ours: it was there first.
+function searchOf({ name, search }: ToolboxConfig, tools: Toolbox['tools'], problems: CatalogProblem[]): Toolbox['search'] {
+  const taken = [searchToolName, callToolName].find((own) => tools.has(own));
+  if (taken === undefined) return search;
+  if (search === 'on')
+    problems.push({
+      upstream: `toolbox ${name}`,
+      subject: taken,
+      message: `The upstream has a tool of this name, so the toolbox shows its whole list and no search. Use "names: prefixed" to have both.`,
+    });
+  return 'off';
+}
+
+function pinnedOf({ pinned }: ToolboxConfig, tools: Toolbox['tools']): ReadonlySet<string> {
+  const patterns = readPatterns(pinned);
+  if (patterns.length === 0) return nothingPinned;
+  const isPinned = (capability: Named) =>
+    isTaken(
+      patterns.filter((pattern) => pattern.covers(capability.member.config)),
+      capability,
+    );
+  return new Set([...tools.values()].filter(isPinned).map(({ outwardName }) => outwardName));
+}
+
+const nothingPinned: ReadonlySet<string> = new Set();
 
 type Shown = Pick<Contribution, 'tools' | 'prompts' | 'resources' | 'resourceTemplates'>;
 

@@ -58,6 +58,12 @@ export interface Toolbox {
   /** The shortest of its members', 0 when any of them says nothing. Private: what somebody sees of a toolbox depends on who asks. */
   readonly caching: { readonly ttlMs: number; readonly cacheScope: 'private' };
   readonly uris: UriMap;
+  /** Whether clients are shown a search and what is pinned in place of all its tools; `auto`: where it is large. */
+  readonly search: 'on' | 'off' | 'auto';
+  /** Outward names of tools that are listed in any case. */
+  readonly pinned: ReadonlySet<string>;
+  /** Searches and describes what is in it. It belongs to no upstream, and is undefined where nobody does. */
+  readonly finder: Member | undefined;
 }
 
 export interface Capability<Definition> {

@@ -98,8 +98,13 @@ function completeBreaker(policy: Policy['breaker'], own: Policy['breaker']): Ups
 }
 
 function completeToolbox(namespace: string, name: string, entry: ToolboxEntry): ToolboxConfig {
-  const { title, description, include, exclude = [], names = 'prefixed' } = entry;
-  return { name, namespace, title, description, include, exclude, names };
+  const { title, description, include, exclude = [], names = 'prefixed', pinned = [] } = entry;
+  return { name, namespace, title, description, include, exclude, names, search: readSearch(entry.search), pinned };
+}
+
+/** As a file writes it; a toolbox that says nothing shows a search where its list would be long. */
+export function readSearch(search: unknown): ToolboxConfig['search'] {
+  return search === true ? 'on' : search === false ? 'off' : 'auto';
 }
 
 function freezeDeep<Value>(value: Value): Value {

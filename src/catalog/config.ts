@@ -4,8 +4,8 @@ export interface UpstreamConfig {
   readonly id: string;
   readonly namespace: string;
   readonly name: string;
-  /** `admin` is the gateway's own; files declare the others. */
-  readonly kind: 'mcp' | 'admin';
+  /** `admin` and `finder` are the gateway's own; files declare the others. */
+  readonly kind: 'mcp' | 'admin' | 'finder';
   /** For people. */
   readonly title?: string | undefined;
   readonly description?: string | undefined;
@@ -85,4 +85,8 @@ export interface ToolboxConfig {
   readonly exclude: readonly string[];
   /** `one-to-one`: the single upstream's own names and URIs. */
   readonly names: 'prefixed' | 'one-to-one';
+  /** Whether clients are shown a search in place of the list of tools; `auto`: where that is long. */
+  readonly search: 'on' | 'off' | 'auto';
+  /** Tools that are listed beside the search, as patterns like those of `include`. */
+  readonly pinned: readonly string[];
 }

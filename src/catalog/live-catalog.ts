@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { formatProblem, type Problem } from '../problems.ts';
 import type { Offer, Upstream } from '../upstreams/upstream.ts';
-import { buildCatalog } from './build.ts';
+import { buildCatalog, type FindingOptions } from './build.ts';
 import type { Catalog, Member } from './catalog.ts';
 import type { UpstreamConfig } from './config.ts';
 import type { LoadOutcome } from './load.ts';
@@ -18,6 +18,7 @@ interface LiveCatalogOptions {
   readonly drainMs?: number;
   /** Least time between two rebuilds that upstreams cause. */
   readonly rebuildMs?: number;
+  readonly finding?: FindingOptions;
 }
 
 type SwapListener = (catalog: Catalog, previous: Catalog) => void;
@@ -48,6 +49,7 @@ export class LiveCatalog {
   readonly #replaceMs: number;
   readonly #drainMs: number;
   readonly #rebuildMs: number;
+  readonly #finding: FindingOptions;
   readonly #listeners = new Set<SwapListener>();
   /** No longer in the catalog, but perhaps in a call. */
   readonly #retired = new Map<Upstream, NodeJS.Timeout>();
@@ -62,12 +64,13 @@ export class LiveCatalog {
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
 
-  constructor({ createUpstream, log, replaceMs = 30_000, drainMs = 1000, rebuildMs = 50 }: LiveCatalogOptions) {
+  constructor({ createUpstream, log, replaceMs = 30_000, drainMs = 1000, rebuildMs = 50, finding = {} }: LiveCatalogOptions) {
     this.#createUpstream = createUpstream;
     this.#log = log;
     this.#replaceMs = replaceMs;
     this.#drainMs = drainMs;
     this.#rebuildMs = rebuildMs;
+    this.#finding = finding;
   }
 
   /** The snapshot of this moment; a call takes it once. */
@@ -223,7 +226,7 @@ export class LiveCatalog {
     const running = new Map(Array.from(planned, ([id, entry]) => [id, this.#succeeded(entry)]));
     const members = new Map(Array.from(running, ([id, { member }]) => [id, member]));
     const previous = this.#current;
-    const catalog = buildCatalog(previous.version + 1, namespaces, members);
+    const catalog = buildCatalog(previous.version + 1, namespaces, members, this.#finding);
     const before = upstreamsOf(this.#running);
     this.#namespaces = namespaces;
     this.#running = running;

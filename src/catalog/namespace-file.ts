@@ -21,10 +21,9 @@ function nameOf(longest: number, what: string) {
     );
 }
 
-const namespaceName = nameOf(24, 'A namespace').refine(
-  (name) => name !== 'admin',
-  'The namespace "admin" belongs to Gatehouse; choose another.',
-);
+const namespaceName = nameOf(24, 'A namespace').refine((name) => name !== 'admin' && name !== 'gatehouse', {
+  error: ({ input }) => `The namespace "${input}" belongs to Gatehouse; choose another.`,
+});
 const upstreamName = nameOf(32, 'An upstream');
 const toolboxName = nameOf(40, 'A toolbox').refine(
   (name) => name !== 'admin',
@@ -239,6 +238,19 @@ const toolbox = z
       .describe(
         "prefixed: names are <namespace>__<name>. one-to-one: the upstream's own names and URIs, as if connected to it directly; for toolboxes of one upstream. Default: prefixed.",
       ),
+    search: z
+      .union([z.boolean(), z.literal('auto')], 'Write true, false or auto.')
+      .optional()
+      .describe(
+        'true: clients are shown search_tools and call_tool in place of all its tools. false: the whole list. auto: a search where the list is longer than about 20,000 tokens. Default: auto.',
+      ),
+    pinned: z
+      .array(pattern)
+      .max(100)
+      .optional()
+      .describe(
+        'Tools that are listed beside the search, written as include is: those that are used in nearly every conversation.',
+      ),
   })
   .describe('A selection of tools, prompts and resources with an MCP address of its own, /mcp/<name>.');
 
@@ -349,7 +361,7 @@ function checkAuth(
 }
 
 /** Keys that the format will have: a file for a later version should not be told about spelling. */
-const laterKeys = new Set(['pinned', 'import', 'models', 'agents', 'audit']);
+const laterKeys = new Set(['import', 'models', 'agents', 'audit']);
 
 function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
   const { path } = issue;

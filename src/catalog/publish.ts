@@ -6,16 +6,26 @@ import { isObject, type JsonObject } from '../wire/json.ts';
 
 /** A tool as clients see it. Only its name and the addresses of its user interface (MCP Apps 2026-01-26) are exchanged. */
 export function publishTool(definition: ToolDefinition, outwardName: string, toClient: (uri: string) => string): ToolDefinition {
-  const published: ToolDefinition = { ...definition, name: outwardName };
+  const published: ToolDefinition = withoutExamples({ ...definition, name: outwardName });
   const uris = interfaceUris(definition);
   if (uris.length === 0 || !isObject(definition._meta)) return published;
-  const meta: JsonObject = { ...definition._meta };
+  const meta: JsonObject = { ...(isObject(published._meta) ? published._meta : {}) };
   if (typeof meta[flatKey] === 'string') meta[flatKey] = toClient(meta[flatKey]);
   if (isObject(meta.ui) && typeof meta.ui.resourceUri === 'string') {
     meta.ui = { ...meta.ui, resourceUri: toClient(meta.ui.resourceUri) };
   }
   published._meta = meta;
   return published;
+}
+
+/** Our key in `_meta` for worked examples, `{ summary?, arguments }` each: they are for the documentation, and would cost every list. */
+export const examplesKey = 'dev.gatehouse/examples';
+
+function withoutExamples(definition: ToolDefinition): ToolDefinition {
+  const meta = Object.hasOwn(definition, '_meta') ? definition._meta : undefined;
+  if (!isObject(meta) || !Object.hasOwn(meta, examplesKey)) return definition;
+  const { [examplesKey]: _, ...rest } = meta;
+  return { ...definition, _meta: rest };
 }
 
 /** Hosts that know the extension's drafts still look here. */

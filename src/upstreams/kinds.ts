@@ -7,13 +7,16 @@ export interface UpstreamDeps extends McpUpstreamDeps {
   readonly admin: () => Upstream;
 }
 
+type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
+
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
-const kinds: Readonly<Record<UpstreamConfig['kind'], (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
+const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
   admin: (_config, { admin }) => admin(),
 };
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */
 export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {
+  if (config.kind === 'finder') throw new Error('the finder is made with the gateway and registered nowhere');
   return kinds[config.kind](config, deps);
 }

@@ -72,6 +72,7 @@ const rules: Readonly<Record<string, Rule>> = {
   list_toolboxes: { where: 'anywhere', input: () => ({}) },
   list_capabilities: { where: 'anywhere', input: () => ({}) },
   // Whoever may call it.
+  get_documentation: { where: 'hr', by: ['admin', 'developer'], input: () => ({ name: 'hr/echo' }) },
   get_capability: { where: 'hr', by: ['admin', 'developer'], input: () => ({ name: 'hr/echo' }) },
   plan_configuration: { where: 'whole gateway', input: () => ({ text: 'consumers: {}' }) },
   import_configuration: { where: 'whole gateway', input: () => ({ text: 'consumers: {}' }) },

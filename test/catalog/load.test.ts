@@ -126,6 +126,8 @@ test('good files are complete with defaults, in the order of their names', async
       include: ['support/*', 'models'],
       exclude: ['support/delete_*'],
       names: 'prefixed',
+      search: 'auto',
+      pinned: [],
     },
     expect.objectContaining({ name: 'plain', exclude: [], names: 'one-to-one' }),
     expect.objectContaining({ name: 'rest', names: 'prefixed' }),

@@ -96,6 +96,8 @@ export function toolboxConfig(name: string, include: readonly string[], changes:
     include,
     exclude: [],
     names: 'prefixed',
+    search: 'auto',
+    pinned: [],
     ...changes,
   };
 }

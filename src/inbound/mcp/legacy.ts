@@ -6,6 +6,7 @@ import { visibleToolbox } from '../../call/authorize.ts';
 import { call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { findToolbox } from '../../call/resolve.ts';
+import { innerParams, instructionsOf } from '../../catalog/search-tools.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from '../../errors.ts';
 import { SignInRequired } from '../../upstreams/authorization.ts';
 import { type CallMethod, type Conversation, RpcFailure } from '../../upstreams/upstream.ts';
@@ -70,7 +71,7 @@ export async function initialize(
   const session = edge.sessions.create(caller, toolboxName, protocolVersion, knownCapabilities(capabilities));
   session.ip = ip;
   session.seen = toolbox;
-  const { instructions } = toolbox;
+  const instructions = instructionsOf(toolbox);
   const result = {
     protocolVersion,
     capabilities: capabilitiesOf(toolbox, 'legacy'),
@@ -220,7 +221,10 @@ function unsubscribe(edge: Edge, session: Session, uri: unknown): void {
 
 async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod, cancel: Cancel): Promise<void> {
   const { message, session, caller, ip, reply, door, bytes, traceHeaders } = request;
-  const { _meta, inputResponses, requestState, ...params } = message.params;
+  const { _meta, inputResponses, requestState, ...outer } = message.params;
+  const { everything, toolboxes } = edge.catalog();
+  const toolbox = session.toolbox === '' ? everything : toolboxes.get(session.toolbox);
+  const params = method === 'tools/call' ? innerParams(toolbox, outer) : outer;
   const given = isObject(_meta) ? _meta : {};
   const conversation = new LegacyConversation(session, reply, readProgressToken(given), cancel);
   const ask: Ask = {

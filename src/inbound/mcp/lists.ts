@@ -1,4 +1,6 @@
 import type { Toolbox } from '../../catalog/catalog.ts';
+import { documentationTemplate } from '../../catalog/documentation-uri.ts';
+import { listedTools, offersSearch } from '../../catalog/search-tools.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { ownModernResult } from './messages.ts';
@@ -56,7 +58,14 @@ function makeList(toolbox: Toolbox, method: ListMethod, era: 'modern' | 'legacy'
 }
 
 /** The definitions that clients of this toolbox see, in list order. */
-function published(toolbox: Toolbox, key: (typeof listKeys)[ListMethod]): JsonObject[] {
+function published(toolbox: Toolbox, key: (typeof listKeys)[ListMethod]): readonly JsonObject[] {
+  if (key === 'tools') return listedTools(toolbox);
+  if (key === 'resourceTemplates' && offersSearch(toolbox) && !toolbox.uris.isIdentity)
+    return [...all(toolbox, key), documentationTemplate];
+  return all(toolbox, key);
+}
+
+function all(toolbox: Toolbox, key: (typeof listKeys)[ListMethod]): readonly JsonObject[] {
   return Array.from(toolbox[key].values(), (capability) => capability.published as JsonObject);
 }
 
@@ -79,7 +88,11 @@ export function capabilitiesOf(toolbox: Toolbox, era: 'modern' | 'legacy'): Json
   const capabilities: JsonObject = {};
   if (isUnknown || toolbox.tools.size > 0) capabilities.tools = { listChanged: true };
   if (isUnknown || toolbox.prompts.size > 0) capabilities.prompts = { listChanged: true };
-  if (isUnknown || toolbox.resources.size + toolbox.resourceTemplates.size > 0) {
+  if (
+    isUnknown ||
+    toolbox.resources.size + toolbox.resourceTemplates.size > 0 ||
+    (offersSearch(toolbox) && !toolbox.uris.isIdentity)
+  ) {
     capabilities.resources = isUnknown || toolbox.can.subscribe ? { subscribe: true, listChanged: true } : { listChanged: true };
   }
   if (isUnknown || toolbox.can.complete) capabilities.completions = {};
@@ -100,10 +113,15 @@ export function changedLists(before: Toolbox | undefined, after: Toolbox | undef
 function sameList(before: Toolbox | undefined, after: Toolbox | undefined, method: ListMethod): boolean {
   if (before === undefined || after === undefined) return before === after;
   const key = listKeys[method];
-  const [a, b] = [published(before, key), published(after, key)];
+  const [a, b] = [compared(before, key), compared(after, key)];
   // Unchanged definitions are the same objects from one snapshot to the next.
   return (
     a.length === b.length &&
     a.every((definition, index) => definition === b[index] || JSON.stringify(definition) === JSON.stringify(b[index]))
   );
+}
+
+// Where a toolbox shows its search for what it holds depends on who sees how much of it: then every change is told, to be sure.
+function compared(toolbox: Toolbox, key: (typeof listKeys)[ListMethod]): readonly JsonObject[] {
+  return toolbox.search === 'on' ? published(toolbox, key) : all(toolbox, key);
 }

@@ -7,6 +7,7 @@ import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { findToolbox } from '../../call/resolve.ts';
 import type { Catalog, Toolbox } from '../../catalog/catalog.ts';
+import { innerParams, instructionsOf } from '../../catalog/search-tools.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { SignInRequired } from '../../upstreams/authorization.ts';
 import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
@@ -94,6 +95,10 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
   );
 }
 
+function toolboxOf({ everything, toolboxes }: Catalog, name: string): Toolbox | undefined {
+  return name === '' ? everything : toolboxes.get(name);
+}
+
 function isCallMethod(method: string): method is CallMethod {
   return method === 'tools/call' || method === 'prompts/get' || method === 'resources/read' || method === 'completion/complete';
 }
@@ -104,7 +109,8 @@ async function answerSettled(edge: Edge, { message, reply }: ModernRequest, resu
 }
 
 function discover(toolbox: Toolbox): readonly Buffer[] {
-  const { instructions, caching } = toolbox;
+  const { caching } = toolbox;
+  const instructions = instructionsOf(toolbox);
   return ownModernResult({
     supportedVersions: [modernVersion],
     capabilities: capabilitiesOf(toolbox, 'modern'),
@@ -116,8 +122,9 @@ function discover(toolbox: Toolbox): readonly Buffer[] {
 function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Promise<void> {
   const { message, caller } = request;
   const envelope = readEnvelope(message.params);
-  const { _meta, inputResponses, requestState, ...params } = message.params;
+  const { _meta, inputResponses, requestState, ...outer } = message.params;
   const catalog = edge.catalog();
+  const params = method === 'tools/call' ? innerParams(toolboxOf(catalog, request.toolbox), outer) : outer;
   const round: Round = { reply: request.reply, id: message.id, progressToken: envelope.progressToken };
   const answers = isObject(inputResponses) ? inputResponses : undefined;
   const running = new ModernCall(edge, request, envelope, params, round);
@@ -127,7 +134,7 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
     checkEntry(caller, request.toolbox);
     if (request.headers !== undefined) {
       checkNamedHeaders(request.headers, message);
-      if (method === 'tools/call') checkParamHeaders(request.headers, catalog, request.toolbox, params);
+      if (method === 'tools/call') checkParamHeaders(request.headers, catalog, request.toolbox, outer);
     }
     if (typeof requestState === 'string')
       state = edge.parked.unseal(caller.id, bindingOf(catalog, request.toolbox, method, params), requestState);

@@ -1,0 +1,219 @@
+// What people say, and what names and descriptions of tools call it. Left: words that tools use for one thing. Right of "<": what
+// people also say for it, in one or more words. Whoever asks with any of them finds the words on the left. The list is about English and
+// about software in general; what a company calls its own things belongs into the setting `synonyms`.
+export const generalWords = `
+create, add, insert, new, post < make, start, open, set up, put, register, build, write, draft, begin, produce, define, enter, save, define, launch, establish, generate
+delete, remove, destroy < get rid of, throw away, throw out, trash, erase, wipe, drop, discard, take away, kill, clear out, take down, take back
+update, edit, modify, patch, change, set < fix, correct, adjust, alter, rename, move to, put off, postpone, reschedule, push back, switch, revise, turn, mark, tick off
+list, get < show, which, all, what, who, see, display, view, browse, look at, overview
+get, retrieve, read, fetch < show, look up, open, see, view, what, check, tell, how, details, status
+search, find, query < look for, look up, locate, hunt, seek, discover, where
+send, post, message < write, tell, notify, mail, deliver, text, dm, let know, announce, say
+cancel, delete, stop < call off, abort, give up, quit, end, revoke, terminate
+stop, pause, end < hang up, halt, interrupt, shut down, kill
+start, run, trigger, dispatch < kick off, launch, fire, execute, begin, boot, play, spin up
+rerun, restart, retry < again, repeat, redo, reboot, re run
+archive, close < close down, shut, retire, put away
+restore, unarchive, untrash < bring back, recover, undelete, undo, reopen, rescue
+invite, add < ask to join, bring in, let in
+remove, kick < throw out, kick out, expel, take off
+assign, set < hand, give, delegate, allocate
+share, permission, access, grant < give access, let see, allow, who can see, rights, authorize
+revoke, remove, delete, permission < stop sharing, take away access, unshare
+enable, activate, start < turn on, switch on, allow
+disable, deactivate, stop < turn off, switch off, forbid
+approve, accept, review < sign off, confirm, agree, ok, green light
+reject, decline, deny < refuse, turn down, say no
+download, export, get < pull, save, grab, get a copy
+upload, import, insert, create < put up, attach, submit, publish, send up
+copy, duplicate, clone, fork < replicate, mirror
+merge, join, combine < land, unite, fold
+verify, validate, check < prove, make sure, confirm, test, whether
+block, ban, suspend < lock out, shut out, silence, spam
+lock, restrict, protect < freeze, stop people, require
+mute, snooze, disturb < silence, quiet, hush
+subscribe, watch, follow, webhook < notify, alert, tell my app, keep informed, whenever, tell our
+register, registrant, subscription, create < sign up, enroll, enlist, signed up, book
+transfer, move < hand over, pass on, shift
+append, add, insert, children < put at the end, at the bottom
+attach, attachment, file < enclose, attached
+reply, comment, answer < respond, react, respond to, comment on
+comment, note, story < remark, say, feedback, opinion
+reaction, rating, rate < like, thumbs up, thumb, emoji, heart, vote
+bookmark, star, save < favourite, favorite, keep, like
+translate < translation, in french, in german, language
+convert, export, format < turn into, transform, as pdf
+summary, statistics, report, usage < how much, how many, numbers, metrics, count
+usage, record, balance, billing, cost < spent, spend, spending, expenses, costs
+balance, account, credit < money left, how much money, funds, credit left
+charge, payment, intent, pay < bill, collect money, take money
+refund, reversal, credit < money back, give back, reimburse, return
+invoice, bill < billing document
+dispute, chargeback < complain, contest, evidence
+payout, transfer < pay out, bank transfer, earnings, wire
+coupon, promotion, discount < voucher, off, percent off, promo code, discount code
+price, plan, product < cost, fee, rate, tariff
+subscription, plan < membership, monthly, recurring, yearly
+payment, method, card, source < credit card, saved card, wallet
+checkout, payment, session < payment page, cart, shopper, basket
+customer, user, client < buyer, shopper, patron, consumer
+account, user, member < login, profile
+user, member, people, person < someone, somebody, colleague, coworker, employee, teammate, staff, who, everybody
+contact, people, person < address book, phone book, acquaintance
+member, participant, attendee < attended, who is in, attendance, who was there
+participant, attendee < guest, visitor
+group, team < department, crew, squad
+message, chat < text, dm, post, note
+sms, message < text message, text
+email, mail, message < e mail, letter, mails, emails
+thread, conversation, replies < discussion, whole thread
+draft, message < not send yet, unsent
+label, tag < folder, category, mark as
+filter, rule < sort, automatically
+trash, delete < bin, rubbish, recycle
+signature, send as < footer
+vacation, settings < out of office, away, holiday reply, auto reply, autoresponder
+delegate, assistant < secretary, on my behalf, for me
+forwarding, forward < redirect
+channel, conversation < room, chat room, space
+presence, status < online, available, busy
+topic, purpose, description < header, subject, headline
+event, calendar < appointment, meeting, schedule, lunch, dinner, agenda, what is on
+freebusy, availability, free < both free, free time, available, when are
+instance, recurring < occurrence, occurrences, repeated, every
+meeting, conference < call, session, get together
+webinar < online seminar, seminar
+recording, video < tape, recorded, voice recording
+poll, survey, form, questionnaire < quiz, vote
+response, answer < reply, answers, answered
+panelist, speaker < presenter
+voicemail, mail < voice message
+call, phone < ring, dial, telephone, phone call
+queue < hold, waiting line, on hold, line up
+number, phone < telephone number
+toll free, number < free number, 0800, 800
+incoming, phone, number, create < buy number, buy a phone number
+available, phone, number < could buy, for sale
+transcription, transcribe, transcript < write down, text of, what is said, speech to text, spoken
+speech, audio < voice, sound
+file, document < paper, doc, attachment
+document, doc < paper, word file, minutes, write up
+spreadsheet, sheet < excel, table
+values, range, cell < cells, row, column, rows
+row, values, append < line
+revision, version, history < earlier version, earlier versions, older
+storage, quota, about < space left, disk space
+folder, label < directory
+permission, acl < access, who can see, sharing
+task < to do, todo, todos, chore, job, ticket, work item, on my plate
+task, complete, update < done, finished, finish, complete
+subtask, task < smaller pieces, smaller, step
+dependency, dependent < blocked by, waits for, until
+section, column < board column, stage
+project < initiative, undertaking
+goal, objective < target, okr
+status, update < progress, progress update, how it goes
+template < pattern, standard, blueprint
+reminder < remind me, remember
+issue, ticket < bug, defect, problem, bug report, error report
+pull request, pull < pr, prs, merge request, change request
+review < look over, code review, feedback
+repository, repo < codebase, project code, source
+content, file < contents, source code
+commit, change < changes, changed
+compare, diff < what changed, difference, between
+branch, ref < line of work, feature branch
+ref, branch, git < branch
+release, tag < version, cut, newest version
+asset, artifact < binary, output, build output
+workflow, action, run < ci, pipeline, build, deploy, continuous integration, job
+log, logs < output, trace, why did, console
+secret < password, token, credential, api key, api token
+variable, environment < env
+runner < build machine, agent
+alert, vulnerability, dependabot < security hole, security holes, weakness
+code scanning, alert < static analysis
+secret scanning, alert < leaked, by accident, committed a password
+license < licence, terms of use
+snippet, gist < piece of code, code snippet
+key, ssh < public key
+collaborator, member < contractor, contributor, partner
+organization, org, workspace < company, our organization
+notification < inbox, unread, news
+milestone < deadline, due date
+views, traffic, clones < visited, visitors, how many people
+rate limit, limit < quota, api quota, requests left
+codespace < cloud development environment, dev environment
+webhook, hook < callback, notify our server
+container < process, instance, docker container
+image < picture, photo, drawing, artwork, avatar
+image, generation < draw, paint, sketch, illustrate
+thumbnail, cover < preview picture, preview
+caption < subtitle, subtitles
+video < clip, film, movie
+playlist < mix, list of songs
+track, song < music, tune
+album, release < record, lp
+artist < band, singer, musician
+playback, player, play < listen, music, playing, play
+currently playing, track < song is this, what song
+skip, next < next song
+queue, add < after this one, play next
+recently played, history < been listening, listened to
+recommendation, similar < suggest, suggestion, similar to
+related, similar < like, sound like
+top, popular, trending < favourite, most popular, best, hot, popular
+features, audio < tempo, danceable, how fast
+device < speaker, speakers, living room
+live, broadcast, stream < streaming, livestream, on air
+volume < loud, quiet, louder
+chat completion, completion < gpt, ask the model, ai answer
+embedding < vector, vectors, semantic
+moderation < offensive, hateful, harmful, toxic
+fine tune, train < train a model, teach
+model, engine < language model, ai model, llm
+topic, post, thread < forum thread, forum
+latest, recent < lately, newest, right now, new, last
+recent, history < this morning, yesterday
+category, section < area, topic area
+backup < back up, safety copy
+recipe < dish, cook, meal, dinner, food
+ingredient, substitute < instead of, replacement
+meal plan, meal < plan my meals
+nutrient, nutrition < calories, calorie, healthy
+shopping list < grocery list, groceries
+amount, convert < grams, cup, how many grams
+wine pairing, wine < goes with
+extract, analyze < get out of, out of this
+exec < shell, run a command, inside
+stats, metrics < memory, cpu usage, eats
+prune, cleanup < free up, unused, disk space
+pull, create, image < download an image
+network, connect < hook up
+deployment, deploy < roll out, rollout, release
+scale, replicas < more replicas, grow, instances
+node, machine < machines, server, host, servers
+cron job, schedule < every night, nightly, periodically
+ingress, service < expose
+autoscaler, scale < automatically add
+config map, config < configuration
+transaction, payment < spent, paid, expense, purchase
+budget, month, category < put aside, budget
+journey, route, trip < how do i get, directions, travel, way to
+line, status, disruption < delay, delays, tube, late, on time
+arrival, departure < next bus, next train, leave, when does
+bike, point < rent a bike, bicycle, cycle hire
+air quality < how bad is the air, pollution, smog
+road, disruption < closed road, roads, traffic jam
+gif < animation, funny picture
+identity, verification < passport, who they claim, id check
+tax < vat, sales tax
+terminal, reader < card reader, point of sale, shop
+connect, account < seller, marketplace, onboard
+issuing, card < company card, virtual card
+schedule, scheduled < later, tomorrow, plan, planned, waiting to go out, in advance
+link, permalink, url < address, link to
+view, modal, dialog < popup, pop up, form
+profile, user < about me, bio, status
+team, workspace < our slack
+`;

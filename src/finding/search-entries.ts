@@ -1,0 +1,36 @@
+import { readQuery, type Wanted } from './query.ts';
+import { filter } from './rank.ts';
+import { allSynonyms, type Synonyms } from './synonyms.ts';
+import { type Findable, type View, viewOf } from './view.ts';
+
+const made = new WeakMap<readonly (readonly string[])[], Synonyms>();
+
+/** Those of some entries that hold the words of a text, or what means the same, best first; where none holds all, those with the most. */
+export async function searchEntries<Entry extends Findable>(
+  entries: readonly Entry[],
+  text: string,
+  own: readonly (readonly string[])[],
+): Promise<readonly Entry[]> {
+  let synonyms = made.get(own);
+  if (synonyms === undefined) {
+    synonyms = allSynonyms(own);
+    made.set(own, synonyms);
+  }
+  const view = await viewOf(entries);
+  const wanted = readQuery(text, synonyms).map((one) => completed(view, one));
+  return filter(view, wanted).map(({ entry }) => entry);
+}
+
+const mostEndings = 50;
+
+/** Somebody who is still typing means every word that begins so. */
+function completed(view: View<unknown>, wanted: Wanted): Wanted {
+  const [first] = wanted.words;
+  const isKnown = wanted.words.some(([word]) => view.parts.some(({ segment }) => segment.postings.has(word)));
+  if (first === undefined || isKnown || wanted.isHint === true || first[0].length < 2) return wanted;
+  const endings = new Set<string>();
+  for (const { segment } of view.parts) {
+    for (const word of segment.postings.keys()) if (word.startsWith(first[0]) && endings.size < mostEndings) endings.add(word);
+  }
+  return { words: Array.from(endings, (word) => [word, first[1]] as const) };
+}
