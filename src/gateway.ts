@@ -27,6 +27,7 @@ import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { ConfigurationError } from './problems.ts';
+import { descriptionReader } from './registry/descriptions.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
 import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
@@ -120,7 +121,7 @@ interface GatewayPorts {
 /** Builds a gateway: the only place where its parts meet. Throws ConfigurationError with every problem. */
 export async function openGateway(ports: GatewayPorts): Promise<Gateway> {
   const { settings, log, clock } = ports;
-  const loading = loadNamespaces(settings.namespaces);
+  const loading = loadNamespaces(settings.namespaces, settings.openapiImports);
   const storeOptions = {
     dataDir: settings.data,
     databaseUrl: settings.databaseUrl,
@@ -204,7 +205,14 @@ async function build(
   const subscriptions = new Subscriptions(log);
   const listeners = new Listeners();
   const admin: AdminUpstream = new AdminUpstream(() => adminPorts);
-  const connect = (config: UpstreamConfig, memory: Pick<UpstreamMemory, 'save'>, known: RememberedUpstream | undefined) =>
+  const readDescription = descriptionReader(registry);
+  // `document`: the API description of one that is only tried.
+  const connect = (
+    config: UpstreamConfig,
+    memory: Pick<UpstreamMemory, 'save'>,
+    known: RememberedUpstream | undefined,
+    document?: Buffer,
+  ) =>
     connectUpstream(config, {
       memory,
       remembered: known,
@@ -212,6 +220,8 @@ async function build(
       egress,
       authorization: credentials.authorizationFor(config),
       instance: { name: 'gatehouse', version, hop },
+      checks,
+      readDescription: (source, id) => (document === undefined ? readDescription(source, id) : Promise.resolve(document)),
       log,
       clock,
       admin: () => admin,
@@ -317,7 +327,7 @@ async function build(
       if (result.kind === 'problems') live.take(result);
       else void configuration.take(result.namespaces);
     },
-    { since: loaded },
+    { since: loaded, imports: settings.openapiImports },
   );
   watch.start();
   const noteUses = async (): Promise<void> => {
@@ -366,7 +376,7 @@ async function build(
       const { verifyJournal } = await import('./journal/verify-journal.ts');
       return verifyJournal(journalPath(settings.data), { key: journalKey, heads });
     },
-    tryUpstream: (config) => connect(config, { save: async () => {} }, undefined),
+    tryUpstream: (config, document) => connect(config, { save: async () => {} }, undefined, document),
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
     status,

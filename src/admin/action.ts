@@ -39,8 +39,11 @@ export interface AdminPorts {
   readonly dataDir: string;
   /** Checks this process' journal, with its key, against what the index and these heads remember. */
   readonly verifyJournal: (heads: readonly AuditHead[]) => Promise<JournalReport>;
-  /** Makes an upstream that nobody can call, to try a registration out; close it afterwards. Addresses are guarded as the setting says. */
-  readonly tryUpstream: (config: UpstreamConfig) => Upstream;
+  /**
+   * Makes an upstream that nobody can call, to try a registration out; close it afterwards. Addresses are guarded as the setting says.
+   * `document` is the API description, where its kind has one.
+   */
+  readonly tryUpstream: (config: UpstreamConfig, document?: Buffer) => Upstream;
   readonly namespacesDir: string;
   /** Commands that may be registered at run time: each an exact list of words. */
   readonly allowedCommands: readonly (readonly string[])[];

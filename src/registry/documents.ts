@@ -99,6 +99,19 @@ const namespace = z.strictObject({ description: z.string().max(4096).optional() 
 /** An upstream of `namespace`, in the words of a namespace file. */
 const upstream = z.strictObject({ namespace: namespaceNameSchema, entry: z.record(z.string(), z.unknown()) });
 
+/**
+ * The API description of the upstream of the same id, compressed. Its entry names it by its hash.
+ */
+const description = z.strictObject({
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Of the description itself. */
+  bytes: z.int().min(1),
+  gzip: z
+    .string()
+    .min(1)
+    .max(32 * 1024 * 1024),
+});
+
 /** What a toolbox holds, in the words of a namespace file. */
 const selection = z.record(z.string(), z.unknown());
 
@@ -133,6 +146,7 @@ export const documentSchemas = {
   key,
   namespace,
   upstream,
+  description,
   toolbox,
   'toolbox-version': toolboxVersion,
   policy,

@@ -1,8 +1,11 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
+import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface UpstreamDeps extends McpUpstreamDeps {
+export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps, 'convert'> {
+  /** In place of the converter, for tests. */
+  readonly convert?: OpenapiUpstreamDeps['convert'] | undefined;
   /** The gateway's own administration, which is made where everything is. */
   readonly admin: () => Upstream;
 }
@@ -10,7 +13,13 @@ export interface UpstreamDeps extends McpUpstreamDeps {
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
 const kinds: Readonly<Record<UpstreamConfig['kind'], (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
+  openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? convert }),
   admin: (_config, { admin }) => admin(),
+};
+
+/** Loaded when there is something to convert. */
+const convert: OpenapiUpstreamDeps['convert'] = async (bytes) => {
+  throw new Error(`no converter yet ${bytes.length}`);
 };
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */

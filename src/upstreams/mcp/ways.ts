@@ -52,8 +52,8 @@ export function openWays(config: UpstreamConfig, deps: TransportDeps, { subject,
       },
     };
   }
-  const url = URL.parse(deps.resolveSecrets(transport.url));
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+  const url = transport.type === 'http' ? URL.parse(deps.resolveSecrets(transport.url)) : null;
+  if (transport.type !== 'http' || url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new GatewayError('bad_configuration', `${subject} has an address that is not an http or https URL.`);
   }
   const headers = resolveAll(transport.headers, deps);
