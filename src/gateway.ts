@@ -39,7 +39,7 @@ import { openTelemetry } from './telemetry/telemetry.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
 import { openReach } from './upstreams/fetch-json.ts';
 import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
-import { connectUpstream } from './upstreams/kinds.ts';
+import { compareUpstreams, connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 import { version } from './version.ts';
 
@@ -377,6 +377,8 @@ async function build(
       return verifyJournal(journalPath(settings.data), { key: journalKey, heads });
     },
     tryUpstream: (config, document) => connect(config, { save: async () => {} }, undefined, document),
+    compareUpstreams,
+    fetchDocument: createGuardedFetch(egress),
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
     status,

@@ -1,5 +1,6 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
+import { compareOffers } from './openapi/compare-offers.ts';
 import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -25,4 +26,10 @@ const convert: OpenapiUpstreamDeps['convert'] = async (bytes) => {
 /** Makes the upstream that a namespace file describes; `start()` connects it. */
 export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {
   return kinds[config.kind](config, deps);
+}
+
+/** What the second of two upstreams of one kind would change of the first, one line each; undefined where its kind cannot tell. */
+export function compareUpstreams(running: Upstream, tried: Upstream): readonly string[] | undefined {
+  if (!(running instanceof OpenapiUpstream) || !(tried instanceof OpenapiUpstream)) return undefined;
+  return compareOffers(running.offer(), tried.offer());
 }
