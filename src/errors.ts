@@ -20,6 +20,8 @@ export const errorTable = {
   forbidden: { shows: 'rpc', http: 403, rpc: 40302, retryable: false },
   not_allowed: { shows: 'result', http: 200, rpc: 40304, retryable: false },
   bad_arguments: { shows: 'result', http: 200, rpc: 40001, retryable: false },
+  /** An API description that cannot be read, or that is beyond a limit; the message names it. */
+  bad_description: { shows: 'result', http: 200, rpc: 42200, retryable: false },
   content_blocked: { shows: 'result', http: 200, rpc: 40303, retryable: false },
   unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
