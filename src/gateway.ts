@@ -226,7 +226,16 @@ async function build(
       clock,
       admin: () => admin,
     });
+  // What was just tried is most often what is registered next: its API description is not converted once more.
+  let tried: RememberedUpstream | undefined;
+  const takeTried = ({ id, transport }: UpstreamConfig): void => {
+    if (tried === undefined || tried.id !== id || transport.type !== 'openapi') return;
+    if (!tried.fingerprint.endsWith(transport.description.sha256)) return;
+    remember(tried).catch((error: unknown) => log.warn({ err: error }, 'an upstream could not be kept for the next start'));
+    tried = undefined;
+  };
   const makeUpstream = (config: UpstreamConfig): Upstream => {
+    takeTried(config);
     const upstream = connect(config, { save: remember }, memories.get(config.id));
     upstream.onChange((change) => {
       // One that was replaced may still be in a call, and its successor tells the same.
@@ -376,7 +385,13 @@ async function build(
       const { verifyJournal } = await import('./journal/verify-journal.ts');
       return verifyJournal(journalPath(settings.data), { key: journalKey, heads });
     },
-    tryUpstream: (config, document) => connect(config, { save: async () => {} }, undefined, document),
+    tryUpstream(config, document) {
+      if (document === undefined) return connect(config, { save: async () => {} }, undefined);
+      const save = async (upstream: RememberedUpstream) => {
+        tried = upstream;
+      };
+      return connect(config, { save }, memories.get(config.id), document);
+    },
     compareUpstreams,
     fetchDocument: createGuardedFetch(egress),
     namespacesDir: settings.namespaces,

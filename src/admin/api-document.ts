@@ -48,10 +48,12 @@ export async function describeEntry(
   if (document !== undefined && documentUrl !== undefined)
     throw new GatewayError('bad_arguments', 'There is either "document" or "documentUrl"; leave one out.');
   const written = typeof given.document === 'string' && keptDigest(given.document) === undefined ? given.document : undefined;
-  const isApi = given.kind === 'openapi' || document !== undefined || documentUrl !== undefined || written !== undefined;
-  if (!isApi) return { entry: { kind: 'mcp', ...given }, document: undefined };
+  const known = ports.registry.get('description', id)?.body;
+  const isKept = known !== undefined && given.kind === undefined && given.url === undefined && given.command === undefined;
+  const isGiven = document !== undefined || documentUrl !== undefined || written !== undefined;
+  if (given.kind !== 'openapi' && !isGiven && !isKept) return { entry: { kind: 'mcp', ...given }, document: undefined };
   const text = document ?? (documentUrl === undefined ? written : await fetchDocument(ports, documentUrl));
-  const kept = text === undefined ? ports.registry.get('description', id)?.body : await keepDescription(text);
+  const kept = text === undefined ? known : await keepDescription(text);
   if (kept === undefined) return { entry: { ...given, kind: 'openapi' }, document: undefined };
   const bytes = text === undefined ? await openDescription(kept) : Buffer.from(text);
   return { entry: { kind: 'openapi', ...given, document: keptReference(kept.sha256) }, document: { bytes, kept } };
