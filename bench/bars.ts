@@ -22,6 +22,8 @@ const bars = {
   'refusal 401': lower('governed', 0.5, 'x call', 'CPU of a refusal for its key, to a call'),
   'refusal 429': lower('governed', 0.5, 'x call', 'CPU of a refusal for a limit, to a call'),
   'journal wait': lower('governed', 60, 'µs', 'p50 that a call waits for its record, one caller'),
+  'converted cpu': lower('converted', 1.5, 'x fed.', 'CPU per call of a converted operation, 64 callers, to a federated tool'),
+  'converted p50': lower('converted', 1.5, 'x fed.', 'p50 of the same, one caller'),
   'list p50': lower('list', 1, 'x direct', 'p50 of tools/list with 1,000 tools, one caller'),
   'list upstream': lower('list', 0, 'lists', 'lists asked of the upstream meanwhile'),
   'twenty upstreams': higher('upstreams', 0.85, 'x of 2', 'calls per second with 20 upstreams that take 20 ms'),

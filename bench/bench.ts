@@ -6,6 +6,7 @@ import { judge, passes, skip } from './bars.ts';
 import { Lab, type LabSettings } from './lab.ts';
 import { formatSuite, formatVerdicts, type SuiteReport } from './report.ts';
 import { calls } from './suites/calls.ts';
+import { converted } from './suites/converted.ts';
 import { faults } from './suites/faults.ts';
 import { governed } from './suites/governed.ts';
 import { list } from './suites/list.ts';
@@ -16,7 +17,18 @@ import { start } from './suites/start.ts';
 import type { Suite } from './suites/suite.ts';
 import { upstreams } from './suites/upstreams.ts';
 
-const suites: Readonly<Record<string, Suite>> = { calls, payload, list, start, memory, upstreams, faults, governed, soak };
+const suites: Readonly<Record<string, Suite>> = {
+  calls,
+  payload,
+  list,
+  start,
+  memory,
+  upstreams,
+  faults,
+  governed,
+  converted,
+  soak,
+};
 
 const usage = `Usage: npm run bench -- [options]
   --quick           what the bars need, within three minutes

@@ -2,16 +2,25 @@ import { mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'n
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { apiDescription } from './api-description.ts';
 import { type Child, start } from './child.ts';
 import { Connection } from './connection.ts';
 import type { Tool } from './load.ts';
 import { type Address, callTemplate, type Era, firstId, template } from './messages.ts';
-import { findFault, readReply } from './verify.ts';
+import { type Expectation, findFault, readReply } from './verify.ts';
+
+export interface ServedUpstream {
+  readonly name: string;
+  readonly port: number;
+  readonly tools: number;
+  /** The same tools as operations of an HTTP API, with a description; an MCP server otherwise. */
+  readonly isApi?: boolean;
+}
 
 /** What the gateway is to serve: a namespace with a toolbox of the same name. */
 export interface Served {
   readonly namespace: string;
-  readonly upstreams: readonly { readonly name: string; readonly port: number; readonly tools: number }[];
+  readonly upstreams: readonly ServedUpstream[];
   /** More toolboxes with everything in them, called `box-0` and so on. */
   readonly toolboxes?: number;
 }
@@ -40,6 +49,9 @@ export interface GatewaySettings {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+const echo: Expectation = { kind: 'echo', answerBytes: 0 };
+const converted: Expectation = { kind: 'converted' };
+
 const startWithinMs = 20_000;
 // As long as a key of the gateway's own making; there is nothing to guess on a loopback port of a throwaway process.
 const adminKey = `bench-${'0123456789abcdef'.repeat(3)}`;
@@ -50,6 +62,11 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
   const namespaces = join(home, 'namespaces');
   mkdirSync(data, { recursive: true });
   mkdirSync(namespaces);
+  const imports = join(home, 'openapi-imports');
+  mkdirSync(imports);
+  for (const { upstreams } of settings.served)
+    for (const upstream of upstreams)
+      if (upstream.isApi) writeFileSync(join(imports, `${upstream.name}.json`), JSON.stringify(apiDescription(upstream)));
   for (const served of settings.served) writeFileSync(join(namespaces, `${served.namespace}.yaml`), namespaceFile(served));
   const port = await freePort();
   const log = join(home, 'gateway.log');
@@ -61,6 +78,7 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
       GATEHOUSE_PORT: String(port),
       GATEHOUSE_DATA: data,
       GATEHOUSE_NAMESPACES: namespaces,
+      GATEHOUSE_OPENAPI_IMPORTS: imports,
       GATEHOUSE_ADMIN_KEY: adminKey,
       GATEHOUSE_LOG_LEVEL: 'info',
       ...settings.environment,
@@ -73,7 +91,8 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
   try {
     const [{ namespace, upstreams }] = settings.served as [Served];
     const upstreamName = `${upstreams[0]!.name}_echo_0`;
-    await untilAnswered(child, at(namespace, 'modern'), { name: `${namespace}__${upstreamName}`, upstreamName });
+    const expected = upstreams[0]!.isApi ? converted : echo;
+    await untilAnswered(child, at(namespace, 'modern'), { name: `${namespace}__${upstreamName}`, upstreamName }, expected);
     const firstCallMs = performance.now() - child.spawnedAt;
     const tools = new Map<string, readonly Tool[]>();
     for (const served of settings.served) {
@@ -93,9 +112,12 @@ function namespaceFile({ namespace, upstreams, toolboxes = 0 }: Served): string 
     'description: Servers of the benchmark',
     'upstreams:',
     // Room for every caller of a suite, and a time-out that a run of a few seconds gets to see.
-    ...upstreams.map(
-      ({ name, port }) => `  ${name}: { kind: mcp, url: "http://127.0.0.1:${port}/mcp", timeoutMs: 2000, concurrency: 512 }`,
-    ),
+    ...upstreams.map(({ name, port, isApi }) => {
+      const far = isApi
+        ? `kind: openapi, import: ${name}, baseUrl: "http://127.0.0.1:${port}/api"`
+        : `kind: mcp, url: "http://127.0.0.1:${port}/mcp"`;
+      return `  ${name}: { ${far}, timeoutMs: 2000, concurrency: 512 }`;
+    }),
     'toolboxes:',
     ...[namespace, ...Array.from({ length: toolboxes }, (_, index) => `box-${index}`)].map(
       (toolbox) => `  ${toolbox}: { include: ["${namespace}/*"] }`,
@@ -105,10 +127,15 @@ function namespaceFile({ namespace, upstreams, toolboxes = 0 }: Served): string 
 }
 
 /** Asks every few milliseconds, as an impatient client would, until a call is answered right. */
-export async function untilAnswered(child: Child, address: Address, { name, upstreamName }: Tool): Promise<void> {
+export async function untilAnswered(
+  child: Child,
+  address: Address,
+  { name, upstreamName }: Tool,
+  expected: Expectation = echo,
+): Promise<void> {
   const request = callTemplate(address, name).fill(firstId, '');
   await until(child, address.port, 2, async (connection) => {
-    return findFault(await connection.exchange(request), { kind: 'echo', answerBytes: 0 }, firstId, upstreamName);
+    return findFault(await connection.exchange(request), expected, firstId, upstreamName);
   });
 }
 

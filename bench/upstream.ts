@@ -86,6 +86,7 @@ class Upstream {
 
   #serve(req: IncomingMessage, res: ServerResponse) {
     res.sendDate = false;
+    if (req.method === 'GET' && req.url?.startsWith('/api/')) return this.#operate(req, res);
     if (req.method === 'DELETE') return this.#endSession(req, res);
     if (req.method !== 'POST') return void res.writeHead(405, ['Allow', 'POST, DELETE', 'Content-Length', '0']).end();
     let body = '';
@@ -159,6 +160,15 @@ class Upstream {
     const pieces = withPayload(this.#behaviour.payload, start, text, end);
     if (this.#behaviour.delayMs === 0) this.#send(res, pieces);
     else setTimeout(() => this.#send(res, pieces), this.#behaviour.delayMs);
+  }
+
+  /** The same tools as operations of an HTTP API: `GET /api/echo_0?text=...`. */
+  #operate(req: IncomingMessage, res: ServerResponse): void {
+    this.calls += 1;
+    const [, tool = '', text = ''] = /^\/api\/([^?]*)\?text=(.*)$/u.exec(req.url ?? '') ?? [];
+    if (!this.#definitions.has(tool)) return void res.writeHead(404, ['Content-Length', '0']).end();
+    const body = JSON.stringify({ text: `${tool} ${decodeURIComponent(text)}` });
+    res.writeHead(200, ['Content-Type', 'application/json', 'Content-Length', String(Buffer.byteLength(body))]).end(body);
   }
 
   #send(res: ServerResponse, pieces: readonly (string | Buffer)[]) {

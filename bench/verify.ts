@@ -5,6 +5,8 @@ import { marker } from './messages.ts';
 export type Expectation =
   /** The text of each call comes back from the right tool, around at least this many bytes. */
   | { readonly kind: 'echo'; readonly answerBytes: number }
+  /** The same as the answer of a converted operation: as JSON, and as structured content. */
+  | { readonly kind: 'converted' }
   | { readonly kind: 'list'; readonly tools: number }
   /** A success, whatever it says. */
   | { readonly kind: 'result' }
@@ -21,6 +23,7 @@ export interface Reply {
     readonly isError?: unknown;
     readonly resultType?: unknown;
     readonly content?: readonly { readonly text?: unknown }[];
+    readonly structuredContent?: { readonly text?: unknown };
     readonly tools?: readonly { readonly name?: unknown }[];
   };
 }
@@ -47,6 +50,7 @@ export function findFault(answer: Answer, expected: Expectation, id: number, too
     return count === expected.tools ? undefined : `${count} tools instead of ${expected.tools}`;
   }
   if (expected.kind === 'result') return undefined;
+  if (expected.kind === 'converted') return findWrongStructure(result, `${tool} ${marker(id)}`);
   if (answer.body.length < expected.answerBytes) return `an answer of ${answer.body.length} bytes`;
   const wanted = `${tool} ${marker(id)}`;
   const first = result.content?.[0]?.text;
@@ -54,6 +58,12 @@ export function findFault(answer: Answer, expected: Expectation, id: number, too
   if (typeof first !== 'string' || typeof last !== 'string') return `no text: ${excerpt(JSON.stringify(result))}`;
   const isRight = expected.answerBytes === 0 ? first === wanted : first.startsWith(wanted) && last.endsWith(wanted);
   return isRight ? undefined : `"${excerpt(first)}" instead of "${wanted}"`;
+}
+
+function findWrongStructure({ content, structuredContent }: NonNullable<Reply['result']>, wanted: string): string | undefined {
+  const text = content?.[0]?.text;
+  if (text !== JSON.stringify({ text: wanted })) return `"${excerpt(String(text))}" instead of "${wanted}" as JSON`;
+  return structuredContent?.text === wanted ? undefined : `no structured content: ${excerpt(JSON.stringify(structuredContent))}`;
 }
 
 /** Without parsing: the length, the id, and the marker at both ends. Saying no only means that the answer gets parsed. */

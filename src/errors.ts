@@ -23,6 +23,8 @@ export const errorTable = {
   /** A person has to agree first; the message says who and where, and that the same call will run then. */
   approval_pending: { shows: 'result', http: 200, rpc: 40305, retryable: true },
   approval_denied: { shows: 'result', http: 200, rpc: 40306, retryable: false },
+  /** An API description that cannot be read, or that is beyond a limit; the message names it. */
+  bad_description: { shows: 'result', http: 200, rpc: 42200, retryable: false },
   content_blocked: { shows: 'result', http: 200, rpc: 40303, retryable: false },
   unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },

@@ -36,6 +36,7 @@ import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { type Channel, type Notifier, openNotifier } from './notify/notify.ts';
 import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
+import { descriptionReader } from './registry/descriptions.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
 import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
@@ -47,7 +48,7 @@ import { openTelemetry } from './telemetry/telemetry.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
 import { openReach, type Reach } from './upstreams/fetch-json.ts';
 import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
-import { connectUpstream } from './upstreams/kinds.ts';
+import { compareUpstreams, connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 import { version } from './version.ts';
 
@@ -129,7 +130,7 @@ interface GatewayPorts {
 /** Builds a gateway: the only place where its parts meet. Throws ConfigurationError with every problem. */
 export async function openGateway(ports: GatewayPorts): Promise<Gateway> {
   const { settings, log, clock } = ports;
-  const loading = loadNamespaces(settings.namespaces);
+  const loading = loadNamespaces(settings.namespaces, settings.openapiImports);
   const storeOptions = {
     dataDir: settings.data,
     databaseUrl: settings.databaseUrl,
@@ -224,7 +225,14 @@ async function build(
   const subscriptions = new Subscriptions(log);
   const listeners = new Listeners();
   const admin: AdminUpstream = new AdminUpstream(() => adminPorts);
-  const connect = (config: UpstreamConfig, memory: Pick<UpstreamMemory, 'save'>, known: RememberedUpstream | undefined) =>
+  const readDescription = descriptionReader(registry);
+  // `document`: the API description of one that is only tried.
+  const connect = (
+    config: UpstreamConfig,
+    memory: Pick<UpstreamMemory, 'save'>,
+    known: RememberedUpstream | undefined,
+    document?: Buffer,
+  ) =>
     connectUpstream(config, {
       memory,
       remembered: known,
@@ -232,13 +240,24 @@ async function build(
       egress,
       authorization: credentials.authorizationFor(config),
       instance: { name: 'gatehouse', version, hop },
+      checks,
+      readDescription: (source, id) => (document === undefined ? readDescription(source, id) : Promise.resolve(document)),
       log,
       clock,
       admin: () => admin,
     });
   const isRegistered = ({ id, registration }: UpstreamConfig) =>
     registration === undefined || registry.get('upstream', id)?.body.registration === registration;
+  // What was just tried is most often what is registered next: its API description is not converted once more.
+  let tried: RememberedUpstream | undefined;
+  const takeTried = ({ id, transport }: UpstreamConfig): void => {
+    if (tried === undefined || tried.id !== id || transport.type !== 'openapi') return;
+    if (!tried.fingerprint.endsWith(transport.description.sha256)) return;
+    remember(tried).catch((error: unknown) => log.warn({ err: error }, 'an upstream could not be kept for the next start'));
+    tried = undefined;
+  };
   const makeUpstream = (config: UpstreamConfig): Upstream => {
+    takeTried(config);
     // One that was taken out may still be in a call; what it learns is of no use to anybody.
     const save: UpstreamMemory['save'] = async (known) => void (isRegistered(config) && (await remember(known)));
     const upstream = connect(config, { save }, memories.get(config.id));
@@ -394,7 +413,7 @@ async function build(
       if (result.kind === 'problems') live.take(result);
       else void configuration.take(result.namespaces);
     },
-    { since: loaded },
+    { since: loaded, imports: settings.openapiImports },
   );
   watch.start();
   const noteUses = async (): Promise<void> => {
@@ -444,7 +463,15 @@ async function build(
       const { verifyJournal } = await import('./journal/verify-journal.ts');
       return verifyJournal(journalPath(settings.data), { key: journalKey, heads });
     },
-    tryUpstream: (config) => connect(config, { save: async () => {} }, undefined),
+    tryUpstream(config, document) {
+      if (document === undefined) return connect(config, { save: async () => {} }, undefined);
+      const save = async (upstream: RememberedUpstream) => {
+        tried = upstream;
+      };
+      return connect(config, { save }, memories.get(config.id), document);
+    },
+    compareUpstreams,
+    fetchDocument: createGuardedFetch(egress),
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
     status,

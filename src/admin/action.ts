@@ -17,6 +17,7 @@ import type { RoleGrant } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { SecretValues } from '../registry/secret-values.ts';
 import type { AuditHead, AuditIndex, Counters, KeyUses, RegistryStore, RollUps, SecretVault } from '../store/ports.ts';
+import type { createGuardedFetch } from '../upstreams/guarded-fetch.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 
 /** What actions work on. */
@@ -41,8 +42,15 @@ export interface AdminPorts {
   readonly dataDir: string;
   /** Checks this process' journal, with its key, against what the index and these heads remember. */
   readonly verifyJournal: (heads: readonly AuditHead[]) => Promise<JournalReport>;
-  /** Makes an upstream that nobody can call, to try a registration out; close it afterwards. Addresses are guarded as the setting says. */
-  readonly tryUpstream: (config: UpstreamConfig) => Upstream;
+  /**
+   * Makes an upstream that nobody can call, to try a registration out; close it afterwards. Addresses are guarded as the setting says.
+   * `document` is the API description, where its kind has one.
+   */
+  readonly tryUpstream: (config: UpstreamConfig, document?: Buffer) => Upstream;
+  /** What a tried API would change of the running one, one line each; undefined for other kinds. */
+  readonly compareUpstreams: (running: Upstream, tried: Upstream) => readonly string[] | undefined;
+  /** Fetches what an address from outside names; reaches only what may be reached, and follows nothing. */
+  readonly fetchDocument: ReturnType<typeof createGuardedFetch>;
   readonly namespacesDir: string;
   /** Commands that may be registered at run time: each an exact list of words. */
   readonly allowedCommands: readonly (readonly string[])[];

@@ -1,10 +1,13 @@
 import { z } from 'zod';
+import { keptDigest, keptReference } from '../catalog/description-files.ts';
 import { namespaceFileSchema, readNamespaceFile } from '../catalog/namespace-file.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
 import { readScope } from '../registry/compose.ts';
+import { keepDescription } from '../registry/descriptions.ts';
 import {
   type ConsumerDocument,
+  type Documents,
   idSchema,
   type MemberDocument,
   namespaceNameSchema,
@@ -70,7 +73,14 @@ export function configurationJsonSchema(): object {
 /** One thing that a text says should be there, and where it says so. */
 export type Wanted = { readonly path: readonly PropertyKey[]; readonly id: string } & (
   | { readonly kind: 'namespace'; readonly description: string | undefined }
-  | { readonly kind: 'upstream'; readonly namespace: string; readonly name: string; readonly entry: Entry }
+  | {
+      readonly kind: 'upstream';
+      readonly namespace: string;
+      readonly name: string;
+      /** As it is kept: a reference stands in place of an API description. */
+      readonly entry: Entry;
+      readonly description?: Documents['description'] | undefined;
+    }
   | { readonly kind: 'toolbox' | 'draft'; readonly namespace: string; readonly selection: Record<string, unknown> }
   | { readonly kind: 'consumer'; readonly body: ConsumerDocument }
   | { readonly kind: 'member'; readonly body: MemberDocument }
@@ -140,7 +150,7 @@ async function readNamespace({ path, value }: WrittenNamespace): Promise<Reading
       id: `${file.namespace}/${name}`,
       namespace: file.namespace,
       name,
-      entry,
+      ...(await keepDocument(entry)),
       path: [...path, 'upstreams', name],
     });
   for (const [id, selection] of entriesOf(written.toolboxes))
@@ -149,6 +159,14 @@ async function readNamespace({ path, value }: WrittenNamespace): Promise<Reading
     wanted.push({ kind: 'policy', id: `namespace:${file.namespace}`, policy: file.policy, path: [...path, 'policy'] });
   const rules = await checkRules(file.policy);
   return { wanted, flaws: rules.map((flaw) => ({ ...flaw, path: [...path, 'policy', ...flaw.path] })) };
+}
+
+/** Puts what is kept beside an entry beside it. */
+async function keepDocument(entry: Entry): Promise<{ readonly entry: Entry; readonly description?: Documents['description'] }> {
+  const { document } = entry;
+  if (typeof document !== 'string' || keptDigest(document) !== undefined) return { entry };
+  const description = await keepDescription(document);
+  return { entry: { ...entry, document: keptReference(description.sha256) }, description };
 }
 
 function wantedOf({ consumers, members, policies, drafts }: z.output<typeof configurationSchema>): readonly Wanted[] {

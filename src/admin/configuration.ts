@@ -115,7 +115,7 @@ export const exportConfigurationAction = defineAction({
   output: z.object({ text: z.string() }),
   async run(ports, caller, { format = 'yaml' }) {
     requireRole(caller, ['admin']);
-    const value = exportConfiguration(ports);
+    const value = await exportConfiguration(ports);
     return { text: format === 'yaml' ? toYaml(value) : `${JSON.stringify(value, undefined, 2)}\n` };
   },
 });

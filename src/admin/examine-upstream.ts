@@ -19,6 +19,8 @@ export interface Draft {
   readonly namespace: string;
   readonly name: string;
   readonly entry: Entry;
+  /** The API description that goes with it. */
+  readonly document?: Buffer | undefined;
 }
 
 /** What became of a look at an upstream. */
@@ -30,9 +32,14 @@ export interface Examination {
   readonly resources: number;
   readonly server: string | undefined;
   readonly protocolVersion: string | undefined;
+  /** What it would change of the API that runs in its place, one line each; undefined for other kinds. */
+  readonly changes?: readonly string[] | undefined;
 }
 
-type TrialPorts = Pick<AdminPorts, 'tryUpstream' | 'catalog' | 'checks' | 'namespacesDir' | 'allowedCommands'>;
+type TrialPorts = Pick<
+  AdminPorts,
+  'compareUpstreams' | 'tryUpstream' | 'catalog' | 'checks' | 'namespacesDir' | 'allowedCommands'
+>;
 
 const tryWithinMs = 30_000;
 /** Schemas that are compiled to see whether they can be; the rest shows at its first call. */
@@ -57,12 +64,17 @@ export function checkDraft(
 }
 
 /** Checks an entry, then connects to what it names and looks at what that offers. Connects to nothing that is not allowed. */
-export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: Draft): Promise<Examination> {
+export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: Draft, running?: Member): Promise<Examination> {
   const findings = checkDraft(ports, caller, draft);
   if (hasErrors(findings)) return { ...nothing, findings };
   const config = configOf(ports, draft);
+  if (config.transport.type === 'openapi' && draft.document === undefined)
+    return {
+      ...nothing,
+      findings: [errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".')],
+    };
   const isPerUser = config.transport.type === 'http' && config.transport.auth?.kind === 'user';
-  const trial = await tryOut(ports, isPerUser ? withoutAuth(config) : config, isPerUser);
+  const trial = await tryOut(ports, isPerUser ? withoutAuth(config) : config, isPerUser, draft.document, running);
   return { ...trial, findings: [...findings, ...trial.findings] };
 }
 
@@ -73,6 +85,8 @@ export async function examineOffer(ports: TrialPorts, draft: Draft, member: Memb
 
 /** Whether two entries connect to the same far end with the same rights. */
 export function hasSameConnection(a: Entry, b: Entry): boolean {
+  // What an API offers is chosen and named where its description is read.
+  if (a.kind === 'openapi' || b.kind === 'openapi') return false;
   return (['kind', 'command', 'env', 'cwd', 'url', 'headers', 'auth', 'era', 'sessions'] as const).every((key) =>
     isDeepStrictEqual(a[key], b[key]),
   );
@@ -100,8 +114,14 @@ function withoutAuth(config: UpstreamConfig): UpstreamConfig {
   return config.transport.type === 'http' ? { ...config, transport: { ...config.transport, auth: undefined } } : config;
 }
 
-async function tryOut(ports: TrialPorts, config: UpstreamConfig, isPerUser: boolean): Promise<Examination> {
-  const upstream = ports.tryUpstream(config);
+async function tryOut(
+  ports: TrialPorts,
+  config: UpstreamConfig,
+  isPerUser: boolean,
+  document: Buffer | undefined,
+  running: Member | undefined,
+): Promise<Examination> {
+  const upstream = ports.tryUpstream(config, document);
   let timer: NodeJS.Timeout | undefined;
   try {
     upstream.start();
@@ -110,7 +130,10 @@ async function tryOut(ports: TrialPorts, config: UpstreamConfig, isPerUser: bool
     });
     await Promise.race([upstream.ready(), late]);
     const { lastError } = upstream.health();
-    if (!upstream.offer().isStale) return await lookAt(ports, { id: config.id, config, upstream });
+    if (!upstream.offer().isStale) {
+      const changes = running === undefined ? undefined : ports.compareUpstreams(running.upstream, upstream);
+      return { ...(await lookAt(ports, { id: config.id, config, upstream })), changes };
+    }
     const reason = lastError?.message ?? `no answer within ${tryWithinMs / 1000} s`;
     return { ...nothing, findings: [describeFailure(config, reason, isPerUser)] };
   } finally {
@@ -120,6 +143,7 @@ async function tryOut(ports: TrialPorts, config: UpstreamConfig, isPerUser: bool
 }
 
 function describeFailure({ transport }: UpstreamConfig, reason: string, isPerUser: boolean): Finding {
+  if (transport.type === 'openapi') return errorAt(['document'], `The API cannot be served: ${reason}`);
   if (transport.type === 'stdio') return errorAt(['command'], `The command does not speak MCP: ${reason}.`);
   if (reason.includes('HTTP 508'))
     return errorAt(['url'], 'This is the address of this gateway itself; it cannot be its own upstream.');

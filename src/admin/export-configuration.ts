@@ -1,9 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { keptReference } from '../catalog/description-files.ts';
+import { openDescription } from '../registry/descriptions.ts';
 import type { AdminPorts } from './action.ts';
+import type { Entry } from './examine-upstream.ts';
 import { versionOf } from './toolboxes.ts';
 
 /** What is registered, as a value that `import_configuration` takes back without a change. Keys and secrets are no part of it. */
-export function exportConfiguration(ports: Pick<AdminPorts, 'registry'>): object {
+export async function exportConfiguration(ports: Pick<AdminPorts, 'registry'>): Promise<object> {
   const { registry } = ports;
   const names = new Set([
     ...registry.list('namespace').map(({ id }) => id),
@@ -14,7 +17,7 @@ export function exportConfiguration(ports: Pick<AdminPorts, 'registry'>): object
     .list('policy')
     .filter(({ id }) => !names.has(id.replace(/^namespace:/, '')) || !id.startsWith('namespace:'));
   return withoutEmpty({
-    namespaces: [...names].sort().map((name) => exportNamespace(ports, name)),
+    namespaces: await Promise.all([...names].sort().map((name) => exportNamespace(ports, name))),
     consumers: byId(registry.list('consumer'), withoutDefaults),
     members: byId(registry.list('member'), withoutDefaults),
     policies: byId(policies, ({ policy }) => policy),
@@ -22,7 +25,7 @@ export function exportConfiguration(ports: Pick<AdminPorts, 'registry'>): object
   });
 }
 
-function exportNamespace(ports: Pick<AdminPorts, 'registry'>, namespace: string): object {
+async function exportNamespace(ports: Pick<AdminPorts, 'registry'>, namespace: string): Promise<object> {
   const { registry } = ports;
   const upstreams = registry.list('upstream').filter(({ body }) => body.namespace === namespace);
   const toolboxes = registry.list('toolbox').flatMap(({ id, body }) => {
@@ -33,10 +36,21 @@ function exportNamespace(ports: Pick<AdminPorts, 'registry'>, namespace: string)
   return withoutEmpty({
     namespace,
     description: registry.get('namespace', namespace)?.body.description,
-    upstreams: Object.fromEntries(upstreams.map(({ id, body }) => [id.slice(namespace.length + 1), body.entry])),
+    upstreams: Object.fromEntries(
+      await Promise.all(
+        upstreams.map(async ({ id, body }) => [id.slice(namespace.length + 1), await withDocument(ports, id, body.entry)]),
+      ),
+    ),
     toolboxes: Object.fromEntries(toolboxes.map(({ id, body }) => [id, body])),
     policy: registry.get('policy', `namespace:${namespace}`)?.body.policy,
   });
+}
+
+/** An API's description is written out: the text is whole without this gateway. */
+async function withDocument({ registry }: Pick<AdminPorts, 'registry'>, id: string, entry: Entry): Promise<Entry> {
+  const kept = registry.get('description', id)?.body;
+  if (kept === undefined || entry.document !== keptReference(kept.sha256)) return entry;
+  return { ...entry, document: (await openDescription(kept)).toString() };
 }
 
 function exportDrafts(ports: Pick<AdminPorts, 'registry'>): object {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Caller } from '../call/authenticate.ts';
+import { keptDigest } from '../catalog/description-files.ts';
 import { readPattern } from '../catalog/toolbox-pattern.ts';
 import { GatewayError } from '../errors.ts';
 import { suggestName } from '../problems.ts';
@@ -9,6 +10,7 @@ import type { Edit } from '../registry/registry.ts';
 import { secretNames } from '../secrets.ts';
 import { isObject } from '../wire/json.ts';
 import type { AdminPorts } from './action.ts';
+import { documentEdits } from './api-document.ts';
 import { registrationOf } from './change.ts';
 import type { Flaw, Wanted } from './configuration-format.ts';
 import { checkDraft } from './examine-upstream.ts';
@@ -72,7 +74,8 @@ function planOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonl
     }
     case 'upstream': {
       const body = { namespace: one.namespace, entry: one.entry, ...registrationOf(ports, one.id) };
-      return compare(one, registry.get('upstream', one.id)?.body.entry, one.entry, [{ kind: 'upstream', id: one.id, body }]);
+      const edits: readonly Edit[] = [{ kind: 'upstream', id: one.id, body }, ...descriptionEdits(ports, one)];
+      return compare(one, registry.get('upstream', one.id)?.body.entry, one.entry, edits);
     }
     case 'consumer':
       return compare(one, registry.get('consumer', one.id)?.body, one.body, [{ kind: 'consumer', id: one.id, body: one.body }]);
@@ -89,6 +92,12 @@ function planOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonl
   }
 }
 
+/** An entry that refers to the description that is kept already brings none. */
+function descriptionEdits(ports: AdminPorts, { id, entry, description }: WantedUpstream): readonly Edit[] {
+  return description === undefined && entry.document !== undefined ? [] : documentEdits(ports, id, description);
+}
+
+type WantedUpstream = Extract<Wanted, { readonly kind: 'upstream' }>;
 type WantedToolbox = Extract<Wanted, { readonly kind: 'toolbox' | 'draft' }>;
 
 /** What differs from the version that is served becomes the next version. */
@@ -161,7 +170,8 @@ function planRemovals(
       .list(kind)
       .filter(({ id }) => !named.has(`${kind} ${id}`))
       .map(({ id }): Planned => {
-        const edits: readonly Edit[] = kind === 'toolbox' ? removalOf(ports, id) : [{ kind, id, body: undefined }];
+        const edits: readonly Edit[] =
+          kind === 'toolbox' ? removalOf(ports, id) : [{ kind, id, body: undefined }, ...ofDescription(ports, kind, id)];
         return { entry: { change: 'remove', kind, id, path: undefined, details: [] }, edits };
       });
   const planned = (['policy', 'toolbox', 'upstream', 'namespace', 'consumer', 'member'] as const).flatMap(gone);
@@ -178,6 +188,10 @@ function planRemovals(
   return { planned, flaws };
 }
 
+function ofDescription(ports: AdminPorts, kind: string, id: string): readonly Edit[] {
+  return kind === 'upstream' ? documentEdits(ports, id, undefined) : [];
+}
+
 function checkOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonly Wanted[]): readonly Flaw[] {
   const file = declaredIn(ports, one);
   if (file !== undefined && (one.kind !== 'namespace' || one.description !== undefined))
@@ -192,7 +206,7 @@ function checkOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readon
   return [];
 }
 
-function checkUpstream(ports: AdminPorts, caller: Caller, one: Extract<Wanted, { readonly kind: 'upstream' }>): readonly Flaw[] {
+function checkUpstream(ports: AdminPorts, caller: Caller, one: WantedUpstream): readonly Flaw[] {
   const findings = checkDraft(ports, caller, one).map(({ path, message, severity }) => ({
     path: [...one.path, ...path.split('/').slice(1)],
     message,
@@ -201,12 +215,20 @@ function checkUpstream(ports: AdminPorts, caller: Caller, one: Extract<Wanted, {
   const missing = [...new Set(secretNames(JSON.stringify(one.entry)))].filter((name) => !isSet(ports, name));
   return [
     ...findings,
+    ...checkDocument(ports, one),
     ...missing.map((name) => ({
       path: one.path,
       message: `The secret ${name} is not set yet; ${one.id} cannot connect without it.`,
       severity: 'warning' as const,
     })),
   ];
+}
+
+/** A text that refers to an API description and does not hold it is for the gateway that has it. */
+function checkDocument({ registry }: AdminPorts, { id, entry, description, path }: WantedUpstream): readonly Flaw[] {
+  if (typeof entry.document !== 'string' || description !== undefined) return [];
+  if (registry.get('description', id)?.body.sha256 === keptDigest(entry.document)) return [];
+  return [{ path: [...path, 'document'], message: `The API description of ${id} is not kept here; write its text.` }];
 }
 
 function isSet({ secrets }: AdminPorts, name: string): boolean {

@@ -3,10 +3,12 @@ import type { Caller } from '../call/authenticate.ts';
 import type { Member } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
+import type { Edit } from '../registry/registry.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
+import { type Described, describeEntry, documentEdits, documentFields } from './api-document.ts';
 import { commitChange, registrationOf, requireNew, requireRevision, revisionField } from './change.ts';
-import { checkDraft, type Entry, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
-import { findingSchema, refuseErrors } from './findings.ts';
+import { checkDraft, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
+import { type Finding, findingSchema, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
 
 const upstreamName = z
@@ -18,7 +20,7 @@ const upstreamName = z
 const entrySchema = z
   .record(z.string(), z.unknown())
   .describe(
-    'What a namespace file says of an upstream: "url" (or "command"), and as needed "title", "description", "headers", "auth", "include", "exclude", "rename", "timeoutMs" and so on. "kind" may be left out.',
+    'What a namespace file says of an upstream: "url" (or "command"; "baseUrl" of an API), and as needed "title", "description", "headers", "auth", "include", "exclude", "rename", "timeoutMs" and so on. "kind" may be left out.',
   );
 const place = {
   namespace: namespaceNameSchema.describe('The namespace it is in.'),
@@ -35,7 +37,12 @@ const shown = z
     tools: z.array(z.string()),
   })
   .loose();
-const answered = z.object({ upstream: shown, findings: z.array(findingSchema) });
+const answered = z.object({
+  upstream: shown,
+  toolCount: z.number(),
+  findings: z.array(findingSchema),
+  changes: z.array(z.string()).optional().describe('What a new API description changes: + added, ~ changed, - gone.'),
+});
 
 /** How long an answer waits for a new upstream to show in the catalog. */
 const listedWithinMs = 20_000;
@@ -44,27 +51,28 @@ export const registerUpstream = defineAction({
   name: 'register_upstream',
   title: 'Register an upstream',
   description:
-    'Registers an MCP server. It is connected to first: whether it answers, what it offers, its schemas and its names are checked, and nothing is registered while there is an error. Its tools can be called when this answers.',
+    'Registers an MCP server, or an HTTP API with its description. A server is connected to first, a description read: what it offers, its schemas and its names are checked, and nothing is registered while there is an error. Its tools can be called when this answers.',
   roles: ['admin'],
   isReadOnly: false,
   route: 'POST /upstreams',
-  input: z.strictObject({ ...place, entry: entrySchema }),
+  input: z.strictObject({ ...place, entry: entrySchema.default({}), ...documentFields }),
   output: answered,
-  async run(ports, caller, { namespace, name, entry: given }) {
+  async run(ports, caller, { namespace, name, entry: given, ...api }) {
     requireRole(caller, ['admin'], namespace);
     requireNamespace(ports, namespace);
     const id = `${namespace}/${name}`;
     refuseDeclared(ports, id);
     requireNew(ports.registry, 'upstream', id);
-    const entry = complete(given);
-    const { findings } = await examineUpstream(ports, caller, { namespace, name, entry });
+    const described = await describeEntry(ports, id, given, api);
+    const { entry } = described;
+    const { findings } = await examineUpstream(ports, caller, { namespace, name, entry, document: described.document?.bytes });
     refuseErrors(`${id} was not registered.`, findings);
     // All of this may have changed while the far end was asked.
     requireNamespace(ports, namespace);
     requireNew(ports.registry, 'upstream', id);
-    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry, ...registrationOf(ports, id) } }];
+    const edits = editsOf(ports, id, namespace, described);
     await commitChange(ports, caller, { action: 'register_upstream', edits, detail: entry });
-    return { upstream: await listed(ports, caller, id), findings };
+    return answerOf(await listed(ports, caller, id), findings);
   },
 });
 
@@ -79,25 +87,29 @@ export const updateUpstream = defineAction({
   input: z.strictObject({
     ...place,
     entry: entrySchema,
+    ...documentFields,
     revision: revisionField,
   }),
   output: answered,
-  async run(ports, caller, { namespace, name, entry: given, revision }) {
+  async run(ports, caller, { namespace, name, entry: given, revision, ...api }) {
     requireRole(caller, ['admin'], namespace);
     const id = `${namespace}/${name}`;
     const known = requireRegistered(ports, id);
     requireRevision('upstream', id, known, revision);
-    const entry = complete(given);
-    const draft = { namespace, name, entry };
+    const described = await describeEntry(ports, id, given, api);
+    const { entry } = described;
+    const draft = { namespace, name, entry, document: described.document?.bytes };
     const member = ports.catalog().upstreams.get(id);
     const isSame = member !== undefined && hasSameConnection(known.body.entry, entry);
     if (isSame) refuseErrors(`${id} was not changed.`, checkFormOnly(ports, caller, draft));
-    const { findings } = isSame ? await examineOffer(ports, draft, member) : await examineUpstream(ports, caller, draft);
+    const { findings, changes } = isSame
+      ? await examineOffer(ports, draft, member)
+      : await examineUpstream(ports, caller, draft, member);
     refuseErrors(`${id} was not changed.`, findings);
     requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
-    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry, ...registrationOf(ports, id) } }];
+    const edits = editsOf(ports, id, namespace, described);
     await commitChange(ports, caller, { action: 'update_upstream', edits, detail: entry });
-    return { upstream: await listed(ports, caller, id), findings };
+    return { ...answerOf(await listed(ports, caller, id), findings), ...(changes === undefined ? {} : { changes }) };
   },
 });
 
@@ -115,7 +127,7 @@ export const deregisterUpstream = defineAction({
     const id = `${namespace}/${name}`;
     requireRegistered(ports, id);
     const removedTools = toolsOf(ports, id);
-    await commitChange(ports, caller, { action: 'deregister_upstream', edits: [{ kind: 'upstream', id, body: undefined }] });
+    await commitChange(ports, caller, { action: 'deregister_upstream', edits: removalOf(ports, id) });
     return { id, removedTools };
   },
 });
@@ -156,13 +168,15 @@ export const testUpstream = defineAction({
   roles: ['admin'],
   isReadOnly: true,
   route: 'POST /upstreams/test',
-  input: z.strictObject({ ...place, entry: entrySchema.optional() }),
+  input: z.strictObject({ ...place, entry: entrySchema.optional(), ...documentFields }),
   output: z.object({ isUsable: z.boolean(), findings: z.array(findingSchema), tools: z.array(z.string()) }).loose(),
-  async run(ports, caller, { namespace, name, entry }) {
+  async run(ports, caller, { namespace, name, entry, ...api }) {
     requireRole(caller, ['admin'], namespace);
     const id = `${namespace}/${name}`;
-    if (entry !== undefined) {
-      const examination = await examineUpstream(ports, caller, { namespace, name, entry: complete(entry) });
+    if (entry !== undefined || api.document !== undefined || api.documentUrl !== undefined) {
+      const described = await describeEntry(ports, id, entry ?? {}, api);
+      const draft = { namespace, name, entry: described.entry, document: described.document?.bytes };
+      const examination = await examineUpstream(ports, caller, draft, ports.catalog().upstreams.get(id));
       return { ...examination, isUsable: !examination.findings.some(({ severity }) => severity === 'error') };
     }
     if (!ports.catalog().upstreams.has(id)) throw notThere('upstream', id);
@@ -171,8 +185,18 @@ export const testUpstream = defineAction({
   },
 });
 
-function complete(entry: Entry): Entry {
-  return { kind: 'mcp', ...entry };
+function editsOf(ports: AdminPorts, id: string, namespace: string, { entry, document }: Described): readonly Edit[] {
+  const body = { namespace, entry, ...registrationOf(ports, id) };
+  return [{ kind: 'upstream', id, body }, ...documentEdits(ports, id, document?.kept)];
+}
+
+/** Of an upstream with all that is kept of it. */
+export function removalOf(ports: Pick<AdminPorts, 'registry'>, id: string): readonly Edit[] {
+  return [{ kind: 'upstream', id, body: undefined }, ...documentEdits(ports, id, undefined)];
+}
+
+function answerOf(upstream: ReturnType<typeof show>, findings: readonly Finding[]) {
+  return { upstream, toolCount: upstream.tools.length, findings };
 }
 
 /** What was registered may stay, whoever wrote it, as long as nothing of it changes that decides where it connects. */

@@ -6,7 +6,7 @@ import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { CallPolicy } from '../policy/policy.ts';
 import type { BreakerPolicy } from '../policy/policy-schema.ts';
 import { metaWithTrace } from '../telemetry/call-trace.ts';
-import type { Answer, Conversation } from '../upstreams/upstream.ts';
+import { type Answer, type Conversation, FailedAnswer } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Clearance } from './approve.ts';
@@ -136,6 +136,7 @@ export async function callUpstream(lanes: Lanes, clearance: Clearance, ask: Ask,
       lane.slots.give();
     }
   } catch (error) {
+    if (error instanceof FailedAnswer && error.answer !== undefined && deadline.passed === undefined) return error.answer;
     throw explain(error, clearance, deadline);
   } finally {
     deadline.stop();
@@ -233,6 +234,7 @@ const notItsFault: ReadonlySet<ErrorCode> = new Set(['cancelled', 'answer_too_la
 // A client that gives up or has not signed in, or an answer that is too large, says nothing about the health of the far end.
 function countsAsFailure(error: unknown): boolean {
   if (error instanceof BreakerOpen) return false;
+  if (error instanceof FailedAnswer) return error.isItsFault;
   if (!(error instanceof GatewayError)) return true;
   return !notItsFault.has(error.code) && error.row.shows === 'result';
 }

@@ -1,9 +1,12 @@
 import { dirname, resolve } from 'node:path';
-import type { ToolboxConfig, UpstreamAuth, UpstreamConfig } from './config.ts';
+import type { ApiTransport, DescriptionSource, ToolboxConfig, UpstreamAuth, UpstreamConfig } from './config.ts';
+import { keptDigest, sha256Of } from './description-files.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
 import type { NamespaceFile } from './namespace-file.ts';
 
 type UpstreamEntry = NonNullable<NamespaceFile['upstreams']>[string];
+type ApiEntry = Extract<UpstreamEntry, { readonly kind: 'openapi' }>;
+type McpEntry = Exclude<UpstreamEntry, ApiEntry>;
 type ToolboxEntry = NonNullable<NamespaceFile['toolboxes']>[string];
 type Policy = NonNullable<NamespaceFile['policy']>;
 
@@ -16,11 +19,19 @@ const defaults = {
   breaker: { errorRate: 0.5, minimumCalls: 10, windowMs: 60_000, openMs: 30_000 },
 };
 
+/** API descriptions that files name, by that name. */
+export type Descriptions = ReadonlyMap<string, DescriptionSource>;
+
 /**
  * What a checked file says, complete with defaults. `path` is the file's absolute path. `guarded`: it was registered at run time, and
  * may connect to less than a file may.
  */
-export function completeConfig(file: NamespaceFile, path: string, origin: 'file' | 'guarded' = 'file'): NamespaceConfig {
+export function completeConfig(
+  file: NamespaceFile,
+  path: string,
+  origin: 'file' | 'guarded' = 'file',
+  descriptions: Descriptions = new Map(),
+): NamespaceConfig {
   const namespace = file.namespace;
   const upstreams = Object.entries(file.upstreams ?? {});
   const toolboxes = Object.entries(file.toolboxes ?? {});
@@ -29,7 +40,13 @@ export function completeConfig(file: NamespaceFile, path: string, origin: 'file'
     description: file.description,
     file: path,
     upstreams: upstreams.map(([name, entry]) =>
-      completeUpstream(namespace, name, entry, file.policy ?? {}, dirname(dirname(path)), origin),
+      completeUpstream(
+        namespace,
+        name,
+        entry,
+        file.policy ?? {},
+        transportOf(entry, dirname(dirname(path)), origin, descriptions),
+      ),
     ),
     toolboxes: toolboxes.map(([name, entry]) => completeToolbox(namespace, name, entry)),
     policy: withoutDefaults(file.policy ?? {}),
@@ -47,10 +64,11 @@ function completeUpstream(
   name: string,
   entry: UpstreamEntry,
   policy: Policy,
-  root: string,
-  origin: 'file' | 'guarded',
+  transport: UpstreamConfig['transport'],
 ): UpstreamConfig {
   const timeoutMs = entry.timeoutMs ?? policy.timeoutMs ?? defaults.timeoutMs;
+  // An API's operations are chosen and named where its description is known.
+  const { era = 'auto', sessions = 'auto', include = ['*'], exclude = [], rename = {} } = entry.kind === 'mcp' ? entry : {};
   return {
     id: `${namespace}/${name}`,
     namespace,
@@ -58,21 +76,30 @@ function completeUpstream(
     kind: entry.kind,
     ...(entry.title === undefined ? {} : { title: entry.title }),
     ...(entry.description === undefined ? {} : { description: entry.description }),
-    transport: completeTransport(entry, root, origin),
-    era: entry.era ?? 'auto',
-    sessions: entry.sessions ?? 'auto',
+    transport,
+    era,
+    sessions,
     timeoutMs,
     maxDurationMs: entry.maxDurationMs ?? Math.max(timeoutMs, defaults.maxDurationMs),
     concurrency: entry.concurrency ?? defaults.concurrency,
-    include: entry.include ?? ['*'],
-    exclude: entry.exclude ?? [],
-    rename: entry.rename ?? {},
+    include,
+    exclude,
+    rename,
     answerLimitBytes: entry.answerLimitBytes ?? defaults.answerLimitBytes,
     breaker: completeBreaker(policy.breaker, entry.breaker),
   };
 }
 
-function completeTransport(entry: UpstreamEntry, root: string, origin: 'file' | 'guarded'): UpstreamConfig['transport'] {
+function transportOf(
+  entry: UpstreamEntry,
+  root: string,
+  origin: 'file' | 'guarded',
+  descriptions: Descriptions,
+): UpstreamConfig['transport'] {
+  return entry.kind === 'mcp' ? completeTransport(entry, root, origin) : completeApi(entry, origin, descriptions);
+}
+
+function completeTransport(entry: McpEntry, root: string, origin: 'file' | 'guarded'): UpstreamConfig['transport'] {
   if (entry.url !== undefined) {
     const { url, headers = {} } = entry;
     const guard = origin === 'guarded' ? { isGuarded: true } : {};
@@ -81,7 +108,38 @@ function completeTransport(entry: UpstreamEntry, root: string, origin: 'file' | 
   return { type: 'stdio', command: entry.command ?? [], env: entry.env ?? {}, cwd: resolve(root, entry.cwd ?? '.') };
 }
 
-function completeAuth(entry: UpstreamEntry['auth']): UpstreamAuth | undefined {
+function completeApi(entry: ApiEntry, origin: 'file' | 'guarded', descriptions: Descriptions): ApiTransport {
+  const { baseUrl, headers = {}, auth = {}, include = ['*'], exclude = [], rename = {}, answer = {} } = entry;
+  const credentials: Record<string, ApiTransport['credentials'][string]> = {};
+  let oauth: { readonly scheme: string; readonly auth: UpstreamAuth | undefined } | undefined;
+  for (const [scheme, given] of Object.entries(auth)) {
+    if (typeof given === 'string') credentials[scheme] = { kind: 'value', value: given };
+    else if ('password' in given) credentials[scheme] = { kind: 'password', ...given };
+    else oauth = { scheme, auth: completeAuth(given) };
+  }
+  return {
+    type: 'openapi',
+    description: descriptionOf(entry, descriptions),
+    baseUrl,
+    headers,
+    credentials,
+    oauthScheme: oauth?.scheme,
+    auth: oauth?.auth,
+    include,
+    exclude,
+    rename,
+    defaults: entry.defaults ?? {},
+    answer: { select: answer.select, trim: answer.trim ?? [], maxItems: answer.maxItems, limitBytes: answer.limitBytes },
+    ...(origin === 'guarded' ? { isGuarded: true } : {}),
+  };
+}
+
+function descriptionOf({ import: name = '', document }: ApiEntry, descriptions: Descriptions): DescriptionSource {
+  if (document !== undefined) return { kind: 'kept', sha256: keptDigest(document) ?? sha256Of(document) };
+  return descriptions.get(name) ?? { kind: 'file', path: name, sha256: '' };
+}
+
+function completeAuth(entry: McpEntry['auth']): UpstreamAuth | undefined {
   if (entry === undefined) return undefined;
   const { kind, issuer, tokenUrl, clientId, clientSecret, privateKey, clientAuth, scopes, resource } = entry;
   return { kind, issuer, tokenUrl, clientId, clientSecret, privateKey, clientAuth, scopes, resource };

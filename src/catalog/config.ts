@@ -5,7 +5,7 @@ export interface UpstreamConfig {
   readonly namespace: string;
   readonly name: string;
   /** `admin` and `finder` are the gateway's own; files declare the others. */
-  readonly kind: 'mcp' | 'admin' | 'finder';
+  readonly kind: 'mcp' | 'openapi' | 'admin' | 'finder';
   /** For people. */
   readonly title?: string | undefined;
   readonly description?: string | undefined;
@@ -25,7 +25,8 @@ export interface UpstreamConfig {
         readonly auth?: UpstreamAuth | undefined;
         /** Registered at run time: only public and allowed addresses are connected to. What a file says is taken as written. */
         readonly isGuarded?: boolean;
-      };
+      }
+    | ApiTransport;
   /** `auto` probes; the others pin. */
   readonly era: 'auto' | 'modern' | 'legacy';
   /** `shared`: one connection for all; `each`: one per client session; `auto`: shared until the upstream turns out to need more. */
@@ -52,6 +53,48 @@ export interface UpstreamConfig {
     readonly windowMs: number;
     readonly openMs: number;
   };
+}
+
+/** An HTTP API, and which part of it becomes tools. */
+export interface ApiTransport {
+  readonly type: 'openapi';
+  readonly description: DescriptionSource;
+  /** Undefined: as the description says. */
+  readonly baseUrl: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Credentials by the description's names of security schemes; the scheme that `auth` is for stands in neither. */
+  readonly credentials: Readonly<Record<string, ApiCredential>>;
+  /** The scheme whose tokens are got by OAuth. */
+  readonly oauthScheme: string | undefined;
+  readonly auth: UpstreamAuth | undefined;
+  /** Operations by method and path, tag or operationId; see select-operations.ts. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Method and path, operationId or own name -> name in the namespace. */
+  readonly rename: Readonly<Record<string, string>>;
+  /** Values by argument, where a caller gives none. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly answer: AnswerRules;
+  readonly isGuarded?: boolean;
+}
+
+/** Where the bytes of an API description are, and what they were when this was written: another hash is another description. */
+export type DescriptionSource = { readonly sha256: string } & (
+  | { readonly kind: 'file'; readonly path: string }
+  /** In the registry, under the upstream's id. */
+  | { readonly kind: 'kept' }
+);
+
+export type ApiCredential =
+  | { readonly kind: 'value'; readonly value: string }
+  | { readonly kind: 'password'; readonly username: string; readonly password: string };
+
+/** What of an answer is passed on. */
+export interface AnswerRules {
+  readonly select: readonly string[] | undefined;
+  readonly trim: readonly string[];
+  readonly maxItems: number | undefined;
+  readonly limitBytes: number | undefined;
 }
 
 /** How requests to an HTTP upstream are authorized beyond fixed headers. Secrets as written, `${secret:NAME}`. */

@@ -3,9 +3,11 @@ import { join, resolve } from 'node:path';
 import { type Problem, suggestName } from '../problems.ts';
 import { isObject } from '../wire/json.ts';
 import type { YamlFile } from '../yaml-file.ts';
-import { completeConfig } from './complete-config.ts';
-import type { ToolboxConfig } from './config.ts';
+import { completeConfig, type Descriptions } from './complete-config.ts';
+import type { DescriptionSource, ToolboxConfig } from './config.ts';
+import { descriptionsFingerprint, findDescription } from './description-files.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
+import type { NamespaceFile } from './namespace-file.ts';
 import { readPattern } from './toolbox-pattern.ts';
 
 /** Either everything that the files say, or every problem in any of them: half a directory is never put to use. */
@@ -18,16 +20,20 @@ export type LoadOutcome =
   | { readonly kind: 'loaded'; readonly namespaces: readonly NamespaceConfig[] }
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
 
-/** Reads all `*.yaml` and `*.yml` files of a directory, one namespace each, in the order of the namespaces' names. */
-export async function loadNamespaces(directory: string): Promise<LoadResult> {
+/**
+ * Reads all `*.yaml` and `*.yml` files of a directory, one namespace each, in the order of the namespaces' names. `imports` is the
+ * directory of the API descriptions that they name.
+ */
+export async function loadNamespaces(directory: string, imports?: string): Promise<LoadResult> {
   // Taken before the files are read: what changes while they are makes a difference to the next look.
-  const seen = await fingerprint(directory);
-  return { ...(await loadFiles(resolve(directory))), seen };
+  const seen = await fingerprint(directory, imports);
+  return { ...(await loadFiles(resolve(directory), imports)), seen };
 }
 
-/** Changes when a namespace file of the directory does. Follows links, so that a swapped one counts. */
-export async function fingerprint(directory: string): Promise<string> {
+/** Changes when a namespace file of the directory or an API description does. Follows links, so that a swapped one counts. */
+export async function fingerprint(directory: string, imports?: string): Promise<string> {
   const names = await listFiles(directory);
+  const descriptions = imports === undefined ? '' : await descriptionsFingerprint(imports);
   if (names === undefined) return 'missing';
   const looks = names.map(async (name) => {
     try {
@@ -37,16 +43,16 @@ export async function fingerprint(directory: string): Promise<string> {
       return `${name} unreadable`;
     }
   });
-  return (await Promise.all(looks)).join('\n');
+  return [...(await Promise.all(looks)), ...(descriptions === '' ? [] : [descriptions])].join('\n');
 }
 
-async function loadFiles(folder: string): Promise<LoadOutcome> {
+async function loadFiles(folder: string, imports: string | undefined): Promise<LoadOutcome> {
   const names = await listFiles(folder);
   if (names === undefined) {
     const message = 'There is no directory for namespace files here. Create it, or name another one with GATEHOUSE_NAMESPACES.';
     return { kind: 'problems', problems: [{ file: folder, message }] };
   }
-  const files = await Promise.all(names.map((name) => readOne(join(folder, name))));
+  const files = await Promise.all(names.map((name) => readOne(join(folder, name), imports)));
   const problems = [...files.flatMap((file) => file.problems), ...checkTogether(files)];
   if (problems.length > 0) return { kind: 'problems', problems: Object.freeze(problems.toSorted(byPlace)) };
   const namespaces = files.flatMap(({ config }) => config ?? []).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -74,7 +80,7 @@ interface LoadedFile {
   locate: YamlFile['locate'];
 }
 
-async function readOne(path: string): Promise<LoadedFile> {
+async function readOne(path: string, imports: string | undefined): Promise<LoadedFile> {
   // Both are large and loaded while the disk works; a start without namespaces never loads them.
   const [text, { readYaml, fileLimitBytes }, { readNamespaceFile }, { checkRules }] = await Promise.all([
     readText(path),
@@ -111,7 +117,38 @@ async function readOne(path: string): Promise<LoadedFile> {
       flaws.map(({ path, message }) => ({ ...yaml.locate(['policy', ...path]), message })),
       yaml,
     );
-  return { path, problems: [], config: completeConfig(read.file, path), ...outline(yaml.value), locate: yaml.locate };
+  const { descriptions, missing } = await findDescriptions(read.file, imports);
+  if (missing.length > 0)
+    return broken(
+      missing.map(({ path, message }) => ({ ...yaml.locate(path), message })),
+      yaml,
+    );
+  const config = completeConfig(read.file, path, 'file', descriptions);
+  return { path, problems: [], config, ...outline(yaml.value), locate: yaml.locate };
+}
+
+interface FoundDescriptions {
+  readonly descriptions: Descriptions;
+  readonly missing: readonly { readonly path: readonly string[]; readonly message: string }[];
+}
+
+/** The API descriptions that a file names. */
+async function findDescriptions({ upstreams = {} }: NamespaceFile, imports: string | undefined): Promise<FoundDescriptions> {
+  const descriptions = new Map<string, DescriptionSource>();
+  const missing: { readonly path: readonly string[]; readonly message: string }[] = [];
+  for (const [name, upstream] of Object.entries(upstreams)) {
+    if (upstream.kind !== 'openapi') continue;
+    if (upstream.import === undefined) {
+      const message =
+        'A namespace file does not hold an API description itself: put it into the directory of API descriptions, and write "import" with its name.';
+      missing.push({ path: ['upstreams', name, 'document'], message });
+      continue;
+    }
+    const found = descriptions.get(upstream.import) ?? (await findDescription(imports, upstream.import));
+    if ('problem' in found) missing.push({ path: ['upstreams', name, 'import'], message: found.problem });
+    else descriptions.set(upstream.import, found);
+  }
+  return { descriptions, missing };
 }
 
 type FileText =

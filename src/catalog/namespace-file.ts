@@ -10,6 +10,8 @@ import { readPattern } from './toolbox-pattern.ts';
 // made from it. Descriptions are read by the person who writes such a file.
 
 const longestMs = 24 * 60 * 60 * 1000;
+/** Of the text of an API description. */
+const descriptionLimitCharacters = 32 * 1024 * 1024;
 const legalName = /^[a-zA-Z0-9_-]{1,64}$/;
 
 function nameOf(longest: number, what: string) {
@@ -131,9 +133,9 @@ const auth = z
 // What is in rows of their own, per capability, belongs to policies.
 const upstreamBreaker = breakerSchema.pick({ errorRate: true, minimumCalls: true, windowMs: true, openMs: true });
 
-const upstream = z
+const mcpUpstream = z
   .strictObject({
-    kind: z.literal('mcp').describe('What the far end speaks. This version knows "mcp" only.'),
+    kind: z.literal('mcp').describe('What the far end speaks: mcp, or openapi for an HTTP API with a description.'),
     title: z.string().min(1).max(200).optional().describe('Name for people.'),
     description: z.string().max(4096).optional().describe('What it is, and who answers for it.'),
     command: z
@@ -215,6 +217,111 @@ const upstream = z
   })
   .describe('A registered MCP server.');
 
+const argumentName = z.string().min(1).max(256);
+const fields = z.array(z.string().min(1).max(512)).max(500);
+
+const credential = z
+  .union([
+    secretOnly,
+    z.strictObject({
+      username: secretText.max(1024).describe('May be a secret, too.'),
+      password: secretOnly.describe(`As \${secret:NAME}.`),
+    }),
+    auth,
+  ])
+  .describe(
+    `What to show for one security scheme: a key or token as \${secret:NAME}, "username" and "password", or what OAuth needs ("kind": client-credentials or user).`,
+  );
+
+const operations = z
+  .array(z.string().min(1).max(512))
+  .max(1000)
+  .describe(
+    'Operations: "GET /pets/*" (method and path), "GET", "/pets/*", "tag:pets" or an operationId; * stands for any run of characters.',
+  );
+
+const apiUpstream = z
+  .strictObject({
+    kind: z.literal('openapi').describe('An HTTP API with an OpenAPI or Swagger description: its operations become tools.'),
+    title: z.string().min(1).max(200).optional().describe('Name for people.'),
+    description: z.string().max(4096).optional().describe('What it is, and who answers for it.'),
+    import: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+        'This is the name of a file without its ending: letters, digits, ".", "_" and "-".',
+      )
+      .optional()
+      .describe('Its description: the file of this name (.yaml, .yml or .json) in the directory of API descriptions.'),
+    document: z
+      .string()
+      .min(1)
+      .max(descriptionLimitCharacters, 'An API description has at most 32 MiB.')
+      .optional()
+      .describe('Its description as text, where it is registered at run time; a file names one with "import".'),
+    baseUrl: serverUrl
+      .optional()
+      .describe('Where the API is. Default: the first server that its description names, if that is a whole address.'),
+    headers: headers.optional().describe(`Headers sent with every request. \${secret:NAME} is replaced.`),
+    auth: z
+      .record(z.string().min(1).max(256), credential)
+      .optional()
+      .describe('Credentials by the name that the description gives to a security scheme.'),
+    include: operations
+      .min(1)
+      .optional()
+      .describe('Operations to take: "GET /pets/*", "GET", "tag:pets", operationIds. Default: all.'),
+    exclude: operations.optional().describe('Operations to leave out, written as include is; wins over include.'),
+    rename: z
+      .record(
+        z.string().min(1).max(512),
+        z.string().regex(legalName, 'A new name holds letters, digits, _ and - only, at most 64 characters.'),
+      )
+      .optional()
+      .describe('Other names for tools: "GET /pets", an operationId or the name it would have, then the name in this namespace.'),
+    defaults: z
+      .record(argumentName, z.json())
+      .optional()
+      .describe('Values for arguments that a caller leaves out, by the name of the argument.'),
+    answer: z
+      .strictObject({
+        select: fields
+          .min(1)
+          .optional()
+          .describe(
+            'The only fields of an answer to pass on, e.g. "id" or "owner.login"; lists are looked into, * stands for any run of characters.',
+          ),
+        trim: fields.optional().describe('Fields of an answer to leave out, written as select is.'),
+        maxItems: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .optional()
+          .describe('Most items of any list in an answer; a note says how many there were.'),
+        limitBytes: z
+          .int()
+          .min(256)
+          .max(1024 ** 3)
+          .optional()
+          .describe('Most bytes of an answer that a caller is given; longer lists and texts are cut, and a note says so.'),
+      })
+      .optional()
+      .describe('What of an answer is passed on. Default: all of it.'),
+    timeoutMs: milliseconds.optional().describe('Longest time a call may take, in milliseconds. Default: 60000.'),
+    maxDurationMs: milliseconds.optional().describe('Longest a call may take in all, in milliseconds. Default: 600000.'),
+    concurrency: z.int().min(1).max(100_000).optional().describe('Most calls at the same time. Default: 64.'),
+    answerLimitBytes: z
+      .int()
+      .min(1024)
+      .max(1024 ** 3)
+      .optional()
+      .describe('Largest answer to read, in bytes; a larger one is an error. Default: 16777216.'),
+    breaker: upstreamBreaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
+  })
+  .describe('A registered HTTP API.');
+
+const upstream = z.discriminatedUnion('kind', [mcpUpstream, apiUpstream]);
+
 const pattern = z
   .string()
   .max(256)
@@ -291,16 +398,41 @@ export function readNamespaceFile(value: unknown): { readonly file: NamespaceFil
 // Rules between fields. They look at the value as written, so that a slip in one field does not hide them.
 function checkUpstreams(value: unknown): Flaw[] {
   const upstreams = isObject(value) && isObject(value.upstreams) ? value.upstreams : {};
-  return Object.entries(upstreams).flatMap(([name, upstream]) =>
-    isObject(upstream) && (upstream.kind === undefined || upstream.kind === 'mcp')
-      ? checkUpstream(['upstreams', name], upstream)
-      : [],
-  );
+  return Object.entries(upstreams).flatMap(([name, upstream]) => {
+    if (!isObject(upstream)) return [];
+    if (upstream.kind === 'openapi') return checkApi(['upstreams', name], upstream);
+    return upstream.kind === undefined || upstream.kind === 'mcp' ? checkUpstream(['upstreams', name], upstream) : [];
+  });
+}
+
+function checkApi(path: readonly string[], upstream: Readonly<Record<string, unknown>>): Flaw[] {
+  const flaws: Flaw[] = [...checkDurations(path, upstream), ...checkRename(path, upstream)];
+  if (upstream.import === undefined && upstream.document === undefined)
+    flaws.push({ path, message: 'An API needs its description: add "import" with the name of its file.' });
+  if (upstream.import !== undefined && upstream.document !== undefined)
+    flaws.push({ path: [...path, 'document'], message: 'There is either "import" or "document"; remove one.' });
+  const schemes = Object.entries(isObject(upstream.auth) ? upstream.auth : {});
+  const oauth = schemes.filter(([, given]) => isObject(given) && given.kind !== undefined);
+  for (const [name, given] of oauth) {
+    const place = [...path, 'auth', name];
+    if (isObject(given)) flaws.push(...checkAuth(place, given, upstream));
+    // What an API is protected by, it rarely publishes itself.
+    if (isObject(given) && given.kind === 'user' && given.issuer === undefined)
+      flaws.push({ path: place, message: 'An API does not say where its callers sign in; add "issuer".' });
+    if (isObject(given) && given.kind === 'user' && upstream.baseUrl === undefined)
+      flaws.push({ path: place, message: 'Tokens of callers are for one address; add "baseUrl" to the upstream.' });
+  }
+  for (const [name] of oauth.slice(1))
+    flaws.push({
+      path: [...path, 'auth', name],
+      message: 'One scheme of an API may use OAuth; declare the API once more for another.',
+    });
+  return flaws;
 }
 
 function checkUpstream(path: readonly string[], upstream: Readonly<Record<string, unknown>>): Flaw[] {
   const flaws: Flaw[] = [];
-  const { command, url, timeoutMs, maxDurationMs, rename } = upstream;
+  const { command, url } = upstream;
   if (command === undefined && url === undefined)
     flaws.push({ path, message: 'An upstream needs either "command" or "url"; add one.' });
   if (command !== undefined && url !== undefined)
@@ -314,21 +446,25 @@ function checkUpstream(path: readonly string[], upstream: Readonly<Record<string
     if (upstream[key] !== undefined && !isOwned)
       flaws.push({ path: [...path, key], message: `"${key}" goes with "${owner}" only; remove it.` });
   }
-  if (typeof timeoutMs === 'number' && typeof maxDurationMs === 'number' && maxDurationMs < timeoutMs) {
-    flaws.push({
-      path: [...path, 'maxDurationMs'],
-      message: '"maxDurationMs" is shorter than "timeoutMs"; a call would never time out by silence. Raise it.',
-    });
-  }
+  flaws.push(...checkDurations(path, upstream));
   if (isObject(upstream.auth)) flaws.push(...checkAuth([...path, 'auth'], upstream.auth, upstream));
+  return [...flaws, ...checkRename(path, upstream)];
+}
+
+function checkDurations(path: readonly string[], { timeoutMs, maxDurationMs }: Readonly<Record<string, unknown>>): Flaw[] {
+  if (typeof timeoutMs !== 'number' || typeof maxDurationMs !== 'number' || maxDurationMs >= timeoutMs) return [];
+  const message = '"maxDurationMs" is shorter than "timeoutMs"; a call would never time out by silence. Raise it.';
+  return [{ path: [...path, 'maxDurationMs'], message }];
+}
+
+function checkRename(path: readonly string[], { rename }: Readonly<Record<string, unknown>>): Flaw[] {
   const seen = new Map<unknown, string>();
-  for (const [from, to] of Object.entries(isObject(rename) ? rename : {})) {
+  return Object.entries(isObject(rename) ? rename : {}).flatMap(([from, to]) => {
     const other = seen.get(to);
-    if (other !== undefined)
-      flaws.push({ path: [...path, 'rename', from], message: `"${from}" and "${other}" get the same name; give each its own.` });
     seen.set(to, from);
-  }
-  return flaws;
+    if (other === undefined) return [];
+    return [{ path: [...path, 'rename', from], message: `"${from}" and "${other}" get the same name; give each its own.` }];
+  });
 }
 
 function checkAuth(
@@ -361,14 +497,14 @@ function checkAuth(
 }
 
 /** Keys that the format will have: a file for a later version should not be told about spelling. */
-const laterKeys = new Set(['import', 'models', 'agents', 'audit']);
+const laterKeys = new Set(['models', 'agents', 'audit']);
 
 function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
   const { path } = issue;
   const name = `"${String(path.at(-1) ?? 'file')}"`;
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...path, key], message: describeUnknown(key, path) }));
+      return issue.keys.map((key) => ({ path: [...path, key], message: describeUnknown(key, path, kindOf(issue.input)) }));
     case 'invalid_type':
       if (issue.input === undefined) return [{ path, message: `${name} is missing; add it.` }];
       if (path.length === 0) return [{ path, message: 'A namespace file is a map that begins with "namespace: name".' }];
@@ -380,6 +516,8 @@ function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
       const suggestion = typeof issue.input === 'string' ? suggestName(issue.input, values) : '';
       return [{ path, message: `${name} must be one of ${values.join(', ')}.${suggestion}` }];
     }
+    case 'invalid_union':
+      return describeUnion(issue);
     case 'too_small':
       return [
         {
@@ -394,6 +532,26 @@ function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
     default:
       return [{ path, message: issue.message }];
   }
+}
+
+function describeUnion({ path, input, errors }: z.core.$ZodIssueInvalidUnion): Flaw[] {
+  const written = isObject(input) ? input : {};
+  // Without any: no kind fits.
+  if (errors.length === 0) {
+    const kinds = [mcpUpstream, apiUpstream].map(({ shape }) => shape.kind.value);
+    const { kind } = written;
+    const place = path.at(-1) === 'kind' ? path : [...path, 'kind'];
+    if (kind === undefined) return [{ path: place, message: `"kind" is missing; add it: ${kinds.join(' or ')}.` }];
+    const suggestion = typeof kind === 'string' ? suggestName(kind, kinds) : '';
+    return [{ path: place, message: `"kind" must be one of ${kinds.join(', ')}.${suggestion}` }];
+  }
+  // What was meant shows in what is there.
+  const meant =
+    typeof input === 'string' ? 0 : written.kind !== undefined ? 2 : 'password' in written || 'username' in written ? 1 : -1;
+  const issues = errors[meant];
+  if (issues !== undefined) return issues.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }));
+  const message = `Write a key or token as \${secret:NAME}, a "username" and a "password", or what OAuth needs with its "kind".`;
+  return [{ path, message }];
 }
 
 const kindNames: Readonly<Record<string, string>> = {
@@ -413,15 +571,21 @@ function unit(origin: string): string {
   return origin === 'string' ? ' characters' : origin === 'array' ? ' items' : '';
 }
 
-function describeUnknown(key: string, path: readonly PropertyKey[]): string {
-  if (laterKeys.has(key)) return `"${key}" is not supported by this version of Gatehouse; remove it.`;
-  return `"${key}" is not known here.${suggestName(key, knownKeys(path)) || ` Known are ${knownKeys(path).join(', ')}.`}`;
+function kindOf(input: unknown): unknown {
+  return isObject(input) ? input.kind : undefined;
 }
 
-function knownKeys(path: readonly PropertyKey[]): string[] {
+function describeUnknown(key: string, path: readonly PropertyKey[], kind: unknown): string {
+  if (laterKeys.has(key)) return `"${key}" is not supported by this version of Gatehouse; remove it.`;
+  return `"${key}" is not known here.${suggestName(key, knownKeys(path, kind)) || ` Known are ${knownKeys(path, kind).join(', ')}.`}`;
+}
+
+function knownKeys(path: readonly PropertyKey[], kind?: unknown): string[] {
   if (path.at(-1) === 'breaker') return Object.keys((path[0] === 'policy' ? breakerSchema : upstreamBreaker).shape);
   if (path.at(-2) === 'gates') return Object.keys(gateSchema.shape);
-  if (path.at(-1) === 'auth') return Object.keys(auth.shape);
-  if (path.length === 2) return Object.keys((path[0] === 'upstreams' ? upstream : toolbox).shape);
+  if (path.at(-1) === 'auth' || path.at(-2) === 'auth') return Object.keys(auth.shape);
+  if (path.at(-1) === 'answer') return Object.keys(apiUpstream.shape.answer.unwrap().shape);
+  if (path.length === 2 && path[0] === 'upstreams') return Object.keys((kind === 'openapi' ? apiUpstream : mcpUpstream).shape);
+  if (path.length === 2) return Object.keys(toolbox.shape);
   return Object.keys((path.length === 1 ? policySchema : namespaceFileSchema).shape);
 }

@@ -61,7 +61,9 @@ function flagOf(action: string, key: string, given: JsonObject, isRequired: bool
   const branches = all.filter(({ type }) => type !== 'null');
   const isNullable = branches.length < all.length;
   const [schema = {}] = branches;
-  const shape = branches.length === 1 ? shapeOf(schema) : 'either';
+  // What is a document of its own stands in a file.
+  const isDocument = given.contentMediaType !== undefined;
+  const shape = isDocument ? 'file' : branches.length === 1 ? shapeOf(schema) : 'either';
   const described = given.description ?? schema.description;
   return {
     key,

@@ -69,10 +69,9 @@ export class ServiceCredentials implements Authorization {
     if (clock.nowMs() < this.#retryAtMs) throw this.#lastFailure;
     try {
       const { endpoint, issuer, client } = await this.#server();
-      const parameters: Record<string, string> = {
-        grant_type: 'client_credentials',
-        resource: this.#auth.resource ?? canonical(this.#source.url()),
-      };
+      const parameters: Record<string, string> = { grant_type: 'client_credentials' };
+      const resource = this.#auth.resource ?? (this.#source.isApi ? undefined : canonical(this.#source.url()));
+      if (resource !== undefined) parameters.resource = resource;
       if (this.#scopes.length > 0) parameters.scope = this.#scopes.join(' ');
       const tokens = await requestTokens(ports.reach, { endpoint, issuer, client, parameters, named }, clock.nowMs());
       const bearer = makeBearer(undefined, tokens.accessToken);

@@ -27,6 +27,8 @@ export interface Source {
   /** Throws GatewayError `bad_configuration` where a secret in it is missing. */
   readonly url: () => URL;
   readonly auth: UpstreamAuth;
+  /** It is an HTTP API: authorization servers of such know nothing of MCP, and may refuse what only MCP asks for. */
+  readonly isApi: boolean;
   /** Origins that the operator wrote down for this upstream: they are reached whatever their address. */
   readonly named: ReadonlySet<string>;
   readonly ports: CredentialPorts;
@@ -39,7 +41,7 @@ export function makeSource(
   auth: UpstreamAuth,
   ports: CredentialPorts,
 ): Source {
-  const text = transport.type === 'http' ? transport.url : '';
+  const text = addressOf(transport) ?? auth.resource ?? auth.tokenUrl ?? auth.issuer ?? '';
   // A secret stands in the path or the query only: the origin is what is written.
   const written = text.replaceAll(/\$\{secret:[^}]*\}/g, 'secret');
   const origins = [written, auth.issuer, auth.tokenUrl].flatMap((place) => (place === undefined ? [] : [new URL(place).origin]));
@@ -48,8 +50,9 @@ export function makeSource(
     upstreamId: id,
     url: () => new URL(ports.resolveSecrets(text)),
     auth,
+    isApi: transport.type === 'openapi',
     // What was registered at run time goes through the guard like everything that came from outside.
-    named: new Set(transport.type === 'http' && transport.isGuarded === true ? [] : origins),
+    named: new Set(transport.type !== 'stdio' && transport.isGuarded === true ? [] : origins),
     ports,
     client() {
       const { clientId, clientSecret, privateKey, clientAuth } = auth;
@@ -57,4 +60,10 @@ export function makeSource(
       return { id: clientId, secret: secret(clientSecret), privateKey: secret(privateKey), method: clientAuth };
     },
   };
+}
+
+/** What is written of it; an API whose address only its description names has none here. */
+function addressOf(transport: UpstreamConfig['transport']): string | undefined {
+  if (transport.type === 'stdio') return undefined;
+  return transport.type === 'http' ? transport.url : transport.baseUrl;
 }

@@ -104,6 +104,19 @@ const upstream = z.strictObject({
   registration: z.string().min(1).max(64).optional(),
 });
 
+/**
+ * The API description of the upstream of the same id, compressed. Its entry names it by its hash.
+ */
+const description = z.strictObject({
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Of the description itself. */
+  bytes: z.int().min(1),
+  gzip: z
+    .string()
+    .min(1)
+    .max(32 * 1024 * 1024),
+});
+
 /** What a toolbox holds, in the words of a namespace file. */
 const selection = z.record(z.string(), z.unknown());
 
@@ -138,6 +151,7 @@ export const documentSchemas = {
   key,
   namespace,
   upstream,
+  description,
   toolbox,
   'toolbox-version': toolboxVersion,
   policy,

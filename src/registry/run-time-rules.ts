@@ -18,7 +18,7 @@ const hijacking =
 
 /** Every rule that an entry breaks, with its place in the entry. Checked when it is registered and again whenever it is used. */
 export function checkRunTimeRules(entry: Readonly<Record<string, unknown>>, allowed: AllowedCommands): readonly RuleFlaw[] {
-  const { command, env, cwd } = entry;
+  const { command, env, cwd, import: name } = entry;
   const flaws: RuleFlaw[] = [];
   if (command !== undefined && !allowed.some((words) => isDeepStrictEqual(words, command))) {
     flaws.push({
@@ -27,6 +27,11 @@ export function checkRunTimeRules(entry: Readonly<Record<string, unknown>>, allo
         'This command may not be run here: whoever runs this gateway allows commands word for word with GATEHOUSE_ALLOWED_COMMANDS, or writes them into a namespace file.',
     });
   }
+  if (name !== undefined)
+    flaws.push({
+      path: ['import'],
+      message: 'Files of this machine are for namespace files to name; give the API description itself as "document". Remove it.',
+    });
   if (cwd !== undefined)
     flaws.push({
       path: ['cwd'],

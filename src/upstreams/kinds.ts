@@ -1,8 +1,12 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
+import { compareOffers } from './openapi/compare-offers.ts';
+import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface UpstreamDeps extends McpUpstreamDeps {
+export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps, 'convert'> {
+  /** In place of the converter, for tests. */
+  readonly convert?: OpenapiUpstreamDeps['convert'] | undefined;
   /** The gateway's own administration, which is made where everything is. */
   readonly admin: () => Upstream;
 }
@@ -12,11 +16,24 @@ type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
 const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
+  openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? convert }),
   admin: (_config, { admin }) => admin(),
+};
+
+// Large, and needed only where a description is new.
+const convert: OpenapiUpstreamDeps['convert'] = async (bytes) => {
+  const { convertDescription } = await import('./openapi/convert-description.ts');
+  return await convertDescription(bytes);
 };
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */
 export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {
   if (config.kind === 'finder') throw new Error('the finder is made with the gateway and registered nowhere');
   return kinds[config.kind](config, deps);
+}
+
+/** What the second of two upstreams of one kind would change of the first, one line each; undefined where its kind cannot tell. */
+export function compareUpstreams(running: Upstream, tried: Upstream): readonly string[] | undefined {
+  if (!(running instanceof OpenapiUpstream) || !(tried instanceof OpenapiUpstream)) return undefined;
+  return compareOffers(running.offer(), tried.offer());
 }

@@ -1,3 +1,4 @@
+import { GatewayError } from '../errors.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { RawResult, RpcError } from '../wire/message.ts';
@@ -50,6 +51,8 @@ export interface Offer {
   readonly signIn?: ToolDefinition | undefined;
   readonly can: { readonly complete: boolean; readonly log: boolean; readonly subscribe: boolean };
   readonly instructions: string | undefined;
+  /** Tools among them whose calls wait for a person unless a policy says otherwise, by their own names; Gatehouse's own judgement. */
+  readonly gatedByDefault?: ReadonlySet<string> | undefined;
   /** How long each list may be cached, as the upstream says; absent for eras and kinds that do not. */
   readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' } | undefined;
   /** From an earlier connection: the upstream cannot be asked right now. */
@@ -148,6 +151,26 @@ export interface Conversation {
   ask(method: string, params: JsonObject): Promise<JsonObject>;
 }
 
+/**
+ * The far end answered that it failed. Told apart from an answer, so that it counts against the far end and may be repeated where a
+ * policy says so. In the end the caller gets `answer`, or where there is none the message.
+ */
+export class FailedAnswer extends GatewayError {
+  readonly answer: Answer | undefined;
+  /** Counts for the breaker. */
+  readonly isItsFault: boolean;
+
+  constructor(
+    code: 'upstream_failed' | 'upstream_busy',
+    message: string,
+    details: { readonly answer?: Answer; readonly isItsFault: boolean; readonly retryAfterMs?: number | undefined },
+  ) {
+    super(code, message, details.retryAfterMs === undefined ? {} : { retryAfterMs: details.retryAfterMs });
+    this.answer = details.answer;
+    this.isItsFault = details.isItsFault;
+  }
+}
+
 /** A client answered an upstream's request with a JSON-RPC error. */
 export class RpcFailure extends Error {
   readonly error: RpcError;
@@ -179,7 +202,7 @@ export interface UpstreamHealth {
   /** `2026-07-28`, `2025-11-25`, ...; undefined until known. */
   readonly protocolVersion: string | undefined;
   readonly era: 'modern' | 'legacy' | undefined;
-  /** `stdio`, `http` or `sse` for kind `mcp`. */
+  /** `stdio`, `http` or `sse` for kind `mcp`, `http` for kind `openapi`. */
   readonly transport: string;
   readonly server: string | undefined;
   readonly lastError: { readonly atMs: number; readonly message: string } | undefined;

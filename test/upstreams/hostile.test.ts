@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { BoundedLog } from '../../src/upstreams/mcp/bounded-log.ts';
+import { BoundedLog } from '../../src/upstreams/bounded-log.ts';
 import { HttpEndpoint, HttpLink } from '../../src/upstreams/mcp/http.ts';
 import { LineReader } from '../../src/upstreams/mcp/line-reader.ts';
 import { Cancel } from '../../src/wire/cancel.ts';

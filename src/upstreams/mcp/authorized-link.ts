@@ -1,15 +1,8 @@
 import type { ErrorMessage, NotificationMessage, RequestMessage, ResultMessage } from '../../wire/message.ts';
 import type { Authorization, Bearer } from '../authorization.ts';
+import { LinkError } from '../link-error.ts';
 import type { HttpLink } from './http.ts';
-import {
-  type Failure,
-  type Inbox,
-  type InFlight,
-  type Link,
-  LinkError,
-  type OutgoingRequest,
-  type RequestListener,
-} from './link.ts';
+import type { Failure, Inbox, InFlight, Link, OutgoingRequest, RequestListener } from './link.ts';
 
 /**
  * A way to an address whose requests carry a token each: the caller's, or Gatehouse's own. A request that was refused for its

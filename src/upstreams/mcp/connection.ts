@@ -1,7 +1,7 @@
 import type { UpstreamConfig } from '../../catalog/config.ts';
 import type { Clock } from '../../clock.ts';
+import type { BoundedLog } from '../bounded-log.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
-import type { BoundedLog } from './bounded-log.ts';
 import type { Dialect, DialectEvents } from './dialect.ts';
 import { Legacy } from './legacy.ts';
 import type { Recollection } from './memory.ts';

@@ -2,8 +2,9 @@ import type { JsonObject } from '../../wire/json.ts';
 import { passesLevel } from '../../wire/mcp.ts';
 import type { ErrorMessage, RawResult, ResultMessage } from '../../wire/message.ts';
 import { requestBytes } from '../../wire/message.ts';
+import { LinkError } from '../link-error.ts';
 import type { Answer, Conversation, UpstreamCall } from '../upstream.ts';
-import { type InFlight, type Link, LinkError } from './link.ts';
+import type { InFlight, Link } from './link.ts';
 
 export type ListKind = 'tools' | 'prompts' | 'resources';
 

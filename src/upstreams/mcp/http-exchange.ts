@@ -5,9 +5,11 @@ import { type ErrorMessage, type Message, MessageError, type ResultMessage, read
 import { Pieces } from '../../wire/pieces.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
 import { blankOut } from '../blank-out.ts';
+import { describeFailure, LinkError } from '../link-error.ts';
+import { readRetryAfter } from '../retry-after.ts';
 import type { HttpEndpoint } from './http.ts';
 import { givenUp, unreachable, withoutContentType } from './http-send.ts';
-import { describeFailure, type InFlight, LinkError, type OutgoingRequest, type RequestListener } from './link.ts';
+import type { InFlight, OutgoingRequest, RequestListener } from './link.ts';
 
 type Controller = Dispatcher.DispatchController;
 
@@ -315,11 +317,4 @@ function readRefusal(bytes: Buffer): Message | undefined {
 
 function readSessionId(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' && /^[\x21-\x7e]{1,1024}$/.test(value) ? value : undefined;
-}
-
-/** Seconds or a date (RFC 9110 section 10.2.3), at most one hour. */
-function readRetryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), 3_600_000) : undefined;
 }

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { describeFailure, LinkError } from '../link-error.ts';
 import type { HttpEndpoint } from './http.ts';
-import { describeFailure, LinkError } from './link.ts';
 
 type Controller = Dispatcher.DispatchController;
 

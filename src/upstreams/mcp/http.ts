@@ -1,22 +1,15 @@
 import type { Dispatcher } from 'undici';
-import Pool from 'undici/lib/dispatcher/pool.js';
 import { GatewayError } from '../../errors.ts';
 import { Bag } from '../../wire/bag.ts';
+import type { BoundedLog } from '../bounded-log.ts';
 import type { EgressGuard } from '../egress.ts';
 import { hopHeader } from '../hop.ts';
-import type { BoundedLog } from './bounded-log.ts';
+import { LinkError } from '../link-error.ts';
+import { openPool } from '../origin-pool.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { HttpSend } from './http-send.ts';
 import { HttpStream } from './http-stream.ts';
-import {
-  emptyInbox,
-  type Inbox,
-  type InFlight,
-  type Link,
-  LinkError,
-  type OutgoingRequest,
-  type RequestListener,
-} from './link.ts';
+import { emptyInbox, type Inbox, type InFlight, type Link, type OutgoingRequest, type RequestListener } from './link.ts';
 
 export interface HttpTarget {
   readonly url: URL;
@@ -39,15 +32,12 @@ export interface HttpTarget {
   readonly concurrency: number;
 }
 
-const connectTimeoutMs = 10_000;
 /** How long the far end may take to accept a notification or a response. */
 export const sendTimeoutMs = 15_000;
 // A session's end is a courtesy: closing must not wait for a far end that hangs.
 const goodbyeMs = 1_000;
 const lingerMs = 10_000;
 const maxRedirects = 3;
-// No call waits for this many: it only keeps a far end that takes nothing from using up every socket there is.
-const minConnections = 4_096;
 // These are ours to say; a namespace file that sets them would break the protocol or the framing.
 const ownHeaders =
   /^(accept|accept-encoding|content-type|content-length|connection|host|transfer-encoding|upgrade|te|expect|keep-alive|last-event-id|mcp-.*|x-gatehouse-hop)$/i;
@@ -86,15 +76,7 @@ export class HttpEndpoint {
     this.streamHeaders = ['accept', 'text/event-stream', ...common];
     this.#origin = url.origin;
     this.#egress = target.egress;
-    // Deadlines are the caller's; HTTP/2 would put every call of a probe phase into one queue.
-    this.#pool = new Pool(url.origin, {
-      allowH2: false,
-      connections: Math.max(minConnections, 2 * target.concurrency),
-      pipelining: 1,
-      ...(target.isGuarded ? { connect: target.egress.connect } : { connectTimeout: connectTimeoutMs }),
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    this.#pool = openPool(target);
   }
 
   dispatch(

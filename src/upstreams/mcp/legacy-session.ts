@@ -10,12 +10,13 @@ import {
   type ResultMessage,
   type RpcError,
 } from '../../wire/message.ts';
+import type { BoundedLog } from '../bounded-log.ts';
+import { LinkError } from '../link-error.ts';
 import { RpcFailure, type UpstreamCall } from '../upstream.ts';
-import type { BoundedLog } from './bounded-log.ts';
 import { askLink, isInteractive, type ListKind, listOf, passLog, passProgress, readValue } from './dialect.ts';
 import { nameOf } from './envelope.ts';
 import type { LegacyCall } from './legacy-call.ts';
-import { type Link, LinkError } from './link.ts';
+import type { Link } from './link.ts';
 import { Principals } from './principals.ts';
 
 const maxQuestions = 32;

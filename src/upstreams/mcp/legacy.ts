@@ -2,12 +2,13 @@ import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
+import type { BoundedLog } from '../bounded-log.ts';
+import { LinkError } from '../link-error.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
-import type { BoundedLog } from './bounded-log.ts';
 import { type Dialect, type DialectEvents, isInteractive } from './dialect.ts';
 import { LegacyCall, type SessionKeeper } from './legacy-call.ts';
 import { LegacySession, type SessionEvents } from './legacy-session.ts';
-import { type Link, LinkError } from './link.ts';
+import type { Link } from './link.ts';
 import { closeSession, SessionPool } from './session-pool.ts';
 
 export interface LegacyOptions {

@@ -26,7 +26,7 @@ export function fingerprint({ transport, era, registration }: UpstreamConfig): s
   const what =
     transport.type === 'http'
       ? [transport.url, Object.keys(transport.headers).sort()]
-      : [transport.command, transport.cwd ?? null, Object.entries(transport.env).sort()];
+      : transport.type === 'stdio' && [transport.command, transport.cwd ?? null, Object.entries(transport.env).sort()];
   return createHash('sha256')
     .update(JSON.stringify([era, transport.type, what, ...(registration === undefined ? [] : [registration])]))
     .digest('base64url');

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { LinkError } from '../link-error.ts';
 import {
   emptyOffer,
   type Offer,
@@ -9,7 +10,6 @@ import {
 } from '../upstream.ts';
 import { emptyListing, failedListing, type Listing, type ListMethod, readList } from './definitions.ts';
 import { type Dialect, type ListKind, MisfitError } from './dialect.ts';
-import { LinkError } from './link.ts';
 
 const methods: Readonly<Record<ListKind, readonly ListMethod[]>> = {
   tools: ['tools/list'],

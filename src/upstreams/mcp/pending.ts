@@ -1,7 +1,8 @@
 import { Bag, type Bagged } from '../../wire/bag.ts';
 import { type Message, MessageError, readMessage } from '../../wire/message.ts';
-import { logText } from './bounded-log.ts';
-import type { Inbox, InFlight, LinkError, OutgoingRequest, RequestListener } from './link.ts';
+import { logText } from '../bounded-log.ts';
+import type { LinkError } from '../link-error.ts';
+import type { Inbox, InFlight, OutgoingRequest, RequestListener } from './link.ts';
 
 interface Waiting extends Bagged {
   readonly id: string;

@@ -2,12 +2,13 @@ import type { Clock } from '../../clock.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { legacyVersions, modernVersion } from '../../wire/mcp.ts';
 import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
-import type { BoundedLog } from './bounded-log.ts';
+import type { BoundedLog } from '../bounded-log.ts';
+import { LinkError } from '../link-error.ts';
 import { askLink, type Dialect, type DialectEvents, MisfitError, readValue } from './dialect.ts';
 import { modernHeaders, ownMeta } from './envelope.ts';
 import { Legacy } from './legacy.ts';
 import { OpeningRefused } from './legacy-session.ts';
-import { type Link, LinkError } from './link.ts';
+import type { Link } from './link.ts';
 import { Modern } from './modern.ts';
 
 /** The ways to one far end. */

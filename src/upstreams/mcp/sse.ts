@@ -2,16 +2,15 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
 import { blankOut } from '../blank-out.ts';
+import { describeFailure, LinkError } from '../link-error.ts';
 import { type HttpEndpoint, sendTimeoutMs } from './http.ts';
 import { givenUp, HttpSend } from './http-send.ts';
 import {
   closedBefore,
-  describeFailure,
   emptyInbox,
   type Inbox,
   type InFlight,
   type Link,
-  LinkError,
   type OutgoingRequest,
   type RequestListener,
 } from './link.ts';

@@ -1,5 +1,6 @@
 import { blankOut, blankText } from '../blank-out.ts';
-import { type BoundedLog, logText } from './bounded-log.ts';
+import { type BoundedLog, logText } from '../bounded-log.ts';
+import { LinkError } from '../link-error.ts';
 import { ChildProcessGroup } from './child-process.ts';
 import { LineReader } from './line-reader.ts';
 import {
@@ -8,7 +9,6 @@ import {
   type Inbox,
   type InFlight,
   type Link,
-  LinkError,
   type OutgoingRequest,
   type RequestListener,
 } from './link.ts';

@@ -1,11 +1,11 @@
 import type { UpstreamConfig } from '../../catalog/config.ts';
 import { GatewayError } from '../../errors.ts';
-import { secretNames } from '../../secrets.ts';
 import type { Authorization } from '../authorization.ts';
 import { secretForms, secretsByName } from '../blank-out.ts';
+import type { BoundedLog } from '../bounded-log.ts';
 import type { EgressGuard } from '../egress.ts';
+import { resolveAll, secretsOf } from '../fill-secrets.ts';
 import { AuthorizedLink } from './authorized-link.ts';
-import type { BoundedLog } from './bounded-log.ts';
 import { HttpEndpoint, HttpLink } from './http.ts';
 import type { Link } from './link.ts';
 import type { Ways } from './probe.ts';
@@ -52,8 +52,8 @@ export function openWays(config: UpstreamConfig, deps: TransportDeps, { subject,
       },
     };
   }
-  const url = URL.parse(deps.resolveSecrets(transport.url));
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+  const url = transport.type === 'http' ? URL.parse(deps.resolveSecrets(transport.url)) : null;
+  if (transport.type !== 'http' || url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new GatewayError('bad_configuration', `${subject} has an address that is not an http or https URL.`);
   }
   const headers = resolveAll(transport.headers, deps);
@@ -93,13 +93,4 @@ export function openWays(config: UpstreamConfig, deps: TransportDeps, { subject,
     },
     close: () => endpoint.close(),
   };
-}
-
-/** Every secret that these texts refer to. */
-function secretsOf(texts: readonly string[], { resolveSecrets }: TransportDeps): readonly string[] {
-  return [...new Set(texts.flatMap(secretNames))].map((name) => resolveSecrets(`\${secret:${name}}`));
-}
-
-function resolveAll(values: Readonly<Record<string, string>>, { resolveSecrets }: TransportDeps): Record<string, string> {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, resolveSecrets(value)]));
 }

@@ -1,10 +1,12 @@
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
-import type { UpstreamConfig } from '../../../src/catalog/config.ts';
+import { ArgumentChecks } from '../../../src/arguments/argument-check.ts';
+import type { ApiTransport, UpstreamConfig } from '../../../src/catalog/config.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../../../src/store/ports.ts';
 import type { Authorization } from '../../../src/upstreams/authorization.ts';
 import type { EgressGuard } from '../../../src/upstreams/egress.ts';
 import { connectUpstream } from '../../../src/upstreams/kinds.ts';
+import type { Conversion } from '../../../src/upstreams/openapi/conversion.ts';
 import type { Answer, CallMethod, Upstream, UpstreamCall, UpstreamChange } from '../../../src/upstreams/upstream.ts';
 import { Cancel } from '../../../src/wire/cancel.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
@@ -16,6 +18,8 @@ type Overrides = Partial<Omit<UpstreamConfig, 'transport'>> & {
   readonly authorization?: Authorization | undefined;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly now?: () => number;
+  /** What its API description comes to. */
+  readonly conversion?: Conversion | Promise<Conversion>;
 };
 
 /** An upstream under test, with everything it said about itself. */
@@ -32,6 +36,31 @@ export function overHttp(url: string, overrides: Overrides = {}): Harness {
   return connect({ type: 'http', url, headers: overrides.headers ?? {} }, overrides);
 }
 
+/** An HTTP API at this address, whose description came to this. */
+export function overApi(
+  baseUrl: string | undefined,
+  conversion: Conversion | Promise<Conversion>,
+  api: Partial<ApiTransport> = {},
+  overrides: Overrides = {},
+): Harness {
+  const transport: ApiTransport = {
+    type: 'openapi',
+    description: { kind: 'file', path: 'description.yaml', sha256: '00' },
+    baseUrl,
+    headers: {},
+    credentials: {},
+    oauthScheme: undefined,
+    auth: undefined,
+    include: ['*'],
+    exclude: [],
+    rename: {},
+    defaults: {},
+    answer: { select: undefined, trim: [], maxItems: undefined, limitBytes: undefined },
+    ...api,
+  };
+  return connect(transport, { kind: 'openapi', ...overrides, conversion });
+}
+
 export function overStdio(command: readonly string[], overrides: Overrides & { env?: Record<string, string> } = {}): Harness {
   return connect({ type: 'stdio', command, env: overrides.env ?? {}, cwd: undefined }, overrides);
 }
@@ -43,7 +72,7 @@ export const closedEgress: Pick<EgressGuard, 'dispatcherFor' | 'connect'> = {
 };
 
 function connect(transport: UpstreamConfig['transport'], overrides: Overrides): Harness {
-  const { remembered, headers: _, egress, authorization, secrets = {}, now = Date.now, ...rest } = overrides;
+  const { remembered, headers: _, egress, authorization, secrets = {}, now = Date.now, conversion, ...rest } = overrides;
   const saved: RememberedUpstream[] = [];
   const logged: string[] = [];
   const memory: UpstreamMemory = {
@@ -81,6 +110,9 @@ function connect(transport: UpstreamConfig['transport'], overrides: Overrides): 
       throw new Error('nothing here is administered');
     },
     instance: { name: 'gatehouse', version: '0.0.0-test' },
+    checks: new ArgumentChecks(),
+    readDescription: async () => Buffer.from('{}'),
+    convert: async () => (await conversion) ?? Promise.reject(new Error('there is no API description')),
   });
   const changes: UpstreamChange[] = [];
   const waiting = new Map<string, ((change: UpstreamChange) => void)[]>();

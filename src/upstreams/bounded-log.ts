@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Clock } from '../../clock.ts';
+import type { Clock } from '../clock.ts';
 
 const perWindow = 20;
 const windowMs = 60_000;

@@ -1,7 +1,7 @@
-import type { Clock } from '../../clock.ts';
-import { GatewayError } from '../../errors.ts';
-import type { UpstreamHealth, UpstreamState } from '../upstream.ts';
-import { LinkError } from './link.ts';
+import type { Clock } from '../clock.ts';
+import { GatewayError } from '../errors.ts';
+import { LinkError } from './link-error.ts';
+import type { UpstreamHealth, UpstreamState } from './upstream.ts';
 
 type Calls = UpstreamHealth['calls'];
 

@@ -1,0 +1,186 @@
+import { isUtf8 } from 'node:buffer';
+import type { ArgumentCheck } from '../../arguments/argument-check.ts';
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { parseExact, ScanError, scanMessage } from '../../wire/json-scan.ts';
+import { RawResult } from '../../wire/message.ts';
+import type { Answer } from '../upstream.ts';
+import { describeRefusal } from './describe-refusal.ts';
+import type { ApiResponse } from './exchange.ts';
+import { fitList, type Trimmed } from './trim-answer.ts';
+
+/** How the answers of one operation become results; made before its first call. */
+export interface AnswerReader {
+  /** The tool promises structured content of this shape. */
+  readonly check: ArgumentCheck | undefined;
+  readonly isWrapped: boolean;
+  readonly trim: ((value: Json) => Trimmed) | undefined;
+  /** Most bytes of an answer's text; undefined: as many as were read. */
+  readonly limitBytes: number | undefined;
+  /** Arguments by which a caller asks for another part of a long list. */
+  readonly pagedBy: readonly string[];
+  /** What a file in an answer is called: the address it came from, without query. */
+  readonly uri: string;
+}
+
+/** The result that an answer comes to; the body is decoded and its secrets are blanked out already. */
+export function readAnswer(reader: AnswerReader, { status, headers, body }: ApiResponse): Answer | Promise<Answer> {
+  const contentType = headers['content-type'] ?? '';
+  if (status >= 300) return refusal(status, contentType, body, headers.location);
+  if (body.length === 0) return misfitOrText(reader, `Done: the API answered HTTP ${status} without content.`, []);
+  const kind = kindOf(contentType, body);
+  if (kind === 'binary') return readBinary(reader, contentType, body);
+  const text = decode(contentType, body);
+  const value = kind === 'json' ? parse(text, reader.trim !== undefined || reader.limitBytes !== undefined) : undefined;
+  if (value === undefined) return readText(reader, text);
+  return readJson(reader, text, value);
+}
+
+export function refusal(status: number, contentType: string, body: Buffer, location: string | undefined): Answer {
+  const isText = kindOf(contentType, body) !== 'binary';
+  return failure(describeRefusal(status, contentType, isText ? decode(contentType, body) : '', location));
+}
+
+/** A result whose caller should do something else. */
+export function failure(text: string, more: readonly string[] = []): Answer {
+  const content = [text, ...more].map((part) => ({ type: 'text', text: part }));
+  return { kind: 'result', result: RawResult.from({ content, isError: true }) };
+}
+
+type Kind = 'json' | 'text' | 'binary';
+
+/** By the media type; where it says nothing of use, by the bytes. */
+function kindOf(contentType: string, body: Buffer): Kind {
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (/[/+]json$/.test(type) || type === 'text/x-json') return 'json';
+  if (/^text\/|[/+]xml$|^application\/(x-www-form-urlencoded|javascript|yaml|x-yaml|graphql|x-ndjson|jsonl|sql|toml)$/.test(type))
+    return 'text';
+  if (type === '' || type === 'application/octet-stream') {
+    if (!isUtf8(body) || body.includes(0)) return 'binary';
+    if (type !== '') return 'binary';
+    return body[0] === 0x7b || body[0] === 0x5b ? 'json' : 'text';
+  }
+  return 'binary';
+}
+
+function decode(contentType: string, body: Buffer): string {
+  const label = /charset\s*=\s*"?([^\s;"]+)/i.exec(contentType)?.[1]?.toLowerCase();
+  if (label === undefined || label === 'utf-8' || label === 'utf8') {
+    const text = body.toString('utf8');
+    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  }
+  try {
+    return new TextDecoder(label).decode(body);
+  } catch {
+    return body.toString('utf8');
+  }
+}
+
+function parse(text: string, isRewritten: boolean): Json | undefined {
+  try {
+    // What is written anew keeps the digits that a double cannot.
+    return (isRewritten ? parseExact(text) : JSON.parse(text)) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+function readJson(reader: AnswerReader, text: string, value: Json): Answer | Promise<Answer> {
+  const trimmed = reader.trim?.(value);
+  const notes = [...(trimmed?.notes ?? [])];
+  let [shown, source] = trimmed === undefined ? [value, text] : [trimmed.value, JSON.stringify(trimmed.value)];
+  const { limitBytes } = reader;
+  if (limitBytes !== undefined && Buffer.byteLength(source) > limitBytes) {
+    const fitted = fitList(shown, limitBytes);
+    if (fitted === undefined) return misfitOrText(reader, ...cutText(source, limitBytes));
+    shown = fitted.value;
+    source = JSON.stringify(shown);
+    notes.push(...fitted.notes);
+  }
+  if (notes.length > 0 && reader.pagedBy.length > 0)
+    notes.push(`Ask for the rest with ${reader.pagedBy.map((name) => `"${name}"`).join(', ')}.`);
+  const structured = reader.isWrapped ? { result: shown } : shown;
+  // Only an object may be structured content in every era.
+  if (!isObject(structured)) return misfitOrText(reader, source, notes);
+  const { check } = reader;
+  const verdict = check?.check(structured);
+  if (verdict === undefined) return withStructure(reader, source, notes);
+  if (verdict instanceof Promise) return verdict.then((late) => judge(reader, source, notes, late));
+  return judge(reader, source, notes, verdict);
+}
+
+function judge(reader: AnswerReader, source: string, notes: readonly string[], complaint: string | undefined): Answer {
+  // A schema that cannot be used says nothing about answers.
+  if (complaint === undefined || reader.check?.problem !== undefined) return withStructure(reader, source, notes);
+  return misfit(complaint, source, notes);
+}
+
+/** The text as the API sent it, twice: for who reads, and for who computes. Nothing is parsed and written again. */
+function withStructure({ isWrapped, check }: AnswerReader, source: string, notes: readonly string[]): Answer {
+  const content = [source, ...notes].map((text) => `{"type":"text","text":${JSON.stringify(text)}}`).join(',');
+  const structured = isWrapped ? `{"result":${source}}` : source;
+  const bytes = Buffer.from(`{"result":{"content":[${content}],"structuredContent":${structured}}}`);
+  try {
+    const { body, namesUri } = scanMessage(bytes);
+    return { kind: 'result', result: new RawResult(bytes, 10, bytes.length - 1, body, namesUri) };
+  } catch (error) {
+    if (!(error instanceof ScanError)) throw error;
+    // Nested too deep to be structured content: its text is passed on all the same.
+    return check === undefined ? plain(source, notes) : misfit(error.message, source, notes);
+  }
+}
+
+/** A text where the tool promises nothing; where it does, clients would refuse a result without structured content. */
+function misfitOrText({ check }: AnswerReader, text: string, notes: readonly string[]): Answer {
+  return check === undefined ? plain(text, notes) : misfit('there is no JSON of the promised shape in it', text, notes);
+}
+
+function misfit(complaint: string, text: string, notes: readonly string[]): Answer {
+  const reason = complaint.replace(/\.$/, '');
+  return failure(
+    `The call succeeded, but the answer is not of the shape that the API's description promises (${reason}). Do not call again for that; here it is as it came:`,
+    [text, ...notes],
+  );
+}
+
+function plain(text: string, notes: readonly string[]): Answer {
+  return { kind: 'result', result: RawResult.from({ content: [text, ...notes].map((part) => ({ type: 'text', text: part })) }) };
+}
+
+function readText(reader: AnswerReader, text: string): Answer {
+  const { limitBytes } = reader;
+  if (limitBytes === undefined || Buffer.byteLength(text) <= limitBytes) return misfitOrText(reader, text, []);
+  return misfitOrText(reader, ...cutText(text, limitBytes));
+}
+
+function cutText(text: string, limitBytes: number): [text: string, notes: readonly string[]] {
+  const bytes = Buffer.from(text);
+  // A character that the cut goes through becomes U+FFFD.
+  const shown = bytes.toString('utf8', 0, limitBytes).replace(/\ufffd$/, '');
+  return [shown, [`The text is cut: the first ${limitBytes} of ${bytes.length} bytes are shown.`]];
+}
+
+function readBinary(reader: AnswerReader, contentType: string, body: Buffer): Answer {
+  const mimeType = contentType.split(';', 1)[0]?.trim().toLowerCase() || 'application/octet-stream';
+  const { limitBytes } = reader;
+  if (limitBytes !== undefined && body.length > limitBytes)
+    return failure(
+      `The API answered with ${body.length} bytes of ${mimeType}, more than the ${limitBytes} that are passed on. Ask for less.`,
+    );
+  const block = binaryBlock(reader.uri, mimeType, body.toString('base64'));
+  if (reader.check !== undefined)
+    return {
+      kind: 'result',
+      result: RawResult.from({ content: [{ type: 'text', text: unpromised(mimeType) }, block], isError: true }),
+    };
+  return { kind: 'result', result: RawResult.from({ content: [block] }) };
+}
+
+function unpromised(mimeType: string): string {
+  return `The call succeeded, but the answer is ${mimeType} and not what the API's description promises. Do not call again for that; here it is:`;
+}
+
+function binaryBlock(uri: string, mimeType: string, data: string): JsonObject {
+  if (/^image\/[a-z0-9.+-]+$/.test(mimeType)) return { type: 'image', data, mimeType };
+  if (/^audio\/[a-z0-9.+-]+$/.test(mimeType)) return { type: 'audio', data, mimeType };
+  return { type: 'resource', resource: { uri, mimeType, blob: data } };
+}

@@ -1,0 +1,356 @@
+import type { Logger } from 'pino';
+import type { Dispatcher } from 'undici';
+import type { ArgumentChecks } from '../../arguments/argument-check.ts';
+import type { ApiTransport, DescriptionSource, UpstreamConfig } from '../../catalog/config.ts';
+import type { Clock } from '../../clock.ts';
+import { GatewayError } from '../../errors.ts';
+import type { RememberedUpstream, UpstreamMemory } from '../../store/ports.ts';
+import { isObject } from '../../wire/json.ts';
+import type { Authorization, Bearer } from '../authorization.ts';
+import { blankOut, blankText } from '../blank-out.ts';
+import { BoundedLog } from '../bounded-log.ts';
+import type { EgressGuard } from '../egress.ts';
+import { Health } from '../health.ts';
+import { LinkError } from '../link-error.ts';
+import { openPool } from '../origin-pool.ts';
+import { readRetryAfter } from '../retry-after.ts';
+import {
+  type Answer,
+  emptyOffer,
+  FailedAnswer,
+  type Offer,
+  type Upstream,
+  type UpstreamCall,
+  type UpstreamChange,
+  type UpstreamHealth,
+} from '../upstream.ts';
+import { failure, readAnswer, refusal } from './answer.ts';
+import type { ApiRequest } from './compile-request.ts';
+import type { Conversion } from './conversion.ts';
+import { decompress } from './decompress.ts';
+import { type ApiResponse, exchange, type Sending } from './exchange.ts';
+import { decodeMemory, encodeMemory, fingerprint } from './memory.ts';
+import { type PreparedApi, type PreparedCall, prepareApi } from './prepare.ts';
+import { Refusal } from './refusal.ts';
+
+export interface OpenapiUpstreamDeps {
+  readonly memory: Pick<UpstreamMemory, 'save'>;
+  /** What an earlier run, or a predecessor in this one, kept of this upstream. */
+  readonly remembered: RememberedUpstream | undefined;
+  readonly resolveSecrets: (text: string) => string;
+  readonly egress: Pick<EgressGuard, 'dispatcherFor' | 'connect'>;
+  readonly authorization?: Authorization | undefined;
+  readonly instance: { readonly name: string; readonly version: string; readonly hop?: string };
+  readonly checks: ArgumentChecks;
+  /** The bytes of an API description. Rejects where they are not to be had. */
+  readonly readDescription: (source: DescriptionSource, upstreamId: string) => Promise<Buffer>;
+  /** Makes a Conversion of them, away from the event loop. Rejects with what is wrong with them, in a sentence. */
+  readonly convert: (bytes: Buffer) => Promise<Conversion>;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+const retryMs = 30_000;
+
+/** An HTTP API with a description: a tool per operation, and a request per call. */
+export class OpenapiUpstream implements Upstream {
+  readonly id: string;
+  readonly kind = 'openapi';
+  readonly #config: UpstreamConfig;
+  readonly #transport: ApiTransport;
+  readonly #deps: OpenapiUpstreamDeps;
+  readonly #log: BoundedLog;
+  readonly #subject: string;
+  readonly #health: Health;
+  readonly #listeners = new Set<(change: UpstreamChange) => void>();
+  #api: PreparedApi | undefined;
+  #conversion: Conversion | undefined;
+  #pool: Dispatcher | undefined;
+  #where = '';
+  #callsInFlight = 0;
+  #opening: Promise<void> | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  readonly #ready = Promise.withResolvers<void>();
+
+  constructor(config: UpstreamConfig, deps: OpenapiUpstreamDeps) {
+    const { transport } = config;
+    if (transport.type !== 'openapi') throw new GatewayError('bad_configuration', `${config.id} has no API description.`);
+    this.id = config.id;
+    this.#config = config;
+    this.#transport = transport;
+    this.#deps = deps;
+    this.#log = new BoundedLog(deps.log.child({ upstream: config.id }), deps.clock);
+    this.#subject = `The upstream ${config.id}`;
+    this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
+  }
+
+  start(): void {
+    if (this.#opening !== undefined || this.#isClosed) return;
+    this.#open();
+  }
+
+  offer(): Offer {
+    return this.#api?.offer ?? emptyOffer;
+  }
+
+  ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** What its description came to, for whoever compares it with another. */
+  get conversion(): Conversion | undefined {
+    return this.#conversion;
+  }
+
+  health(): UpstreamHealth {
+    const { state, lastError, lastSuccessAtMs, calls, nextAttemptAtMs } = this.#health;
+    const { title, version } = this.#conversion ?? {};
+    return {
+      state,
+      protocolVersion: undefined,
+      era: undefined,
+      transport: 'http',
+      server: title === undefined ? undefined : `${title} ${version ?? ''}`.trim().slice(0, 200),
+      lastError,
+      lastSuccessAtMs,
+      calls,
+      callsInFlight: this.#callsInFlight,
+      nextAttemptAtMs,
+      connections: 0,
+    };
+  }
+
+  async call(call: UpstreamCall): Promise<Answer> {
+    this.#callsInFlight++;
+    try {
+      if (this.#api === undefined && this.#opening !== undefined) await orCancelled(this.#opening, call);
+      const api = this.#api;
+      const name = call.params.name;
+      if (api === undefined) throw this.#health.unavailable();
+      const prepared = typeof name === 'string' && call.method === 'tools/call' ? api.calls.get(name) : undefined;
+      if (prepared === undefined)
+        throw new GatewayError('upstream_failed', `${this.#subject} has no such operation any more; list the tools again.`);
+      const answer = await this.#perform(api, prepared, call);
+      this.#health.callSucceeded();
+      return answer;
+    } catch (error) {
+      if (error instanceof Refusal) return failure(error.message);
+      this.#note(error, call);
+      throw error;
+    } finally {
+      this.#callsInFlight--;
+    }
+  }
+
+  // An API tells nothing by itself.
+  async subscribe(): Promise<void> {}
+  async unsubscribe(): Promise<void> {}
+  notify(): void {}
+  endSession(): void {}
+
+  onChange(listener: (change: UpstreamChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#health.become('closed');
+    clearTimeout(this.#retryTimer);
+    this.#ready.resolve();
+    await this.#pool?.destroy(new LinkError('upstream_unavailable', `${this.#subject} was closed.`));
+    await Promise.allSettled([this.#opening, this.#saving]);
+  }
+
+  get #isClosed(): boolean {
+    return this.#health.state === 'closed';
+  }
+
+  // Opening
+
+  #open(): void {
+    const { remembered, instance } = this.#deps;
+    const known = decodeMemory(remembered, fingerprint(this.#transport.description, instance.version));
+    if (known !== undefined) {
+      try {
+        this.#take(known);
+        this.#opening = Promise.resolve();
+        this.#ready.resolve();
+        return;
+      } catch (error) {
+        this.#down(error);
+        this.#opening = Promise.resolve();
+        return;
+      }
+    }
+    this.#opening = this.#read()
+      .catch((error: unknown) => this.#down(error))
+      .finally(() => this.#ready.resolve());
+  }
+
+  async #read(): Promise<void> {
+    const { readDescription, convert, memory, instance, clock } = this.#deps;
+    const { description } = this.#transport;
+    const conversion = await convert(await readDescription(description, this.id));
+    if (this.#isClosed) return;
+    this.#take(conversion);
+    const saved = {
+      id: this.id,
+      fingerprint: fingerprint(description, instance.version),
+      state: encodeMemory(conversion),
+      savedAtMs: clock.nowMs(),
+    };
+    this.#saving = memory
+      .save(saved)
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'the tools could not be kept for the next start'));
+  }
+
+  #take(conversion: Conversion): void {
+    const { egress } = this.#deps;
+    const api = prepareApi(this.#subject, conversion, this.#transport, { ...this.#deps, log: this.#log });
+    const { base } = api;
+    const isGuarded = this.#transport.isGuarded === true || api.isForeign;
+    this.#pool = openPool({ url: base, egress, isGuarded, concurrency: this.#config.concurrency });
+    this.#where = `${base.hostname}:${base.port || (base.protocol === 'https:' ? 443 : 80)}`;
+    this.#conversion = conversion;
+    this.#api = api;
+    for (const { subject, message } of api.offer.problems)
+      this.#log.warn({ subject: subject.slice(0, 200), problem: message }, 'not as described');
+    this.#emit({ kind: 'offer' });
+    this.#health.become('healthy');
+  }
+
+  #down(error: unknown): void {
+    if (this.#isClosed) return;
+    this.#health.down(error, retryMs);
+    this.#log.warn(
+      { reason: this.#health.lastError?.message, err: error instanceof GatewayError ? undefined : error },
+      'the API is not served',
+    );
+    this.#ready.resolve();
+    this.#retryTimer = setTimeout(() => this.#open(), retryMs).unref();
+  }
+
+  // Calls
+
+  async #perform(api: PreparedApi, prepared: PreparedCall, call: UpstreamCall): Promise<Answer> {
+    const { limitBytes, cancel } = call;
+    const args = isObject(call.params.arguments) ? call.params.arguments : {};
+    const request = prepared.request.make(args);
+    const pool = this.#pool;
+    if (pool === undefined || this.#isClosed) throw this.#health.unavailable();
+    const sending: Sending = { pool, subject: this.#subject, where: this.#where, limitBytes, cancel };
+    const headers = headersOf(prepared, request, call);
+    if (!prepared.needsBearer) return this.#receive(prepared, await exchange(request, headers, sending), api.secrets);
+    return this.#performAs(api, prepared, call, request, headers, sending);
+  }
+
+  /** With a token that Gatehouse, or the caller, has at the API; once more with another where that one was refused. */
+  async #performAs(
+    api: PreparedApi,
+    prepared: PreparedCall,
+    call: UpstreamCall,
+    request: ApiRequest,
+    headers: readonly string[],
+    sending: Sending,
+  ): Promise<Answer> {
+    const { authorization } = this.#deps;
+    const { principal } = call.client;
+    const found = authorization?.bearerFor(principal);
+    let bearer = found instanceof Promise ? await found : found;
+    for (let isSecondTry = false; ; isSecondTry = true) {
+      const response = await exchange(request, withBearer(headers, bearer), sending);
+      const secrets = bearer === undefined ? api.secrets : [...api.secrets, ...bearer.secrets];
+      const { status } = response;
+      const challenge = response.headers['www-authenticate'];
+      const isRefused =
+        status === 401 || (status === 403 && challenge !== undefined && /insufficient_scope/.test(String(challenge)));
+      if (!isRefused && bearer !== undefined) bearer.isAccepted = true;
+      const next = isRefused
+        ? await authorization?.refused({
+            principal,
+            bearer,
+            status,
+            challenge: challenge === undefined ? undefined : String(challenge),
+            isSecondTry,
+          })
+        : undefined;
+      if (next === undefined || isSecondTry) return this.#receive(prepared, response, secrets);
+      bearer = next;
+    }
+  }
+
+  #receive(prepared: PreparedCall, response: ApiResponse, secrets: readonly Buffer[]): Answer | Promise<Answer> {
+    const encoding = response.headers['content-encoding'];
+    if (encoding === undefined || encoding === 'identity' || encoding === '') return this.#judge(prepared, response, secrets);
+    return decompress(response, this.#subject, this.#config.answerLimitBytes).then((plain) =>
+      this.#judge(prepared, plain, secrets),
+    );
+  }
+
+  /** Throws FailedAnswer for what counts against the API, or may be repeated. */
+  #judge({ reader }: PreparedCall, response: ApiResponse, secrets: readonly Buffer[]): Answer | Promise<Answer> {
+    const { status, headers, body } = response;
+    blankOut(body, secrets);
+    if (status < 400) {
+      const location = headers.location;
+      return readAnswer(
+        reader,
+        location === undefined ? response : { ...response, headers: { ...headers, location: blankText(location, secrets) } },
+      );
+    }
+    const retryAfterMs = readRetryAfter(headers['retry-after']);
+    if (status === 429 || (status === 503 && retryAfterMs !== undefined)) throw this.#busy(status, retryAfterMs);
+    const answer = refusal(status, headers['content-type'] ?? '', body, undefined);
+    if (status < 500) return answer;
+    throw new FailedAnswer('upstream_failed', `${this.#subject} failed (HTTP ${status}).`, { answer, isItsFault: true });
+  }
+
+  #busy(status: number, retryAfterMs: number | undefined): FailedAnswer {
+    const when = retryAfterMs === undefined ? 'in a while' : `in ${Math.max(1, Math.ceil(retryAfterMs / 1000))} s`;
+    const text = `${this.#subject} is busy (HTTP ${status}); it takes calls again ${when}. Call again then.`;
+    return new FailedAnswer('upstream_busy', text, { isItsFault: status >= 500, retryAfterMs });
+  }
+
+  #note(error: unknown, { cancel }: UpstreamCall): void {
+    if (!(error instanceof GatewayError)) return;
+    // A deadline comes as a cancellation; a far end that stays silent is not well.
+    if (cancel.reason === 'timeout')
+      this.#health.callFailed(new GatewayError('upstream_timeout', 'a call was not answered in time'));
+    else if (error instanceof FailedAnswer && !error.isItsFault) this.#health.answered();
+    else if (error.code.startsWith('upstream_') || error.code === 'answer_too_large') this.#health.callFailed(error);
+  }
+
+  #emit(change: UpstreamChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#log.warn({ err: error }, 'a listener for changes failed');
+      }
+    }
+  }
+}
+
+function headersOf({ headers }: PreparedCall, request: ApiRequest, { traceContext }: UpstreamCall): readonly string[] {
+  if (traceContext === undefined) return [...headers, ...request.headers];
+  const { traceparent, tracestate } = traceContext;
+  const state = tracestate === undefined ? [] : ['tracestate', tracestate];
+  return [...headers, ...request.headers, 'traceparent', traceparent, ...state];
+}
+
+function withBearer(headers: readonly string[], bearer: Bearer | undefined): readonly string[] {
+  return bearer === undefined ? headers : [...headers, 'authorization', bearer.header];
+}
+
+function orCancelled(work: Promise<unknown>, { cancel }: UpstreamCall): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const takeBack = cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason)));
+    const done = () => {
+      takeBack();
+      resolve();
+    };
+    work.then(done, done);
+  });
+}

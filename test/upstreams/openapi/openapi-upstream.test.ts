@@ -1,0 +1,303 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { ApiTransport } from '../../../src/catalog/config.ts';
+import type { Authorization, Bearer } from '../../../src/upstreams/authorization.ts';
+import type { Conversion, Operation } from '../../../src/upstreams/openapi/conversion.ts';
+import { compilePattern } from '../../../src/upstreams/openapi/select-operations.ts';
+import type { Upstream } from '../../../src/upstreams/upstream.ts';
+import { type ApiServer, startApiServer } from '../../support/upstreams/api-server.ts';
+import { type Harness, overApi, started, textOf, toolCall } from '../../support/upstreams/harness.ts';
+import { body, conversionOf, operation, parameter, schemes } from './conversions.ts';
+
+let server: ApiServer;
+const open: Upstream[] = [];
+
+beforeAll(async () => {
+  server = await startApiServer();
+});
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((upstream) => upstream.close()));
+  server.answer(200, { 'content-type': 'application/json' }, '{}');
+});
+afterAll(() => server.close());
+
+async function opened(
+  conversion: Conversion | Promise<Conversion>,
+  transport: Partial<ApiTransport> = {},
+  more: object = {},
+): Promise<Harness> {
+  const harness = await started(
+    overApi(`${server.url}/v1/`, conversion, transport, { secrets: { KEY: 'secret-key-1', USER: 'ada' }, ...more }),
+  );
+  open.push(harness.upstream);
+  return harness;
+}
+
+const names = ({ upstream }: Harness) => upstream.offer().tools.map(({ name }) => name);
+const problems = ({ upstream }: Harness) => upstream.offer().problems.map(({ subject, message }) => `${subject}: ${message}`);
+
+const pets = [
+  operation('GET /pets', 'listPets', { tags: ['pets', 'read'] }),
+  operation('POST /pets', 'addPet', { tags: ['pets'] }),
+  operation('GET /pets/{id}', 'getPet', { tags: ['pets', 'read'], parameters: [parameter('path', 'id')] }),
+  operation('DELETE /pets/{id}', 'deletePet', { tags: ['pets'], parameters: [parameter('path', 'id')] }),
+  operation('GET /stores', 'listStores', { tags: ['stores'] }),
+];
+
+describe('what is offered', () => {
+  test.each([
+    [['GET *'], [], ['listPets', 'getPet', 'listStores']],
+    [['GET'], [], ['listPets', 'getPet', 'listStores']],
+    [['* /pets/*'], [], ['getPet', 'deletePet']],
+    [['/pets*'], ['DELETE *'], ['listPets', 'addPet', 'getPet']],
+    [['tag:pets'], ['tag:read'], ['addPet', 'deletePet']],
+    [['list*'], [], ['listPets', 'listStores']],
+    [['getPet', 'get /stores'], [], ['getPet', 'listStores']],
+    [['*'], ['*Pet'], ['listPets', 'listStores']],
+  ])('include %j, exclude %j', async (include, exclude, expected) => {
+    expect(names(await opened(conversionOf(pets), { include, exclude }))).toEqual(expected);
+  });
+
+  test('a pattern never means more than it says', () => {
+    const [list] = pets as [Operation];
+    expect(compilePattern('GET /pet')(list)).toBe(false);
+    expect(compilePattern('tag:pet')(list)).toBe(false);
+    expect(compilePattern('POST')(list)).toBe(false);
+  });
+
+  test('has the names that the import gives, by method and path, operationId or own name; what fits nothing is named', async () => {
+    const harness = await opened(conversionOf(pets), {
+      include: ['*', 'tag:nothing'],
+      rename: { 'GET /pets': 'find_pets', getPet: 'get_pet', gone: 'x' },
+    });
+    expect(names(harness)).toEqual(['find_pets', 'addPet', 'get_pet', 'deletePet', 'listStores']);
+    expect(problems(harness)).toEqual([
+      'tag:nothing: "tag:nothing" fits no operation of the description.',
+      'gone: "rename" names "gone", which is no operation of the description.',
+    ]);
+    expect(textOf(await harness.upstream.call(toolCall('find_pets')))).toBe('{}');
+    await expect(harness.upstream.call(toolCall('listPets'))).rejects.toMatchObject({ code: 'upstream_failed' });
+  });
+
+  test('reads where the method reads, and is gated where the method deletes', async () => {
+    const { upstream } = await opened(conversionOf(pets));
+    const { tools, gatedByDefault } = upstream.offer();
+    expect(tools.map(({ name, annotations }) => [name, annotations])).toEqual([
+      ['listPets', { readOnlyHint: true, idempotentHint: true, openWorldHint: true }],
+      ['addPet', { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true }],
+      ['getPet', { readOnlyHint: true, idempotentHint: true, openWorldHint: true }],
+      ['deletePet', { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true }],
+      ['listStores', { readOnlyHint: true, idempotentHint: true, openWorldHint: true }],
+    ]);
+    expect([...(gatedByDefault ?? [])]).toEqual(['deletePet']);
+  });
+
+  test('names what the converter lost, and operations that cannot be called', async () => {
+    const harness = await opened(
+      conversionOf(
+        [
+          operation('GET /a/../b', 'climb'),
+          operation('GET /x/{unknown}', 'unknown'),
+          operation('PUT /y', 'odd', { body: body('json', 'application/json\r\nX: 1') }),
+          operation('GET /fine', 'fine'),
+        ],
+        { problems: [{ kind: 'lost', operation: 'GET /z', pointer: '/paths/~1z', message: 'no way' }] },
+      ),
+    );
+    expect(names(harness)).toEqual(['fine']);
+    expect(problems(harness)).toEqual([
+      'GET /z: no way',
+      'GET /a/../b: It is left out: its path holds "." or "..".',
+      'GET /x/{unknown}: It is left out: its path names a parameter that the description does not describe.',
+      expect.stringContaining('PUT /y: It is left out: its body has the media type'),
+    ]);
+  });
+});
+
+describe('where requests go', () => {
+  const target = async (transport: Partial<ApiTransport>, server_?: string, servers?: readonly string[]) => {
+    const one = operation('GET /pets', 'listPets', server_ === undefined ? {} : { server: server_ });
+    const harness = await opened(conversionOf([one], servers === undefined ? {} : { servers }), transport);
+    if (names(harness).length === 0) return problems(harness).join(' ');
+    await harness.upstream.call(toolCall('listPets'));
+    return server.arrived.at(-1)?.target;
+  };
+
+  test('to the base address, with its path', async () => {
+    expect(await target({})).toBe('/v1/pets');
+    expect(await target({ baseUrl: server.url })).toBe('/pets');
+  });
+
+  test("an operation's own server counts where it is of the same origin, and its credentials go nowhere else (OP-03)", async () => {
+    expect(await target({}, '/v2')).toBe('/v2/pets');
+    expect(await target({}, `${server.url}/v3/`)).toBe('/v3/pets');
+    // The description's own origin, which the import put elsewhere.
+    expect(await target({}, 'https://api.example.com/v4')).toBe('/v4/pets');
+    expect(await target({}, 'https://uploads.example.com/')).toContain('sends it to https://uploads.example.com');
+    expect(await target({}, 'https://{tenant}.example.com/')).toContain('is no address');
+  });
+
+  test.each([[[]], [['/v2']], [['https://{tenant}.example.com']], [['ftp://x.example']]])(
+    'nowhere with the servers %j and no "baseUrl"',
+    async (servers) => {
+      const { upstream } = await started(overApi(undefined, conversionOf(pets, { servers })));
+      open.push(upstream);
+      expect(upstream.health()).toMatchObject({
+        state: 'down',
+        lastError: { message: expect.stringContaining('Write "baseUrl"') },
+      });
+      await expect(upstream.call(toolCall('listPets'))).rejects.toMatchObject({ code: 'upstream_unavailable' });
+    },
+  );
+
+  test('through the guard, where the description alone names the address', async () => {
+    const { upstream } = await started(overApi(undefined, conversionOf(pets, { servers: [server.url] })));
+    open.push(upstream);
+    const before = server.arrived.length;
+    await expect(upstream.call(toolCall('listPets'))).rejects.toMatchObject({ code: 'upstream_unavailable' });
+    expect(server.arrived.length).toBe(before);
+  });
+});
+
+describe('credentials', () => {
+  const value = { kind: 'value', value: `\${secret:KEY}` } as const;
+  const password = { kind: 'password', username: `\${secret:USER}`, password: `\${secret:KEY}` } as const;
+  const call = async (
+    security: Operation['security'],
+    credentials: ApiTransport['credentials'],
+    more: Parameters<typeof operation>[2] = {},
+  ) => {
+    const harness = await opened(conversionOf([operation('GET /s', 's', { security, ...more })], { securitySchemes: schemes }), {
+      credentials,
+    });
+    await harness.upstream.call(toolCall('s', { api_key: 'theirs', 'X-Api-Key': 'theirs' }));
+    return { arrived: server.arrived.at(-1), harness };
+  };
+
+  test('go where each scheme says', async () => {
+    expect((await call([{ headerKey: [] }], { headerKey: value })).arrived?.headers['x-api-key']).toBe('secret-key-1');
+    expect((await call([{ queryKey: [] }], { queryKey: value })).arrived?.target).toBe('/v1/s?api_key=secret-key-1');
+    expect((await call([{ cookieKey: [] }], { cookieKey: value })).arrived?.headers.cookie).toBe('session=secret-key-1');
+    expect((await call([{ bearer: [] }], { bearer: value })).arrived?.headers.authorization).toBe('Bearer secret-key-1');
+    expect((await call([{ oauth: ['read'] }], { oauth: value })).arrived?.headers.authorization).toBe('Bearer secret-key-1');
+    const basic = Buffer.from('ada:secret-key-1').toString('base64');
+    expect((await call([{ basic: [] }], { basic: password })).arrived?.headers.authorization).toBe(`Basic ${basic}`);
+  });
+
+  test('are of the first alternative that there is everything for; of none where none is needed', async () => {
+    const both = [{ headerKey: [], queryKey: [] }, { bearer: [] }, {}];
+    expect((await call(both, { bearer: value })).arrived?.headers).toMatchObject({ authorization: 'Bearer secret-key-1' });
+    const all = (await call(both, { headerKey: value, queryKey: value, bearer: value })).arrived;
+    expect([all?.headers['x-api-key'], all?.target, all?.headers.authorization]).toEqual([
+      'secret-key-1',
+      '/v1/s?api_key=secret-key-1',
+      undefined,
+    ]);
+    const none = (await call([], { bearer: value })).arrived;
+    expect(none?.headers.authorization).toBeUndefined();
+  });
+
+  test('stand where a parameter of that name would, and the parameter is gone', async () => {
+    const parameters = [parameter('query', 'api_key', { isRequired: true })];
+    const { arrived, harness } = await call([{ queryKey: [] }], { queryKey: value }, { parameters });
+    expect(arrived?.target).toBe('/v1/s?api_key=secret-key-1');
+    expect(harness.upstream.offer().tools[0]?.inputSchema).toEqual({
+      type: 'object',
+      properties: {},
+      additionalProperties: false,
+    });
+  });
+
+  test('that are missing, unknown or of the wrong kind are named', async () => {
+    const { harness } = await call([{ bearer: [] }], { basic: value, digest: value, gone: value });
+    expect(problems(harness)).toEqual([
+      'basic: The credential for "basic" cannot be used: it is of kind basic, so give "username" and "password".',
+      'digest: The credential for "digest" cannot be used: Gatehouse does not speak HTTP digest.',
+      'gone: "auth" names the security scheme "gone", which the description does not have; it has headerKey, queryKey, cookieKey, basic, bearer, oauth, digest.',
+      'bearer: 1 operations ask for the credentials bearer, and "auth" has none that fits; calls of them may be refused.',
+    ]);
+  });
+
+  test('by OAuth are fetched per caller, and once more where they were refused', async () => {
+    const asked: (string | undefined)[] = [];
+    const refused: (string | undefined)[] = [];
+    const bearer = (token: string): Bearer => ({
+      principal: undefined,
+      header: `Bearer ${token}`,
+      secrets: [Buffer.from(token)],
+      isAccepted: false,
+    });
+    const authorization: Authorization = {
+      isPerUser: true,
+      bearerFor(principal) {
+        asked.push(principal);
+        return bearer(`${principal}-old-token`);
+      },
+      async refused({ principal, challenge, isSecondTry }) {
+        refused.push(challenge);
+        return isSecondTry ? undefined : bearer(`${principal}-new-token`);
+      },
+      onSignedIn: () => () => {},
+    };
+    const conversion = conversionOf([operation('GET /s', 's', { security: [{ oauth: [] }] })], { securitySchemes: schemes });
+    const { upstream } = await opened(conversion, { oauthScheme: 'oauth' }, { authorization });
+    server.respond(({ headers }, response) => {
+      const isNew = headers.authorization === 'Bearer alice-new-token';
+      response.writeHead(isNew ? 200 : 401, {
+        'content-type': 'application/json',
+        'www-authenticate': 'Bearer error="invalid_token"',
+      });
+      response.end(JSON.stringify({ seen: headers.authorization }));
+    });
+    expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'alice' })))).toBe(`{"seen":"Bearer ${'*'.repeat(15)}"}`);
+    expect([asked, refused]).toEqual([['alice'], ['Bearer error="invalid_token"']]);
+    expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'bob' })))).toContain('HTTP 401');
+    expect(refused).toHaveLength(3);
+  });
+});
+
+describe('what is remembered', () => {
+  test('the same description is converted once, also by another run', async () => {
+    const first = await opened(conversionOf(pets));
+    await first.upstream.close();
+    const [remembered] = first.saved;
+    const unread = new Promise<Conversion>(() => {});
+    const second = await opened(unread, {}, { remembered });
+    expect(names(second)).toEqual(names(first));
+    expect(second.upstream.health().state).toBe('healthy');
+    expect(textOf(await second.upstream.call(toolCall('listPets')))).toBe('{}');
+  });
+
+  test('another description is converted anew', async () => {
+    const first = await opened(conversionOf(pets));
+    const [remembered] = first.saved;
+    const description = { kind: 'file', path: 'x', sha256: '11' } as const;
+    const second = await opened(conversionOf(pets.slice(0, 1)), { description }, { remembered });
+    expect(names(second)).toEqual(['listPets']);
+  });
+});
+
+test('a description that cannot be converted is told, and a call waits for one that can', async () => {
+  const broken = Promise.reject(new Error('no description'));
+  const down = await opened(broken);
+  expect(down.upstream.health().state).toBe('down');
+  const later = Promise.withResolvers<Conversion>();
+  const harness = overApi(server.url, later.promise);
+  open.push(harness.upstream);
+  harness.upstream.start();
+  expect(harness.upstream.health().state).toBe('connecting');
+  const call = harness.upstream.call(toolCall('listPets'));
+  later.resolve(conversionOf(pets));
+  expect(textOf(await call)).toBe('{}');
+});
+
+test('a secret without a value that can be sent is told', async () => {
+  const resolve = { secrets: {} };
+  const credentials = { bearer: { kind: 'value', value: `\${secret:KEY}` } } as const;
+  const { upstream } = await opened(conversionOf(pets, { securitySchemes: schemes }), { credentials }, resolve);
+  expect(
+    upstream
+      .offer()
+      .problems.map(({ message }) => message)
+      .join(),
+  ).toContain('plain ASCII');
+});
