@@ -22,5 +22,7 @@ export interface Ask {
   readonly ip: string;
   /** The trace that the client's request belongs to, as its headers say. */
   readonly traceHeaders: { readonly traceparent: string | undefined; readonly tracestate: string | undefined } | undefined;
+  /** The gateways that the request came through, as the header has it; undefined where there are none. */
+  readonly hops?: string | undefined;
   readonly bytesIn: number;
 }

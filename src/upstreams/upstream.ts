@@ -52,6 +52,8 @@ export interface Offer {
   readonly instructions: string | undefined;
   /** How long each list may be cached, as the upstream says; absent for eras and kinds that do not. */
   readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' } | undefined;
+  /** Gateways whose capabilities may be among these, by the ids they have for themselves. */
+  readonly gateways?: readonly string[];
   /** From an earlier connection: the upstream cannot be asked right now. */
   readonly isStale: boolean;
   /** What was left out, and why, one sentence each. */
@@ -104,6 +106,8 @@ export interface UpstreamCall {
   readonly meta: JsonObject | undefined;
   /** For the headers of a request, where this gateway is part of the trace. */
   readonly traceContext?: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
+  /** The gateways that the client's request came through, for the headers of a request. */
+  readonly hops?: string | undefined;
   readonly client: CallingClient;
   readonly conversation: Conversation;
   /** Who calls, for upstreams that are part of this gateway. Nothing of it goes out. */
