@@ -198,6 +198,7 @@ function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course
     client: ask.client,
     caller: permit.caller,
     ip: ask.ip,
+    door: ask.door,
     conversation: new TimedConversation(ask.conversation, deadline, slots),
     tool,
     retry: ask.retry,

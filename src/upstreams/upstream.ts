@@ -112,6 +112,8 @@ export interface UpstreamCall {
   readonly conversation: Conversation;
   /** Who calls, for upstreams that are part of this gateway. Nothing of it goes out. */
   readonly caller?: object | undefined;
+  /** By which way the client came. Nothing of it goes out. */
+  readonly door?: 'http' | 'stdio' | 'rest' | 'cli' | undefined;
   /** Where the client calls from; empty where it has no address. Nothing of it goes out. */
   readonly ip?: string | undefined;
   /** The definition a `tools/call` was judged under: names the arguments to mirror into headers. */
