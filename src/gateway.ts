@@ -441,7 +441,7 @@ async function build(
     breakers: breakersOf(live, lanes),
     issuers: tokens?.status() ?? [],
   });
-  const adminPorts: AdminPorts = {
+  const adminPorts: Omit<AdminPorts, 'door'> = {
     registry,
     changeRecords: (query) => store.registry.changeRecords(query),
     vault: store.vault,

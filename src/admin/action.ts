@@ -22,6 +22,8 @@ import type { Upstream } from '../upstreams/upstream.ts';
 
 /** What actions work on. */
 export interface AdminPorts {
+  /** By which way this action was asked for. */
+  readonly door: 'mcp' | 'rest' | 'cli';
   readonly registry: Registry;
   readonly changeRecords: RegistryStore['changeRecords'];
   readonly vault: SecretVault;

@@ -28,7 +28,7 @@ const loadAfterMs = 1_000;
 export class AdminUpstream implements Upstream {
   readonly id = `${adminNamespace}/actions`;
   readonly kind = 'admin';
-  readonly #ports: () => AdminPorts;
+  readonly #ports: () => Omit<AdminPorts, 'door'>;
   readonly #listeners = new Set<(change: UpstreamChange) => void>();
   #actions: ReadonlyMap<string, Action> = new Map();
   #offer: Offer = { ...emptyOffer, isStale: false };
@@ -36,7 +36,7 @@ export class AdminUpstream implements Upstream {
   #timer: NodeJS.Timeout | undefined;
   #calls = { succeeded: 0, failed: 0 };
 
-  constructor(ports: () => AdminPorts) {
+  constructor(ports: () => Omit<AdminPorts, 'door'>) {
     this.#ports = ports;
   }
 
@@ -81,7 +81,7 @@ export class AdminUpstream implements Upstream {
     };
   }
 
-  async call({ params, caller: whoever, ip = '' }: UpstreamCall): Promise<Answer> {
+  async call({ params, caller: whoever, ip = '', door }: UpstreamCall): Promise<Answer> {
     await this.load();
     const action = this.#actions.get(String(params.name));
     const caller = asCaller(whoever);
@@ -91,7 +91,12 @@ export class AdminUpstream implements Upstream {
       const { describeProblems } = await import('./action-tool.ts');
       throw new GatewayError('bad_arguments', describeProblems(read.error));
     }
-    const given = await action.run(this.#ports(), caller, read.data as never, ip);
+    const given = await action.run(
+      { ...this.#ports(), door: door === 'rest' || door === 'cli' ? door : 'mcp' },
+      caller,
+      read.data as never,
+      ip,
+    );
     const output = JSON.parse(JSON.stringify(given)) as JsonObject;
     const result = { content: [{ type: 'text', text: JSON.stringify(output, undefined, 2) }], structuredContent: output };
     this.#calls = { ...this.#calls, succeeded: this.#calls.succeeded + 1 };

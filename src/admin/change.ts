@@ -22,7 +22,7 @@ interface Change {
  * was faster, and `audit_unavailable`, with nothing changed.
  */
 export async function commitChange(
-  { registry, journal, refreshed }: Pick<AdminPorts, 'registry' | 'journal' | 'refreshed'>,
+  { registry, journal, refreshed, door }: Pick<AdminPorts, 'registry' | 'journal' | 'refreshed' | 'door'>,
   caller: Caller,
   { action, edits, detail = {} }: Change,
 ): Promise<void> {
@@ -33,7 +33,7 @@ export async function commitChange(
       const digest = (document: object | undefined) =>
         document === undefined ? undefined : journal.digest(canonicalJson(JSON.parse(JSON.stringify(document)) as Json));
       const [before, after] = [digest(seen[at]?.body), digest(body)];
-      await journal.change({ principal, key, member, door: 'admin', action: name, object: `${kind}/${id}`, before, after });
+      await journal.change({ principal, key, member, door, action: name, object: `${kind}/${id}`, before, after });
     }
   };
   await note(action);

@@ -147,6 +147,11 @@ function describeFailure({ transport }: UpstreamConfig, reason: string, isPerUse
   if (transport.type === 'stdio') return errorAt(['command'], `The command does not speak MCP: ${reason}.`);
   if (reason.includes('HTTP 508'))
     return errorAt(['url'], 'This is the address of this gateway itself; it cannot be its own upstream.');
+  if (reason.includes('leads back here'))
+    return errorAt(
+      ['url'],
+      'This address leads back to this gateway: it is a gateway that offers what this one offers. Register a toolbox of it without that, or take this gateway out there.',
+    );
   if (isPerUser && reason.includes('HTTP 401'))
     return warningAt(['auth'], 'It asks for a sign-in: what it offers shows when the first caller has signed in.');
   if (reason.includes('that may be reached')) {

@@ -4,7 +4,8 @@ import type { JsonObject } from '../wire/json.ts';
 
 /** One request of a client, parsed once: what is judged here is what is sent. Every door makes these. */
 export interface Ask {
-  readonly door: 'http' | 'stdio' | 'rest';
+  /** `cli`: the command line says of itself that it asks, by the route of REST. */
+  readonly door: 'http' | 'stdio' | 'rest' | 'cli';
   readonly era: 'modern' | 'legacy';
   /** Name in the URL or on the command line; empty for everything. */
   readonly toolbox: string;
@@ -22,6 +23,8 @@ export interface Ask {
   readonly ip: string;
   /** The trace that the client's request belongs to, as its headers say. */
   readonly traceHeaders: { readonly traceparent: string | undefined; readonly tracestate: string | undefined } | undefined;
+  /** The gateways that the request came through, as the header has it; undefined where there are none. */
+  readonly hops?: string | undefined;
   readonly bytesIn: number;
 }
 

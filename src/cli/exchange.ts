@@ -1,4 +1,5 @@
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
+import { commandAgent, version } from '../version.ts';
 
 /** One request of a command. */
 export interface Sent {
@@ -39,6 +40,7 @@ export async function exchange(
     signal: AbortSignal.timeout(limits.totalMs),
     headers: {
       accept: 'application/json',
+      'user-agent': `${commandAgent}/${version}`,
       ...headers,
       ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
     },

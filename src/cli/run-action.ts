@@ -28,6 +28,14 @@ export interface ActionCommand {
   readonly shortcut: Shortcut | undefined;
 }
 
+/** Lists with more in each row than a line holds: what of it people look for. All of it is in `--json`. */
+const tables: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  search_audit: {
+    calls: ['atMs', 'caller', 'capability', 'decision', 'outcome', 'code', 'ms'],
+    changes: ['revision', 'atMs', 'actor', 'action', 'kind', 'id'],
+  },
+};
+
 /** The action behind a command, by its name or a short one; undefined where there is none. */
 export function findAction(name: string): ActionCommand | undefined {
   const shortcut = shortcuts.find((candidate) => candidate.name === name);
@@ -72,7 +80,7 @@ async function send(
   const outcome = await askGateway(far, requestOf(action, input));
   if (own.json !== undefined) around.write(showJson(outcome.answer));
   else if (outcome.kind === 'refused') around.complain(`gatehouse: ${plainLines(outcome.message)}\n`);
-  else around.write(shortcut?.show(outcome.answer) ?? showAnswer(outcome.answer, around.columns));
+  else around.write(shortcut?.show(outcome.answer) ?? showAnswer(outcome.answer, around.columns, tables[action.name]));
   return outcome.kind === 'done' && (shortcut?.isGood(outcome.answer) ?? true) ? 0 : 1;
 }
 

@@ -20,15 +20,24 @@ export function showJson(value: Json): string {
   return `${text.replace(unseen, (sign) => (sign === '\n' ? sign : plain(sign)))}\n`;
 }
 
-/** An answer for people: a table where it is a list, lines of `key: value` otherwise. Nothing is left out. */
-export function showAnswer(answer: JsonObject, columns: number): string {
+/**
+ * An answer for people: a table where it is a list, lines of `key: value` otherwise. Nothing is left out, but of lists whose `tables`
+ * name the keys to show, by the list's own; what is too long there is cut.
+ */
+export function showAnswer(
+  answer: JsonObject,
+  columns: number,
+  tables: Readonly<Record<string, readonly string[]>> = {},
+): string {
   const entries = Object.entries(answer);
   // A list comes first in the answer that is about it, and after other things where it is one of them.
   const [list, ...others] = entries.filter(([, value]) => value !== null);
   const isTable = list !== undefined && isList(list[1]) && others.every(([, value]) => isPlain(value));
   if (!isTable) return entries.length === 0 ? 'Done.\n' : `${showObject(answer, '').join('\n')}\n`;
   const [name, rows] = list;
-  const lines = [...showRows(name, rows as unknown as readonly JsonObject[], columns), ...(others.length > 0 ? [''] : [])];
+  const chosen = Object.hasOwn(tables, name) ? tables[name] : undefined;
+  const table = chosen === undefined ? showRows : showTable(chosen);
+  const lines = [...table(name, rows as unknown as readonly JsonObject[], columns), ...(others.length > 0 ? [''] : [])];
   for (const [key, value] of others) lines.push(`${plain(key)}: ${cell(key, value)}`);
   return `${lines.join('\n')}\n`;
 }
@@ -39,6 +48,30 @@ function isList(value: Json): boolean {
 
 function isPlain(value: Json): boolean {
   return typeof value !== 'object' || value === null;
+}
+
+const leastWidth = 8;
+
+/** Chosen columns that fit beside each other: the widest give way. */
+function showTable(keys: readonly string[]): typeof showRows {
+  return (name, rows, columns) => {
+    const table = rows.map((row) => keys.map((key) => cell(key, Object.hasOwn(row, key) ? row[key] : undefined)));
+    const widths = keys.map((key, n) => Math.max(heading(key).length, ...table.map((cells) => cells[n]?.length ?? 0)));
+    const fixed = 2 * (keys.length - 1);
+    for (let over = widths.reduce((sum, each) => sum + each, fixed) - columns; over > 0; over -= 1) {
+      const widest = widths.indexOf(Math.max(...widths));
+      if ((widths[widest] ?? 0) <= leastWidth) break;
+      widths[widest] = (widths[widest] ?? 0) - 1;
+    }
+    const cut = rows.map((_row, at) =>
+      Object.fromEntries(keys.map((key, n) => [heading(key), shorten(table[at]?.[n] ?? '', widths[n] ?? 0)])),
+    );
+    return showRows(name, cut, columns + 2);
+  };
+}
+
+function shorten(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 
 function showRows(name: string, rows: readonly JsonObject[], columns: number): string[] {

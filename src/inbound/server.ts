@@ -3,7 +3,7 @@ import type { Caller } from '../call/authenticate.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import { describeResource } from '../identity/resource-metadata.ts';
 import { clientAddress } from '../policy/network.ts';
-import { hopHeader } from '../upstreams/hop.ts';
+import { hopHeader, isTooLong, readHops } from '../upstreams/hop.ts';
 import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from './door.ts';
 import { RequestError, serveMcp } from './mcp/endpoint.ts';
 import { errorMessage, toRpcError } from './mcp/messages.ts';
@@ -70,10 +70,23 @@ function toolboxOf(path: string): string | undefined {
   return path.startsWith('/mcp/') ? path.slice(5).replace(/%40/, '@') : undefined;
 }
 
-/** A gateway that is its own upstream would ask itself for as long as it runs. */
-function refuseOwn(hop: string, request: IncomingMessage): void {
-  if (request.headers[hopHeader] !== hop) return;
-  throw new GatewayError('loop_detected', 'This address is this gateway itself: it cannot be an upstream of its own.');
+/** Gateways that are each other's upstreams would ask each other for as long as they run. */
+function refuseOwn(own: string, request: IncomingMessage): void {
+  const header = request.headers[hopHeader];
+  if (header === undefined) return;
+  const hops = readHops(header);
+  if (hops.length === 1 && hops[0] === own)
+    throw new GatewayError('loop_detected', 'This address is this gateway itself: it cannot be an upstream of its own.');
+  if (hops.includes(own))
+    throw new GatewayError(
+      'loop_detected',
+      `This request came through this gateway before, and through ${hops.length - 1} other(s) since: they are upstreams of each other. Leave one out.`,
+    );
+  if (isTooLong(hops))
+    throw new GatewayError(
+      'loop_detected',
+      `This request came through ${hops.length} gateways, which is more than may follow each other.`,
+    );
 }
 
 /** A web page whose origin passed the check may read our answers. */

@@ -64,6 +64,7 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
     '/api',
     adminRoutes(ports.edge, (request) => ({
       caller: callerOf(request),
+      agent: request.headers['user-agent'],
       ip: local === undefined ? clientAddress(request.socket.remoteAddress, request.headers, ports.isTrustedProxy) : '',
     })),
   );

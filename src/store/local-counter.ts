@@ -7,12 +7,19 @@ import { RateLog } from './rate-log.ts';
 /** One counter in this process. Of every kind: what fits is asked first, then taken, settled and released. */
 export type LocalCounter = RateCounter | SlotCounter | BudgetCounter;
 
+/** Promises beyond so many windows are not kept: whoever is told never comes back, or comes before. */
+const mostPromisedWindows = 10;
+/** How late a caller may be for the time it was told, without being in the way of another. */
+const latenessMs = 50;
+
 /** A slot is free when some call ends, whenever that is. */
 const slotRetryMs = 1_000;
 
 export class RateCounter {
   readonly kind = 'rate';
   readonly log = new RateLog();
+  /** Who was refused and told when to come back: what they will take by then is not promised to the next. */
+  readonly #promised = new RateLog();
   readonly windowMs: number;
   /** The last one it was held to. */
   limit = 0;
@@ -23,10 +30,25 @@ export class RateCounter {
     this.windowMs = windowMs;
   }
 
-  /** 0 when `amount` more fits within the limit. */
+  /**
+   * 0 when `amount` more fits within the limit. Otherwise when it will, if all who were told so before come when they were told: a
+   * crowd that waits as it is told finds its places free, one after the other.
+   */
   waitMs(amount: number, limit: number, steadyMs: number): number {
     this.log.prune(steadyMs, this.windowMs);
-    return this.log.total + amount <= limit ? 0 : this.log.waitMs(steadyMs, this.windowMs, amount, limit);
+    if (this.log.total + amount <= limit) return 0;
+    if (amount > limit) return this.windowMs;
+    this.#promised.prune(steadyMs, 0);
+    const most = limit - amount;
+    const { total, lastMs } = this.#promised;
+    const leavesMs = total > most ? this.#promised.newestOver(most) : this.log.newestOver(most - total);
+    return Math.max(1, (leavesMs ?? steadyMs) + this.windowMs - steadyMs, lastMs - latenessMs - steadyMs);
+  }
+
+  /** Notes that somebody was told to come back after `waitMs`, which clients hear in whole seconds. Takes nothing. */
+  promise(amount: number, waitMs: number, limit: number, steadyMs: number): void {
+    if (amount > limit || this.#promised.total + amount > mostPromisedWindows * limit) return;
+    this.#promised.add(steadyMs + Math.ceil(waitMs / 1000) * 1000 + latenessMs, amount, limit);
   }
 
   /** Returns what `settle` needs to find it again. */

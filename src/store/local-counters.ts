@@ -45,7 +45,8 @@ export class LocalCounters {
   /** Takes what fits everywhere or nothing anywhere. */
   take(demands: readonly Demand[], cost: Cost, boundOf: BoundOf = amountOf): Taken {
     const steadyMs = this.steadyMs;
-    let refused: Refused | undefined;
+    let refusing: Demand | undefined;
+    let longestMs = 0;
     let wouldRefuse = noDemands;
     for (const demand of demands) {
       const amount = unitsOf(cost, demand.limit);
@@ -54,9 +55,14 @@ export class LocalCounters {
       const waitMs = counter.waitMs(amount, boundOf(demand, counter), steadyMs);
       if (waitMs === 0) continue;
       if (demand.limit.isShadow) wouldRefuse = [...wouldRefuse, demand];
-      else if (refused === undefined || waitMs > refused.retryAfterMs) refused = this.#refuse(demand, cost, boundOf, waitMs);
+      else if (waitMs > longestMs) {
+        refusing = demand;
+        longestMs = waitMs;
+      }
     }
-    return refused ?? this.#count(demands, cost, wouldRefuse, steadyMs);
+    return refusing === undefined
+      ? this.#count(demands, cost, wouldRefuse, steadyMs)
+      : this.#refuse(refusing, cost, boundOf, longestMs);
   }
 
   /** Counts a call that was let through, here or by others, whatever the limits say. */
@@ -113,7 +119,9 @@ export class LocalCounters {
 
   #refuse(demand: Demand, cost: Cost, boundOf: BoundOf, retryAfterMs: number): Refused {
     const counter = this.counterOf(demand);
-    const isTooLarge = unitsOf(cost, demand.limit) > demand.limit.amount;
+    const amount = unitsOf(cost, demand.limit);
+    if (counter.kind === 'rate') counter.promise(amount, retryAfterMs, boundOf(demand, counter), this.steadyMs);
+    const isTooLarge = amount > demand.limit.amount;
     const reason = isTooLarge ? 'too-large' : boundOf(demand, counter) < 0 ? 'store-gone' : 'used-up';
     return { kind: 'refused', demand, reason, used: counter.used(this.steadyMs), retryAfterMs };
   }

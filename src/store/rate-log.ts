@@ -51,15 +51,20 @@ export class RateLog {
     this.total -= taken;
   }
 
-  /** How long until `amount` more fits within the limit, if nothing else is let through; the whole window if it never does. */
-  waitMs(nowMs: number, windowMs: number, amount: number, limit: number): number {
+  /** When the newest entry was made that must go before no more than `most` is left; undefined where all may stay. */
+  newestOver(most: number): number | undefined {
     const mask = this.#timesMs.length - 1;
-    let left = this.total;
-    for (let entry = this.#first; entry < this.#next; entry += 1) {
-      left -= this.#amounts[entry & mask]!;
-      if (left + amount <= limit) return Math.max(1, this.#timesMs[entry & mask]! + windowMs - nowMs);
+    let kept = 0;
+    for (let entry = this.#next - 1; entry >= this.#first; entry -= 1) {
+      kept += this.#amounts[entry & mask]!;
+      if (kept > most) return this.#timesMs[entry & mask]!;
     }
-    return windowMs;
+    return undefined;
+  }
+
+  /** Of the newest entry; 0 where there is none. */
+  get lastMs(): number {
+    return this.isEmpty ? 0 : this.#timesMs[(this.#next - 1) & (this.#timesMs.length - 1)]!;
   }
 
   /** What was let through since then, in at most 8 parts, oldest first, each at the time of its newest call. */

@@ -55,6 +55,8 @@ export interface Offer {
   readonly gatedByDefault?: ReadonlySet<string> | undefined;
   /** How long each list may be cached, as the upstream says; absent for eras and kinds that do not. */
   readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' } | undefined;
+  /** Gateways whose capabilities may be among these, by the ids they have for themselves. */
+  readonly gateways?: readonly string[];
   /** From an earlier connection: the upstream cannot be asked right now. */
   readonly isStale: boolean;
   /** What was left out, and why, one sentence each. */
@@ -107,10 +109,14 @@ export interface UpstreamCall {
   readonly meta: JsonObject | undefined;
   /** For the headers of a request, where this gateway is part of the trace. */
   readonly traceContext?: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
+  /** The gateways that the client's request came through, for the headers of a request. */
+  readonly hops?: string | undefined;
   readonly client: CallingClient;
   readonly conversation: Conversation;
   /** Who calls, for upstreams that are part of this gateway. Nothing of it goes out. */
   readonly caller?: object | undefined;
+  /** By which way the client came. Nothing of it goes out. */
+  readonly door?: 'http' | 'stdio' | 'rest' | 'cli' | undefined;
   /** Where the client calls from; empty where it has no address. Nothing of it goes out. */
   readonly ip?: string | undefined;
   /** The definition a `tools/call` was judged under: names the arguments to mirror into headers. */

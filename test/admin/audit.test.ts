@@ -84,7 +84,7 @@ describe('a search', () => {
       {
         kind: 'change',
         caller: 'key:admin',
-        record: { action: 'create_key', object: 'key/ci', door: 'admin', after: expect.any(String) },
+        record: { action: 'create_key', object: 'key/ci', door: 'rest', after: expect.any(String) },
       },
     ]);
     expect(await changes('object=key/ci')).toMatchObject([
@@ -94,6 +94,12 @@ describe('a search', () => {
     const second = await gateway.ok(`GET /audit?source=changes&limit=2&cursor=${first.next}`);
     const seen = [...first.changes, ...second.changes].map(({ revision }) => revision);
     expect(seen).toEqual([...new Set(seen)].sort((a, b) => b - a));
+  });
+
+  test('a change says by which way it was asked for', async () => {
+    await gateway.mcp('admin', 'tools/call', { name: 'create_consumer', arguments: { id: 'by-mcp', title: 'x', kind: 'team' } });
+    await until('it is found', async () => (await calls('capability=consumer/by-mcp')).length > 0);
+    expect(await calls('capability=consumer/by-mcp')).toMatchObject([{ record: { action: 'create_consumer', door: 'mcp' } }]);
   });
 
   test.each([

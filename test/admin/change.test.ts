@@ -28,7 +28,7 @@ test('a change is on record before it is made, and a change that lost a race is 
   const store = memoryStore();
   const registry = await Registry.open(store.registry, log);
   const journal = await openJournal({ dir: journalPath(directory), sync: 'os', key: randomBytes(32), clock: systemClock, log });
-  const ports = { registry, journal, refreshed };
+  const ports = { registry, journal, refreshed, door: 'cli' as const };
   await commitChange(ports, caller, edit('first'));
   const race = await Promise.allSettled([
     commitChange(ports, caller, edit('second')),
@@ -39,7 +39,7 @@ test('a change is on record before it is made, and a change that lost a race is 
   registry.close();
   const changes = readJournal(directory).filter(({ kind }) => kind === 'change');
   expect(changes.map(({ action }) => action)).toEqual(['test', 'test', 'test', 'test:not-done']);
-  expect(changes[0]).toMatchObject({ object: 'consumer/team', principal: caller.id, door: 'admin' });
+  expect(changes[0]).toMatchObject({ object: 'consumer/team', principal: caller.id, door: 'cli' });
   expect(changes[0]).not.toHaveProperty('before');
   expect(changes[1]?.before).toBe(changes[0]?.after);
 });
@@ -53,7 +53,7 @@ test('what cannot be put on record is not changed', async () => {
       throw new GatewayError('audit_unavailable', 'The journal cannot be written.');
     },
   };
-  await expect(commitChange({ registry, journal, refreshed }, caller, edit('first'))).rejects.toMatchObject({
+  await expect(commitChange({ registry, journal, refreshed, door: 'rest' }, caller, edit('first'))).rejects.toMatchObject({
     code: 'audit_unavailable',
   });
   expect(registry.get('consumer', 'team')).toBeUndefined();
@@ -72,7 +72,7 @@ test('a change whose end is not known is on record as such', async () => {
   const registry = await Registry.open(broken, log);
   const actions: string[] = [];
   const journal = { ...readableJournal([]), change: async ({ action }: { action: string }) => void actions.push(action) };
-  await expect(commitChange({ registry, journal, refreshed }, caller, edit('first'))).rejects.toMatchObject({
+  await expect(commitChange({ registry, journal, refreshed, door: 'rest' }, caller, edit('first'))).rejects.toMatchObject({
     code: 'store_unavailable',
   });
   expect(actions).toEqual(['test', 'test:unknown']);

@@ -77,6 +77,15 @@ describe('commands made of actions', () => {
     expect(JSON.stringify(await json('list-keys'))).toContain('revoked');
   });
 
+  test('are on record as asked for on the command line, in a table that fits', async () => {
+    await gatehouse('create-consumer', 'recorded', '--title', 'x', '--kind', 'team');
+    const found = () => json('search-audit', '--capability', 'consumer/recorded');
+    await until('it can be found', async () => (await found()).calls.length > 0);
+    expect((await found()).calls).toMatchObject([{ kind: 'change', record: { action: 'create_consumer', door: 'cli' } }]);
+    const { out } = await gatehouse('search-audit', '--capability', 'consumer/recorded');
+    expect(out).toMatch(/^at +caller +capability +decision +outcome +code +ms\n\S+Z +local:\S+ +consumer\/recorded /);
+  });
+
   test('say what was refused, and exit with 1', async () => {
     expect(await gatehouse('revoke-key', 'nobody')).toEqual({
       code: 1,

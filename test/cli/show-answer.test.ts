@@ -32,6 +32,27 @@ describe('an answer for people', () => {
     );
   });
 
+  it('shows chosen columns of a list, cut to the width of the terminal', () => {
+    const row = {
+      atMs: 0,
+      caller: `oauth:https://login.example.com#${'x'.repeat(60)}`,
+      capability: 'hr/find_person',
+      more: 'y'.repeat(300),
+    };
+    const table = (columns: number) =>
+      showAnswer({ calls: [row, { atMs: 1 }], next: 'n' }, columns, { calls: ['atMs', 'caller', 'capability'] });
+    const lines = table(100).split('\n');
+    expect(lines.slice(0, 3).map((line) => line.length <= 100)).toEqual([true, true, true]);
+    expect(lines[0]).toMatch(/^at +caller +capability$/);
+    expect(lines[1]).toMatch(/^1970-01-01T00:00:00.000Z {2}oauth:https:\/\/login.example.com#x+… {2}hr\/find_person$/);
+    expect(lines[2]).toMatch(/^1970-01-01T00:00:00.001Z {2}- +-$/);
+    expect(table(100)).not.toContain('yyy');
+    expect(table(100)).toContain('next: n');
+    expect(table(wide)).toContain(row.caller);
+    // Where even so nothing fits, a block per row.
+    expect(table(15)).toContain('at: 1970-01…');
+  });
+
   it('is lines where it is one thing', () => {
     const limits = [{ per: 'key', rpm: 60 }];
     expect(showAnswer({ id: 'web', limits, text: 'one\ntwo', scope: {}, none: null }, wide)).toBe(

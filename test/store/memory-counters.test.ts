@@ -131,11 +131,61 @@ describe('a rate in memory', () => {
     expect(waits).toBeGreaterThan(3);
   });
 
+  // What a crowd does that does as it is told: all call at once, and whoever is refused comes back after exactly that long.
+  async function crowd(rpm: number, callers: number, latenessMs = 0) {
+    const { counters, time } = await open();
+    const demands = demandsOf({ per: 'key', rpm });
+    const due = Array.from({ length: callers }, (_, at) => ({ atMs: at % 3, isSecond: false }));
+    const seen = { waited: 0, admitted: 0, lastMs: 0, secondsTold: [] as number[] };
+    for (let next = due.shift(); next !== undefined; next = due.sort((a, b) => a.atMs - b.atMs).shift()) {
+      await time.pass(next.atMs - time.steadyMs());
+      const taken = await counters.take(demands, oneCall);
+      if (next.isSecond) seen.waited += 1;
+      if (taken.kind === 'admitted') {
+        if (next.isSecond) seen.admitted += 1;
+        seen.lastMs = time.steadyMs();
+        continue;
+      }
+      const seconds = Math.max(1, Math.ceil(taken.retryAfterMs / 1_000));
+      seen.secondsTold.push(seconds);
+      due.push({ atMs: time.steadyMs() + seconds * 1_000 + ((due.length * 7) % (latenessMs + 1)), isSecond: true });
+    }
+    return seen;
+  }
+
+  it.each([
+    [10, 95, 0],
+    [10, 95, 40],
+    [60, 400, 40],
+    [600, 2_400, 40],
+  ])(
+    'RL-02: of a crowd that waits as it is told, nearly all are let through then (%i a minute, %i callers)',
+    async (rpm, callers, lateMs) => {
+      const { waited, admitted, lastMs, secondsTold } = await crowd(rpm, callers, lateMs);
+      expect(waited).toBeGreaterThanOrEqual(callers - rpm);
+      expect(admitted / waited).toBeGreaterThanOrEqual(0.99);
+      expect(secondsTold.every((seconds) => Number.isInteger(seconds) && seconds >= 1)).toBe(true);
+      // And nobody waits longer than the limit makes them, but for the seconds that waits are told in.
+      expect(lastMs).toBeLessThanOrEqual(Math.ceil(callers / rpm - 1) * 62_000);
+    },
+  );
+
+  it('RL-02: a caller that does not wait is told no more than what ten windows let through, and is let in as ever', async () => {
+    const { counters, time } = await open();
+    const demands = demandsOf({ per: 'key', rpm: 5 });
+    for (let n = 0; n < 5; n += 1) expect(take(counters, demands)).toBe(true);
+    let longestMs = 0;
+    for (let n = 0; n < 1_000; n += 1) longestMs = Math.max(longestMs, (await refused(counters, demands)).retryAfterMs);
+    expect(longestMs).toBeLessThanOrEqual(11 * 61_000);
+    await time.pass(60_000);
+    for (let n = 0; n < 5; n += 1) expect(take(counters, demands)).toBe(true);
+    expect(take(counters, demands)).toBe(false);
+  });
+
   it('takes no notice of a clock that is set forward or back', async () => {
     const { counters, time } = await open();
-    const demands = demandsOf({ per: 'key', rpm: 2 });
-    take(counters, demands);
-    take(counters, demands);
+    const demands = demandsOf({ per: 'key', rpm: 3 });
+    for (let n = 0; n < 3; n += 1) take(counters, demands);
     for (const offMs of [3_600_000, -3_600_000, 86_400_000]) {
       time.setClock(noonMs + offMs);
       const { retryAfterMs } = await refused(counters, demands);

@@ -8,7 +8,7 @@ import type { Caller } from '../../call/authenticate.ts';
 import { call } from '../../call/call.ts';
 import { GatewayError } from '../../errors.ts';
 import { RpcFailure } from '../../upstreams/upstream.ts';
-import { version } from '../../version.ts';
+import { commandAgent, version } from '../../version.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Edge } from '../mcp/edge.ts';
@@ -17,6 +17,8 @@ import type { Edge } from '../mcp/edge.ts';
 interface Visitor {
   readonly caller: Caller;
   readonly ip: string;
+  /** The header `User-Agent`. */
+  readonly agent: string | undefined;
 }
 
 /** Every action as a route under `/api`. Each request takes the path of a call, as the tool of the same name does. */
@@ -43,9 +45,9 @@ async function serveAction(edge: Edge, action: Action, visitor: Visitor, request
   response.status(200).json(outcome.result.value.structuredContent);
 }
 
-function askOf({ name }: Action, { caller, ip }: Visitor, args: JsonObject, cancel: Cancel): Ask {
+function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObject, cancel: Cancel): Ask {
   return {
-    door: 'rest',
+    door: agent?.startsWith(`${commandAgent}/`) === true ? 'cli' : 'rest',
     era: 'modern',
     toolbox: 'admin',
     method: 'tools/call',

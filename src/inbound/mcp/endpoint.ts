@@ -8,7 +8,7 @@ import { type Message, MessageError, type RequestMessage, readMessage } from '..
 import { readBody } from '../body.ts';
 import type { Edge } from './edge.ts';
 import { classify } from './era.ts';
-import { checkNamedHeaders, traceHeadersOf } from './headers.ts';
+import { checkNamedHeaders, hopsOf, traceHeadersOf } from './headers.ts';
 import { handleLegacy, hearLegacy, initialize } from './legacy.ts';
 import { resultMessage } from './messages.ts';
 import { handleModern } from './modern.ts';
@@ -123,6 +123,7 @@ async function postLegacy(edge: Edge, mcp: McpRequest, message: Message, bytes: 
     bytes,
     reply,
     traceHeaders: traceHeadersOf(mcp.request.headers),
+    hops: hopsOf(mcp.request.headers),
   });
 }
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Ask } from '../../call/ask.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { GatewayError } from '../../errors.ts';
+import { hopHeader, readHops } from '../../upstreams/hop.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { RequestMessage } from '../../wire/message.ts';
 import { decodeHeaderValue, type ParamHeader, paramHeaders, paramHeaderText } from '../../wire/param-headers.ts';
@@ -50,6 +51,13 @@ function mirroredBy(inputSchema: JsonObject): readonly ParamHeader[] {
     known.set(inputSchema, headers);
   }
   return headers;
+}
+
+/** The gateways that a request came through; undefined where it names none. */
+export function hopsOf({ [hopHeader]: hops }: IncomingHttpHeaders): string | undefined {
+  if (hops === undefined) return undefined;
+  const read = readHops(hops);
+  return read.length === 0 ? undefined : read.join(', ');
 }
 
 /** The trace that a request belongs to (W3C Trace Context); undefined where its headers say nothing. */

@@ -47,6 +47,7 @@ export interface LegacyRequest {
   readonly bytes: number;
   readonly reply: Reply;
   readonly traceHeaders?: Ask['traceHeaders'];
+  readonly hops?: Ask['hops'];
 }
 
 /** Somebody who initializes. */
@@ -162,7 +163,13 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
   if (!isListMethod(method)) throw new GatewayError('method_not_found', `There is no method "${method.slice(0, 100)}" here.`);
   await edge.settled();
   ok(
-    listResult(visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, session.toolbox), method, 'legacy', params.cursor),
+    listResult(
+      visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, session.toolbox),
+      method,
+      'legacy',
+      params,
+      edge.hop,
+    ),
   );
 }
 
@@ -220,7 +227,7 @@ function unsubscribe(edge: Edge, session: Session, uri: unknown): void {
 }
 
 async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod, cancel: Cancel): Promise<void> {
-  const { message, session, caller, ip, reply, door, bytes, traceHeaders } = request;
+  const { message, session, caller, ip, reply, door, bytes, traceHeaders, hops } = request;
   const { _meta, inputResponses, requestState, ...outer } = message.params;
   const { everything, toolboxes } = edge.catalog();
   const toolbox = session.toolbox === '' ? everything : toolboxes.get(session.toolbox);
@@ -241,6 +248,7 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     bytesIn: bytes,
     ip,
     traceHeaders,
+    hops,
   };
   try {
     const attempt = () => call(edge.calls, edge.catalog(), caller, ask);

@@ -2,7 +2,8 @@ import type { Toolbox } from '../../catalog/catalog.ts';
 import { documentationTemplate } from '../../catalog/documentation-uri.ts';
 import { listedTools, offersSearch } from '../../catalog/search-tools.ts';
 import { GatewayError } from '../../errors.ts';
-import type { Json, JsonObject } from '../../wire/json.ts';
+import { hopsKey } from '../../upstreams/hop.ts';
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { ownModernResult } from './messages.ts';
 
 /** The four lists, as method -> member of its result. */
@@ -30,10 +31,12 @@ export function listResult(
   toolbox: Toolbox,
   method: ListMethod,
   era: 'modern' | 'legacy',
-  cursor: Json | undefined,
+  { cursor, _meta: meta }: JsonObject,
+  hop: string,
 ): readonly Buffer[] {
   const from = readCursor(cursor);
-  const key = `${era} ${method} ${from}`;
+  const isForGateway = isObject(meta) && meta[hopsKey] !== undefined;
+  const key = `${era} ${method} ${from}${isForGateway ? ' gateway' : ''}`;
   let lists = made.get(toolbox);
   if (lists === undefined) {
     lists = new Map();
@@ -41,20 +44,31 @@ export function listResult(
   }
   let bytes = lists.get(key);
   if (bytes === undefined) {
-    bytes = makeList(toolbox, method, era, from);
+    bytes = makeList(toolbox, method, era, from, isForGateway ? { [hopsKey]: gatewaysOf(toolbox, hop) } : undefined);
     lists.set(key, bytes);
   }
   return bytes;
 }
 
-function makeList(toolbox: Toolbox, method: ListMethod, era: 'modern' | 'legacy', from: number): readonly Buffer[] {
+/** Every gateway whose capabilities may be in this toolbox. */
+function gatewaysOf({ members }: Toolbox, own: string): string[] {
+  return [...new Set([own, ...members.flatMap(({ upstream }) => upstream.offer().gateways ?? [])])];
+}
+
+function makeList(
+  toolbox: Toolbox,
+  method: ListMethod,
+  era: 'modern' | 'legacy',
+  from: number,
+  meta: JsonObject | undefined,
+): readonly Buffer[] {
   const key = listKeys[method];
   const all = published(toolbox, key);
   if (from > 0 && from >= all.length) throw badCursor();
   const list: JsonObject = { [key]: all.slice(from, from + pageSize) };
   if (from + pageSize < all.length) list.nextCursor = Buffer.from(`${from + pageSize}`).toString('base64url');
-  if (era === 'legacy') return [Buffer.from(JSON.stringify(list))];
-  return ownModernResult({ ...list, ...toolbox.caching });
+  if (era === 'legacy') return [Buffer.from(JSON.stringify(meta === undefined ? list : { ...list, _meta: meta }))];
+  return ownModernResult({ ...list, ...toolbox.caching }, meta);
 }
 
 /** The definitions that clients of this toolbox see, in list order. */

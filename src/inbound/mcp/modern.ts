@@ -19,7 +19,7 @@ import { decideOwn, decideWithinMs, questionOf, readReply } from './approval.ts'
 import { checkClientCan, checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { type Envelope, readEnvelope } from './era.ts';
-import { checkNamedHeaders, checkParamHeaders, traceHeadersOf } from './headers.ts';
+import { checkNamedHeaders, checkParamHeaders, hopsOf, traceHeadersOf } from './headers.ts';
 import { listen } from './listen.ts';
 import { capabilitiesOf, isListMethod, listResult } from './lists.ts';
 import {
@@ -90,7 +90,8 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
       visibleToolbox(edge.circumstances(request.ip), edge.catalog(), caller, request.toolbox),
       method,
       'modern',
-      message.params.cursor,
+      message.params,
+      edge.hop,
     ),
   );
 }
@@ -202,6 +203,7 @@ class ModernCall implements Conversation {
       bytesIn: bytes,
       ip,
       traceHeaders: headers === undefined ? undefined : traceHeadersOf(headers),
+      hops: headers === undefined ? undefined : hopsOf(headers),
     };
   }
 

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { RawResult } from '../../wire/message.ts';
 import { paramHeaders } from '../../wire/param-headers.ts';
+import { hopsKey, readGateways } from '../hop.ts';
 import type { OfferProblem } from '../upstream.ts';
 import type { Dialect } from './dialect.ts';
+import { LinkError } from './link.ts';
 
 export type ListMethod = 'tools/list' | 'prompts/list' | 'resources/list' | 'resources/templates/list';
 
@@ -15,9 +17,18 @@ export interface Listing {
   readonly digest: string;
   readonly ttlMs: number | undefined;
   readonly cacheScope: 'public' | 'private' | undefined;
+  /** See `Offer`. */
+  readonly gateways: readonly string[];
 }
 
-export const emptyListing: Listing = { items: [], problems: [], digest: '', ttlMs: undefined, cacheScope: undefined };
+export const emptyListing: Listing = {
+  items: [],
+  problems: [],
+  digest: '',
+  ttlMs: undefined,
+  cacheScope: undefined,
+  gateways: [],
+};
 
 const members: Readonly<Record<ListMethod, string>> = {
   'tools/list': 'tools',
@@ -32,9 +43,12 @@ const maxTtlMs = 24 * 60 * 60_000;
 
 /**
  * Asks for a list to its last page. Returns `before` itself where nothing has changed. An error of the far end becomes a
- * problem and leaves the items as they were; rejects with LinkError when there was no answer.
+ * problem and leaves the items as they were; rejects with LinkError when there was no answer, and where `hop`, this gateway, is among
+ * those that the list comes from.
  */
-export async function readList(dialect: Dialect, method: ListMethod, before: Listing): Promise<Listing> {
+export async function readList(dialect: Dialect, method: ListMethod, before: Listing, hop: string | undefined): Promise<Listing> {
+  const asked: JsonObject = hop !== undefined && isGateway(dialect) ? { _meta: { [hopsKey]: [hop] } } : {};
+  const gateways = new Set<string>();
   // Of a page only its entries are kept: what else is in it may be most of it.
   const entries: Json[] = [];
   const cursors = new Set<string>();
@@ -46,7 +60,7 @@ export async function readList(dialect: Dialect, method: ListMethod, before: Lis
   let pages = 0;
   let bytes = 0;
   do {
-    const answer = await dialect.ask(method, cursor === undefined ? {} : { cursor });
+    const answer = await dialect.ask(method, cursor === undefined ? asked : { ...asked, cursor });
     if (answer.kind === 'error') {
       // A server may have the capability and not every list of it.
       if (answer.error.code === -32601) return emptyListing;
@@ -64,6 +78,8 @@ export async function readList(dialect: Dialect, method: ListMethod, before: Lis
       break;
     }
     caching = readCaching(result);
+    for (const id of asked._meta === undefined ? [] : readGateways(read(result, '_meta'))) gateways.add(id);
+    if (hop !== undefined && gateways.has(hop)) throw leadsBack();
     const list = read(result, members[method]);
     if (!Array.isArray(list)) hasPageWithoutList = true;
     else for (const entry of list.slice(0, maxItems + 1 - entries.length)) entries.push(entry);
@@ -81,7 +97,7 @@ export async function readList(dialect: Dialect, method: ListMethod, before: Lis
     else if (pages >= maxPages) trouble = `the list has more than ${maxPages} pages; the rest is left out`;
     cursors.add(cursor);
   } while (trouble === undefined);
-  const digest = `${hash.digest('hex')}${trouble ?? ''}`;
+  const digest = `${hash.digest('hex')}${[...gateways].join(',')}${trouble ?? ''}`;
   const { ttlMs, cacheScope } = caching;
   if (digest === before.digest) {
     return ttlMs === before.ttlMs && cacheScope === before.cacheScope ? before : { ...before, ttlMs, cacheScope };
@@ -89,7 +105,21 @@ export async function readList(dialect: Dialect, method: ListMethod, before: Lis
   const { items, problems } = checkItems(method, entries);
   if (hasPageWithoutList) problems.push({ subject: method, message: `the answer has no list "${members[method]}"` });
   if (trouble !== undefined) problems.push({ subject: method, message: trouble });
-  return { items, problems, digest, ttlMs, cacheScope };
+  return { items, problems, digest, ttlMs, cacheScope, gateways: [...gateways] };
+}
+
+// What it calls itself is enough to be asked: nobody learns more than an id that means nothing to others.
+function isGateway({ server }: Dialect): boolean {
+  return server?.startsWith('gatehouse') === true;
+}
+
+function leadsBack(): LinkError {
+  const detail = 'it leads back here: what it offers includes what this gateway offers';
+  return new LinkError(
+    'upstream_unavailable',
+    `The upstream is not used: ${detail}. One of the two has to leave the other out of what it offers.`,
+    { isUnsent: true, detail },
+  );
 }
 
 export function failedListing(before: Listing, method: ListMethod, message: string): Listing {

@@ -1,6 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { modernVersion } from '../../wire/mcp.ts';
 import { encodeHeaderValue } from '../../wire/param-headers.ts';
+import { hopHeader } from '../hop.ts';
 import type { UpstreamCall } from '../upstream.ts';
 import type { Link } from './link.ts';
 
@@ -21,12 +22,16 @@ export function modernHeaders(link: Link, method: string, name?: string): readon
   return headers;
 }
 
-/** The same with the trace that the call is part of (W3C Trace Context); nothing where the link has no headers. */
-export function withTrace(headers: readonly string[], trace: UpstreamCall['traceContext']): readonly string[] {
-  if (trace === undefined || headers.length === 0) return headers;
-  const { traceparent, tracestate } = trace;
-  const traced = headers.concat('traceparent', traceparent);
-  return tracestate === undefined ? traced : traced.concat('tracestate', tracestate);
+/** The same with the trace that the call is part of (W3C Trace Context) and the gateways it came through; nothing where the link has no headers. */
+export function withContext(headers: readonly string[], { traceContext, hops }: UpstreamCall): readonly string[] {
+  if ((traceContext === undefined && hops === undefined) || headers.length === 0) return headers;
+  const all = [...headers];
+  // Beside the one that names this gateway, which every request has: HTTP joins the two.
+  if (hops !== undefined) all.push(hopHeader, hops);
+  if (traceContext === undefined) return all;
+  all.push('traceparent', traceContext.traceparent);
+  if (traceContext.tracestate !== undefined) all.push('tracestate', traceContext.tracestate);
+  return all;
 }
 
 /** `name version` of an implementation, for display only. */

@@ -9,7 +9,7 @@ import {
 } from '../../wire/message.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { MisfitError } from './dialect.ts';
-import { withTrace } from './envelope.ts';
+import { withContext } from './envelope.ts';
 import type { LegacySession } from './legacy-session.ts';
 import type { Failure, InFlight, RequestListener } from './link.ts';
 
@@ -69,9 +69,9 @@ export class LegacyCall implements RequestListener {
   }
 
   #send(): void {
-    const { method, params, meta, conversation, limitBytes, traceContext } = this.call;
+    const { method, params, meta, conversation, limitBytes } = this.call;
     const { link } = this.#session;
-    const headers = withTrace(this.#session.headers, traceContext);
+    const headers = withContext(this.#session.headers, this.call);
     const id = link.nextId();
     this.id = id;
     this.#session.begin(this);

@@ -41,7 +41,7 @@ export class McpUpstream implements Upstream {
   readonly #bounded: BoundedLog;
   readonly #subject: string;
   readonly #health: Health;
-  readonly #keeper = new OfferKeeper();
+  readonly #keeper: OfferKeeper;
   readonly #refresher: Refresher;
   readonly #backoff = new Backoff(500, 30_000);
   readonly #listeners = new Set<(change: UpstreamChange) => void>();
@@ -76,6 +76,7 @@ export class McpUpstream implements Upstream {
     this.#bounded = new BoundedLog(this.#log, deps.clock);
     this.#subject = `The upstream ${config.id}`;
     this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
+    this.#keeper = new OfferKeeper(deps.instance.hop);
     this.#refresher = new Refresher(this.#keeper, {
       changed: () => this.#offerChanged(),
       answered: () => this.#health.answered(),

@@ -12,7 +12,7 @@ import {
 } from '../../wire/message.ts';
 import { type Answer, RpcFailure, type UpstreamCall } from '../upstream.ts';
 import { listOf, MisfitError, passableCapabilities, passLog, passProgress } from './dialect.ts';
-import { capabilitiesKey, infoKey, logLevelKey, lowerFirst, versionKey, withTrace } from './envelope.ts';
+import { capabilitiesKey, infoKey, logLevelKey, lowerFirst, versionKey, withContext } from './envelope.ts';
 import type { Failure, InFlight, RequestListener } from './link.ts';
 import type { Modern } from './modern.ts';
 
@@ -80,9 +80,9 @@ export class ModernCall implements RequestListener {
   }
 
   #headers(): readonly string[] {
-    const { method, params, traceContext } = this.#call;
+    const { method, params } = this.#call;
     const name = method === 'resources/read' ? params.uri : method === 'completion/complete' ? undefined : params.name;
-    const headers = withTrace(this.#dialect.headersOf(method, typeof name === 'string' ? name : undefined), traceContext);
+    const headers = withContext(this.#dialect.headersOf(method, typeof name === 'string' ? name : undefined), this.#call);
     return method === 'tools/call' ? this.#dialect.withParams(this.#call, headers) : headers;
   }
 

@@ -85,7 +85,7 @@ export class Modern implements Dialect {
     const { answer } = await askLink(
       this.link,
       method,
-      { ...params, _meta: ownMeta(this.clientInfo) },
+      { ...params, _meta: { ...(isObject(params._meta) ? params._meta : {}), ...ownMeta(this.clientInfo) } },
       {
         headers: modernHeaders(this.link, method),
         limitBytes: ownLimitBytes,

@@ -20,8 +20,14 @@ export const allLists: readonly ListKind[] = ['tools', 'prompts', 'resources'];
 
 /** The last good answers to an upstream's lists, and the offer made of them: a new object only when something changed. */
 export class OfferKeeper {
+  readonly #hop: string | undefined;
   readonly #listings = new Map<ListMethod, Listing>();
   #offer: Offer = emptyOffer;
+
+  /** `hop`: what this gateway is known by to itself. */
+  constructor(hop: string | undefined) {
+    this.#hop = hop;
+  }
 
   get offer(): Offer {
     return this.#offer;
@@ -52,7 +58,7 @@ export class OfferKeeper {
       asked.map(async ({ method, isOffered }) => {
         const before = next.get(method) ?? emptyListing;
         try {
-          next.set(method, isOffered ? await readList(dialect, method, before) : emptyListing);
+          next.set(method, isOffered ? await readList(dialect, method, before, this.#hop) : emptyListing);
         } catch (error) {
           // One list that hangs must not hide the others; an upstream that cannot be reached must not pass for a bad list.
           if (!(error instanceof LinkError) || error instanceof MisfitError || error.isUnsent) throw error;
@@ -95,6 +101,7 @@ export class OfferKeeper {
       },
       instructions,
       caching: this.#caching(),
+      gateways: [...new Set([...this.#listings.values()].flatMap(({ gateways }) => gateways))],
       isStale: false,
       problems: [...this.#listings.values()].flatMap(({ problems }) => problems),
     });
