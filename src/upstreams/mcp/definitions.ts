@@ -3,9 +3,9 @@ import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { RawResult } from '../../wire/message.ts';
 import { paramHeaders } from '../../wire/param-headers.ts';
 import { hopsKey, readGateways } from '../hop.ts';
+import { LinkError } from '../link-error.ts';
 import type { OfferProblem } from '../upstream.ts';
 import type { Dialect } from './dialect.ts';
-import { LinkError } from './link.ts';
 
 export type ListMethod = 'tools/list' | 'prompts/list' | 'resources/list' | 'resources/templates/list';
 
