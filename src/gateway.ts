@@ -245,6 +245,7 @@ async function build(
   });
   await configuration.take(loaded.namespaces);
 
+  let approvalsPending: number | undefined;
   const telemetry = openTelemetry({
     store: store.rollUps,
     clock,
@@ -255,6 +256,7 @@ async function build(
       sessions: () => sessions.size,
       streams: () => listeners.size,
       journalLagMs: () => journal.lagMs,
+      approvalsPending: () => approvalsPending,
       upstreams: () => gaugesOf(live, lanes),
     },
     otlpUrl: settings.otlpUrl,
@@ -412,7 +414,10 @@ async function build(
     ownUrl,
     newAdminKey,
     servePage: credentials.servePage,
-    metricsText: () => telemetry.metricsText(),
+    async metricsText() {
+      approvalsPending = await approvals.countPending().catch(() => undefined);
+      return await telemetry.metricsText();
+    },
     async loadAdministration() {
       if (admin.isLoaded) return;
       await admin.load();
