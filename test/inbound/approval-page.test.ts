@@ -104,8 +104,7 @@ describe('the page', () => {
   test('takes nothing that a page of another origin sends', async () => {
     const id = await asked();
     const form = { key: gated.keys.bob, decision: 'approve' };
-    for (const origin of ['https://evil.example', 'null'])
-      expect((await open(id, form, { origin })).status).toBe(403);
+    for (const origin of ['https://evil.example', 'null']) expect((await open(id, form, { origin })).status).toBe(403);
     expect(await stateOf(id)).toBe('pending');
     expect((await open(id, form, { origin: gated.gateway.url })).status).toBe(200);
     expect(await stateOf(id)).toBe('approved');

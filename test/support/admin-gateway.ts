@@ -140,7 +140,12 @@ export async function openAdminGateway({
         ...(name === undefined ? {} : { 'mcp-name': name }),
         ...more,
       };
-      const message = { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: { ...modernMeta, 'io.modelcontextprotocol/clientCapabilities': capabilities } } };
+      const message = {
+        jsonrpc: '2.0',
+        id: 1,
+        method,
+        params: { ...params, _meta: { ...modernMeta, 'io.modelcontextprotocol/clientCapabilities': capabilities } },
+      };
       return send(toolbox === '' ? '/mcp' : `/mcp/${toolbox}`, 'POST', headers, message, withKey);
     },
     async person(id, roles, more = {}) {
