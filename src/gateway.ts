@@ -297,6 +297,7 @@ async function build(
   });
   await configuration.take(loaded.namespaces);
 
+  let approvalsPending: number | undefined;
   const telemetry = openTelemetry({
     store: store.rollUps,
     clock,
@@ -307,6 +308,7 @@ async function build(
       sessions: () => sessions.size,
       streams: () => listeners.size,
       journalLagMs: () => journal.lagMs,
+      approvalsPending: () => approvalsPending,
       upstreams: () => gaugesOf(live, lanes),
     },
     otlpUrl: settings.otlpUrl,
@@ -493,7 +495,10 @@ async function build(
     ownUrl,
     newAdminKey,
     servePage: credentials.servePage,
-    metricsText: () => telemetry.metricsText(),
+    async metricsText() {
+      approvalsPending = await approvals.countPending().catch(() => undefined);
+      return await telemetry.metricsText();
+    },
     async loadAdministration() {
       if (admin.isLoaded) return;
       await admin.load();
