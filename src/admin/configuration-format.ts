@@ -17,6 +17,7 @@ import {
 import { isObject } from '../wire/json.ts';
 import { readYaml, type YamlFile } from '../yaml-file.ts';
 import type { Entry } from './examine-upstream.ts';
+import { blankComments, looksLikeJson } from './json-comments.ts';
 
 // One text for many things: what `import_configuration` reads and `export_configuration` writes.
 
@@ -99,9 +100,9 @@ export interface Reading {
   readonly flaws: readonly Flaw[];
 }
 
-/** Reads YAML or JSON. */
+/** Reads YAML, or JSON, which may have comments and trailing commas. */
 export function readText(text: string): YamlFile {
-  return readYaml(text, '');
+  return readYaml(looksLikeJson(text) ? blankComments(text) : text, '');
 }
 
 export async function readConfiguration(value: unknown): Promise<Reading> {

@@ -229,6 +229,30 @@ describe("a client's servers", () => {
       2,
     );
 
+  test("VS Code's file is read with its comments, tabs and trailing commas; a flaw is named at its line", async () => {
+    const text = (more = '') => `// What this workspace starts
+{
+\t/* asked for
+\t   when a server starts */
+\t"inputs": [{ "id": "token", "type": "promptString", "password": true, }],
+\t"servers": {
+\t\t"people": { // the directory
+\t\t\t"type": "http",
+\t\t\t"url": "${people.url}", // "not": "part of it",
+\t\t\t"enabled": true // on
+\t\t},${more}
+\t},
+}
+`;
+    const planned = await act(gateway, 'plan_configuration', { text: text(), namespace: 'desk' });
+    expect(planned.body).toMatchObject({ isPossible: true, problems: [], secrets: [] });
+    expect((await act(gateway, 'import_configuration', { text: text(), namespace: 'desk' })).status).toBe(200);
+    const { body } = await act(gateway, 'list_upstreams', { namespace: 'desk' });
+    expect(body.upstreams).toMatchObject([{ id: 'desk/people', entry: { url: people.url } }]);
+    const broken = await act(gateway, 'plan_configuration', { text: text('\n\t\t"bad": 5,'), namespace: 'desk' });
+    expect(broken.body.problems).toMatchObject([{ line: 12, message: expect.stringContaining('A server is a map') }]);
+  });
+
   test('are proposed as upstreams, a secret in plain text as the secret to set', async () => {
     const { body } = await act(gateway, 'plan_configuration', { text: claude(), namespace: 'hr' });
     expect(body.isPossible).toBe(false);
