@@ -9,7 +9,11 @@ export interface Found<Entry> {
 }
 
 /** How soon further occurrences of a word stop counting (BM25's k1). */
-export const knobs = { saturation: 1.4 };
+const saturation = 1.4;
+/** How much the rarity of a word counts: by its full measure, one rare word beside the point outweighs all that were meant. */
+const rarityPower = 0.6;
+/** How much it counts that something has all of what is wanted and not one word of it often. */
+const coveragePower = 0.5;
 
 /**
  * What fits the wanted words, best first; what fits alike stays in the order of the view. How rare a word is counts, and it is counted
@@ -57,7 +61,19 @@ function scoresOf<Entry>(view: View<Entry>, wanted: readonly Wanted[]): Scores {
       if (!isHint) count(matched[part], scratch);
     }
   }
+  const known = wanted.filter(({ words, isHint }) => isHint !== true && words.some(([word]) => isThere(view, word))).length;
+  for (const [part, counts] of matched.entries())
+    for (let place = 0; place < counts.length; place++) cover(scores[part], place, (counts[place] ?? 0) / Math.max(1, known));
   return { scores, matched };
+}
+
+/** Whether this view shows anything with a word: one that nothing has asks for nothing. */
+function isThere<Entry>({ parts }: View<Entry>, word: string): boolean {
+  return parts.some(({ segment, entries }) => segment.postings.get(word)?.places.some((place) => entries[place] !== undefined));
+}
+
+function cover(scores: Float64Array | undefined, place: number, share: number): void {
+  if (scores !== undefined) scores[place] = (scores[place] ?? 0) * share ** coveragePower;
 }
 
 function rarityOf<Entry>({ size, parts }: View<Entry>, postings: readonly (Postings | undefined)[]): number {
@@ -66,7 +82,7 @@ function rarityOf<Entry>({ size, parts }: View<Entry>, postings: readonly (Posti
     const entries = parts[part]?.entries ?? [];
     for (const place of list?.places ?? []) if (entries[place] !== undefined) seen++;
   }
-  return Math.log(1 + (size - seen + 0.5) / (seen + 0.5));
+  return seen === 0 ? 0 : Math.log(1 + (size - seen + 0.5) / (seen + 0.5)) ** rarityPower;
 }
 
 // Of a word and those that mean the same, the one that fits best counts: a text that uses all of them fits no better.
@@ -75,7 +91,7 @@ function raise(best: Float64Array | undefined, { places, weights }: Postings, ra
   for (let at = 0; at < places.length; at++) {
     const place = places[at] ?? 0;
     const weight = weights[at] ?? 0;
-    const score = (rarity * weight * (knobs.saturation + 1)) / (weight + knobs.saturation);
+    const score = (rarity * weight * (saturation + 1)) / (weight + saturation);
     if (score > (best[place] ?? 0)) best[place] = score;
   }
 }
