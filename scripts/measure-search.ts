@@ -35,8 +35,8 @@ function measure(view: View<CorpusEntry>, synonyms: Synonyms, questions: readonl
     const startedAtMs = performance.now();
     const found = rank(view, readQuery(text, synonyms), 10);
     times.push(performance.now() - startedAtMs);
-    const place = found.findIndex(({ entry }) => answers.has(entry.id));
-    return { place: place === -1 ? Number.POSITIVE_INFINITY : place + 1, first: found.slice(0, 5).map(({ entry }) => entry.id) };
+    const place = found.findIndex(({ id }) => answers.has(id));
+    return { place: place === -1 ? Number.POSITIVE_INFINITY : place + 1, first: found.slice(0, 5).map(({ id }) => id) };
   });
   const share = (most: number) => places.filter(({ place }) => place <= most).length / questions.length;
   return { count: questions.length, at1: share(1), at5: share(5), at10: share(10), places };

@@ -79,7 +79,8 @@ function toolsOf(namespace: string, about: string, document: JsonObject): readon
     if (!isObject(item)) continue;
     for (const method of methods) {
       const operation = item[method];
-      if (!isObject(operation)) continue;
+      // What has no name of its own cannot be asked for by it.
+      if (!isObject(operation) || typeof operation.operationId !== 'string') continue;
       const definition = toolOf(document, item, method, operation);
       tools.push(definition);
       const name = `${namespace}/${definition.name}`;

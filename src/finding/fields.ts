@@ -16,12 +16,12 @@ interface FieldNumbers {
 }
 
 export const fields: Readonly<Record<Field, FieldNumbers>> = {
-  name: { weight: 3, usualWords: 4, lengthShare: 0.7 },
+  name: { weight: 2.1, usualWords: 4, lengthShare: 0.7 },
   title: { weight: 2, usualWords: 4, lengthShare: 0.5 },
-  owner: { weight: 4, usualWords: 2, lengthShare: 1 },
-  about: { weight: 0.7, usualWords: 8, lengthShare: 0.3 },
-  summary: { weight: 3.5, usualWords: 7, lengthShare: 1 },
-  description: { weight: 0.7, usualWords: 25, lengthShare: 0.6 },
+  owner: { weight: 8, usualWords: 2, lengthShare: 1 },
+  about: { weight: 0.35, usualWords: 8, lengthShare: 0.3 },
+  summary: { weight: 2.5, usualWords: 7, lengthShare: 1 },
+  description: { weight: 0.5, usualWords: 25, lengthShare: 0.6 },
   parameters: { weight: 0.3, usualWords: 10, lengthShare: 0 },
   details: { weight: 0.3, usualWords: 60, lengthShare: 0.7 },
 };

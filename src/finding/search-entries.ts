@@ -24,7 +24,7 @@ export function makeEntrySearch<Entry extends Findable>(): EntrySearch<Entry> {
     if (whole !== undefined) views.set(whole, view);
     const found = view;
     const wanted = readQuery(text, synonymsOf(own)).map((one) => completed(found, one));
-    return filter(found, wanted).map(({ entry }) => entry);
+    return filter(found, wanted);
   };
 }
 
