@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { type Risk, riskOf, risks } from '../finding/risk.ts';
 import { sampleArguments } from '../finding/sample-arguments.ts';
-import { searchEntries } from '../finding/search-entries.ts';
+import { makeEntrySearch } from '../finding/search-entries.ts';
 import { tagsOf } from '../finding/tags.ts';
 import { describeScope } from '../policy/policy.ts';
 import type { Policy } from '../policy/policy-schema.ts';
@@ -63,10 +63,11 @@ export const listCapabilities = defineAction({
   output: z.object({ capabilities: z.array(shown), total: z.number().describe('How many fit, shown or not.') }),
   async run(ports, caller, { text = '', notIn, toolbox, detailed = false, limit = 100, after = 0, ...wanted }, ip) {
     const visible = visibleTo(ports, caller, ip, toolbox);
-    const fitting = [...visible.values()].filter(
+    const all = [...visible.values()];
+    const fitting = all.filter(
       (one) => isWanted(one, wanted) && (notIn === undefined || !one.toolboxes.includes(notIn)),
     );
-    const found = text.trim() === '' ? fitting : await searchEntries(fitting, text, ports.synonyms);
+    const found = text.trim() === '' ? fitting : await searchVisible(fitting, text, ports.synonyms, fitting.length === visible.size ? visible : undefined);
     const page = found.slice(after, after + (detailed ? Math.min(limit, mostDetailed) : limit));
     return {
       capabilities: page.map((one) => (detailed ? { ...summarize(one), ...detailsOf(ports, caller, one) } : summarize(one))),
@@ -76,6 +77,7 @@ export const listCapabilities = defineAction({
 });
 
 const mostDetailed = 100;
+const searchVisible = makeEntrySearch<Visible>();
 
 interface Filters {
   readonly kind?: Kind | undefined;

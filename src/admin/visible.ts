@@ -39,10 +39,30 @@ export function visibleTo(
   ip: string,
   only?: string,
 ): ReadonlyMap<string, Visible> {
+  const names = only === undefined ? addressesOf(ports.catalog()) : [only];
+  const toolboxes = names.flatMap((name) => toolboxFor(ports, caller, ip, name) ?? []);
+  const [first] = toolboxes;
+  if (first === undefined) return new Map();
+  const known = gathered.get(first);
+  if (known?.toolboxes.length === toolboxes.length && known.toolboxes.every((toolbox, at) => toolbox === toolboxes[at]))
+    return known.visible;
+  const visible = gather(toolboxes);
+  gathered.set(first, { toolboxes, visible });
+  return visible;
+}
+
+interface Gathered {
+  readonly toolboxes: readonly Toolbox[];
+  readonly visible: ReadonlyMap<string, Visible>;
+}
+
+// A catalog of thousands is looked at page by page; those with the same rights see the same toolboxes, by identity.
+const gathered = new WeakMap<Toolbox, Gathered>();
+
+function gather(toolboxes: readonly Toolbox[]): ReadonlyMap<string, Visible> {
   const found = new Map<string, Visible & { readonly toolboxes: string[] }>();
-  for (const name of only === undefined ? addressesOf(ports.catalog()) : [only]) {
-    const toolbox = toolboxFor(ports, caller, ip, name);
-    if (toolbox === undefined) continue;
+  for (const toolbox of toolboxes) {
+    const { name } = toolbox;
     for (const [kind, outward, capability] of capabilitiesOf(toolbox)) {
       const shown = kind === 'tool' || kind === 'prompt' ? capability.name : outward;
       // Of a resource that stands at two addresses under two URIs, each is one.

@@ -4,7 +4,7 @@ import { tagsOf } from './tags.ts';
 import { wordsOf } from './words.ts';
 
 /** What of a definition is searched. */
-export type Field = 'name' | 'title' | 'owner' | 'summary' | 'description' | 'parameters' | 'details';
+export type Field = 'name' | 'title' | 'owner' | 'about' | 'summary' | 'description' | 'parameters' | 'details';
 
 interface FieldNumbers {
   /** What a word in it counts. */
@@ -16,12 +16,13 @@ interface FieldNumbers {
 }
 
 export const fields: Readonly<Record<Field, FieldNumbers>> = {
-  name: { weight: 1.5, usualWords: 4, lengthShare: 0.7 },
+  name: { weight: 2.1, usualWords: 4, lengthShare: 0.7 },
   title: { weight: 2, usualWords: 4, lengthShare: 0.5 },
-  owner: { weight: 5.6, usualWords: 2, lengthShare: 0 },
-  summary: { weight: 2.5, usualWords: 7, lengthShare: 0.6 },
-  description: { weight: 1, usualWords: 25, lengthShare: 0.7 },
-  parameters: { weight: 0.6, usualWords: 10, lengthShare: 0 },
+  owner: { weight: 8, usualWords: 2, lengthShare: 1 },
+  about: { weight: 0.35, usualWords: 8, lengthShare: 0.3 },
+  summary: { weight: 2.5, usualWords: 7, lengthShare: 1 },
+  description: { weight: 0.5, usualWords: 25, lengthShare: 0.6 },
+  parameters: { weight: 0.3, usualWords: 10, lengthShare: 0 },
   details: { weight: 0.3, usualWords: 60, lengthShare: 0.7 },
 };
 
@@ -42,14 +43,25 @@ export function fieldsOf({
   const description = text(definition.description);
   const [summary, rest] = firstSentence(description);
   const schema = isObject(definition.inputSchema) ? propertyTexts(definition.inputSchema) : { names: [], details: [] };
-  return {
+  const words = {
     name: wordsOf(short),
     title: wordsOf(title(definition)),
     owner: wordsOf(`${config.namespace} ${config.name} ${config.title ?? ''}`),
+    about: wordsOf(config.description ?? ''),
     summary: wordsOf(summary),
     description: wordsOf(`${rest} ${tagsOf(isObject(given) ? given : {}).join(' ')}`),
     parameters: wordsOf(schema.names.join(' ')),
     details: wordsOf(schema.details.join(' ')),
+  };
+  // All that an upstream offers is of its namespace: said once more, it tells none from the others.
+  const own = new Set(wordsOf(config.namespace));
+  const without = (words: readonly string[]) => words.filter((word) => !own.has(word));
+  return {
+    ...words,
+    name: without(words.name),
+    title: without(words.title),
+    summary: without(words.summary),
+    description: without(words.description),
   };
 }
 

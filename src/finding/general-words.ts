@@ -2,11 +2,11 @@
 // people also say for it, in one or more words. Whoever asks with any of them finds the words on the left. The list is about English and
 // about software in general; what a company calls its own things belongs into the setting `synonyms`.
 export const generalWords = `
-create, add, insert, new, post < make, start, open, set up, put, register, build, write, draft, begin, produce, define, enter, save, define, launch, establish, generate
-delete, remove, destroy < get rid of, throw away, throw out, trash, erase, wipe, drop, discard, take away, kill, clear out, take down, take back
-update, edit, modify, patch, change, set < fix, correct, adjust, alter, rename, move to, put off, postpone, reschedule, push back, switch, revise, turn, mark, tick off
-list, get < show, which, all, what, who, see, display, view, browse, look at, overview
-get, retrieve, read, fetch < show, look up, open, see, view, what, check, tell, how, details, status
+create, add, insert, new, post < make, start, set up, put, register, build, write, draft, begin, produce, define, enter, save, launch, establish, generate, file
+delete, remove, destroy, trash < get rid of, throw away, throw out, erase, wipe, drop, discard, take away, kill, clear out, take down, take back, give up
+update, edit, modify, patch, change, set < fix, correct, adjust, alter, rename, move, put off, postpone, reschedule, push back, switch, revise, mark, tick off, close
+list, get < show, which, all, who, see, display, browse, look at, overview
+get, retrieve, read, fetch < show, look up, see, view, check, details
 search, find, query < look for, look up, locate, hunt, seek, discover, where
 send, post, message < write, tell, notify, mail, deliver, text, dm, let know, announce, say
 cancel, delete, stop < call off, abort, give up, quit, end, revoke, terminate
@@ -17,7 +17,7 @@ archive, close < close down, shut, retire, put away
 restore, unarchive, untrash < bring back, recover, undelete, undo, reopen, rescue
 invite, add < ask to join, bring in, let in
 remove, kick < throw out, kick out, expel, take off
-assign, set < hand, give, delegate, allocate
+assign, set < hand, delegate, allocate
 share, permission, access, grant < give access, let see, allow, who can see, rights, authorize
 revoke, remove, delete, permission < stop sharing, take away access, unshare
 enable, activate, start < turn on, switch on, allow
@@ -42,10 +42,10 @@ comment, note, story < remark, say, feedback, opinion
 reaction, rating, rate < like, thumbs up, thumb, emoji, heart, vote
 bookmark, star, save < favourite, favorite, keep, like
 translate < translation, in french, in german, language
-convert, export, format < turn into, transform, as pdf
-summary, statistics, report, usage < how much, how many, numbers, metrics, count
-usage, record, balance, billing, cost < spent, spend, spending, expenses, costs
-balance, account, credit < money left, how much money, funds, credit left
+convert, export, format < turn into, make into, transform
+summary, statistics, report, usage < numbers, metrics, count, figures
+usage, record, billing, cost < spend, spending, expenses, costs
+balance, account, credit < money left, funds, credit left
 charge, payment, intent, pay < bill, collect money, take money
 refund, reversal, credit < money back, give back, reimburse, return
 invoice, bill < billing document
@@ -72,13 +72,13 @@ label, tag < folder, category, mark as
 filter, rule < sort, automatically
 trash, delete < bin, rubbish, recycle
 signature, send as < footer
-vacation, settings < out of office, away, holiday reply, auto reply, autoresponder
+vacation, settings < out of office, holiday reply, auto reply, autoresponder
 delegate, assistant < secretary, on my behalf, for me
 forwarding, forward < redirect
 channel, conversation < room, chat room, space
 presence, status < online, available, busy
 topic, purpose, description < header, subject, headline
-event, calendar < appointment, meeting, schedule, lunch, dinner, agenda, what is on
+event, calendar < appointment, meeting, schedule, agenda, what is on
 freebusy, availability, free < both free, free time, available, when are
 instance, recurring < occurrence, occurrences, repeated, every
 meeting, conference < call, session, get together
@@ -141,7 +141,7 @@ collaborator, member < contractor, contributor, partner
 organization, org, workspace < company, our organization
 notification < inbox, unread, news
 milestone < deadline, due date
-views, traffic, clones < visited, visitors, how many people
+views, traffic, clones < visited, visitors, visits
 rate limit, limit < quota, api quota, requests left
 codespace < cloud development environment, dev environment
 webhook, hook < callback, notify our server
@@ -216,4 +216,9 @@ link, permalink, url < address, link to
 view, modal, dialog < popup, pop up, form
 profile, user < about me, bio, status
 team, workspace < our slack
+uncollectible, invoice < write off, bad debt
+trigger, alert, usage < warn me, warn
+absentee, absent < did not show up, no show, missed
+quota, rate, limit < left, remaining
+rename, update, name < different name, new name, call it
 `;

@@ -2,104 +2,122 @@ import type { Wanted } from './query.ts';
 import type { Postings } from './segment.ts';
 import type { View } from './view.ts';
 
-/** One thing that was found; a higher score fits better. Scores of two searches say nothing of each other. */
-export interface Found<Entry> {
-  readonly entry: Entry;
-  readonly score: number;
-}
-
 /** How soon further occurrences of a word stop counting (BM25's k1). */
-export const knobs = { saturation: 1.4 };
+const saturation = 1.4;
+/** How much the rarity of a word counts: by its full measure, one rare word beside the point outweighs all that were meant. */
+const rarityPower = 0.6;
+
+/** The scores of one part of a view while a question is answered. What no word reaches is not touched. */
+interface Sheet<Entry> {
+  readonly entries: readonly (Entry | undefined)[];
+  readonly postings: ReadonlyMap<string, Postings>;
+  readonly scores: Float64Array;
+  /** How many of the wanted each has. */
+  readonly matched: Uint8Array;
+  /** Of the one wanted that is looked at. */
+  readonly best: Float64Array;
+  touched: number[];
+}
 
 /**
  * What fits the wanted words, best first; what fits alike stays in the order of the view. How rare a word is counts, and it is counted
  * in what this view shows alone: what is hidden moves nothing.
  */
-export function rank<Entry>(view: View<Entry>, wanted: readonly Wanted[], limit: number): readonly Found<Entry>[] {
-  return byScore(view, scoresOf(view, wanted).scores).slice(0, limit);
+export function rank<Entry>(view: View<Entry>, wanted: readonly Wanted[], limit: number): readonly Entry[] {
+  return best(score(view, wanted), 1, limit);
 }
 
 /** The same without those that lack a wanted word which others have: what people expect of a catalog that they filter. */
-export function filter<Entry>(view: View<Entry>, wanted: readonly Wanted[]): readonly Found<Entry>[] {
-  const { scores, matched } = scoresOf(view, wanted);
-  const most = Math.max(0, ...view.parts.map(({ entries }, part) => mostOf(entries, matched[part])));
-  for (const [part, counts] of matched.entries())
-    for (const [place, count] of counts.entries()) if (count < most && scores[part] !== undefined) scores[part][place] = 0;
-  return byScore(view, scores);
+export function filter<Entry>(view: View<Entry>, wanted: readonly Wanted[]): readonly Entry[] {
+  const sheets = score(view, wanted);
+  let most = 1;
+  for (const { matched } of sheets) for (const count of matched) if (count > most) most = count;
+  return best(sheets, most, Number.POSITIVE_INFINITY);
 }
 
-function mostOf<Entry>(entries: readonly (Entry | undefined)[], counts: Uint8Array | undefined): number {
-  let most = 0;
-  for (const [place, entry] of entries.entries()) if (entry !== undefined) most = Math.max(most, counts?.[place] ?? 0);
-  return most;
-}
-
-interface Scores {
-  /** By part and place. */
-  readonly scores: readonly Float64Array[];
-  /** How many of the wanted each has. */
-  readonly matched: readonly Uint8Array[];
-}
-
-function scoresOf<Entry>(view: View<Entry>, wanted: readonly Wanted[]): Scores {
-  const scores = view.parts.map(({ entries }) => new Float64Array(entries.length));
-  const best = view.parts.map(({ entries }) => new Float64Array(entries.length));
-  const matched = view.parts.map(({ entries }) => new Uint8Array(entries.length));
+function score<Entry>({ size, parts }: View<Entry>, wanted: readonly Wanted[]): readonly Sheet<Entry>[] {
+  const sheets = parts.map(({ entries, segment }): Sheet<Entry> => {
+    const [scores, best] = [new Float64Array(entries.length), new Float64Array(entries.length)];
+    return { entries, postings: segment.postings, scores, matched: new Uint8Array(entries.length), best, touched: [] };
+  });
+  let known = 0;
   for (const { words, isHint = false } of wanted) {
-    for (const scratch of best) scratch.fill(0);
     for (const [word, share] of words) {
-      const postings = view.parts.map(({ segment }) => segment.postings.get(word));
-      const rarity = share * rarityOf(view, postings);
-      for (const [part, list] of postings.entries()) if (list !== undefined) raise(best[part], list, rarity);
+      const rarity = share * rarityOf(sheets, size, word);
+      if (rarity > 0) for (const sheet of sheets) raise(sheet, word, rarity);
     }
-    for (const [part, scratch] of best.entries()) {
-      add(scores[part], scratch, isHint);
-      if (!isHint) count(matched[part], scratch);
-    }
+    if (!isHint && sheets.some(({ touched }) => touched.length > 0)) known++;
+    for (const sheet of sheets) settle(sheet, isHint);
   }
-  return { scores, matched };
+  for (const sheet of sheets) cover(sheet, known);
+  return sheets;
 }
 
-function rarityOf<Entry>({ size, parts }: View<Entry>, postings: readonly (Postings | undefined)[]): number {
+/** 0 for a word that this view shows nowhere. */
+function rarityOf<Entry>(sheets: readonly Sheet<Entry>[], size: number, word: string): number {
   let seen = 0;
-  for (const [part, list] of postings.entries()) {
-    const entries = parts[part]?.entries ?? [];
-    for (const place of list?.places ?? []) if (entries[place] !== undefined) seen++;
+  for (const { postings, entries } of sheets) {
+    const places = postings.get(word)?.places;
+    if (places === undefined) continue;
+    for (let at = 0; at < places.length; at++) if (entries[places[at] ?? 0] !== undefined) seen++;
   }
-  return Math.log(1 + (size - seen + 0.5) / (seen + 0.5));
+  return seen === 0 ? 0 : Math.log(1 + (size - seen + 0.5) / (seen + 0.5)) ** rarityPower;
 }
 
 // Of a word and those that mean the same, the one that fits best counts: a text that uses all of them fits no better.
-function raise(best: Float64Array | undefined, { places, weights }: Postings, rarity: number): void {
-  if (best === undefined) return;
+function raise<Entry>({ postings, entries, best, touched }: Sheet<Entry>, word: string, rarity: number): void {
+  const list = postings.get(word);
+  if (list === undefined) return;
+  const { places, weights } = list;
   for (let at = 0; at < places.length; at++) {
     const place = places[at] ?? 0;
+    if (entries[place] === undefined) continue;
     const weight = weights[at] ?? 0;
-    const score = (rarity * weight * (knobs.saturation + 1)) / (weight + knobs.saturation);
-    if (score > (best[place] ?? 0)) best[place] = score;
+    const score = (rarity * weight * (saturation + 1)) / (weight + saturation);
+    const before = best[place] ?? 0;
+    if (score <= before) continue;
+    if (before === 0) touched.push(place);
+    best[place] = score;
   }
 }
 
-function add(scores: Float64Array | undefined, scratch: Float64Array, isHint: boolean): void {
-  if (scores === undefined) return;
-  for (let place = 0; place < scores.length; place++) {
+function settle<Entry>(sheet: Sheet<Entry>, isHint: boolean): void {
+  const { scores, matched, best, touched } = sheet;
+  for (const place of touched) {
     const score = scores[place] ?? 0;
-    if (!isHint || score > 0) scores[place] = score + (scratch[place] ?? 0);
+    if (!isHint) matched[place] = (matched[place] ?? 0) + 1;
+    if (!isHint || score > 0) scores[place] = score + (best[place] ?? 0);
+    best[place] = 0;
+  }
+  sheet.touched = [];
+}
+
+// Whatever has something of all that is wanted fits better than what has one word of it often. A word that nothing has asks for nothing.
+function cover<Entry>({ scores, matched }: Sheet<Entry>, known: number): void {
+  for (let place = 0; place < scores.length; place++) {
+    const count = matched[place] ?? 0;
+    if (count > 0) scores[place] = (scores[place] ?? 0) * Math.sqrt(count / known);
   }
 }
 
-function count(matched: Uint8Array | undefined, scratch: Float64Array): void {
-  if (matched === undefined) return;
-  for (let place = 0; place < scratch.length; place++) if ((scratch[place] ?? 0) > 0) matched[place] = (matched[place] ?? 0) + 1;
-}
-
-function byScore<Entry>({ parts }: View<Entry>, scores: readonly Float64Array[]): readonly Found<Entry>[] {
-  const found: Found<Entry>[] = [];
-  for (const [part, { entries }] of parts.entries()) {
-    for (const [place, score] of scores[part]?.entries() ?? []) {
+function best<Entry>(sheets: readonly Sheet<Entry>[], leastMatched: number, limit: number): readonly Entry[] {
+  const found: { readonly entry: Entry; readonly score: number }[] = [];
+  let least = 0;
+  const shorten = () => {
+    found.sort((a, b) => b.score - a.score);
+    found.length = Math.min(found.length, limit);
+    least = found.at(-1)?.score ?? 0;
+  };
+  for (const { entries, scores, matched } of sheets) {
+    for (let place = 0; place < scores.length; place++) {
+      const score = scores[place] ?? 0;
       const entry = entries[place];
-      if (score > 0 && entry !== undefined) found.push({ entry, score });
+      if (entry === undefined || (matched[place] ?? 0) < leastMatched || score <= least) continue;
+      found.push({ entry, score });
+      // Only the best are wanted: what cannot be among them is not even kept.
+      if (found.length >= limit * 4) shorten();
     }
   }
-  return found.sort((a, b) => b.score - a.score);
+  shorten();
+  return found.map(({ entry }) => entry);
 }

@@ -5,20 +5,36 @@ import { type Findable, type View, viewOf } from './view.ts';
 
 const made = new WeakMap<readonly (readonly string[])[], Synonyms>();
 
-/** Those of some entries that hold the words of a text, or what means the same, best first; where none holds all, those with the most. */
-export async function searchEntries<Entry extends Findable>(
+/**
+ * Those of some entries that hold the words of a text, or what means the same, best first; where none holds all, those with the
+ * most. `whole` stands for the entries from one search to the next, where they stay the same.
+ */
+export type EntrySearch<Entry> = (
   entries: readonly Entry[],
   text: string,
   own: readonly (readonly string[])[],
-): Promise<readonly Entry[]> {
+  whole?: object,
+) => Promise<readonly Entry[]>;
+
+export function makeEntrySearch<Entry extends Findable>(): EntrySearch<Entry> {
+  const views = new WeakMap<object, View<Entry>>();
+  return async (entries, text, own, whole) => {
+    let view = whole === undefined ? undefined : views.get(whole);
+    view ??= await viewOf(entries);
+    if (whole !== undefined) views.set(whole, view);
+    const found = view;
+    const wanted = readQuery(text, synonymsOf(own)).map((one) => completed(found, one));
+    return filter(found, wanted);
+  };
+}
+
+function synonymsOf(own: readonly (readonly string[])[]): Synonyms {
   let synonyms = made.get(own);
   if (synonyms === undefined) {
     synonyms = allSynonyms(own);
     made.set(own, synonyms);
   }
-  const view = await viewOf(entries);
-  const wanted = readQuery(text, synonyms).map((one) => completed(view, one));
-  return filter(view, wanted).map(({ entry }) => entry);
+  return synonyms;
 }
 
 const mostEndings = 50;

@@ -24,5 +24,5 @@ export async function searchToolbox(
     view = viewOf(Array.from(toolbox.tools.values(), (capability) => ({ capability })));
     views.set(toolbox, view);
   }
-  return rank(await view, readQuery(question, synonyms), limit).map(({ entry }) => entry.capability);
+  return rank(await view, readQuery(question, synonyms), limit).map(({ capability }) => capability);
 }

@@ -61,9 +61,11 @@ function mirrored(inputSchema: JsonObject, args: JsonObject): string[] {
   });
 }
 
+const sdk = '@modelcontextprotocol/sdk';
+
 function typescript({ url, tool, arguments: args }: Example): string {
-  return `import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+  return `import { Client } from '${sdk}/client/index.js';
+import { StreamableHTTPClientTransport } from '${sdk}/client/streamableHttp.js';
 
 const transport = new StreamableHTTPClientTransport(new URL(${literal(url)}), {
   requestInit: { headers: { Authorization: \`Bearer \${process.env.GATEHOUSE_KEY}\` } },

@@ -3,6 +3,25 @@
  * suffix stripping, Program 14 (3), 1980. Anything that is not an English word comes back nearly as it was.
  */
 export function stem(word: string): string {
+  return suffixless(irregular.get(word) ?? word);
+}
+
+/** Forms that no rule leads back: of the verbs and nouns that are used most. */
+const irregular: ReadonlyMap<string, string> = new Map(
+  `be:was,were,been begin:began,begun bring:brought build:built buy:bought catch:caught child:children choose:chose,chosen
+  cut:cutting draw:drew,drawn drive:drove,driven eat:ate,eaten feed:fed find:found forget:forgot,forgotten get:got,gotten,getting
+  give:gave,given go:went,gone hear:heard hide:hid,hidden hold:held keep:kept know:knew,known leave:left lose:lost make:made,making
+  man:men meet:met pay:paid person:people,persons read:reading run:ran,running say:said sell:sold send:sent set:setting
+  shut:shutting sing:sang,sung speak:spoke,spoken spend:spent stop:stopped,stopping take:took,taken teach:taught tell:told think:thought
+  throw:threw,thrown understand:understood withdraw:withdrew,withdrawn woman:women write:wrote,written`
+    .split(/\s+/)
+    .flatMap((group) => {
+      const [word = '', forms = ''] = group.split(':');
+      return forms.split(',').map((form) => [form, word] as const);
+    }),
+);
+
+function suffixless(word: string): string {
   if (word.length < 3 || !/^[a-z]+$/.test(word)) return word;
   let w = stripPlural(word);
   w = stripPast(w);

@@ -1,4 +1,5 @@
 import { generalWords } from './general-words.ts';
+import { stem } from './stem.ts';
 import { allWordsOf, isFiller } from './words.ts';
 
 /** Something that people say, as the words to look for it by. */
@@ -12,6 +13,8 @@ interface Sense {
 export interface Synonyms {
   /** What begins at this word of a question, the longest first. */
   at(words: readonly string[], place: number): readonly Sense[];
+  /** Verbs of two words that begin here, with something between them, and where the second stands. */
+  apart(words: readonly string[], place: number): readonly { readonly sense: Sense; readonly at: number }[];
 }
 
 /** Whoever says one of these words and phrases means the first ones. */
@@ -51,9 +54,20 @@ function readSynonyms(groups: readonly Group[]): Synonyms {
   const lists = new Map(Array.from(byFirst, ([first, senses]) => [first, [...senses.values()].map(frozen).sort(longestFirst)]));
   return {
     at: (words, place) =>
-      (lists.get(words[place] ?? '') ?? none).filter(({ said }) => said.every((word, offset) => words[place + offset] === word)),
+      (lists.get(words[place] ?? '') ?? none).filter(({ said }) => said.every((word, at) => words[place + at] === word)),
+    apart: (words, place) =>
+      (lists.get(words[place] ?? '') ?? none).flatMap((sense) => {
+        const [, particle = '', ...rest] = sense.said;
+        if (rest.length > 0 || !particles.has(particle)) return [];
+        const at = words.indexOf(particle, place + 2);
+        return at === -1 || at > place + mostBetween ? [] : [{ sense, at }];
+      }),
   };
 }
+
+// Those that part from their verb in English: throw it away, call the meeting off.
+const particles: ReadonlySet<string> = new Set(['away', 'back', 'off', 'on', 'up', 'out', 'down', 'over', 'into'].map(stem));
+const mostBetween = 5;
 
 const none: readonly Sense[] = [];
 
