@@ -527,7 +527,7 @@ export interface ApprovalStore {
   /** False, and nothing is kept, where a call of this digest is open already. */
   create(approval: StoredApproval, event: ApprovalEventFacts): Promise<boolean>;
   find(id: string): Promise<StoredApproval | undefined>;
-  /** The newest of this digest. */
+  /** The open one of this digest, else the newest: several may be of one millisecond. */
   findLatest(digest: string): Promise<StoredApproval | undefined>;
   /** Puts `next` in the place of version `next.version - 1`. False, and nothing changes, where that is no longer there. */
   replace(next: StoredApproval, event: ApprovalEventFacts): Promise<boolean>;

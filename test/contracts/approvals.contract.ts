@@ -91,6 +91,13 @@ export function approvalContract(
       const later = approval({ id: 'later', requestedAtMs: 1_795_000_000_001 });
       expect(await b.create(later, event)).toBe(true);
       expect(await a.findLatest('d1')).toEqual(later);
+      await a.replace(approval({ ...later, state: 'consumed', version: 2 }), event);
+      for (const id of ['a', 'z']) {
+        const open = approval({ id, requestedAtMs: later.requestedAtMs });
+        expect(await b.create(open, event)).toBe(true);
+        expect(await a.findLatest('d1')).toEqual(open);
+        await a.replace(approval({ ...open, state: 'void', version: 2 }), event);
+      }
       expect(await b.create(approval({ id: 'other', digest: 'd2' }), event)).toBe(true);
     });
 

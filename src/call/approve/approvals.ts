@@ -215,7 +215,9 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     { door, tool }: { readonly door: string; readonly tool: string },
   ): Promise<StoredApproval | undefined> {
     await refuseFlood(screened);
-    const row = requestFor(screened, gates, { digest, nowMs: nowMs(), tool });
+    // Later than the one before, whatever the clocks of replicas say: which is the newest decides what counts.
+    const last = await reaching(() => store.findLatest(digest));
+    const row = requestFor(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, tool });
     const sealed = { ...row, arguments: sealText(key, row.id, text) };
     if (!(await change(sealed, screened.caller, 'request', { door }))) return undefined;
     if (row.state === 'pending') tell(readRequest(sealed), 'approval.requested');
@@ -434,11 +436,13 @@ async function reaching<T>(work: () => Promise<T>): Promise<T> {
 interface NewRequest {
   readonly digest: string;
   readonly nowMs: number;
+  /** When the same call was asked for before. */
+  readonly lastMs: number;
   /** As the client calls it. */
   readonly tool: string;
 }
 
-function requestFor(screened: Screened, gates: readonly Gate[], { digest, nowMs, tool }: NewRequest): StoredApproval {
+function requestFor(screened: Screened, gates: readonly Gate[], { digest, nowMs, lastMs, tool }: NewRequest): StoredApproval {
   const { caller, namespace, capability, member, toolbox, policy } = screened;
   const requirements = gates.map(({ source, by, quorum, reason }) => ({ source, by, quorum, reason }));
   const expiresMs = gates.length === 0 ? defaultGateExpiresMs : Math.min(...gates.map((gate) => gate.expiresMs));
@@ -466,7 +470,7 @@ function requestFor(screened: Screened, gates: readonly Gate[], { digest, nowMs,
     replacedBy: null,
     outcome: null,
     rounds: 0,
-    requestedAtMs: nowMs,
+    requestedAtMs: Math.max(nowMs, lastMs + 1),
     expiresAtMs: nowMs + expiresMs,
     updatedAtMs: nowMs,
   };

@@ -22,10 +22,12 @@ export function memoryApprovals(): ApprovalStore {
       return true;
     },
     find: async (id) => approvals.get(id),
-    findLatest: async (digest) =>
-      all()
+    async findLatest(digest) {
+      const found = all()
         .filter((approval) => approval.digest === digest)
-        .sort(newestFirst)[0],
+        .sort(newestFirst);
+      return found.find(({ state }) => isOpen(state)) ?? found[0];
+    },
     async replace(next, event) {
       if (approvals.get(next.id)?.version !== next.version - 1) return false;
       put(next, event);

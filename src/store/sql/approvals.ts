@@ -32,6 +32,7 @@ export function sqlApprovals(database: Database): ApprovalStore {
         .selectFrom('approvals')
         .select(columns)
         .where('digest', '=', digest)
+        .orderBy(({ case: when }) => when().when('state', 'in', openStates).then(0).else(1).end())
         .orderBy('requested_at_ms', 'desc')
         .orderBy('id', 'desc')
         .limit(1)
