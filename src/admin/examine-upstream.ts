@@ -170,7 +170,8 @@ async function lookAt(ports: TrialPorts, member: Member): Promise<Examination> {
       findings.push(warningAt(['rename'], `"${definition.name.slice(0, 200)}" is no legal name here; it is listed as ${name}.`));
   }
   findings.push(...findCollisions(ports, member, tools, 'tools'), ...findCollisions(ports, member, prompts, 'prompts'));
-  findings.push(...(await checkSchemas(ports, tools)));
+  // What a description came to was checked where it was converted.
+  if (member.config.kind === 'mcp') findings.push(...(await checkSchemas(ports, tools)));
   return {
     findings,
     tools: tools.map(({ outwardName }) => outwardName),

@@ -53,10 +53,7 @@ export function prepareApi(subject: string, conversion: Conversion, transport: A
   const tools: ToolDefinition[] = [];
   const gated = new Set<string>();
   const problems: OfferProblem[] = [
-    ...conversion.problems.map(({ operation, message }) => ({
-      subject: operation === '' ? conversion.title : operation,
-      message,
-    })),
+    ...describeProblems(conversion),
     ...wallet.problems,
     ...idle.map((pattern) => ({ subject: pattern, message: `"${pattern}" fits no operation of the description.` })),
     ...Object.keys(transport.rename)
@@ -87,6 +84,17 @@ export function prepareApi(subject: string, conversion: Conversion, transport: A
     problems,
   });
   return { base, isForeign, offer, calls, secrets: [...wallet.secrets, ...fixed.secrets] };
+}
+
+/** Of a description with thousands of flaws the first show what is wrong with it. */
+const mostProblems = 500;
+
+function describeProblems({ problems, title }: Conversion): readonly OfferProblem[] {
+  const shown = problems
+    .slice(0, mostProblems)
+    .map(({ operation, message }) => ({ subject: operation === '' ? title : operation, message }));
+  const left = problems.length - shown.length;
+  return left === 0 ? shown : [...shown, { subject: title, message: `There are ${left} more of such problems.` }];
 }
 
 function lacks(schemes: string, count: number): string {
@@ -166,6 +174,7 @@ function prepareOperation(operation: Operation, context: Context, lacking: Map<s
     trim: compileTrim(transport.answer),
     limitBytes: transport.answer.limitBytes,
     pagedBy: pagingArguments(operation),
+    isHead: operation.method === 'HEAD',
     uri: `${base.origin}${basePath}${operation.path}`,
   };
   const headers = [...fixed.list, 'accept', /^[\t\x20-\x7e]*$/.test(accept) ? accept : '*/*'];

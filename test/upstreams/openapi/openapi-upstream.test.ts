@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiTransport } from '../../../src/catalog/config.ts';
+import { GatewayError } from '../../../src/errors.ts';
 import type { Authorization, Bearer } from '../../../src/upstreams/authorization.ts';
 import type { Conversion, Operation } from '../../../src/upstreams/openapi/conversion.ts';
 import { compilePattern } from '../../../src/upstreams/openapi/select-operations.ts';
@@ -274,6 +275,18 @@ describe('what is remembered', () => {
     const second = await opened(conversionOf(pets.slice(0, 1)), { description }, { remembered });
     expect(names(second)).toEqual(['listPets']);
   });
+});
+
+test('a changed description that cannot be converted takes nothing away: the one before is served, and says so', async () => {
+  const first = await opened(conversionOf(pets));
+  const [remembered] = first.saved;
+  const description = { kind: 'file', path: 'x', sha256: '11' } as const;
+  const broken = Promise.reject(new GatewayError('bad_description', 'Line 3 is not valid YAML.'));
+  const second = await opened(broken, { description }, { remembered });
+  expect(names(second)).toEqual(names(first));
+  expect(second.upstream.offer().isStale).toBe(true);
+  expect(problems(second)[0]).toContain('Line 3 is not valid YAML');
+  expect(textOf(await second.upstream.call(toolCall('listPets')))).toBe('{}');
 });
 
 test('a description that cannot be converted is told, and a call waits for one that can', async () => {
