@@ -177,8 +177,14 @@ function prepareOperation(operation: Operation, context: Context, lacking: Map<s
     isHead: operation.method === 'HEAD',
     uri: `${base.origin}${basePath}${operation.path}`,
   };
-  const headers = [...fixed.list, 'accept', /^[\t\x20-\x7e]*$/.test(accept) ? accept : '*/*'];
+  const headers = [...withoutTaken(fixed.list, entrance), 'accept', /^[\t\x20-\x7e]*$/.test(accept) ? accept : '*/*'];
   return { tool, call: { operation, request, reader, headers, needsBearer: entrance.needsBearer } };
+}
+
+/** A scheme's credential stands in place of a configured header of its name: two of them would be anybody's guess. */
+function withoutTaken(list: readonly string[], { taken }: Entrance): readonly string[] {
+  if (taken.size === 0) return list;
+  return list.filter((_, at) => !taken.has(`header ${list[at - (at % 2)]?.toLowerCase()}`));
 }
 
 function hasOwnCredentials({ names }: FixedHeaders): boolean {

@@ -208,6 +208,21 @@ describe('credentials', () => {
     });
   });
 
+  test('win over a configured header of the same name', async () => {
+    const conversion = conversionOf([operation('GET /s', 's', { security: [{ bearer: [] }] }), operation('GET /t', 't')], {
+      securitySchemes: schemes,
+    });
+    const { upstream } = await opened(conversion, {
+      credentials: { bearer: value },
+      headers: { Authorization: 'Basic eDp5', 'X-A': '1' },
+    });
+    await upstream.call(toolCall('s'));
+    expect(server.arrived.at(-1)?.rawHeaders.filter((name) => name.toLowerCase() === 'authorization')).toHaveLength(1);
+    expect(server.arrived.at(-1)?.headers).toMatchObject({ authorization: 'Bearer secret-key-1', 'x-a': '1' });
+    await upstream.call(toolCall('t'));
+    expect(server.arrived.at(-1)?.headers).toMatchObject({ authorization: 'Basic eDp5', 'x-a': '1' });
+  });
+
   test('that are missing, unknown or of the wrong kind are named', async () => {
     const { harness } = await call([{ bearer: [] }], { basic: value, digest: value, gone: value });
     expect(problems(harness)).toEqual([
