@@ -73,7 +73,7 @@ export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: 
       ...nothing,
       findings: [errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".')],
     };
-  const isPerUser = config.transport.type === 'http' && config.transport.auth?.kind === 'user';
+  const isPerUser = config.transport.type !== 'stdio' && config.transport.auth?.kind === 'user';
   const trial = await tryOut(ports, isPerUser ? withoutAuth(config) : config, isPerUser, draft.document, running);
   return { ...trial, findings: [...findings, ...trial.findings] };
 }
@@ -110,8 +110,10 @@ function configOf({ namespacesDir }: Pick<AdminPorts, 'namespacesDir'>, { namesp
   return config;
 }
 
+/** Who signs in does so at what runs, not at what is tried. */
 function withoutAuth(config: UpstreamConfig): UpstreamConfig {
-  return config.transport.type === 'http' ? { ...config, transport: { ...config.transport, auth: undefined } } : config;
+  const { transport } = config;
+  return transport.type === 'stdio' ? config : { ...config, transport: { ...transport, auth: undefined } };
 }
 
 async function tryOut(
