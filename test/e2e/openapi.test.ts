@@ -12,7 +12,7 @@ import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
 // The example of docs/openapi.md, from the files on the page to the request that arrives.
 
 const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'openapi.md'), 'utf8');
-const [description = '', namespace = ''] = Array.from(page.matchAll(/```yaml\n([\s\S]*?)```/g), ([, text = '']) => text);
+const [description = '', namespace = ''] = Array.from(page.matchAll(/```ya?ml\n([\s\S]*?)```/g), ([, text = '']) => text);
 const secret = 'key-of-the-pet-shop-1';
 
 let directory: string;
