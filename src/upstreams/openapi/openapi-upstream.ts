@@ -98,9 +98,9 @@ export class OpenapiUpstream implements Upstream {
     return this.#ready.promise;
   }
 
-  /** What its description came to, for whoever compares it with another. */
-  get conversion(): Conversion | undefined {
-    return this.#conversion;
+  /** What its description and its entry came to, for whoever compares it with another. */
+  get served(): PreparedApi | undefined {
+    return this.#api;
   }
 
   health(): UpstreamHealth {

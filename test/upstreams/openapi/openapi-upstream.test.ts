@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiTransport } from '../../../src/catalog/config.ts';
 import { GatewayError } from '../../../src/errors.ts';
-import type { Authorization, Bearer } from '../../../src/upstreams/authorization.ts';
+import { type Authorization, type Bearer, SignInRequired } from '../../../src/upstreams/authorization.ts';
+import { compareUpstreams } from '../../../src/upstreams/kinds.ts';
 import type { Conversion, Operation } from '../../../src/upstreams/openapi/conversion.ts';
 import { compilePattern } from '../../../src/upstreams/openapi/select-operations.ts';
 import type { Upstream } from '../../../src/upstreams/upstream.ts';
@@ -269,6 +270,49 @@ describe('credentials', () => {
     expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'bob' })))).toContain('HTTP 401');
     expect(refused).toHaveLength(3);
   });
+});
+
+test('whoever has not signed in hears so, and nothing is sent', async () => {
+  const authorization: Authorization = {
+    isPerUser: true,
+    bearerFor: () =>
+      Promise.reject(new SignInRequired('Sign in first.', 'https://gatehouse.example.com/sign-in/1', async () => false)),
+    refused: async () => undefined,
+    onSignedIn: () => () => {},
+  };
+  const conversion = conversionOf([operation('GET /s', 's', { security: [{ oauth: [] }] })], { securitySchemes: schemes });
+  const { upstream } = await opened(conversion, { oauthScheme: 'oauth' }, { authorization });
+  const before = server.arrived.length;
+  await expect(upstream.call(toolCall('s'))).rejects.toMatchObject({ code: 'sign_in_required' });
+  expect(server.arrived.length).toBe(before);
+  expect(upstream.health()).toMatchObject({ state: 'healthy', calls: { failed: 0 } });
+});
+
+test('what another description changes is told by tool: what callers see, and what becomes of their calls', async () => {
+  const before = await opened(conversionOf(pets, { securitySchemes: schemes }));
+  const [list, add, get] = pets as [Operation, Operation, Operation];
+  const after = await opened(
+    conversionOf(
+      [
+        { ...list, tool: { ...list.tool, description: 'All pets' } },
+        { ...add, security: [{ bearer: [] }] },
+        { ...get, request: { ...get.request, server: '/v2' } },
+        operation('GET /news', 'news'),
+      ],
+      { securitySchemes: schemes },
+    ),
+    { baseUrl: `${server.url}/v9` },
+  );
+  expect(compareUpstreams(before.upstream, after.upstream)).toEqual([
+    `~ address: ${server.url}/v1/ -> ${server.url}/v9`,
+    '+ news',
+    '~ listPets: description',
+    '~ addPet: security',
+    '~ getPet: request',
+    '- deletePet',
+    '- listStores',
+  ]);
+  expect(compareUpstreams(before.upstream, before.upstream)).toEqual([]);
 });
 
 describe('what is remembered', () => {
