@@ -73,7 +73,7 @@ export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: 
       ...nothing,
       findings: [errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".')],
     };
-  const isPerUser = config.transport.type === 'http' && config.transport.auth?.kind === 'user';
+  const isPerUser = config.transport.type !== 'stdio' && config.transport.auth?.kind === 'user';
   const trial = await tryOut(ports, isPerUser ? withoutAuth(config) : config, isPerUser, draft.document, running);
   return { ...trial, findings: [...findings, ...trial.findings] };
 }
@@ -110,8 +110,10 @@ function configOf({ namespacesDir }: Pick<AdminPorts, 'namespacesDir'>, { namesp
   return config;
 }
 
+/** Who signs in does so at what runs, not at what is tried. */
 function withoutAuth(config: UpstreamConfig): UpstreamConfig {
-  return config.transport.type === 'http' ? { ...config, transport: { ...config.transport, auth: undefined } } : config;
+  const { transport } = config;
+  return transport.type === 'stdio' ? config : { ...config, transport: { ...transport, auth: undefined } };
 }
 
 async function tryOut(
@@ -175,7 +177,8 @@ async function lookAt(ports: TrialPorts, member: Member): Promise<Examination> {
       findings.push(warningAt(['rename'], `"${definition.name.slice(0, 200)}" is no legal name here; it is listed as ${name}.`));
   }
   findings.push(...findCollisions(ports, member, tools, 'tools'), ...findCollisions(ports, member, prompts, 'prompts'));
-  findings.push(...(await checkSchemas(ports, tools)));
+  // What a description came to was checked where it was converted.
+  if (member.config.kind === 'mcp') findings.push(...(await checkSchemas(ports, tools)));
   return {
     findings,
     tools: tools.map(({ outwardName }) => outwardName),

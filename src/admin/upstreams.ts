@@ -191,7 +191,7 @@ function editsOf(ports: AdminPorts, id: string, namespace: string, { entry, docu
 }
 
 /** Of an upstream with all that is kept of it. */
-export function removalOf(ports: Pick<AdminPorts, 'registry'>, id: string): readonly Edit[] {
+function removalOf(ports: Pick<AdminPorts, 'registry'>, id: string): readonly Edit[] {
   return [{ kind: 'upstream', id, body: undefined }, ...documentEdits(ports, id, undefined)];
 }
 

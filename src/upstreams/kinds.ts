@@ -1,6 +1,6 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
-import { compareOffers } from './openapi/compare-offers.ts';
+import { compareApis } from './openapi/compare-apis.ts';
 import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -35,5 +35,6 @@ export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Ups
 /** What the second of two upstreams of one kind would change of the first, one line each; undefined where its kind cannot tell. */
 export function compareUpstreams(running: Upstream, tried: Upstream): readonly string[] | undefined {
   if (!(running instanceof OpenapiUpstream) || !(tried instanceof OpenapiUpstream)) return undefined;
-  return compareOffers(running.offer(), tried.offer());
+  if (running.served === undefined || tried.served === undefined) return undefined;
+  return compareApis(running.served, tried.served);
 }

@@ -216,3 +216,41 @@ test('keys that every object has are unknown keys, and none may be __proto__', a
     '3 A key cannot be named "__proto__"; rename it.',
   ]);
 });
+
+describe('API descriptions that files name', () => {
+  const file = (upstream: string) => ({ 'shop.yaml': `namespace: shop\nupstreams:\n  pets: { kind: openapi, ${upstream} }\n` });
+  const problemsOf = async (upstream: string, imports: Readonly<Record<string, string>>) => {
+    const result = await loadNamespaces(await directory(file(upstream)), await directory(imports));
+    return result.kind === 'problems' ? result.problems.map(({ line, message }) => `${line} ${message}`) : [];
+  };
+
+  test('are found by name and known by their content; another content is another configuration', async () => {
+    const imports = await directory({ 'pets.json': '{}', 'other.yaml': 'x' });
+    const folder = await directory(file('import: pets, baseUrl: https://x.example'));
+    const first = await loadNamespaces(folder, imports);
+    const [config] = first.kind === 'loaded' ? (first.namespaces[0]?.upstreams ?? []) : [];
+    expect(config).toMatchObject({
+      kind: 'openapi',
+      include: ['*'],
+      transport: {
+        type: 'openapi',
+        description: { kind: 'file', path: join(imports, 'pets.json') },
+        baseUrl: 'https://x.example',
+      },
+    });
+    await writeFile(join(imports, 'pets.json'), '{ }');
+    const second = await loadNamespaces(folder, imports);
+    expect(second.seen).not.toBe(first.seen);
+    expect(second.kind === 'loaded' && second.namespaces[0]?.upstreams[0]?.transport).not.toEqual(config?.transport);
+  });
+
+  test('that are not there, twice there, or in the file itself are problems on their line', async () => {
+    expect(await problemsOf('import: pets', {})).toEqual([
+      expect.stringMatching(/^3 There is no pets\.yaml, \.yml or \.json in /),
+    ]);
+    expect(await problemsOf('import: pets', { 'pets.yaml': '', 'pets.json': '' })).toEqual([
+      expect.stringMatching(/^3 There are pets\.yaml and pets\.json in /),
+    ]);
+    expect(await problemsOf('document: "{}"', {})).toEqual([expect.stringContaining('does not hold an API description itself')]);
+  });
+});

@@ -12,7 +12,7 @@ import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
 // The example of docs/openapi.md, from the files on the page to the request that arrives.
 
 const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'openapi.md'), 'utf8');
-const [description = '', namespace = ''] = Array.from(page.matchAll(/```yaml\n([\s\S]*?)```/g), ([, text = '']) => text);
+const [description = '', namespace = ''] = Array.from(page.matchAll(/```ya?ml\n([\s\S]*?)```/g), ([, text = '']) => text);
 const secret = 'key-of-the-pet-shop-1';
 
 let directory: string;
@@ -199,5 +199,69 @@ describe('registered while it runs', () => {
   test('is taken out with its description', async () => {
     expect((await gateway.ok('DELETE /upstreams/shop/stores')).removedTools).toHaveLength(3);
     expect((await gateway.ok('GET /configuration')).text).not.toContain('removePet');
+  });
+});
+
+describe('what holds calls', () => {
+  test('5xx counts for the breaker and may be repeated, 4xx does neither', async () => {
+    const breaker = 'breaker: { errorRate: 0.5, minimumCalls: 3, windowMs: 60000, openMs: 60000 }';
+    const policy = 'policy:\n  retry: { match: ["broken/*"], attempts: 2 }\n';
+    const file = (name: string) =>
+      `namespace: ${name}\nupstreams:\n  pets: { kind: openapi, import: pets, baseUrl: "${pets.url}/v1", ${breaker} }\n`;
+    const other = await openAdminGateway({
+      namespaces: { broken: `${file('broken')}${policy}`, choosy: file('choosy') },
+      settings: { GATEHOUSE_OPENAPI_IMPORTS: join(directory, 'imports') },
+    });
+    try {
+      const call = async (name: string) => (await other.mcp('', 'tools/call', { name, arguments: { petId: '1' } })).body.result;
+      pets.answer(404, { 'content-type': 'application/json' }, '{"detail":"no such pet"}');
+      for (let at = 0; at < 6; at++) expect((await call('choosy__getPetById')).content[0].text).toContain('no such pet');
+      pets.answer(500, { 'content-type': 'application/problem+json' }, '{"title":"Disk full"}');
+      const before = pets.arrived.length;
+      const first = await call('broken__getPetById');
+      expect(first).toMatchObject({ isError: true, content: [{ text: expect.stringContaining('Disk full') }] });
+      expect(pets.arrived.length - before).toBe(2);
+      await call('broken__getPetById');
+      expect((await call('broken__getPetById')).content[0].text).toContain('paused');
+      expect(pets.arrived.length - before).toBeLessThanOrEqual(4);
+    } finally {
+      await other.stop();
+      pets.answer(200, { 'content-type': 'application/json' }, '{}');
+    }
+  });
+
+  test('a token of Gatehouse itself (OAuth client credentials) is fetched once, for the API alone', async () => {
+    const tokens = await startApiServer();
+    tokens.answer(
+      200,
+      { 'content-type': 'application/json' },
+      '{"access_token":"token-for-pets-1","token_type":"Bearer","expires_in":3600}',
+    );
+    const auth = `{ key: { kind: client-credentials, tokenUrl: "${tokens.url}/token", clientId: gatehouse, clientSecret: "\${secret:PETS_KEY}" } }`;
+    writeFileSync(
+      join(directory, 'imports', 'guarded.yaml'),
+      description.replace('{ type: apiKey, in: header, name: X-Api-Key }', '{ type: oauth2, flows: {} }'),
+    );
+    const other = await openAdminGateway({
+      namespaces: {
+        own: `namespace: own\nupstreams:\n  pets: { kind: openapi, import: guarded, baseUrl: "${pets.url}/v1", auth: ${auth} }\n`,
+      },
+      settings: { GATEHOUSE_OPENAPI_IMPORTS: join(directory, 'imports'), GATEHOUSE_SECRETS: join(directory, 'secrets') },
+    });
+    try {
+      pets.answer(200, { 'content-type': 'application/json' }, '{"id":"token-for-pets-1"}');
+      for (let at = 0; at < 2; at++) {
+        const { body } = await other.mcp('', 'tools/call', { name: 'own__getPetById', arguments: { petId: '1' } });
+        expect(body.result.structuredContent).toEqual({ id: '*'.repeat(16) });
+      }
+      expect(pets.arrived.at(-1)?.headers.authorization).toBe('Bearer token-for-pets-1');
+      expect(tokens.arrived).toHaveLength(1);
+      expect(Object.fromEntries(new URLSearchParams(tokens.arrived[0]?.body.toString()))).toEqual({
+        grant_type: 'client_credentials',
+      });
+    } finally {
+      await other.stop();
+      await tokens.close();
+    }
   });
 });

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { ArgumentCheck } from '../../arguments/argument-check.ts';
+import { shorten } from '../../arguments/measure-arguments.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { parseExact, ScanError, scanMessage } from '../../wire/json-scan.ts';
 import { RawResult } from '../../wire/message.ts';
@@ -18,21 +19,41 @@ export interface AnswerReader {
   readonly limitBytes: number | undefined;
   /** Arguments by which a caller asks for another part of a long list. */
   readonly pagedBy: readonly string[];
+  /** The headers are the answer. */
+  readonly isHead: boolean;
   /** What a file in an answer is called: the address it came from, without query. */
   readonly uri: string;
 }
+
+/** Headers that a caller may be shown, the rest is between Gatehouse and the API. */
+export const shownHeaders = ['location', 'link', 'content-type', 'content-length', 'last-modified', 'etag'] as const;
 
 /** The result that an answer comes to; the body is decoded and its secrets are blanked out already. */
 export function readAnswer(reader: AnswerReader, { status, headers, body }: ApiResponse): Answer | Promise<Answer> {
   const contentType = headers['content-type'] ?? '';
   if (status >= 300) return refusal(status, contentType, body, headers.location);
-  if (body.length === 0) return misfitOrText(reader, `Done: the API answered HTTP ${status} without content.`, []);
+  if (body.length === 0) return misfitOrText(reader, withoutContent(reader, status, headers), []);
   const kind = kindOf(contentType, body);
   if (kind === 'binary') return readBinary(reader, contentType, body);
   const text = decode(contentType, body);
   const value = kind === 'json' ? parse(text, reader.trim !== undefined || reader.limitBytes !== undefined) : undefined;
   if (value === undefined) return readText(reader, text);
-  return readJson(reader, text, value);
+  return readJson(reader, text, value, furtherPages(headers));
+}
+
+function withoutContent({ isHead }: AnswerReader, status: number, headers: ApiResponse['headers']): string {
+  const done = `Done: the API answered HTTP ${status} without content.`;
+  if (!isHead && headers.location === undefined) return done;
+  const lines = shownHeaders.flatMap((name) =>
+    headers[name] === undefined ? [] : [`${name}: ${shorten(String(headers[name]), 1_000)}`],
+  );
+  return [done, ...lines].join('\n');
+}
+
+/** RFC 8288: where many APIs say that a list goes on. */
+function furtherPages({ link }: ApiResponse['headers']): readonly string[] {
+  const text = link === undefined ? '' : String(link);
+  return /rel\s*=\s*"?next\b/i.test(text) ? [`The API says that there is more: ${shorten(text, 1_000)}`] : [];
 }
 
 export function refusal(status: number, contentType: string, body: Buffer, location: string | undefined): Answer {
@@ -84,7 +105,7 @@ function parse(text: string, isRewritten: boolean): Json | undefined {
   }
 }
 
-function readJson(reader: AnswerReader, text: string, value: Json): Answer | Promise<Answer> {
+function readJson(reader: AnswerReader, text: string, value: Json, further: readonly string[]): Answer | Promise<Answer> {
   const trimmed = reader.trim?.(value);
   const notes = [...(trimmed?.notes ?? [])];
   let [shown, source] = trimmed === undefined ? [value, text] : [trimmed.value, JSON.stringify(trimmed.value)];
@@ -98,6 +119,7 @@ function readJson(reader: AnswerReader, text: string, value: Json): Answer | Pro
   }
   if (notes.length > 0 && reader.pagedBy.length > 0)
     notes.push(`Ask for the rest with ${reader.pagedBy.map((name) => `"${name}"`).join(', ')}.`);
+  notes.push(...further);
   const structured = reader.isWrapped ? { result: shown } : shown;
   // Only an object may be structured content in every era.
   if (!isObject(structured)) return misfitOrText(reader, source, notes);

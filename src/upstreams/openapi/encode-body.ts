@@ -4,7 +4,7 @@ import type { BodyPlan, PropertyPlan } from './conversion.ts';
 import { encodePairs } from './encode-parameter.ts';
 import { Refusal } from './refusal.ts';
 
-export interface Body {
+interface Body {
   /** The value of the header. */
   readonly contentType: string;
   readonly bytes: string | Buffer;

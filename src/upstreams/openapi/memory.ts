@@ -12,9 +12,10 @@ export function encodeMemory(conversion: Conversion): string {
   return JSON.stringify(conversion);
 }
 
-/** Undefined where nothing usable is remembered. */
-export function decodeMemory(remembered: RememberedUpstream | undefined, wanted: string): Conversion | undefined {
-  if (remembered === undefined || remembered.fingerprint !== wanted) return undefined;
+/** Undefined where nothing usable is remembered; without `wanted`, whatever description it was. */
+export function decodeMemory(remembered: RememberedUpstream | undefined, wanted?: string): Conversion | undefined {
+  if (remembered === undefined || !remembered.fingerprint.startsWith('openapi ')) return undefined;
+  if (wanted !== undefined && remembered.fingerprint !== wanted) return undefined;
   try {
     const state: unknown = JSON.parse(remembered.state);
     // Our own store wrote it.

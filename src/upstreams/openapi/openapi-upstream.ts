@@ -24,7 +24,7 @@ import {
   type UpstreamChange,
   type UpstreamHealth,
 } from '../upstream.ts';
-import { failure, readAnswer, refusal } from './answer.ts';
+import { failure, readAnswer, refusal, shownHeaders } from './answer.ts';
 import type { ApiRequest } from './compile-request.ts';
 import type { Conversion } from './conversion.ts';
 import { decompress } from './decompress.ts';
@@ -98,9 +98,9 @@ export class OpenapiUpstream implements Upstream {
     return this.#ready.promise;
   }
 
-  /** What its description came to, for whoever compares it with another. */
-  get conversion(): Conversion | undefined {
-    return this.#conversion;
+  /** What its description and its entry came to, for whoever compares it with another. */
+  get served(): PreparedApi | undefined {
+    return this.#api;
   }
 
   health(): UpstreamHealth {
@@ -172,21 +172,9 @@ export class OpenapiUpstream implements Upstream {
   #open(): void {
     const { remembered, instance } = this.#deps;
     const known = decodeMemory(remembered, fingerprint(this.#transport.description, instance.version));
-    if (known !== undefined) {
-      try {
-        this.#take(known);
-        this.#opening = Promise.resolve();
-        this.#ready.resolve();
-        return;
-      } catch (error) {
-        this.#down(error);
-        this.#opening = Promise.resolve();
-        return;
-      }
-    }
-    this.#opening = this.#read()
-      .catch((error: unknown) => this.#down(error))
-      .finally(() => this.#ready.resolve());
+    const opening = known === undefined ? this.#read() : new Promise<void>((resolve) => resolve(this.#take(known)));
+    if (known !== undefined && this.#api !== undefined) this.#ready.resolve();
+    this.#opening = opening.catch((error: unknown) => this.#failed(error)).finally(() => this.#ready.resolve());
   }
 
   async #read(): Promise<void> {
@@ -206,9 +194,11 @@ export class OpenapiUpstream implements Upstream {
       .catch((error: unknown) => this.#log.warn({ err: error }, 'the tools could not be kept for the next start'));
   }
 
-  #take(conversion: Conversion): void {
+  /** `trouble`: why it is not the description that was meant. */
+  #take(conversion: Conversion, trouble?: string): void {
     const { egress } = this.#deps;
-    const api = prepareApi(this.#subject, conversion, this.#transport, { ...this.#deps, log: this.#log });
+    const prepared = prepareApi(this.#subject, conversion, this.#transport, { ...this.#deps, log: this.#log });
+    const api = trouble === undefined ? prepared : { ...prepared, offer: outdated(prepared.offer, trouble) };
     const { base } = api;
     const isGuarded = this.#transport.isGuarded === true || api.isForeign;
     this.#pool = openPool({ url: base, egress, isGuarded, concurrency: this.#config.concurrency });
@@ -221,14 +211,25 @@ export class OpenapiUpstream implements Upstream {
     this.#health.become('healthy');
   }
 
-  #down(error: unknown): void {
+  /** What an earlier description came to is served on, where there is one: a file with a mistake takes nothing away. */
+  #failed(error: unknown): void {
     if (this.#isClosed) return;
+    const earlier = this.#api === undefined ? decodeMemory(this.#deps.remembered) : undefined;
+    try {
+      if (earlier !== undefined) this.#take(earlier, sentence(error));
+    } catch {
+      // It can be served no more either; the first reason is the one to tell.
+    }
+    if (this.#api === undefined) this.#down(error);
+    else this.#health.noteFailure(error);
+  }
+
+  #down(error: unknown): void {
     this.#health.down(error, retryMs);
     this.#log.warn(
       { reason: this.#health.lastError?.message, err: error instanceof GatewayError ? undefined : error },
       'the API is not served',
     );
-    this.#ready.resolve();
     this.#retryTimer = setTimeout(() => this.#open(), retryMs).unref();
   }
 
@@ -293,13 +294,7 @@ export class OpenapiUpstream implements Upstream {
   #judge({ reader }: PreparedCall, response: ApiResponse, secrets: readonly Buffer[]): Answer | Promise<Answer> {
     const { status, headers, body } = response;
     blankOut(body, secrets);
-    if (status < 400) {
-      const location = headers.location;
-      return readAnswer(
-        reader,
-        location === undefined ? response : { ...response, headers: { ...headers, location: blankText(location, secrets) } },
-      );
-    }
+    if (status < 400) return readAnswer(reader, { ...response, headers: blanked(headers, secrets) });
     const retryAfterMs = readRetryAfter(headers['retry-after']);
     if (status === 429 || (status === 503 && retryAfterMs !== undefined)) throw this.#busy(status, retryAfterMs);
     const answer = refusal(status, headers['content-type'] ?? '', body, undefined);
@@ -331,6 +326,25 @@ export class OpenapiUpstream implements Upstream {
       }
     }
   }
+}
+
+/** Only these of an answer's headers are ever shown as they are. */
+function blanked(headers: ApiResponse['headers'], secrets: readonly Buffer[]): ApiResponse['headers'] {
+  if (secrets.length === 0) return headers;
+  const shown = shownHeaders.flatMap((name) => {
+    const value = headers[name];
+    return value === undefined ? [] : [[name, blankText(String(value), secrets)] as const];
+  });
+  return shown.length === 0 ? headers : { ...headers, ...Object.fromEntries(shown) };
+}
+
+function outdated(offer: Offer, trouble: string): Offer {
+  const message = `What its earlier description came to is served: the present one cannot be used (${trouble.replace(/\.$/, '')}).`;
+  return Object.freeze({ ...offer, isStale: true, problems: [{ subject: 'description', message }, ...offer.problems] });
+}
+
+function sentence(error: unknown): string {
+  return error instanceof GatewayError ? error.message : 'an unexpected error; the log has it';
 }
 
 function headersOf({ headers }: PreparedCall, request: ApiRequest, { traceContext }: UpstreamCall): readonly string[] {

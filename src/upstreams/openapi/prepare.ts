@@ -53,10 +53,7 @@ export function prepareApi(subject: string, conversion: Conversion, transport: A
   const tools: ToolDefinition[] = [];
   const gated = new Set<string>();
   const problems: OfferProblem[] = [
-    ...conversion.problems.map(({ operation, message }) => ({
-      subject: operation === '' ? conversion.title : operation,
-      message,
-    })),
+    ...describeProblems(conversion),
     ...wallet.problems,
     ...idle.map((pattern) => ({ subject: pattern, message: `"${pattern}" fits no operation of the description.` })),
     ...Object.keys(transport.rename)
@@ -87,6 +84,17 @@ export function prepareApi(subject: string, conversion: Conversion, transport: A
     problems,
   });
   return { base, isForeign, offer, calls, secrets: [...wallet.secrets, ...fixed.secrets] };
+}
+
+/** Of a description with thousands of flaws the first show what is wrong with it. */
+const mostProblems = 500;
+
+function describeProblems({ problems, title }: Conversion): readonly OfferProblem[] {
+  const shown = problems
+    .slice(0, mostProblems)
+    .map(({ operation, message }) => ({ subject: operation === '' ? title : operation, message }));
+  const left = problems.length - shown.length;
+  return left === 0 ? shown : [...shown, { subject: title, message: `There are ${left} more of such problems.` }];
 }
 
 function lacks(schemes: string, count: number): string {
@@ -166,10 +174,17 @@ function prepareOperation(operation: Operation, context: Context, lacking: Map<s
     trim: compileTrim(transport.answer),
     limitBytes: transport.answer.limitBytes,
     pagedBy: pagingArguments(operation),
+    isHead: operation.method === 'HEAD',
     uri: `${base.origin}${basePath}${operation.path}`,
   };
-  const headers = [...fixed.list, 'accept', /^[\t\x20-\x7e]*$/.test(accept) ? accept : '*/*'];
+  const headers = [...withoutTaken(fixed.list, entrance), 'accept', /^[\t\x20-\x7e]*$/.test(accept) ? accept : '*/*'];
   return { tool, call: { operation, request, reader, headers, needsBearer: entrance.needsBearer } };
+}
+
+/** A scheme's credential stands in place of a configured header of its name: two of them would be anybody's guess. */
+function withoutTaken(list: readonly string[], { taken }: Entrance): readonly string[] {
+  if (taken.size === 0) return list;
+  return list.filter((_, at) => !taken.has(`header ${list[at - (at % 2)]?.toLowerCase()}`));
 }
 
 function hasOwnCredentials({ names }: FixedHeaders): boolean {

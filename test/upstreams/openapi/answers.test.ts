@@ -105,6 +105,18 @@ describe('a success', () => {
     });
   });
 
+  test('to HEAD is its headers, and of a list that goes on where it does', async () => {
+    const head = operation('HEAD /file', 'head');
+    server.answer(200, { 'content-type': 'image/png', 'content-length': '5', etag: '"a"', 'set-cookie': 'a=b' });
+    expect(text(await ask(await api({}, [head]), 'head'))).toEqual([
+      'Done: the API answered HTTP 200 without content.\ncontent-type: image/png\ncontent-length: 5\netag: "a"',
+    ]);
+    server.answer(200, { ...json, link: '<https://x.example/?page=2>; rel="next"' }, '{}');
+    expect(text(await ask(await api(), 'any'))[1]).toBe(
+      'The API says that there is more: <https://x.example/?page=2>; rel="next"',
+    );
+  });
+
   test.each([
     ['text/plain', 'hello', { type: 'text', text: 'hello' }],
     ['text/plain; charset=iso-8859-1', Buffer.from([0xe9]), { type: 'text', text: 'é' }],

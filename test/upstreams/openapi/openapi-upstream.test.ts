@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiTransport } from '../../../src/catalog/config.ts';
-import type { Authorization, Bearer } from '../../../src/upstreams/authorization.ts';
+import { GatewayError } from '../../../src/errors.ts';
+import { type Authorization, type Bearer, SignInRequired } from '../../../src/upstreams/authorization.ts';
+import { compareUpstreams } from '../../../src/upstreams/kinds.ts';
 import type { Conversion, Operation } from '../../../src/upstreams/openapi/conversion.ts';
 import { compilePattern } from '../../../src/upstreams/openapi/select-operations.ts';
 import type { Upstream } from '../../../src/upstreams/upstream.ts';
@@ -207,6 +209,21 @@ describe('credentials', () => {
     });
   });
 
+  test('win over a configured header of the same name', async () => {
+    const conversion = conversionOf([operation('GET /s', 's', { security: [{ bearer: [] }] }), operation('GET /t', 't')], {
+      securitySchemes: schemes,
+    });
+    const { upstream } = await opened(conversion, {
+      credentials: { bearer: value },
+      headers: { Authorization: 'Basic eDp5', 'X-A': '1' },
+    });
+    await upstream.call(toolCall('s'));
+    expect(server.arrived.at(-1)?.rawHeaders.filter((name) => name.toLowerCase() === 'authorization')).toHaveLength(1);
+    expect(server.arrived.at(-1)?.headers).toMatchObject({ authorization: 'Bearer secret-key-1', 'x-a': '1' });
+    await upstream.call(toolCall('t'));
+    expect(server.arrived.at(-1)?.headers).toMatchObject({ authorization: 'Basic eDp5', 'x-a': '1' });
+  });
+
   test('that are missing, unknown or of the wrong kind are named', async () => {
     const { harness } = await call([{ bearer: [] }], { basic: value, digest: value, gone: value });
     expect(problems(harness)).toEqual([
@@ -255,6 +272,49 @@ describe('credentials', () => {
   });
 });
 
+test('whoever has not signed in hears so, and nothing is sent', async () => {
+  const authorization: Authorization = {
+    isPerUser: true,
+    bearerFor: () =>
+      Promise.reject(new SignInRequired('Sign in first.', 'https://gatehouse.example.com/sign-in/1', async () => false)),
+    refused: async () => undefined,
+    onSignedIn: () => () => {},
+  };
+  const conversion = conversionOf([operation('GET /s', 's', { security: [{ oauth: [] }] })], { securitySchemes: schemes });
+  const { upstream } = await opened(conversion, { oauthScheme: 'oauth' }, { authorization });
+  const before = server.arrived.length;
+  await expect(upstream.call(toolCall('s'))).rejects.toMatchObject({ code: 'sign_in_required' });
+  expect(server.arrived.length).toBe(before);
+  expect(upstream.health()).toMatchObject({ state: 'healthy', calls: { failed: 0 } });
+});
+
+test('what another description changes is told by tool: what callers see, and what becomes of their calls', async () => {
+  const before = await opened(conversionOf(pets, { securitySchemes: schemes }));
+  const [list, add, get] = pets as [Operation, Operation, Operation];
+  const after = await opened(
+    conversionOf(
+      [
+        { ...list, tool: { ...list.tool, description: 'All pets' } },
+        { ...add, security: [{ bearer: [] }] },
+        { ...get, request: { ...get.request, server: '/v2' } },
+        operation('GET /news', 'news'),
+      ],
+      { securitySchemes: schemes },
+    ),
+    { baseUrl: `${server.url}/v9` },
+  );
+  expect(compareUpstreams(before.upstream, after.upstream)).toEqual([
+    `~ address: ${server.url}/v1/ -> ${server.url}/v9`,
+    '+ news',
+    '~ listPets: description',
+    '~ addPet: security',
+    '~ getPet: request',
+    '- deletePet',
+    '- listStores',
+  ]);
+  expect(compareUpstreams(before.upstream, before.upstream)).toEqual([]);
+});
+
 describe('what is remembered', () => {
   test('the same description is converted once, also by another run', async () => {
     const first = await opened(conversionOf(pets));
@@ -274,6 +334,18 @@ describe('what is remembered', () => {
     const second = await opened(conversionOf(pets.slice(0, 1)), { description }, { remembered });
     expect(names(second)).toEqual(['listPets']);
   });
+});
+
+test('a changed description that cannot be converted takes nothing away: the one before is served, and says so', async () => {
+  const first = await opened(conversionOf(pets));
+  const [remembered] = first.saved;
+  const description = { kind: 'file', path: 'x', sha256: '11' } as const;
+  const broken = Promise.reject(new GatewayError('bad_description', 'Line 3 is not valid YAML.'));
+  const second = await opened(broken, { description }, { remembered });
+  expect(names(second)).toEqual(names(first));
+  expect(second.upstream.offer().isStale).toBe(true);
+  expect(problems(second)[0]).toContain('Line 3 is not valid YAML');
+  expect(textOf(await second.upstream.call(toolCall('listPets')))).toBe('{}');
 });
 
 test('a description that cannot be converted is told, and a call waits for one that can', async () => {
