@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { silenceMs } from '../call/call-upstream.ts';
 import { describeScope } from '../policy/policy.ts';
 import type { Policy } from '../policy/policy-schema.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
@@ -93,7 +94,7 @@ export const getCapability = defineAction({
       definition: capability.published,
       policies: policiesOf(ports, caller, one),
       upstreamSettings: {
-        timeoutMs: config.timeoutMs,
+        timeoutMs: silenceMs(ports.policies().of(capability.name, config.namespace), config),
         maxDurationMs: config.maxDurationMs,
         concurrency: config.concurrency,
         breaker: config.breaker,

@@ -52,6 +52,11 @@ export interface UpstreamConfig {
     readonly windowMs: number;
     readonly openMs: number;
   };
+  /** What the upstream's own entry says of these: nearer than any policy but a capability's. */
+  readonly own?: {
+    readonly timeoutMs?: number | undefined;
+    readonly breaker?: { readonly [Key in keyof UpstreamConfig['breaker']]?: number | undefined } | undefined;
+  };
 }
 
 /** How requests to an HTTP upstream are authorized beyond fixed headers. Secrets as written, `${secret:NAME}`. */
