@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { silenceMs } from '../call/call-upstream.ts';
 import { type Risk, riskOf, risks } from '../finding/risk.ts';
 import { sampleArguments } from '../finding/sample-arguments.ts';
 import { makeEntrySearch } from '../finding/search-entries.ts';
@@ -128,7 +129,7 @@ export const getCapability = defineAction({
       definition: capability.published,
       policies: policiesOf(ports, caller, one),
       upstreamSettings: {
-        timeoutMs: config.timeoutMs,
+        timeoutMs: silenceMs(ports.policies().of(capability.name, config.namespace), config),
         maxDurationMs: config.maxDurationMs,
         concurrency: config.concurrency,
         breaker: config.breaker,

@@ -41,8 +41,13 @@ export const explainCall = defineAction({
     capability: z
       .string()
       .regex(/^[^\s/]{1,128}\/[^\s/]{1,128}$/, 'Write "namespace/name".')
-      .describe('What: "namespace/name".'),
-    method: z.enum(['tools/call', 'prompts/get']).optional().describe('Default: tools/call.'),
+      .optional()
+      .describe('What: "namespace/name" of a tool or prompt.'),
+    uri: z.string().min(1).max(2048).optional().describe('What instead: a resource, as clients of the toolbox see its URI.'),
+    method: z
+      .enum(['tools/call', 'prompts/get', 'resources/read'])
+      .optional()
+      .describe('Default: tools/call, of a resource resources/read.'),
     toolbox: z.string().max(64).optional().describe('The toolbox it is called in. Default: everything, as at /mcp.'),
     arguments: z.record(z.string(), z.unknown()).optional().describe('Default: none.'),
     ip: z
@@ -56,17 +61,25 @@ export const explainCall = defineAction({
   output: z.object({
     decision: z.enum(['allow', 'wait', 'deny', 'unknown']).describe('"wait": a person would have to agree first.'),
     caller: z.string(),
-    capability: z.string(),
+    capability: z.string().describe('Of a resource its upstream; empty where there is none.'),
+    uri: z.string().optional(),
     steps: z.array(stepShown).describe('Up to the first that refuses.'),
   }),
   async run(
     ports,
     caller,
-    { caller: whose, capability, method = 'tools/call', toolbox = '', arguments: args = {}, ip = '', atMs },
+    { caller: whose, capability: named, uri, method: given, toolbox = '', arguments: args = {}, ip = '', atMs },
   ) {
+    const method = given ?? (uri === undefined ? 'tools/call' : 'resources/read');
+    const isOne =
+      method === 'resources/read' ? uri !== undefined && named === undefined : named !== undefined && uri === undefined;
+    if (!isOne)
+      throw new GatewayError('bad_arguments', 'Give "capability" for a tool or a prompt, or "uri" for a resource, and not both.');
+    // Of a resource its upstream's: what rules and records call it.
+    const capability = named ?? ownerOf(ports, toolbox, uri ?? '');
     const nowMs = atMs ?? ports.clock.nowMs();
     const subject = subjectOf(ports, caller, whose, nowMs);
-    const namespace = capability.slice(0, capability.indexOf('/'));
+    const namespace = namespaceOf(capability);
     const isInsider = hasRole(caller, ['admin', 'auditor'], namespace === 'admin' ? undefined : namespace);
     if (!isInsider && !subject.isSelf)
       throw new GatewayError('forbidden', `${caller.id} may explain own calls, and those in namespaces that they look after.`);
@@ -76,17 +89,21 @@ export const explainCall = defineAction({
       why: subject.why,
       details: [],
     };
-    if (subject.caller === undefined) return { decision: 'deny', caller: subject.name, capability, steps: [proof] };
+    const what = { caller: subject.name, capability: capability ?? '', ...(uri === undefined ? {} : { uri }) };
+    if (subject.caller === undefined) return { decision: 'deny', ...what, steps: [proof] };
     const circumstances = { policies: ports.policies(), ip, nowMs, maySeeAction: ports.calls.maySeeAction };
     const ask: Asked = {
       toolbox,
       method,
-      params: { name: outwardName(ports, toolbox, method, capability), arguments: args as JsonObject },
+      params:
+        uri === undefined
+          ? { name: outwardName(ports, toolbox, method, capability ?? ''), arguments: args as JsonObject }
+          : { uri },
     };
     const found = await explain(ports, circumstances, ports.catalog(), subject.caller, ask);
-    const insight = isInsider ? await insightOf(ports, subject, circumstances, ask, capability) : [];
+    const insight = isInsider && capability !== undefined ? await insightOf(ports, subject, circumstances, ask, capability) : [];
     const steps = [proof, ...found.map((step) => (step.step === 'authorize' ? { ...step, details: insight } : step))];
-    return { decision: steps.at(-1)?.decision ?? 'unknown', caller: subject.name, capability, steps };
+    return { decision: steps.at(-1)?.decision ?? 'unknown', ...what, steps };
   },
 });
 
@@ -121,6 +138,16 @@ function subjectOf({ registry, keys }: AdminPorts, asking: Caller, whose: string
     ? `The member ${member.id} is disabled.`
     : `It is the member ${member.id}, by a token that says nothing else.`;
   return { name: whose, isSelf: member.id === asking.member, caller: callerOfMember(registry, member.id), why };
+}
+
+/** Undefined for one that nobody is known for: then only those who look after everything are insiders. */
+function namespaceOf(capability: string | undefined): string | undefined {
+  return capability?.slice(0, capability.indexOf('/'));
+}
+
+function ownerOf({ catalog }: AdminPorts, toolbox: string, uri: string): string | undefined {
+  const { everything, toolboxes } = catalog();
+  return (toolbox === '' ? everything : toolboxes.get(toolbox))?.uris.toUpstream(uri)?.member.id;
 }
 
 /** What a client of this toolbox calls a capability; the name itself where it is not there, for the step that says so. */
@@ -176,7 +203,12 @@ async function sayOf(
   if (policy.allow.length === 0) return [...lines, `No: the rules of ${from} are an empty list, which allows nothing.`];
   const { compileRule, decide } = await import('../policy/rule.ts');
   const namespace = capability.slice(0, capability.indexOf('/'));
-  const upstream = [...catalog().everything.tools.values()].find(({ name }) => name === capability)?.member.id ?? '';
+  const { everything, upstreams } = catalog();
+  const entries = method === 'prompts/get' ? everything.prompts : everything.tools;
+  const upstream =
+    method === 'resources/read'
+      ? (upstreams.get(capability)?.id ?? '')
+      : ([...entries.values()].find(({ name }) => name === capability)?.member.id ?? '');
   const facts: Facts = {
     caller: caller.facts,
     capability: { name: capability, namespace, upstream, kind: 'tool', method },

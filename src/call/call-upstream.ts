@@ -90,14 +90,20 @@ function limitsOf({ config }: Member, policy: CallPolicy): string {
   }
   let limits = byConfig.get(config);
   if (limits === undefined) {
-    limits = JSON.stringify([config.concurrency, config.breaker, policy.breaker]);
+    limits = JSON.stringify([config.concurrency, config.breaker, policy.breaker, config.own?.breaker]);
     byConfig.set(config, limits);
   }
   return limits;
 }
 
-function numbersOf({ config }: Member, policy: BreakerPolicy): BreakerNumbers {
-  return { ...config.breaker, ...defined(policy) };
+/** From what holds where nobody says anything to the capability's own: the nearest counts. */
+function numbersOf({ config }: Member, policy: BreakerPolicy, capability: BreakerPolicy = {}): BreakerNumbers {
+  return { ...config.breaker, ...defined(policy), ...defined(config.own?.breaker ?? {}), ...defined(capability) };
+}
+
+/** The longest silence of a call: of the capability, the upstream, its namespace or the gateway, whichever is nearest and says one. */
+export function silenceMs({ ownTimeoutMs, timeoutMs }: CallPolicy, { own, timeoutMs: otherwiseMs }: UpstreamConfig): number {
+  return ownTimeoutMs ?? own?.timeoutMs ?? timeoutMs ?? otherwiseMs;
 }
 
 /** A number that a policy leaves out is not one that it sets. */
@@ -109,7 +115,7 @@ function defined<Numbers extends object>(numbers: Numbers): { [Key in keyof Numb
 function ownBreaker(lane: Lane, { policy, member, capability }: Permit): Breaker<Sent, Answer> | undefined {
   if (policy.ownBreaker === undefined) return undefined;
   let breaker = lane.own.get(capability);
-  const numbers = numbersOf(member, { ...policy.breaker, ...policy.ownBreaker });
+  const numbers = numbersOf(member, policy.breaker, policy.ownBreaker);
   if (breaker === undefined || !isDeepStrictEqual(breaker.numbers, numbers)) {
     breaker?.shutdown();
     breaker = new Breaker((...sent: Sent) => lane.breaker.fire(...sent), numbers, isFailure);
@@ -123,7 +129,7 @@ export async function callUpstream(lanes: Lanes, clearance: Clearance, ask: Ask,
   const { member, policy } = clearance;
   const lane = lanes.of(clearance);
   const breaker = policy.ownBreaker === undefined ? lane.breaker : (ownBreaker(lane, clearance) ?? lane.breaker);
-  const deadline = new Deadline(policy.timeoutMs ?? member.config.timeoutMs, member.config.maxDurationMs, ask.cancel);
+  const deadline = new Deadline(silenceMs(policy, member.config), member.config.maxDurationMs, ask.cancel);
   try {
     const turn = lane.slots.take(member.id, ask.cancel);
     if (turn !== undefined) await turn;

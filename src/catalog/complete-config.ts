@@ -49,14 +49,8 @@ export function completeConfig(
       ),
     ),
     toolboxes: toolboxes.map(([name, entry]) => completeToolbox(namespace, name, entry)),
-    policy: withoutDefaults(file.policy ?? {}),
+    policy: file.policy ?? {},
   });
-}
-
-// What an upstream may say otherwise stands with the upstream; of a breaker the rest stays the namespace's.
-function withoutDefaults({ timeoutMs: _timeout, breaker, ...policy }: Policy): Policy {
-  const { errorRate: _rate, minimumCalls: _calls, windowMs: _window, openMs: _open, ...rest } = breaker ?? {};
-  return Object.keys(rest).length === 0 ? policy : { ...policy, breaker: rest };
 }
 
 function completeUpstream(
@@ -87,6 +81,7 @@ function completeUpstream(
     rename,
     answerLimitBytes: entry.answerLimitBytes ?? defaults.answerLimitBytes,
     breaker: completeBreaker(policy.breaker, entry.breaker),
+    own: { timeoutMs: entry.timeoutMs, breaker: entry.breaker },
   };
 }
 

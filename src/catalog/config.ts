@@ -53,6 +53,11 @@ export interface UpstreamConfig {
     readonly windowMs: number;
     readonly openMs: number;
   };
+  /** What the upstream's own entry says of these: nearer than any policy but a capability's. */
+  readonly own?: {
+    readonly timeoutMs?: number | undefined;
+    readonly breaker?: { readonly [Key in keyof UpstreamConfig['breaker']]?: number | undefined } | undefined;
+  };
 }
 
 /** An HTTP API, and which part of it becomes tools. */

@@ -1,7 +1,7 @@
 /**
  * What holds the calls to a capability: policies of four scopes, the gateway's, a namespace's and a capability's own, merged once per
  * snapshot. Whatever restricts adds up: every scope's limits, networks and rules must let a call pass; of numbers that cannot add up
- * (time-outs, breakers) the nearest scope's counts.
+ * (time-outs, breakers) the nearest scope's counts. What an upstream's own entry says stands between a namespace and a capability.
  */
 
 import { hash } from 'node:crypto';
@@ -34,7 +34,10 @@ export interface CallPolicy {
   readonly rules: readonly (readonly Rule[])[];
   /** Each must hold the client's address. */
   readonly networks: readonly NetworkTest[];
+  /** Of the gateway and the namespace. */
   readonly timeoutMs: number | undefined;
+  /** Of the capability itself. */
+  readonly ownTimeoutMs: number | undefined;
   /** Of the gateway and the namespace: for the upstream as a whole. */
   readonly breaker: BreakerPolicy;
   /** Of the capability itself. */
@@ -166,13 +169,14 @@ function merge(
   const content = rules?.compileContentPolicy(screened);
   const screen = (direction: 'in' | 'out') =>
     content === undefined ? undefined : rules?.screenFor(content, capability, direction);
-  const nearest = <Key extends keyof Policy>(key: Key) =>
-    parts.reduce<Policy[Key]>((value, { policy }) => policy[key] ?? value, undefined);
+  const nearest = <Key extends keyof Policy>(key: Key, of: readonly Part[] = parts) =>
+    of.reduce<Policy[Key]>((value, { policy }) => policy[key] ?? value, undefined);
   return Object.freeze({
     limits: parts.map(({ limits }) => limits),
     rules: parts.flatMap(({ rules }) => (rules === undefined ? [] : [rules])),
     networks: parts.flatMap(({ network }) => (network === undefined ? [] : [network])),
-    timeoutMs: nearest('timeoutMs'),
+    timeoutMs: nearest('timeoutMs', wide),
+    ownTimeoutMs: nearest('timeoutMs', own),
     breaker: breakerOf(wide) ?? {},
     ownBreaker: breakerOf(own),
     attempts: attemptsOf(capability, nearest('retry')),

@@ -8,7 +8,11 @@ const nowMs = Date.parse('2026-08-03T12:00:00Z');
 
 beforeAll(async () => {
   const inputSchema = { type: 'object', properties: { amount: { type: 'number' } }, required: ['amount'] };
-  upstream = await startStagedUpstream({ tools: ['echo', { name: 'pay', inputSchema }], prompts: ['greet'] });
+  upstream = await startStagedUpstream({
+    tools: ['echo', { name: 'pay', inputSchema }],
+    prompts: ['greet'],
+    resources: ['note://one'],
+  });
   gateway = await openAdminGateway({
     namespaces: { hr: namespaceFor('hr', upstream.url), finance: namespaceFor('finance', upstream.url) },
     clock: { nowMs: () => nowMs },
@@ -124,6 +128,55 @@ describe('a call that', () => {
       expect((await explain({ caller, capability: 'finance/pay' })).last.step).toBe('authorize');
     }
     expect((await explain({ caller: 'key:admin', capability: 'finance/echo' })).decision).toBe('allow');
+  });
+});
+
+describe('a read of a resource', () => {
+  const read = (input: object = {}, key?: string) =>
+    gateway.api(
+      'POST /explain',
+      { caller: 'key:ci', uri: 'note://gh.hr.desk/one', ip: '10.1.2.3', ...input },
+      key ?? gateway.key,
+    );
+
+  test('is told step by step as a call is, and decided as the read itself', async () => {
+    const { body } = await read();
+    expect(body).toMatchObject({ decision: 'allow', capability: 'hr/desk', uri: 'note://gh.hr.desk/one' });
+    expect(body.steps.map(({ step }: Step) => step)).toEqual(['authenticate', 'resolve', 'authorize', 'limit', 'screen']);
+    const foreign = (await read({ uri: 'note://gh.finance.desk/one' })).body;
+    expect(foreign.steps.at(-1)).toMatchObject({
+      step: 'authorize',
+      decision: 'deny',
+      why: expect.stringContaining('Resource not found'),
+    });
+    expect(foreign.steps.at(-1).details).toContain('No: the scope of the key does not hold finance/desk.');
+    expect((await read({ uri: 'note://nowhere/one' })).body.steps.at(-1)).toMatchObject({ step: 'resolve', decision: 'deny' });
+  });
+
+  test('meets the rules of its upstream', async () => {
+    await gateway.ok('PUT /policies/namespace:hr', { policy: { allow: ['capability.method != "resources/read"'] } });
+    const { last } = { last: (await read()).body.steps.at(-1) };
+    expect(last).toMatchObject({ step: 'authorize', decision: 'deny' });
+    expect(last.details.join()).toContain('is not true');
+    expect((await explain({})).decision).toBe('allow');
+    await gateway.ok('PUT /policies/namespace:hr', { policy: null });
+  });
+
+  test('is asked for with its URI, and nothing else', async () => {
+    for (const input of [
+      { capability: 'hr/echo' },
+      { method: 'tools/call' },
+      { uri: undefined },
+      { uri: undefined, method: 'resources/read' },
+    ])
+      expect((await read(input)).body.error?.message).toContain('"uri" for a resource');
+  });
+
+  test('of somebody else is for those who look after its namespace', async () => {
+    const auditor = await gateway.person('hr-auditor', [{ role: 'auditor', namespace: 'hr' }]);
+    expect((await read({}, auditor)).status).toBe(200);
+    for (const uri of ['note://gh.finance.desk/one', 'note://nowhere/one'])
+      expect((await read({ uri }, auditor)).status).toBe(403);
   });
 });
 

@@ -2,9 +2,12 @@ import { afterEach, expect, test, vi } from 'vitest';
 import type { Ask } from '../../src/call/ask.ts';
 import { authenticateLocalUser } from '../../src/call/authenticate.ts';
 import { call } from '../../src/call/call.ts';
+import { silenceMs } from '../../src/call/call-upstream.ts';
 import { buildCatalog } from '../../src/catalog/build.ts';
 import type { UpstreamConfig } from '../../src/catalog/config.ts';
 import { GatewayError } from '../../src/errors.ts';
+import { buildPolicies } from '../../src/policy/policy.ts';
+import type { Policy } from '../../src/policy/policy-schema.ts';
 import type { Answer, UpstreamCall } from '../../src/upstreams/upstream.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 import { RawResult } from '../../src/wire/message.ts';
@@ -33,7 +36,7 @@ const result = (value: JsonObject): Answer => ({ kind: 'result', result: RawResu
 
 const inputSchema = { type: 'object' };
 
-async function setUp(overrides: Partial<UpstreamConfig> = {}) {
+async function setUp(overrides: Partial<UpstreamConfig> = {}, policy?: Policy) {
   const config = upstreamConfig('demo/echo', { answerLimitBytes: 1_000_000, ...overrides });
   const upstream = new AnsweringUpstream(config.id);
   upstream.show({
@@ -46,7 +49,8 @@ async function setUp(overrides: Partial<UpstreamConfig> = {}) {
   const member = { id: config.id, config, upstream };
   const box = toolboxConfig('box', ['demo/*'], { exclude: ['demo/secret'] });
   const catalog = buildCatalog(1, [namespaceConfig('demo', [config], [box])], new Map([[config.id, member]]));
-  const { ports, records, close } = await callPorts();
+  const policies = await buildPolicies(policy === undefined ? [] : [{ scope: { kind: 'namespace', namespace: 'demo' }, policy }]);
+  const { ports, records, close } = await callPorts({ policies: () => policies });
   closing.push(close);
   // A schema is compiled at its first call, in a turn of its own, which fake time would hold back.
   await ports.checks.of(inputSchema).prepare();
@@ -240,4 +244,35 @@ test('URIs in answers are those of the toolbox, and come back to the upstream as
   const read = await run({ method: 'resources/read', params: { uri: 'demo://gh.demo.echo/b' } });
   expect(upstream.calls.at(-1)?.params).toEqual({ uri: 'demo://b' });
   expect(read).toMatchObject({ result: { value: { contents: [{ uri: 'demo://gh.demo.echo/b', text: 'x' }] } } });
+});
+
+test('of time-outs the nearest counts: the capability’s, the upstream’s own, its namespace’s or the gateway’s, then the usual one', async () => {
+  const wide = { scope: { kind: 'global' as const }, policy: { timeoutMs: 4 } };
+  const near = { scope: { kind: 'namespace' as const, namespace: 'hr' }, policy: { timeoutMs: 3 } };
+  const nearest = { scope: { kind: 'capability' as const, capability: 'hr/find' }, policy: { timeoutMs: 1 } };
+  const entry = upstreamConfig('hr/one', { timeoutMs: 2, own: { timeoutMs: 2 } });
+  const silent = upstreamConfig('hr/one', { timeoutMs: 5 });
+  const of = async (config: typeof entry, ...sources: Parameters<typeof buildPolicies>[0]) =>
+    silenceMs((await buildPolicies(sources)).of('hr/find', 'hr'), config);
+  expect(await of(entry, wide, near, nearest)).toBe(1);
+  expect(await of(entry, wide, near)).toBe(2);
+  expect(await of(silent, wide, near)).toBe(3);
+  expect(await of(silent, wide)).toBe(4);
+  expect(await of(silent)).toBe(5);
+});
+
+test('of a breaker’s numbers likewise: a namespace’s policy does not make an upstream stricter that says otherwise', async () => {
+  const breaker = { errorRate: 0.5, minimumCalls: 10, windowMs: 60_000, openMs: 30_000 };
+  const policy = { breaker: { minimumCalls: 2 } };
+  const paused = async (own: { minimumCalls?: number }) => {
+    const { upstream, run } = await setUp({ breaker, own: { breaker: own } }, policy);
+    upstream.behave = failing('upstream_failed');
+    for (let n = 0; n < 6; n++) await run().catch(() => {});
+    return await run().then(
+      () => 'done',
+      (error: GatewayError) => error.code,
+    );
+  };
+  expect(await paused({})).toBe('breaker_open');
+  expect(await paused({ minimumCalls: 50 })).toBe('upstream_failed');
 });

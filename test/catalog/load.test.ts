@@ -90,6 +90,7 @@ test('good files are complete with defaults, in the order of their names', async
       rename: {},
       answerLimitBytes: 16_777_216,
       breaker: { errorRate: 0.75, minimumCalls: 10, windowMs: 60_000, openMs: 1000 },
+      own: {},
     },
     {
       id: 'support/crm',
@@ -111,6 +112,7 @@ test('good files are complete with defaults, in the order of their names', async
       rename: { get_a: 'a', get_b: 'b' },
       answerLimitBytes: 2048,
       breaker: { errorRate: 0.25, minimumCalls: 10, windowMs: 60_000, openMs: 1000 },
+      own: { timeoutMs: 20_000, breaker: { errorRate: 0.25 } },
     },
     expect.objectContaining({
       id: 'support/local',

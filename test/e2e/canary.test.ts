@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,27 @@ const ways = ['result', 'structured', 'error', 'refusal', 'failure', 'redirect',
 const middle = '/+"&=\\';
 
 const accessToken = plantCanary('access token');
+const refreshToken = plantCanary('refresh token');
+const signingKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const signingPem = signingKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+const signing = Buffer.from(String(signingKey.export({ format: 'jwk' }).d), 'base64url');
+/** Lines of it are what a log or an escaped text would show. */
+const signingCanary: Canary = {
+  ...knownCanary('signing key', signing.toString('base64url'), signing),
+  traces: [
+    ...knownCanary('signing key', signing.toString('base64url'), signing).traces,
+    // The first line says what kind of key it is.
+    ...signingPem
+      .split('\n')
+      .slice(2, -2)
+      .map((line) => Buffer.from(line)),
+  ],
+};
 const kinds = {
+  clientCookie: plantCanary('cookie of a client', '-._~'),
+  upstreamCookie: plantCanary('cookie of an upstream', '-._~'),
+  code: plantCanary('authorization code', '-._~'),
+  webhook: plantCanary('webhook secret', middle),
   bearer: plantCanary('upstream bearer', middle),
   header: plantCanary('header from a secret', middle),
   literal: plantCanary('header value', '/+&='),
@@ -61,6 +81,7 @@ function reveal(request: IncomingMessage, response: ServerResponse, body: string
   };
   const result = (value: object) =>
     send(200, JSON.stringify({ jsonrpc: '2.0', id, result: { resultType: 'complete', ...value } }));
+  response.setHeader('set-cookie', `session=${kinds.upstreamCookie.value}; HttpOnly`);
   const cached = { ttlMs: 0, cacheScope: 'public' };
   switch (method) {
     case 'server/discover':
@@ -78,7 +99,7 @@ function reveal(request: IncomingMessage, response: ServerResponse, body: string
   const content = [{ type: 'text', text: told }];
   const answers: Record<(typeof ways)[number], () => void> = {
     result: () => result({ content }),
-    structured: () => result({ structuredContent: { told, [told.slice(0, 2000)]: 1 } }),
+    structured: () => result({ structuredContent: { told, [raw]: 1 } }),
     error: () => send(200, JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32000, message: told, data: { told } } })),
     refusal: () => send(401, told, { 'www-authenticate': `Bearer error_description="${encodeURIComponent(raw)}"` }),
     failure: () => send(500, told),
@@ -129,7 +150,7 @@ let tokens: TestServer;
 let collector: TestServer;
 let exported: Buffer[] = [];
 /** What clients of the token endpoint sent, so that the test knows that there was something to hide. */
-const shown = { tokenRequests: 0, mcpRequests: 0 };
+const shown = { tokenRequests: 0, signedRequests: 0, mcpRequests: 0 };
 
 beforeAll(async () => {
   const read = async (request: IncomingMessage): Promise<Buffer> => {
@@ -148,14 +169,16 @@ beforeAll(async () => {
     listenOn(
       createServer(async (request, response) => {
         const body = `${await read(request)} ${JSON.stringify(request.headers)}`;
-        shown.tokenRequests += 1;
+        const isSigned = body.includes('client_assertion=');
+        if (isSigned) shown.signedRequests += 1;
+        else shown.tokenRequests += 1;
         // Every second one fails and says why at length.
-        const isGood = shown.tokenRequests % 2 === 0;
+        const isGood = (isSigned ? shown.signedRequests : shown.tokenRequests) % 2 === 0;
         response.writeHead(isGood ? 200 : 400, { 'content-type': 'application/json' });
         response.end(
           JSON.stringify(
             isGood
-              ? { access_token: accessToken.value, token_type: 'Bearer', expires_in: 3600 }
+              ? { access_token: accessToken.value, refresh_token: refreshToken.value, token_type: 'Bearer', expires_in: 3600 }
               : { error: 'invalid_client', error_description: `${kinds.clientSecret.value} ${body}` },
           ),
         );
@@ -185,6 +208,7 @@ function namespaceFile(child: string): string {
     Authorization: `Bearer \${secret:BEARER}`,
     'X-Api-Key': `\${secret:HEADER}`,
     'X-Run-Time': `\${secret:RUN_TIME}`,
+    'X-Webhook-Secret': `\${secret:WEBHOOK_SECRET}`,
     'X-Token': kinds.literal.value,
   };
   const auth = {
@@ -193,7 +217,10 @@ function namespaceFile(child: string): string {
     clientId: 'gatehouse',
     clientSecret: `\${secret:CLIENT_SECRET}`,
   };
+  const { clientSecret: _, ...noSecret } = auth;
+  const signed = { ...noSecret, clientId: 'signer', privateKey: `\${secret:SIGNING_KEY}` };
   const upstreams = {
+    signed: { kind: 'mcp', url: upstream.url, auth: signed, rename: { reveal: 'signed_reveal' } },
     http: { kind: 'mcp', url, headers },
     child: {
       kind: 'mcp',
@@ -239,6 +266,7 @@ async function exercise(
       QUERY: kinds.query.value,
       CHILD: kinds.child.value,
       CLIENT_SECRET: kinds.clientSecret.value,
+      SIGNING_KEY: signingPem,
     },
     { isHealthy: false },
   );
@@ -278,11 +306,15 @@ async function callEverything(gateway: Gateway, sinks: Run['sinks'], key: string
   await until(
     'what can be reached is there',
     async () =>
-      (await gateway.status()).upstreams.filter(({ id, state }) => id.startsWith('demo/') && state === 'healthy').length >= 3,
+      (await gateway.status()).upstreams.filter(({ id, state }) => id.startsWith('demo/') && state === 'healthy').length >= 4,
     20_000,
   );
   for (const era of rawEras) {
-    const client = await connectRaw(era, { url: gateway.mcpUrl(), key });
+    const client = await connectRaw(era, {
+      url: gateway.mcpUrl(),
+      key,
+      headers: { cookie: `session=${kinds.clientCookie.value}` },
+    });
     const keep = (name: string, { status, headers, text }: Awaited<ReturnType<typeof client.send>>) => {
       sinks.set(`${era} ${name}`, `${status} ${JSON.stringify(headers)} ${text}`);
       return text;
@@ -292,7 +324,7 @@ async function callEverything(gateway: Gateway, sinks: Run['sinks'], key: string
     for (const method of ['prompts/list', 'resources/list']) keep(method, await client.send(method));
     const meta = era === 'modern' ? { meta: { 'io.modelcontextprotocol/logLevel': 'debug' } } : {};
     if (era === 'legacy') await client.send('logging/setLevel', { level: 'debug' });
-    for (const upstreamName of ['http', 'child', 'service', 'gone'])
+    for (const upstreamName of ['http', 'child', 'service', 'signed', 'gone'])
       for (const way of ways) {
         const answer = await client.call(`demo__${upstreamName === 'http' ? '' : `${upstreamName}_`}reveal`, { way }, meta);
         keep(`call of ${upstreamName}, ${way}`, answer);
@@ -313,6 +345,9 @@ async function askEverything(gateway: Gateway, sinks: Run['sinks'], key: string)
   // Keys where they do not belong.
   await get(`/api/nothing?key=${encodeURIComponent(key)}`, `${key}x`);
   await get(`/mcp?key=${encodeURIComponent(key)}`, `${gateway.key}x`, { cookie: `key=${key}` });
+  const cookie = `__Host-gatehouse=${kinds.clientCookie.value}; session=${kinds.clientCookie.value}`;
+  await get(`/oauth/callback?state=${kinds.code.value}&code=${kinds.code.value}`, key, { cookie });
+  await get(`/oauth/start/${kinds.code.value}`, `${key}y`, { cookie });
   const broken = await fetch(gateway.mcpUrl(), {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'mcp-session-id': gateway.key },
@@ -364,10 +399,13 @@ describe.each(['SQLite', 'PostgreSQL and Redis'])('on %s', (where) => {
     const place: Place = { dataDir: join(directory, 'data'), masterKey, databaseUrl };
     const registrar = await openRegistrar(place);
     await registrar.secret('RUN_TIME', kinds.runTime.value);
+    await registrar.secret('WEBHOOK_SECRET', kinds.webhook.value);
     const virtualKey = await registrar.key('canary');
     const canaries = [
       ...Object.values(kinds),
       accessToken,
+      refreshToken,
+      signingCanary,
       knownCanary('master key', masterKey, Buffer.from(masterKey, 'base64')),
       knownCanary('virtual key', virtualKey.slice('gh_canary_'.length)),
     ];
@@ -381,7 +419,8 @@ describe.each(['SQLite', 'PostgreSQL and Redis'])('on %s', (where) => {
     expect(shown.mcpRequests).toBeGreaterThan(before.mcpRequests + 10);
     expect(sinks.size).toBeGreaterThan(70);
     // There was something to hide.
-    for (const name of ['http', 'child', 'service'])
+    expect(shown.signedRequests).toBeGreaterThan(before.signedRequests + 1);
+    for (const name of ['http', 'child', 'service', 'signed'])
       expect(String(sinks.get(`modern call of ${name}, result`)), name).toContain('*'.repeat(40));
     expect(findCanaries(canaries, sinks)).toEqual([]);
   });

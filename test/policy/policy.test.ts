@@ -139,10 +139,10 @@ describe('numbers that cannot add up', () => {
 
   test('the nearest scope’s counts, in whatever order they were written', async () => {
     const sources = [global({ timeoutMs: 3 }), namespace({ timeoutMs: 2 }), own({ timeoutMs: 1 })];
-    expect((await made(...sources)).timeoutMs).toBe(1);
-    expect((await made(...sources.toReversed())).timeoutMs).toBe(1);
-    expect((await made(...sources.slice(0, 2))).timeoutMs).toBe(2);
-    expect((await made()).timeoutMs).toBeUndefined();
+    expect(await made(...sources)).toMatchObject({ timeoutMs: 2, ownTimeoutMs: 1 });
+    expect(await made(...sources.toReversed())).toMatchObject({ timeoutMs: 2, ownTimeoutMs: 1 });
+    expect(await made(...sources.slice(0, 1))).toMatchObject({ timeoutMs: 3, ownTimeoutMs: undefined });
+    expect(await made()).toMatchObject({ timeoutMs: undefined, ownTimeoutMs: undefined });
   });
 
   test('of a breaker each number for itself; a capability’s own is another one', async () => {
