@@ -1,4 +1,5 @@
 import type { Capability } from '../catalog/catalog.ts';
+import type { UpstreamConfig } from '../catalog/config.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { tagsOf } from './tags.ts';
 import { wordsOf } from './words.ts';
@@ -44,7 +45,7 @@ export function fieldsOf({
   const [summary, rest] = firstSentence(description);
   const schema = isObject(definition.inputSchema) ? propertyTexts(definition.inputSchema) : { names: [], details: [] };
   const words = {
-    name: wordsOf(short),
+    name: nameWords(isObject(given) ? text(given.name) : '', short, config),
     title: wordsOf(title(definition)),
     owner: wordsOf(`${config.namespace} ${config.name} ${config.title ?? ''}`),
     about: wordsOf(config.description ?? ''),
@@ -63,6 +64,11 @@ export function fieldsOf({
     summary: without(words.summary),
     description: without(words.description),
   };
+}
+
+// A name is shortened where it is too long for clients; what its upstream calls it says more. One that was renamed has both.
+function nameWords(own: string, short: string, { rename }: Pick<UpstreamConfig, 'rename'>): readonly string[] {
+  return Object.hasOwn(rename, own) ? [...wordsOf(short), ...wordsOf(own)] : wordsOf(own === '' ? short : own);
 }
 
 function title({ title: given, annotations }: JsonObject): string {
