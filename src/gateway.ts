@@ -10,6 +10,7 @@ import type { BreakerStatus } from './call/breaker.ts';
 import { type CallPorts, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
+import type { ApprovedOf } from './catalog/contribution.ts';
 import { LiveCatalog } from './catalog/live-catalog.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import type { NamespaceConfig } from './catalog/namespace-config.ts';
@@ -30,6 +31,7 @@ import { ConfigurationError } from './problems.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
 import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
+import { Pins } from './review/pins.ts';
 import type { Settings } from './settings.ts';
 import { openCounters, openStore } from './store/open-store.ts';
 import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
@@ -225,7 +227,17 @@ async function build(
     });
     return upstream;
   };
-  const live = new LiveCatalog({ createUpstream: makeUpstream, log });
+  const pins: Pins = new Pins({
+    registry,
+    definitions: store.definitions,
+    journal,
+    catalog: () => live.current,
+    rebuild: () => live.rebuildSoon(),
+    clock,
+    log,
+  });
+  const approvedOf: ApprovedOf = (member, offer) => pins.approvedOf(member, offer);
+  const live: LiveCatalog = new LiveCatalog({ createUpstream: makeUpstream, approvedOf, log });
   const configuration = new LiveConfiguration({
     registry,
     secrets,
@@ -403,6 +415,7 @@ async function build(
       clearInterval(tidying);
       clearInterval(expiring);
       await watch.close();
+      await pins.close();
       registry.close();
       edge.parked.cancelAll();
       await sessions.close();

@@ -68,6 +68,11 @@ function completeUpstream(
     exclude: entry.exclude ?? [],
     rename: entry.rename ?? {},
     answerLimitBytes: entry.answerLimitBytes ?? defaults.answerLimitBytes,
+    review: {
+      changes: entry.review?.changes ?? 'hold',
+      // Whoever wrote the file trusts the upstream; who registered it at run time was approved for what was seen then.
+      additions: entry.review?.additions ?? (origin === 'file' ? 'screen' : 'hold'),
+    },
     breaker: completeBreaker(policy.breaker, entry.breaker),
   };
 }

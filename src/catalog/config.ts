@@ -44,12 +44,20 @@ export interface UpstreamConfig {
   readonly secretsRevision?: number | undefined;
   /** Largest answer. */
   readonly answerLimitBytes: number;
+  /** What becomes of definitions that it changes or adds after the first were approved; absent for the gateway's own. */
+  readonly review?: DefinitionReview | undefined;
   readonly breaker: {
     readonly errorRate: number;
     readonly minimumCalls: number;
     readonly windowMs: number;
     readonly openMs: number;
   };
+}
+
+export interface DefinitionReview {
+  readonly changes: 'hold' | 'take';
+  /** `screen`: taken when the assessment finds nothing in it. */
+  readonly additions: 'hold' | 'screen' | 'take';
 }
 
 /** How requests to an HTTP upstream are authorized beyond fixed headers. Secrets as written, `${secret:NAME}`. */

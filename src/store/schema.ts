@@ -142,6 +142,12 @@ export interface Schema {
     readonly sealed: string;
     readonly expires_at_ms: number;
   };
+  readonly definitions: {
+    readonly hash: string;
+    readonly body: string;
+    /** When somebody last wanted it kept. */
+    readonly kept_at_ms: number;
+  };
 }
 
 /** Calls per latency bucket, in the order of `latencyBoundsMs`. */

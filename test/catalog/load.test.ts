@@ -89,6 +89,7 @@ test('good files are complete with defaults, in the order of their names', async
       exclude: [],
       rename: {},
       answerLimitBytes: 16_777_216,
+      review: { changes: 'hold', additions: 'screen' },
       breaker: { errorRate: 0.75, minimumCalls: 10, windowMs: 60_000, openMs: 1000 },
     },
     {
@@ -110,6 +111,7 @@ test('good files are complete with defaults, in the order of their names', async
       exclude: ['get_secret'],
       rename: { get_a: 'a', get_b: 'b' },
       answerLimitBytes: 2048,
+      review: { changes: 'hold', additions: 'screen' },
       breaker: { errorRate: 0.25, minimumCalls: 10, windowMs: 60_000, openMs: 1000 },
     },
     expect.objectContaining({

@@ -4,6 +4,7 @@ import type { BudgetRows, RememberedUpstream, Store, StoredBudget, StoredKey, St
 import { openVault } from '../secret-vault.ts';
 import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
+import { memoryDefinitions } from './memory-definitions.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
 import { memoryRollUps } from './roll-ups.ts';
 
@@ -71,6 +72,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     budgets: memoryBudgets(),
     audit: memoryAudit(),
     credentials: memoryCredentials(),
+    definitions: memoryDefinitions(),
   };
 }
 

@@ -13,6 +13,7 @@ import { openVault } from '../secret-vault.ts';
 import { sqlAuditIndex } from '../sql/audit-index.ts';
 import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
+import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
@@ -76,6 +77,7 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       rollUps: sqlRollUps(database),
       budgets: sqlBudgets(database),
       credentials: sqlCredentials(database),
+      definitions: sqlDefinitions(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

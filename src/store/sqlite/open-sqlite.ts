@@ -11,6 +11,7 @@ import { openVault } from '../secret-vault.ts';
 import { sqlAuditIndex } from '../sql/audit-index.ts';
 import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
+import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
@@ -63,6 +64,7 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       rollUps: sqlRollUps(database),
       budgets: { ...sqlBudgets(database), load: start.loadBudgets },
       credentials: sqlCredentials(database),
+      definitions: sqlDefinitions(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),
