@@ -27,6 +27,8 @@ import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
+import { type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
 import { Registry } from './registry/registry.ts';
@@ -38,7 +40,7 @@ import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts
 import type { UpstreamGauge } from './telemetry/gauges.ts';
 import { openTelemetry } from './telemetry/telemetry.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
-import { openReach } from './upstreams/fetch-json.ts';
+import { openReach, type Reach } from './upstreams/fetch-json.ts';
 import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
 import { connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
@@ -202,6 +204,10 @@ async function build(
     log,
     publicUrl: () => publicUrl,
     resolveSecrets: (text) => secrets.resolve(text),
+  });
+  const notifier: Notifier = openNotifier({
+    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock }),
+    log,
   });
   const subscriptions = new Subscriptions(log);
   const listeners = new Listeners();
@@ -420,6 +426,7 @@ async function build(
       edge.parked.cancelAll();
       await sessions.close();
       await live.close();
+      await notifier.close();
       await egress.close();
       lanes.keep(new Map());
       await Promise.allSettled([noteUses(), telemetry.close(), journal.close(), counters.close(), checks.close()]);
@@ -451,6 +458,15 @@ const adminNamespaceConfig: NamespaceConfig = {
   ],
   policy: {},
 };
+
+/** Every way to tell people that the settings name. */
+function channelsOf(
+  { notify }: Settings,
+  { reach, secrets, clock }: { readonly reach: Reach; readonly secrets: SecretValues; readonly clock: Clock },
+): readonly Channel[] {
+  const resolveSecret = (text: string) => secrets.resolve(text);
+  return notify.webhook === undefined ? [] : [webhookChannel({ settings: notify.webhook, reach, resolveSecret, clock })];
+}
 
 function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {
   for (const { id, config, upstream } of live.current.upstreams.values()) {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import type { TrustedIssuer } from './identity/issuers.ts';
+import type { NotifySettings } from './notify/notify-settings.ts';
 import { ConfigurationError, type Problem, suggestName } from './problems.ts';
 import { Secret } from './secret.ts';
 import type { YamlFile } from './yaml-file.ts';
@@ -116,6 +117,11 @@ const structures = {
     'Authorization servers whose tokens are taken: see [docs/oauth.md](docs/oauth.md).',
     Object.freeze([]),
     async (value) => (await import('./identity/issuers.ts')).readIssuers(value),
+  ),
+  notify: structure<NotifySettings>(
+    'Whom to tell that something waits for a person: see [docs/approvals.md](docs/approvals.md).',
+    Object.freeze({}),
+    async (value) => (await import('./notify/notify-settings.ts')).readNotifySettings(value),
   ),
 };
 

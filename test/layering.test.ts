@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ['review/'],
   ['registry/'],
   ['catalog/'],
-  ['credentials/'],
+  ['credentials/', 'notify/'],
   ['upstreams/', 'telemetry/', 'identity/', 'journal/'],
   ['store/'],
   ['policy/'],
@@ -41,8 +41,8 @@ const layers: readonly (readonly string[])[] = [
 const ground = layers.length - 1;
 
 // What a namespace file says of an upstream is to that upstream what settings are to the program; globs are for every rule that
-// names capabilities. What gatehouse.yaml says of an issuer is a setting.
-const groundFiles = ['catalog/config.ts', 'catalog/glob.ts', 'identity/issuers.ts'];
+// names capabilities. What gatehouse.yaml says of an issuer, or of whom to tell, is a setting.
+const groundFiles = ['catalog/config.ts', 'catalog/glob.ts', 'identity/issuers.ts', 'notify/notify-settings.ts'];
 
 const storeDoors = ['store/ports.ts', 'store/open-store.ts', 'store/follow-registry.ts'];
 

@@ -70,6 +70,7 @@ test('everything has a default or may be left out', async () => {
     allowedHosts: [],
     allowedOrigins: [],
     issuers: [],
+    notify: {},
   });
   expect(Object.isFrozen(settings)).toBe(true);
 });
@@ -301,7 +302,7 @@ test('issuers on a host that others reach need the address that others use', asy
 });
 
 test('help, table and flags name every setting', async () => {
-  const inFileAlone = ['issuers'];
+  const inFileAlone = ['issuers', 'notify'];
   const count = Object.keys(await read()).length - inFileAlone.length;
   expect(settingsHelp().match(/^ {2}GATEHOUSE_/gm)).toHaveLength(count);
   expect(settingsHelp()).toContain(`In gatehouse.yaml alone: ${inFileAlone.join(', ')}.`);

@@ -4,6 +4,7 @@ import { authorize } from '../call/authorize.ts';
 import { circumstancesOf } from '../call/call.ts';
 import { resolve } from '../call/resolve.ts';
 import { GatewayError } from '../errors.ts';
+import type { GateRow } from '../policy/gate-schema.ts';
 import { buildPolicies, describeScope, type PolicyScope, type PolicySource } from '../policy/policy.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
 import { composePolicies, readScope, scopeId } from '../registry/compose.ts';
@@ -30,14 +31,14 @@ const shown = z.object({
   merged: z
     .object({})
     .loose()
-    .describe('What holds a call there in the end: every limit, rule and network with where it stands.'),
+    .describe('What holds a call there in the end: every limit, rule, network and gate with where it stands.'),
 });
 
 export const setPolicy = defineAction({
   name: 'set_policy',
   title: 'Set a policy',
   description:
-    'Limits, rules, networks, time-outs, breakers and content rules of the gateway, a namespace or a capability. Takes the place of what was set there; null removes it. What a namespace file declares stays beside it.',
+    'Limits, rules, networks, time-outs, breakers, content rules and gates of the gateway, a namespace or a capability. Takes the place of what was set there; null removes it. What a namespace file declares stays beside it.',
   roles: ['admin'],
   isReadOnly: false,
   route: 'PUT /policies/{scope}',
@@ -52,7 +53,9 @@ export const setPolicy = defineAction({
     requireScope(caller, scope, ['admin']);
     const flaws = await checkRules(policy ?? undefined);
     if (flaws.length > 0) {
-      const sentences = flaws.map(({ path, message }) => `policy.${path[0]}[${path[1]}]: ${message}`);
+      const sentences = flaws.map(
+        ({ path: [field, at, ...rest], message }) => `policy.${[`${field}[${at}]`, ...rest].join('.')}: ${message}`,
+      );
       throw new GatewayError('bad_arguments', `This policy was not set. ${sentences.join(' ')}`);
     }
     await refuseLockout(ports, caller, ip, { scope, policy: policy ?? {} });
@@ -125,6 +128,8 @@ function merge(sources: readonly PolicySource[]): object {
     allow: each('allow'),
     network: each('network'),
     content: each('content'),
+    gates: sources.flatMap(({ scope, policy }) => (policy.gates ?? []).map((row) => ({ from: describeScope(scope), ...row }))),
+    gateDestructive: nearest('gateDestructive') ?? true,
     timeoutMs: nearest('timeoutMs') ?? null,
     retry: nearest('retry') ?? null,
     breaker,
@@ -148,10 +153,17 @@ function requireScope(caller: Caller, scope: PolicyScope, roles: Parameters<type
   requireRole(caller, roles, namespace === 'admin' ? undefined : namespace);
 }
 
-/** Throws GatewayError `conflict` for rules and networks under which whoever sets them could not take them back. */
+/** Throws GatewayError `conflict` for rules, networks and gates under which whoever sets them could not take them back. */
 export async function refuseLockout(ports: AdminPorts, caller: Caller, ip: string, wanted: PolicySource): Promise<void> {
   const { scope } = wanted;
   if (scope.kind !== 'global' && namespaceOf(scope) !== 'admin') return;
+  // Of a role there is always somebody: the operator's own key has them all. Members come and go.
+  const isPersonal = ({ by }: GateRow) => typeof by === 'object' && 'members' in by;
+  if (scope.kind !== 'global' && wanted.policy.gates?.some(isPersonal) === true)
+    throw new GatewayError(
+      'conflict',
+      'This policy was not set: when its members are gone, nobody could take the gate back. Gates on administration name a role.',
+    );
   const { files, registry, catalog, calls } = ports;
   const others = composePolicies(files(), registry).filter((source) => scopeId(source.scope) !== scopeId(scope));
   const policies = await buildPolicies([...others, wanted]);

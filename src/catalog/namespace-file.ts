@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gateSchema } from '../policy/gate-schema.ts';
 import { breakerSchema, policySchema } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
 import { checkSecretReferences, secretNames } from '../secrets.ts';
@@ -366,7 +367,7 @@ function checkAuth(
 }
 
 /** Keys that the format will have: a file for a later version should not be told about spelling. */
-const laterKeys = new Set(['gates', 'pinned', 'import', 'models', 'agents', 'audit']);
+const laterKeys = new Set(['pinned', 'import', 'models', 'agents', 'audit']);
 
 function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
   const { path } = issue;
@@ -425,6 +426,7 @@ function describeUnknown(key: string, path: readonly PropertyKey[]): string {
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
   if (path.at(-1) === 'breaker') return Object.keys((path[0] === 'policy' ? breakerSchema : upstreamBreaker).shape);
+  if (path.at(-2) === 'gates') return Object.keys(gateSchema.shape);
   if (path.at(-1) === 'auth') return Object.keys(auth.shape);
   if (path.length === 2) return Object.keys((path[0] === 'upstreams' ? upstream : toolbox).shape);
   return Object.keys((path.length === 1 ? policySchema : namespaceFileSchema).shape);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { contentPolicySchema } from '../content/content-schema.ts';
+import { gatesSchema } from './gate-schema.ts';
 import { limitsSchema } from './limit-rules.ts';
 import { checkNetwork } from './network.ts';
 
@@ -64,24 +65,36 @@ export const policySchema = z.strictObject({
     .optional()
     .describe('Addresses and ranges that calls may come from. An empty list is nobody. Default: anywhere.'),
   content: contentPolicySchema.optional(),
+  gates: gatesSchema.optional().describe('Calls that wait for a person. Every gate that holds a call must let it pass.'),
+  gateDestructive: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether operations of API descriptions that remove something wait for an approver where no gate names them. Default: true.',
+    ),
   retry: retrySchema.optional().describe('What may be repeated when it fails.'),
 });
 
 export type Policy = z.output<typeof policySchema>;
 
-/** Where a policy's `allow` and `network` are right in form but wrong in content. */
+/** Where a policy's `allow`, `network` and `gates` are right in form but wrong in content. */
 export interface PolicyFlaw {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
 /** Compiles every rule, for whoever writes a policy. Loads CEL only where there is a rule. */
-export async function checkRules(policy: Pick<Policy, 'allow'> | undefined): Promise<readonly PolicyFlaw[]> {
-  const rules = policy?.allow ?? [];
+export async function checkRules(policy: Pick<Policy, 'allow' | 'gates'> | undefined): Promise<readonly PolicyFlaw[]> {
+  const rules = [
+    ...(policy?.allow ?? []).map((source, index) => ({ path: ['allow', index], source })),
+    ...(policy?.gates ?? []).flatMap(({ when }, index) =>
+      when === undefined ? [] : [{ path: ['gates', index, 'when'], source: when }],
+    ),
+  ];
   if (rules.length === 0) return [];
   const { compileRule } = await import('./rule.ts');
-  const outcomes = await Promise.all(rules.map(compileRule));
-  return outcomes.flatMap((outcome, index) =>
-    'problems' in outcome ? outcome.problems.map(({ message }) => ({ path: ['allow', index], message })) : [],
+  const outcomes = await Promise.all(rules.map(async ({ path, source }) => ({ path, outcome: await compileRule(source) })));
+  return outcomes.flatMap(({ path, outcome }) =>
+    'problems' in outcome ? outcome.problems.map(({ message }) => ({ path, message })) : [],
   );
 }

@@ -4,9 +4,13 @@
  * (time-outs, breakers) the nearest scope's counts.
  */
 
+import { hash } from 'node:crypto';
 import { compileGlob } from '../catalog/glob.ts';
 import type { ContentScreen } from '../content/content-policy.ts';
+import { canonicalJson } from '../wire/canonical-json.ts';
+import type { Json } from '../wire/json.ts';
 import { type CompiledLimits, compileLimits } from './compile-limits.ts';
+import { compileGate, type Gate } from './gate.ts';
 import { compileNetworks, type NetworkTest } from './network.ts';
 import type { BreakerPolicy, Policy } from './policy-schema.ts';
 import { compileRule, type Rule } from './rule.ts';
@@ -40,6 +44,12 @@ export interface CallPolicy {
   /** What is looked for on the way in and on the way out; undefined where nothing is. */
   readonly contentIn: ContentScreen | undefined;
   readonly contentOut: ContentScreen | undefined;
+  /** Those that may hold a call of this capability. All that do must let it pass. */
+  readonly gates: readonly Gate[];
+  /** Whether what removes something waits for an approver where no gate names it. */
+  readonly gatesDestructive: boolean;
+  /** Everything that was written, from the widest scope to the nearest. */
+  readonly sources: readonly Policy[];
 }
 
 type ContentRules = Pick<typeof import('../content/content-policy.ts'), 'compileContentPolicy' | 'screenFor'>;
@@ -48,6 +58,7 @@ interface Part {
   readonly limits: CompiledLimits;
   readonly rules: readonly Rule[] | undefined;
   readonly network: NetworkTest | undefined;
+  readonly gates: readonly Gate[];
   readonly policy: Policy;
 }
 
@@ -77,8 +88,9 @@ export class Policies {
   of(capability: string, namespace: string): CallPolicy {
     let made = this.#made.get(capability);
     if (made === undefined) {
-      // Whoever would raise a limit that agents have used up must not be held back by it.
-      const global = namespace === 'admin' ? this.#global.map((part) => ({ ...part, limits: noLimits })) : this.#global;
+      // Whoever would raise a limit that agents have used up must not be held back by it, nor by a gate on what agents do.
+      const global =
+        namespace === 'admin' ? this.#global.map((part) => ({ ...part, limits: noLimits, gates: noGates })) : this.#global;
       const wide = [...global, ...(this.#byNamespace.get(namespace) ?? [])];
       made = merge(capability, namespace, wide, this.#byCapability.get(capability) ?? [], this.#content);
       if (this.#made.size >= mostKept) this.#made.clear();
@@ -89,6 +101,12 @@ export class Policies {
 }
 
 const noLimits = compileLimits([], 'global');
+const noGates: readonly Gate[] = Object.freeze([]);
+
+/** A decision must not wait for a decision. */
+const neverGated: ReadonlySet<string> = new Set(
+  ['list_approvals', 'get_approval', 'decide_approval'].map((name) => `admin/${name}`),
+);
 
 /** More than any gateway has capabilities; what is asked for beyond that was never one. */
 const mostKept = 50_000;
@@ -112,6 +130,7 @@ async function compile(scope: PolicyScope, policy: Policy): Promise<Part> {
     limits: compileLimits(policy.limits ?? [], describeScope(scope)),
     rules: policy.allow === undefined ? undefined : await compileRules(policy.allow),
     network: policy.network === undefined ? undefined : compileNetworks(policy.network),
+    gates: await Promise.all((policy.gates ?? []).map((row) => compileGate(row, describeScope(scope)))),
     policy,
   };
 }
@@ -159,7 +178,23 @@ function merge(
     attempts: attemptsOf(capability, nearest('retry')),
     contentIn: screen('in'),
     contentOut: screen('out'),
+    gates: neverGated.has(capability) ? noGates : parts.flatMap(({ gates }) => gates.filter(({ covers }) => covers(capability))),
+    gatesDestructive: nearest('gateDestructive') ?? true,
+    sources: parts.map(({ policy }) => policy),
   });
+}
+
+const versions = new WeakMap<CallPolicy, string>();
+
+/** The same on every replica for as long as nothing that holds these calls was changed. */
+export function policyVersion(policy: CallPolicy): string {
+  let version = versions.get(policy);
+  if (version === undefined) {
+    const written = JSON.parse(JSON.stringify(policy.sources)) as Json;
+    version = hash('sha256', canonicalJson(written), 'base64url');
+    versions.set(policy, version);
+  }
+  return version;
 }
 
 function attemptsOf(capability: string, retry: Policy['retry']): number {

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import type { ApprovalState } from './ports.ts';
 
 /** The tables as the newest migration leaves them. Times are ms since 1970; booleans are 0 or 1, the same on every database. */
 export interface Schema {
@@ -142,6 +143,40 @@ export interface Schema {
     readonly sealed: string;
     readonly expires_at_ms: number;
   };
+  readonly approvals: {
+    readonly id: string;
+    readonly digest: string;
+    readonly state: ApprovalState;
+    readonly version: number;
+    readonly caller: string;
+    readonly key_id: string | null;
+    readonly consumer: string | null;
+    readonly member: string | null;
+    readonly namespace: string;
+    readonly capability: string;
+    readonly upstream: string;
+    readonly toolbox: string;
+    readonly tool: string;
+    readonly definition: string;
+    readonly policy: string;
+    readonly gates: string;
+    readonly decisions: string;
+    readonly arguments: string;
+    readonly note: string;
+    readonly replaced_by: string | null;
+    readonly outcome: string | null;
+    readonly rounds: number;
+    readonly requested_at_ms: number;
+    readonly expires_at_ms: number;
+    readonly updated_at_ms: number;
+  };
+  readonly approval_events: {
+    readonly approval_id: string;
+    readonly version: number;
+    readonly at_ms: number;
+    readonly actor: string;
+    readonly action: string;
+    readonly detail: string;
   readonly definitions: {
     readonly hash: string;
     readonly body: string;

@@ -1,4 +1,5 @@
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
+import { approvalContract } from '../contracts/approvals.contract.ts';
 import { auditIndexContract } from '../contracts/audit-index.contract.ts';
 import { credentialContract } from '../contracts/credentials.contract.ts';
 import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
@@ -10,3 +11,4 @@ storeContract('memory', makePlace, { isShared: false, prunes: true });
 rollUpsContract('memory', makePlace, { isShared: false });
 auditIndexContract('memory', makePlace);
 credentialContract('memory', makePlace, { isShared: false });
+approvalContract('memory', makePlace, { isShared: false, racesInProcess: false });

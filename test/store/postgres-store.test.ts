@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { newestVersion } from '../../src/store/migrations/migrations.ts';
+import { approvalContract } from '../contracts/approvals.contract.ts';
 import { auditIndexContract } from '../contracts/audit-index.contract.ts';
 import { credentialContract } from '../contracts/credentials.contract.ts';
 import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
@@ -25,6 +26,7 @@ storeContract('PostgreSQL', makePlace, { isShared: true, prunes: true });
 rollUpsContract('PostgreSQL', makePlace, { isShared: true });
 auditIndexContract('PostgreSQL', makePlace);
 credentialContract('PostgreSQL', makePlace, { isShared: true });
+approvalContract('PostgreSQL', makePlace, { isShared: true, racesInProcess: true });
 
 describe('PostgreSQL store', () => {
   it('is refused without a master key, before anything is connected', async () => {

@@ -1,3 +1,4 @@
+import { approvalContract } from '../contracts/approvals.contract.ts';
 import { auditIndexContract } from '../contracts/audit-index.contract.ts';
 import { credentialContract } from '../contracts/credentials.contract.ts';
 import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
@@ -13,3 +14,4 @@ storeContract('SQLite', makePlace, { isShared: true, prunes: true });
 rollUpsContract('SQLite', makePlace, { isShared: true });
 auditIndexContract('SQLite', makePlace);
 credentialContract('SQLite', makePlace, { isShared: true });
+approvalContract('SQLite', makePlace, { isShared: true, racesInProcess: false });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/wire/canonical-json.ts';
 import type { Json } from '../../src/wire/json.ts';
-import { maxDepth } from '../../src/wire/json-scan.ts';
+import { maxDepth, parseExact } from '../../src/wire/json-scan.ts';
 
 /** The same value with its keys in another order. */
 function shuffled(value: Json): Json {
@@ -43,6 +43,13 @@ describe('canonical JSON', () => {
     expect(canonicalJson(JSON.parse('{"b":1,"__proto__":{"a":2},"constructor":3}'))).toBe(
       '{"__proto__":{"a":2},"b":1,"constructor":3}',
     );
+  });
+
+  it('writes numbers that a double cannot keep digit for digit, and tells them from objects that look like them', () => {
+    const long = parseExact('{"a":12345678901234567890,"b":[0.1234567890123456789]}') as Json;
+    expect(canonicalJson(long)).toBe('{"a":12345678901234567890,"b":[0.1234567890123456789]}');
+    const fake = JSON.parse('{"a":{"rawJSON":"12345678901234567890"}}') as Json;
+    expect(canonicalJson(fake)).toBe('{"a":{"rawJSON":"12345678901234567890"}}');
   });
 
   it('takes what is nested as deep as a message may be', () => {

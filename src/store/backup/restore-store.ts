@@ -155,6 +155,7 @@ async function markRestored(db: Kysely<Schema>, header: BackupHeader, keys: 'kee
   const { revision } = await takeRevision(db, atMs);
   await db.updateTable('registry_state').set({ restored_at_ms: atMs, backup_made_at_ms: header.madeAtMs }).execute();
   const revokedKeys = keys === 'revoke' ? await revokeKeys(db, revision, atMs) : 0;
+  await voidApprovals(db, atMs);
   await db
     .insertInto('change_records')
     .values({
@@ -169,6 +170,27 @@ async function markRestored(db: Kysely<Schema>, header: BackupHeader, keys: 'kee
     })
     .execute();
   return revokedKeys;
+}
+
+/** Calls that were open then may have been made since, and who agreed to them may have changed their mind. */
+async function voidApprovals(db: Kysely<Schema>, atMs: number): Promise<void> {
+  const open = await db
+    .updateTable('approvals')
+    .set(({ eb }) => ({
+      state: 'void' as const,
+      note: 'The store was restored from a backup.',
+      version: eb('version', '+', 1),
+      updated_at_ms: atMs,
+    }))
+    .where('state', 'in', ['pending', 'approved'])
+    .returning(['id', 'version'])
+    .execute();
+  for (const { id, version } of open) {
+    await db
+      .insertInto('approval_events')
+      .values({ approval_id: id, version, at_ms: atMs, actor: 'operator', action: 'voided', detail: '{"reason":"restored"}' })
+      .execute();
+  }
 }
 
 async function revokeKeys(db: Kysely<Schema>, revision: number, atMs: number): Promise<number> {

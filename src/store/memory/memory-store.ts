@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../../clock.ts';
 import type { BudgetRows, RememberedUpstream, Store, StoredBudget, StoredKey, StoredSession } from '../ports.ts';
 import { openVault } from '../secret-vault.ts';
+import { memoryApprovals } from './memory-approvals.ts';
 import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
 import { memoryDefinitions } from './memory-definitions.ts';
@@ -72,6 +73,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     budgets: memoryBudgets(),
     audit: memoryAudit(),
     credentials: memoryCredentials(),
+    approvals: memoryApprovals(),
     definitions: memoryDefinitions(),
   };
 }

@@ -5,6 +5,7 @@ import { auditIndex } from './0003-audit-index.ts';
 import { registry } from './0004-registry.ts';
 import { rollUps } from './0005-roll-ups.ts';
 import { credentials } from './0006-credentials.ts';
+import { approvals } from './0007-approvals.ts';
 import { reviews } from './0008-reviews.ts';
 
 /**
@@ -12,7 +13,16 @@ import { reviews } from './0008-reviews.ts';
  * as it was released. Statements keep to SQL that SQLite and PostgreSQL read alike. While a new release rolls out, replicas
  * of the one before still write to the changed tables, so a change adds; what it replaces goes one release later.
  */
-const migrations: readonly (readonly string[])[] = [firstTables, budgets, auditIndex, registry, rollUps, credentials, reviews];
+const migrations: readonly (readonly string[])[] = [
+  firstTables,
+  budgets,
+  auditIndex,
+  registry,
+  rollUps,
+  credentials,
+  approvals,
+  reviews,
+];
 
 export const newestVersion = migrations.length;
 

@@ -10,6 +10,7 @@ import { masterKeys } from '../rotate-master-key.ts';
 import type { Schema } from '../schema.ts';
 import { checkMasterKey, openSealingKeys, toWrapped } from '../sealing-keys.ts';
 import { openVault } from '../secret-vault.ts';
+import { sqlApprovals } from '../sql/approvals.ts';
 import { sqlAuditIndex } from '../sql/audit-index.ts';
 import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
@@ -77,6 +78,7 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       rollUps: sqlRollUps(database),
       budgets: sqlBudgets(database),
       credentials: sqlCredentials(database),
+      approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
       sessions,
       registry,

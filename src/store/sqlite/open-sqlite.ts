@@ -8,6 +8,7 @@ import { masterKeys } from '../rotate-master-key.ts';
 import type { Database, Schema } from '../schema.ts';
 import { checkMasterKey, openSealingKeys, toWrapped } from '../sealing-keys.ts';
 import { openVault } from '../secret-vault.ts';
+import { sqlApprovals } from '../sql/approvals.ts';
 import { sqlAuditIndex } from '../sql/audit-index.ts';
 import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
@@ -64,6 +65,7 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       rollUps: sqlRollUps(database),
       budgets: { ...sqlBudgets(database), load: start.loadBudgets },
       credentials: sqlCredentials(database),
+      approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
       sessions,
       registry,

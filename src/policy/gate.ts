@@ -1,0 +1,70 @@
+import { compileGlob } from '../catalog/glob.ts';
+import type { JsonObject } from '../wire/json.ts';
+import { defaultGateExpiresMs, type GateRow } from './gate-schema.ts';
+import { compileRule, decide, type Rule } from './rule.ts';
+import type { Facts } from './rule-facts.ts';
+
+/** A rule that a call waits for a person, ready for use. */
+export interface Gate {
+  /** Where it stands, e.g. `namespace support`. */
+  readonly source: string;
+  readonly by: GateBy;
+  /** How many different people must agree. */
+  readonly quorum: number;
+  readonly expiresMs: number;
+  readonly reason: string | undefined;
+  /** As written; undefined: every call. */
+  readonly when: string | undefined;
+  /** Whether calls of this capability, `namespace/name`, may have to wait. */
+  covers(capability: string): boolean;
+  /** Whether this call has to. What cannot be told has to. */
+  holds(facts: Facts, args: JsonObject): boolean;
+}
+
+/** Who decides. */
+export type GateBy =
+  | { readonly kind: 'caller' }
+  | { readonly kind: 'role'; readonly role: 'admin' | 'approver' | 'developer' | 'auditor' }
+  | { readonly kind: 'members'; readonly members: readonly string[] };
+
+/** `source` says where the row stands. A rule that does not compile any more holds everything that it might have held. */
+export async function compileGate(row: GateRow, source: string): Promise<Gate> {
+  const { match = [], when, by, quorum = 1, expiresMs = defaultGateExpiresMs, reason } = row;
+  const globs = (typeof match === 'string' ? [match] : match).map(compileGlob);
+  const compiled = when === undefined ? undefined : await compileRule(when);
+  return Object.freeze({
+    source,
+    by: byOf(by),
+    quorum,
+    expiresMs,
+    reason,
+    when,
+    covers: globs.length === 0 ? () => true : (capability: string) => globs.some((takes) => takes(capability)),
+    holds: compiled === undefined || 'problems' in compiled ? () => true : holdsBy([compiled.rule]),
+  });
+}
+
+function holdsBy(rules: readonly Rule[]): Gate['holds'] {
+  return (facts, args) => {
+    const { isAllowed, faults } = decide(rules, facts, args);
+    return isAllowed || faults.length > 0;
+  };
+}
+
+function byOf(by: GateRow['by']): GateBy {
+  if (by === 'caller') return { kind: 'caller' };
+  if (by === undefined) return { kind: 'role', role: 'approver' };
+  return 'role' in by ? { kind: 'role', role: by.role } : { kind: 'members', members: [...new Set(by.members)] };
+}
+
+/** As people read it: `2 of the role approver`. */
+export function describeBy(by: GateBy, quorum: number): string {
+  switch (by.kind) {
+    case 'caller':
+      return 'whoever makes the call';
+    case 'role':
+      return quorum === 1 ? `somebody with the role ${by.role}` : `${quorum} people with the role ${by.role}`;
+    case 'members':
+      return quorum === by.members.length ? by.members.join(' and ') : `${quorum} of ${by.members.join(', ')}`;
+  }
+}
