@@ -33,6 +33,7 @@ import { ConfigurationError } from './problems.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
 import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
+import { ChangeReviews } from './review/change-reviews.ts';
 import { Pins } from './review/pins.ts';
 import type { Settings } from './settings.ts';
 import { openCounters, openStore } from './store/open-store.ts';
@@ -224,8 +225,10 @@ async function build(
       clock,
       admin: () => admin,
     });
+  const madeFrom = new WeakMap<Upstream, UpstreamConfig>();
   const makeUpstream = (config: UpstreamConfig): Upstream => {
     const upstream = connect(config, { save: remember }, memories.get(config.id));
+    madeFrom.set(upstream, config);
     upstream.onChange((change) => {
       // One that was replaced may still be in a call, and its successor tells the same.
       const isCurrent = live.current.upstreams.get(config.id)?.upstream === upstream;
@@ -238,7 +241,18 @@ async function build(
     definitions: store.definitions,
     journal,
     catalog: () => live.current,
+    madeFrom: (upstream) => madeFrom.get(upstream),
     rebuild: () => live.rebuildSoon(),
+    clock,
+    log,
+  });
+  const changeReviews = new ChangeReviews({
+    registry,
+    definitions: store.definitions,
+    journal,
+    pins,
+    notifier,
+    ownUrl,
     clock,
     log,
   });
@@ -309,6 +323,7 @@ async function build(
   };
   live.onSwap((after, before) => {
     lanes.keep(after.upstreams);
+    changeReviews.look(after);
     subscriptions.move(after);
     listeners.swapped(before, after);
     sessions.swapped((toolbox) => {
@@ -368,6 +383,10 @@ async function build(
     changeRecords: (query) => store.registry.changeRecords(query),
     vault: store.vault,
     secrets,
+    definitions: store.definitions,
+    pins,
+    notifier,
+    ownUrl,
     keys,
     keyUses: store.keyUses,
     catalog: () => live.current,
@@ -421,6 +440,7 @@ async function build(
       clearInterval(tidying);
       clearInterval(expiring);
       await watch.close();
+      await changeReviews.close();
       await pins.close();
       registry.close();
       edge.parked.cancelAll();

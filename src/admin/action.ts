@@ -11,11 +11,22 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalReport } from '../journal/verify-journal.ts';
+import type { Notifier } from '../notify/notify.ts';
 import type { Policies } from '../policy/policy.ts';
 import type { RoleGrant } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { SecretValues } from '../registry/secret-values.ts';
-import type { AuditHead, AuditIndex, Counters, KeyUses, RegistryStore, RollUps, SecretVault } from '../store/ports.ts';
+import type { Pins } from '../review/pins.ts';
+import type {
+  AuditHead,
+  AuditIndex,
+  Counters,
+  DefinitionStore,
+  KeyUses,
+  RegistryStore,
+  RollUps,
+  SecretVault,
+} from '../store/ports.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 
 /** What actions work on. */
@@ -24,6 +35,12 @@ export interface AdminPorts {
   readonly changeRecords: RegistryStore['changeRecords'];
   readonly vault: SecretVault;
   readonly secrets: SecretValues;
+  /** What documents of the registry point to: definitions, submissions, assessments. */
+  readonly definitions: DefinitionStore;
+  readonly pins: Pins;
+  readonly notifier: Notifier;
+  /** Address of this gateway. */
+  readonly ownUrl: () => string;
   readonly keys: KeyRing;
   readonly keyUses: KeyUses;
   readonly catalog: () => Catalog;

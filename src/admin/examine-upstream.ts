@@ -8,6 +8,7 @@ import { contribute } from '../catalog/contribution.ts';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import { checkEntry } from '../registry/documents.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
+import type { Offer } from '../upstreams/upstream.ts';
 import { isObject } from '../wire/json.ts';
 import { type AdminPorts, requireRole } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
@@ -30,6 +31,8 @@ export interface Examination {
   readonly resources: number;
   readonly server: string | undefined;
   readonly protocolVersion: string | undefined;
+  /** What was seen; undefined where nothing was. */
+  readonly offer: Offer | undefined;
 }
 
 type TrialPorts = Pick<AdminPorts, 'tryUpstream' | 'catalog' | 'checks' | 'namespacesDir' | 'allowedCommands'>;
@@ -85,10 +88,14 @@ const nothing: Examination = {
   resources: 0,
   server: undefined,
   protocolVersion: undefined,
+  offer: undefined,
 };
 
 /** Of an entry without flaws. */
-function configOf({ namespacesDir }: Pick<AdminPorts, 'namespacesDir'>, { namespace, name, entry }: Draft): UpstreamConfig {
+export function configOf(
+  { namespacesDir }: Pick<AdminPorts, 'namespacesDir'>,
+  { namespace, name, entry }: Draft,
+): UpstreamConfig {
   const read = readNamespaceFile({ namespace, upstreams: { [name]: entry } });
   const file = 'file' in read ? read.file : { namespace };
   const [config] = completeConfig(file, join(namespacesDir, `${namespace}.yaml`), 'guarded').upstreams;
@@ -100,7 +107,8 @@ function withoutAuth(config: UpstreamConfig): UpstreamConfig {
   return config.transport.type === 'http' ? { ...config, transport: { ...config.transport, auth: undefined } } : config;
 }
 
-async function tryOut(ports: TrialPorts, config: UpstreamConfig, isPerUser: boolean): Promise<Examination> {
+/** Connects to an upstream that nobody can call, and looks at what it offers. */
+export async function tryOut(ports: TrialPorts, config: UpstreamConfig, isPerUser: boolean): Promise<Examination> {
   const upstream = ports.tryUpstream(config);
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -154,6 +162,7 @@ async function lookAt(ports: TrialPorts, member: Member): Promise<Examination> {
     resources: resources.length + resourceTemplates.length,
     server,
     protocolVersion,
+    offer: contribution.offer,
   };
 }
 

@@ -3,13 +3,24 @@ import type { Caller } from '../call/authenticate.ts';
 import type { Member } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
+import { approve, digestInstructions, emptyPin, offeredIn, pinId, writePinned } from '../review/pin.ts';
+import { toStored } from '../review/pins.ts';
+import type { Offer } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
 import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
-import { checkDraft, type Entry, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
+import {
+  checkDraft,
+  configOf,
+  type Draft,
+  type Entry,
+  examineOffer,
+  examineUpstream,
+  hasSameConnection,
+} from './examine-upstream.ts';
 import { findingSchema, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
 
-const upstreamName = z
+export const upstreamName = z
   .string()
   .regex(
     /^[a-z][a-z0-9-]{0,31}$/,
@@ -57,12 +68,15 @@ export const registerUpstream = defineAction({
     refuseDeclared(ports, id);
     requireNew(ports.registry, 'upstream', id);
     const entry = complete(given);
-    const { findings } = await examineUpstream(ports, caller, { namespace, name, entry });
+    refuseUnreviewed(ports);
+    const draft = { namespace, name, entry };
+    const { findings, offer } = await examineUpstream(ports, caller, draft);
     refuseErrors(`${id} was not registered.`, findings);
     // All of this may have changed while the far end was asked.
     requireNamespace(ports, namespace);
     requireNew(ports.registry, 'upstream', id);
-    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }];
+    const pins = await pinSeen(ports, caller, draft, offer);
+    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }, ...pins];
     await commitChange(ports, caller, { action: 'register_upstream', edits, detail: entry });
     return { upstream: await listed(ports, caller, id), findings };
   },
@@ -91,11 +105,13 @@ export const updateUpstream = defineAction({
     const draft = { namespace, name, entry };
     const member = ports.catalog().upstreams.get(id);
     const isSame = member !== undefined && hasSameConnection(known.body.entry, entry);
+    if (!isSame) refuseUnreviewed(ports);
     if (isSame) refuseErrors(`${id} was not changed.`, checkFormOnly(ports, caller, draft));
-    const { findings } = isSame ? await examineOffer(ports, draft, member) : await examineUpstream(ports, caller, draft);
+    const { findings, offer } = isSame ? await examineOffer(ports, draft, member) : await examineUpstream(ports, caller, draft);
     refuseErrors(`${id} was not changed.`, findings);
     requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
-    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }];
+    const pins = isSame ? [] : await pinSeen(ports, caller, draft, offer);
+    const edits = [{ kind: 'upstream' as const, id, body: { namespace, entry } }, ...pins];
     await commitChange(ports, caller, { action: 'update_upstream', edits, detail: entry });
     return { upstream: await listed(ports, caller, id), findings };
   },
@@ -115,7 +131,12 @@ export const deregisterUpstream = defineAction({
     const id = `${namespace}/${name}`;
     requireRegistered(ports, id);
     const removedTools = toolsOf(ports, id);
-    await commitChange(ports, caller, { action: 'deregister_upstream', edits: [{ kind: 'upstream', id, body: undefined }] });
+    const pins = ports.registry.list('pin').filter(({ body }) => body.upstream === id);
+    const edits = [
+      { kind: 'upstream' as const, id, body: undefined },
+      ...pins.map((pin) => ({ kind: 'pin' as const, id: pin.id, body: undefined })),
+    ];
+    await commitChange(ports, caller, { action: 'deregister_upstream', edits });
     return { id, removedTools };
   },
 });
@@ -162,7 +183,7 @@ export const testUpstream = defineAction({
     requireRole(caller, ['admin'], namespace);
     const id = `${namespace}/${name}`;
     if (entry !== undefined) {
-      const examination = await examineUpstream(ports, caller, { namespace, name, entry: complete(entry) });
+      const { offer: _, ...examination } = await examineUpstream(ports, caller, { namespace, name, entry: complete(entry) });
       return { ...examination, isUsable: !examination.findings.some(({ severity }) => severity === 'error') };
     }
     if (!ports.catalog().upstreams.has(id)) throw notThere('upstream', id);
@@ -170,6 +191,28 @@ export const testUpstream = defineAction({
     return { isUsable: upstream.state === 'healthy', findings: [], tools: upstream.tools, upstream };
   },
 });
+
+/** Throws GatewayError `forbidden` where the review rules leave no upstream to one person alone. */
+export function refuseUnreviewed({ registry }: Pick<AdminPorts, 'registry'>): void {
+  if (registry.get('review-rules', 'global')?.body.directRegistration !== false) return;
+  throw new GatewayError(
+    'forbidden',
+    'The review rules want a second person to look at every upstream: use submit_capability, and have somebody else approve it.',
+  );
+}
+
+/** Whoever registers an upstream approves what was seen of it just before: nothing else is served until it is approved too. */
+async function pinSeen(ports: AdminPorts, { id: by }: Caller, draft: Draft, offer: Offer | undefined) {
+  const offered = offer === undefined ? [] : offeredIn(offer);
+  if (offer === undefined || offered.length === 0) return [];
+  const config = configOf(ports, draft);
+  const nowMs = ports.clock.nowMs();
+  await ports.definitions.keep(toStored(offered, offer.instructions), nowMs);
+  const named = offered.map(({ kind, hash, shape, definition }) => ({ kind, hash, shape, name: definition.name }));
+  const decision = { by, why: 'registered', atMs: nowMs };
+  const body = writePinned(approve(emptyPin(config.id, digestInstructions(offer.instructions)), named, decision));
+  return [{ kind: 'pin' as const, id: pinId(config), body }];
+}
 
 function complete(entry: Entry): Entry {
   return { kind: 'mcp', ...entry };
@@ -182,7 +225,7 @@ function checkFormOnly(ports: AdminPorts, caller: Caller, draft: Parameters<type
 }
 
 /** What a file declares is read-only here, and says where it is written. */
-function refuseDeclared(ports: Pick<AdminPorts, 'files'>, id: string): void {
+export function refuseDeclared(ports: Pick<AdminPorts, 'files'>, id: string): void {
   const file = fileOf(ports, id);
   if (file !== undefined)
     throw new GatewayError(

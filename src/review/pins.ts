@@ -1,13 +1,15 @@
 import type { Logger } from 'pino';
 import type { Catalog, Member } from '../catalog/catalog.ts';
+import type { UpstreamConfig } from '../catalog/config.ts';
 import type { Approved } from '../catalog/contribution.ts';
 import { reviewedPart } from '../catalog/definition.ts';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
+import { commitChange, gatehouse } from '../registry/commit-change.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
-import type { DefinitionStore } from '../store/ports.ts';
-import type { Offer } from '../upstreams/upstream.ts';
+import type { DefinitionStore, StoredDefinition } from '../store/ports.ts';
+import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import { makeNeighbourhood, type Neighbour, type Neighbourhood } from './look-alikes.ts';
 import { approvedBy, hasSameVerdicts, type Offered, offeredIn, type Pin, pinId, readPinned, writePinned } from './pin.ts';
@@ -18,6 +20,8 @@ interface PinPorts {
   readonly definitions: DefinitionStore;
   readonly journal: Pick<Journal, 'change' | 'digest'>;
   readonly catalog: () => Catalog;
+  /** The entry that a member's upstream was made from: until its successor has answered, that is not the one it runs under. */
+  readonly madeFrom: (upstream: Upstream) => UpstreamConfig | undefined;
   /** Has the catalog built again by what is approved now. */
   readonly rebuild: () => void;
   readonly clock: Clock;
@@ -54,6 +58,8 @@ export class Pins {
   readonly #ports: PinPorts;
   readonly #watched = new Map<string, Watched>();
   readonly #due = new Set<string>();
+  /** By upstream and hash: what was approved and is not in the store yet. */
+  readonly #unsaved = new Map<string, Map<string, () => StoredDefinition[]>>();
   readonly #stop: () => void;
   #timer: NodeJS.Timeout | undefined;
   #pauseMs = commitAfterMs;
@@ -77,7 +83,7 @@ export class Pins {
   approvedOf(member: Member, offer: Offer): Approved | undefined {
     const { config } = member;
     if (config.kind === 'admin') return undefined;
-    const id = pinId(config);
+    const id = this.idFor(member);
     const document = this.#ports.registry.get('pin', id);
     const before = this.#watched.get(member.id);
     const isSamePin = before?.id === id && before.document === document;
@@ -90,8 +96,13 @@ export class Pins {
     const isNews = before?.id !== id || !hasSameVerdicts(before.pin, pin);
     const approved = isNews ? pin && approvedBy(pin) : before.approved;
     this.#watched.set(member.id, { id, offer, document, config, pin, approved, isScreened });
-    if (pin !== known) this.#commitSoon(member.id);
+    if (pin !== undefined && pin !== known) this.#commitSoon(member.id, pin, offer);
     return approved;
+  }
+
+  /** The id of the pin that holds what a member offers now. */
+  idFor({ upstream, config }: Pick<Member, 'upstream' | 'config'>): string {
+    return pinId(this.#ports.madeFrom(upstream) ?? config);
   }
 
   /** The pin of an upstream as it counts here; undefined where nothing of it was seen yet. */
@@ -158,8 +169,14 @@ export class Pins {
       });
   }
 
-  #commitSoon(upstream: string): void {
+  #commitSoon(upstream: string, pin: Pin, offer: Offer): void {
     this.#due.add(upstream);
+    // As they were seen: by the time they are written, the upstream may offer something else.
+    const unsaved = this.#unsaved.get(upstream) ?? new Map<string, () => StoredDefinition[]>();
+    this.#unsaved.set(upstream, unsaved);
+    for (const offered of offeredIn(offer))
+      if (pin.definitions[offered.kind].get(offered.definition.name)?.hash === offered.hash)
+        unsaved.set(offered.hash, () => toStored([offered], offer.instructions));
     if (this.#isClosed || this.#committing !== undefined) return;
     this.#timer ??= setTimeout(() => void this.#commit(), this.#pauseMs).unref();
   }
@@ -196,17 +213,20 @@ export class Pins {
     const { registry, definitions, journal, clock } = this.#ports;
     const watched = this.#watched.get(upstream);
     if (watched?.pin === undefined || registry.get('pin', watched.id) !== watched.document) return;
-    const { id, pin, offer } = watched;
-    const isPinned = ({ kind, definition, hash }: Offered) => pin.definitions[kind].get(definition.name)?.hash === hash;
-    await definitions.keep(toStored(offeredIn(offer).filter(isPinned), offer.instructions), clock.nowMs());
+    const { id, pin } = watched;
+    const unsaved = [...(this.#unsaved.get(upstream) ?? [])];
+    await definitions.keep(
+      unsaved.flatMap(([, store]) => store()),
+      clock.nowMs(),
+    );
+    for (const [hash] of unsaved) this.#unsaved.get(upstream)?.delete(hash);
     const body = writePinned(pin);
-    const after = journal.digest(canonicalJson(JSON.parse(JSON.stringify(body))));
-    const action = 'pin_definitions';
-    await journal.change({ principal: 'gatehouse', door: 'none', action, object: `pin/${id}`, after });
     const why = [...new Set(body.decisions.map((decision) => decision.why))].slice(-3);
     const detail = { upstream, tools: body.tools.length, prompts: body.prompts.length, why };
     const edits = [{ kind: 'pin' as const, id, body }, ...this.#outdated(upstream, id)];
-    await registry.commit(edits, { actor: 'gatehouse', action, detail });
+    const refreshed = async () => {};
+    const change = { action: 'pin_definitions', edits, detail, door: 'none' };
+    await commitChange({ registry, journal, refreshed }, gatehouse, change);
   }
 
   #outdated(upstream: string, keep: string) {

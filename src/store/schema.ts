@@ -177,6 +177,7 @@ export interface Schema {
     readonly actor: string;
     readonly action: string;
     readonly detail: string;
+  };
   readonly definitions: {
     readonly hash: string;
     readonly body: string;
