@@ -5,6 +5,7 @@ import { isObject, type JsonObject } from '../wire/json.ts';
 import type { Severity } from './definition-rules.ts';
 import type { Neighbourhood } from './look-alikes.ts';
 import type { Offered } from './pin.ts';
+import { shownName } from './pins.ts';
 import { type AssessmentFinding, screenDefinition, showAll, soundsChanging, worstOf } from './screen-definition.ts';
 import { type Source, sourceOf } from './source.ts';
 import { wordsOf } from './texts.ts';
@@ -54,7 +55,10 @@ export async function assess(subject: Subject, neighbourhood: Neighbourhood): Pr
   let characters = instructions?.length ?? 0;
   for (const [at, { kind, definition }] of offered.entries()) {
     if (at % definitionsAtOnce === definitionsAtOnce - 1) await new Promise((resolve) => setImmediate(resolve));
-    const screened = { upstream: config.id, namespace: config.namespace, kind, definition, instructions: undefined };
+    const screened = {
+      ...{ upstream: config.id, namespace: config.namespace, kind, definition, instructions: undefined },
+      shownName: shownName(config, definition.name),
+    };
     all.push(...screenDefinition(screened, neighbourhood));
     characters += JSON.stringify(reviewedPart(definition, undefined)).length;
   }

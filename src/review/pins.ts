@@ -151,7 +151,10 @@ export class Pins {
     const neighbourhood = neighbourhoodOf(this.#ports.catalog(), member, offer);
     const { id: upstream, config } = member;
     return additions.filter(({ kind, definition }) => {
-      const screened = { upstream, namespace: config.namespace, kind, definition, instructions: offer.instructions };
+      const screened = {
+        ...{ upstream, namespace: config.namespace, kind, definition, instructions: offer.instructions },
+        shownName: shownName(config, definition.name),
+      };
       return isClean(screenDefinition(screened, neighbourhood));
     });
   }
@@ -241,6 +244,11 @@ export class Pins {
 /** Definitions as the store keeps them. */
 export function toStored(offered: readonly Offered[], instructions: string | undefined) {
   return offered.map(({ hash, definition }) => ({ hash, body: canonicalJson(reviewedPart(definition, instructions)) }));
+}
+
+/** What a definition is called here. */
+export function shownName({ rename }: Pick<UpstreamConfig, 'rename'>, name: string): string {
+  return Object.hasOwn(rename, name) ? (rename[name] ?? name) : name;
 }
 
 /** What is there besides, and what the upstream itself offers now. */

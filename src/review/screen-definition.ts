@@ -27,6 +27,8 @@ export interface Screened {
   readonly namespace: string;
   readonly kind: DefinitionKind;
   readonly definition: Definition;
+  /** What it is called here, where its entry renames it. */
+  readonly shownName?: string | undefined;
   readonly instructions: string | undefined;
 }
 
@@ -90,7 +92,8 @@ function lookThrough({ path, text, isName }: DefinitionText, add: Add): void {
   }
 }
 
-function lookAtName({ upstream, namespace, definition: { name } }: Screened, { bySkeleton }: Neighbourhood, add: Add): void {
+function lookAtName({ upstream, namespace, definition, shownName }: Screened, { bySkeleton }: Neighbourhood, add: Add): void {
+  const name = shownName ?? definition.name;
   if (name.length > 128)
     add({ severity: 'medium', code: 'long-name', path: '/name', message: 'Its name has more than 128 characters.' });
   if (/^(?:admin__|gatehouse|search_tools$|call_tool$)/i.test(name))

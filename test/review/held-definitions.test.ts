@@ -6,7 +6,7 @@ import { type AdminGateway, namespaceFor, openAdminGateway } from '../support/ad
 import { type ChangingUpstream, type Listed, startChangingUpstream } from '../support/changing-upstream.ts';
 import { until } from '../support/until.ts';
 
-const closing: (() => Promise<unknown> | void)[] = [];
+const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });

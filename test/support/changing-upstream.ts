@@ -34,24 +34,33 @@ export async function startChangingUpstream(first: readonly Listed[]): Promise<C
     const session = Number(String(http.headers['mcp-session-id'] ?? 's-0').slice(2));
     switch (message?.method) {
       case undefined:
-        if (http.method !== 'GET') return void response.writeHead(204).end();
+        if (http.method !== 'GET') {
+          response.writeHead(204).end();
+          break;
+        }
         response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
         streams.add(response);
-        return void response.on('close', () => streams.delete(response));
+        response.on('close', () => streams.delete(response));
+        break;
       case 'initialize':
-        return reply(request, { result: initialized() }, 200, { 'mcp-session-id': `s-${++sessions}` });
+        reply(request, { result: initialized() }, 200, { 'mcp-session-id': `s-${++sessions}` });
+        break;
       case 'notifications/initialized':
-        return void response.writeHead(202).end();
+        response.writeHead(202).end();
+        break;
       case 'tools/list':
         listings++;
-        return reply(request, { result: { tools: [...(upstream.offerTo?.(session, tools) ?? tools)] } });
+        reply(request, { result: { tools: [...(upstream.offerTo?.(session, tools) ?? tools)] } });
+        break;
       case 'prompts/list':
-        return reply(request, { result: { prompts: [...prompts] } });
+        reply(request, { result: { prompts: [...prompts] } });
+        break;
       case 'tools/call':
         calls.push(String(message.params.name));
-        return reply(request, { result: { content: [{ type: 'text', text: `called ${String(message.params.name)}` }] } });
+        reply(request, { result: { content: [{ type: 'text', text: `called ${String(message.params.name)}` }] } });
+        break;
       default:
-        return void response.writeHead(400).end('what?');
+        response.writeHead(400).end('what?');
     }
   }
 
