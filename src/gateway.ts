@@ -27,10 +27,12 @@ import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
-import { type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { type Audience, type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { smtpChannel } from './notify/smtp.ts';
 import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
+import { mailAddressesOf } from './registry/mail-addresses.ts';
 import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
 import { ChangeReviews } from './review/change-reviews.ts';
@@ -207,7 +209,7 @@ async function build(
     resolveSecrets: (text) => secrets.resolve(text),
   });
   const notifier: Notifier = openNotifier({
-    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock }),
+    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock, registry }),
     log,
   });
   const subscriptions = new Subscriptions(log);
@@ -480,12 +482,21 @@ const adminNamespaceConfig: NamespaceConfig = {
 };
 
 /** Every way to tell people that the settings name. */
-function channelsOf(
-  { notify }: Settings,
-  { reach, secrets, clock }: { readonly reach: Reach; readonly secrets: SecretValues; readonly clock: Clock },
-): readonly Channel[] {
+function channelsOf({ notify }: Settings, { reach, secrets, clock, registry }: ChannelPorts): readonly Channel[] {
   const resolveSecret = (text: string) => secrets.resolve(text);
-  return notify.webhook === undefined ? [] : [webhookChannel({ settings: notify.webhook, reach, resolveSecret, clock })];
+  const addressesOf = (audience: Audience) => mailAddressesOf(registry, audience);
+  const { webhook, smtp } = notify;
+  return [
+    ...(webhook === undefined ? [] : [webhookChannel({ settings: webhook, reach, resolveSecret, clock })]),
+    ...(smtp === undefined ? [] : [smtpChannel({ settings: smtp, resolveSecret, addressesOf })]),
+  ];
+}
+
+interface ChannelPorts {
+  readonly reach: Reach;
+  readonly secrets: SecretValues;
+  readonly clock: Clock;
+  readonly registry: Registry;
 }
 
 function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {

@@ -118,7 +118,7 @@ function lookAtName({ upstream, namespace, definition, shownName }: Screened, { 
 
 // get_user and getUser of one upstream are a matter of taste; of two, one of them is there to be called in place of the other.
 function lookAlikeSeverity(other: Neighbour, upstream: string, namespace: string, name: string): 'low' | 'medium' | 'high' {
-  const isSpelling = wordsOf(other.name).toLowerCase() === wordsOf(name).toLowerCase();
+  const isSpelling = lettersOf(other.name) === lettersOf(name);
   if (other.upstream === upstream) return isSpelling ? 'low' : 'high';
   if (other.namespace === namespace) return 'high';
   return isSpelling ? 'low' : 'medium';
@@ -156,7 +156,7 @@ function lookAtArguments(definition: Definition, add: Add): void {
     ? list.flatMap((entry) => (isObject(entry) && typeof entry.name === 'string' ? [entry.name] : []))
     : [];
   for (const name of [...properties, ...named]) {
-    const severity = suspiciousArguments.get(skeletonOfArgument(name));
+    const severity = suspiciousArguments.get(lettersOf(name));
     if (severity !== undefined && severity !== 'none')
       add({
         severity,
@@ -167,7 +167,7 @@ function lookAtArguments(definition: Definition, add: Add): void {
   }
 }
 
-function skeletonOfArgument(name: string): string {
+function lettersOf(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
 }
 

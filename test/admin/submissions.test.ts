@@ -248,7 +248,11 @@ describe('what a submission cannot do', () => {
       ),
     );
     upstream.offer([find]);
-    await until('it is served', async () => await isKnown(tool));
+    await until('it is served', async () => {
+      const { body } = await gateway.mcp('', 'tools/list', {});
+      return body.result.tools.some((one: { name: string }) => one.name === tool);
+    });
+    expect(await isKnown(tool)).toBe(true);
   });
 
   test('be open in numbers', async () => {
