@@ -37,6 +37,7 @@ import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
 import { ChangeReviews } from './review/change-reviews.ts';
 import { Pins } from './review/pins.ts';
+import { pruneDefinitions } from './review/prune-definitions.ts';
 import type { Settings } from './settings.ts';
 import { openCounters, openStore } from './store/open-store.ts';
 import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
@@ -364,9 +365,11 @@ async function build(
   }, noteUsesEveryMs).unref();
   const tidying = setInterval(() => {
     const nowMs = clock.nowMs();
-    Promise.all([store.audit.prune(nowMs - journalAgeMs), store.budgets.prune(nowMs)]).catch((error: unknown) =>
-      log.warn({ err: error }, 'what is out of date could not be removed from the store'),
-    );
+    Promise.all([
+      store.audit.prune(nowMs - journalAgeMs),
+      store.budgets.prune(nowMs),
+      pruneDefinitions(registry, store.definitions, nowMs),
+    ]).catch((error: unknown) => log.warn({ err: error }, 'what is out of date could not be removed from the store'));
   }, tidyEveryMs).unref();
 
   const status = (): Status => ({

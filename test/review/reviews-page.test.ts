@@ -13,7 +13,9 @@ function example(name: string) {
 }
 
 test('the actions do what the page says', async () => {
-  const upstream = await startChangingUpstream([{ name: 'find_person', description: 'Finds one.', inputSchema: { type: 'object' } }]);
+  const upstream = await startChangingUpstream([
+    { name: 'find_person', description: 'Finds one.', inputSchema: { type: 'object' } },
+  ]);
   const gateway: AdminGateway = await openAdminGateway();
   try {
     await gateway.ok('POST /namespaces', { namespace: 'hr' });
@@ -25,7 +27,8 @@ test('the actions do what the page says', async () => {
     const proposal = example('submit_capability');
     proposal.entry.url = upstream.url;
     const { id } = (await gateway.ok('POST /submissions', proposal, dora)).submission;
-    const query = new URLSearchParams(Object.entries(example('list_submissions')).map(([key, value]) => [key, String(value)]));
+    const wanted = Object.entries(example('list_submissions')).map(([key, value]): [string, string] => [key, String(value)]);
+    const query = new URLSearchParams(wanted);
     const decide = async (key: string) => {
       const { submissions } = await gateway.ok(`GET /submissions?${query}`, undefined, key);
       expect(submissions).toMatchObject([{ id, state: 'submitted' }]);
