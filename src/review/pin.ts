@@ -16,7 +16,7 @@ export interface Pin {
   readonly refused: ReadonlySet<string>;
 }
 
-export interface Pinned {
+interface Pinned {
   readonly hash: string;
   readonly shape: string;
   /** Undefined where the document does not say. */

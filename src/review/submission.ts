@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
 
-export type SubmissionState = SubmissionDocument['state'];
+type SubmissionState = SubmissionDocument['state'];
 
 /** Somebody does something to a submission. */
 export type Step =
