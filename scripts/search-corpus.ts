@@ -89,6 +89,7 @@ function toolsOf(namespace: string, about: string, document: JsonObject): readon
         capability: {
           outwardName: definition.name,
           name,
+          hash: undefined,
           member: { ...member, config: { ...member.config, exclude: [], rename: {} } } as unknown as Member,
           definition,
           published: definition,

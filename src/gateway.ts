@@ -15,6 +15,7 @@ import { type CallPorts, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
 import type { Toolbox } from './catalog/catalog.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
+import type { ApprovedOf } from './catalog/contribution.ts';
 import { LiveCatalog } from './catalog/live-catalog.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import type { NamespaceConfig } from './catalog/namespace-config.ts';
@@ -33,13 +34,18 @@ import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
-import { type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { type Audience, type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { smtpChannel } from './notify/smtp.ts';
 import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
 import { descriptionReader } from './registry/descriptions.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
+import { mailAddressesOf } from './registry/mail-addresses.ts';
 import { Registry } from './registry/registry.ts';
 import { SecretValues } from './registry/secret-values.ts';
+import { ChangeReviews } from './review/change-reviews.ts';
+import { Pins } from './review/pins.ts';
+import { pruneDefinitions } from './review/prune-definitions.ts';
 import type { Settings } from './settings.ts';
 import { openCounters, openStore } from './store/open-store.ts';
 import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
@@ -219,7 +225,7 @@ async function build(
     resolveSecrets: (text) => secrets.resolve(text),
   });
   const notifier: Notifier = openNotifier({
-    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock }),
+    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock, registry }),
     log,
   });
   const subscriptions = new Subscriptions(log);
@@ -256,11 +262,13 @@ async function build(
     remember(tried).catch((error: unknown) => log.warn({ err: error }, 'an upstream could not be kept for the next start'));
     tried = undefined;
   };
+  const madeFrom = new WeakMap<Upstream, UpstreamConfig>();
   const makeUpstream = (config: UpstreamConfig): Upstream => {
     takeTried(config);
     // One that was taken out may still be in a call; what it learns is of no use to anybody.
     const save: UpstreamMemory['save'] = async (known) => void (isRegistered(config) && (await remember(known)));
     const upstream = connect(config, { save }, memories.get(config.id));
+    madeFrom.set(upstream, config);
     upstream.onChange((change) => {
       // One that was replaced may still be in a call, and its successor tells the same.
       const isCurrent = live.current.upstreams.get(config.id)?.upstream === upstream;
@@ -281,8 +289,30 @@ async function build(
       return caller === undefined ? undefined : pageAt({ calls, ownUrl }, caller, toolbox, uri);
     },
   });
-  const live = new LiveCatalog({
+  const pins: Pins = new Pins({
+    registry,
+    definitions: store.definitions,
+    journal,
+    catalog: () => live.current,
+    madeFrom: (upstream) => madeFrom.get(upstream),
+    rebuild: () => live.rebuildSoon(),
+    clock,
+    log,
+  });
+  const changeReviews = new ChangeReviews({
+    registry,
+    definitions: store.definitions,
+    journal,
+    pins,
+    notifier,
+    ownUrl,
+    clock,
+    log,
+  });
+  const approvedOf: ApprovedOf = (member, offer) => pins.approvedOf(member, offer);
+  const live: LiveCatalog = new LiveCatalog({
     createUpstream: makeUpstream,
+    approvedOf,
     log,
     finding: { finder: finderMember(finder), search: settings.search.everything },
   });
@@ -392,6 +422,7 @@ async function build(
   };
   live.onSwap((after) => {
     lanes.keep(after.upstreams);
+    changeReviews.look(after);
     subscriptions.move(after);
     sessions.restoreSubscriptions();
     listChanges.note();
@@ -427,9 +458,12 @@ async function build(
   }, noteUsesEveryMs).unref();
   const tidying = setInterval(() => {
     const nowMs = clock.nowMs();
-    Promise.all([store.audit.prune(nowMs - journalAgeMs), store.budgets.prune(nowMs), approvals.tidy()]).catch((error: unknown) =>
-      log.warn({ err: error }, 'what is out of date could not be removed from the store'),
-    );
+    Promise.all([
+      store.audit.prune(nowMs - journalAgeMs),
+      store.budgets.prune(nowMs),
+      approvals.tidy(),
+      pruneDefinitions(registry, store.definitions, nowMs),
+    ]).catch((error: unknown) => log.warn({ err: error }, 'what is out of date could not be removed from the store'));
   }, tidyEveryMs).unref();
 
   const status = (): Status => ({
@@ -448,6 +482,10 @@ async function build(
     changeRecords: (query) => store.registry.changeRecords(query),
     vault: store.vault,
     secrets,
+    definitions: store.definitions,
+    pins,
+    notifier,
+    ownUrl,
     keys,
     keyUses: store.keyUses,
     catalog: () => live.current,
@@ -477,7 +515,6 @@ async function build(
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
     status,
-    ownUrl,
     synonyms: settings.search.synonyms,
     refreshed: () => configuration.refresh(),
     async settled(upstreams, withinMs) {
@@ -516,6 +553,8 @@ async function build(
       clearInterval(expiring);
       listChanges.close();
       await watch.close();
+      await changeReviews.close();
+      await pins.close();
       registry.close();
       edge.parked.cancelAll();
       await sessions.close();
@@ -557,12 +596,21 @@ const adminNamespaceConfig: NamespaceConfig = {
 };
 
 /** Every way to tell people that the settings name. */
-function channelsOf(
-  { notify }: Settings,
-  { reach, secrets, clock }: { readonly reach: Reach; readonly secrets: SecretValues; readonly clock: Clock },
-): readonly Channel[] {
+function channelsOf({ notify }: Settings, { reach, secrets, clock, registry }: ChannelPorts): readonly Channel[] {
   const resolveSecret = (text: string) => secrets.resolve(text);
-  return notify.webhook === undefined ? [] : [webhookChannel({ settings: notify.webhook, reach, resolveSecret, clock })];
+  const addressesOf = (audience: Audience) => mailAddressesOf(registry, audience);
+  const { webhook, smtp } = notify;
+  return [
+    ...(webhook === undefined ? [] : [webhookChannel({ settings: webhook, reach, resolveSecret, clock })]),
+    ...(smtp === undefined ? [] : [smtpChannel({ settings: smtp, resolveSecret, addressesOf })]),
+  ];
+}
+
+interface ChannelPorts {
+  readonly reach: Reach;
+  readonly secrets: SecretValues;
+  readonly clock: Clock;
+  readonly registry: Registry;
 }
 
 function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {

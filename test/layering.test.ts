@@ -13,6 +13,7 @@ const layers: readonly (readonly string[])[] = [
   ['inbound/', 'portal/'],
   ['admin/'],
   ['call/'],
+  ['review/'],
   ['registry/'],
   ['finding/'],
   ['catalog/'],

@@ -12,11 +12,22 @@ import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalReport } from '../journal/verify-journal.ts';
+import type { Notifier } from '../notify/notify.ts';
 import type { Policies } from '../policy/policy.ts';
 import type { RoleGrant } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { SecretValues } from '../registry/secret-values.ts';
-import type { AuditHead, AuditIndex, Counters, KeyUses, RegistryStore, RollUps, SecretVault } from '../store/ports.ts';
+import type { Pins } from '../review/pins.ts';
+import type {
+  AuditHead,
+  AuditIndex,
+  Counters,
+  DefinitionStore,
+  KeyUses,
+  RegistryStore,
+  RollUps,
+  SecretVault,
+} from '../store/ports.ts';
 import type { createGuardedFetch } from '../upstreams/guarded-fetch.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 
@@ -28,6 +39,12 @@ export interface AdminPorts {
   readonly changeRecords: RegistryStore['changeRecords'];
   readonly vault: SecretVault;
   readonly secrets: SecretValues;
+  /** What documents of the registry point to: definitions, submissions, assessments. */
+  readonly definitions: DefinitionStore;
+  readonly pins: Pins;
+  readonly notifier: Notifier;
+  /** Address of this gateway, without a path, as clients know it. */
+  readonly ownUrl: () => string;
   readonly keys: KeyRing;
   readonly keyUses: KeyUses;
   readonly catalog: () => Catalog;
@@ -57,8 +74,6 @@ export interface AdminPorts {
   /** Commands that may be registered at run time: each an exact list of words. */
   readonly allowedCommands: readonly (readonly string[])[];
   readonly status: () => object;
-  /** Without a path, as clients know it. */
-  readonly ownUrl: () => string;
   /** Groups of words that mean the same here. */
   readonly synonyms: readonly (readonly string[])[];
   /** Resolves when what was committed is in effect in this process. */

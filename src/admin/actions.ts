@@ -10,8 +10,12 @@ import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
 import { createMember, listMembers, updateMember } from './members.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
+import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
+import { getReviewRules, setReviewRules } from './review-rules.ts';
+import { reviewSubmission } from './review-submission.ts';
 import { listSecrets, setSecret } from './secrets.ts';
+import { getSubmission, listSubmissions, submitCapability } from './submissions.ts';
 import { createToolbox, deleteToolbox, listToolboxes, publishToolbox, rollbackToolbox, updateToolbox } from './toolboxes.ts';
 import { deregisterUpstream, listUpstreams, registerUpstream, testUpstream, updateUpstream } from './upstreams.ts';
 import { getUsage } from './usage.ts';
@@ -33,6 +37,13 @@ export const actions: readonly Action[] = [
   rollbackToolbox,
   deleteToolbox,
   listToolboxes,
+  submitCapability,
+  listSubmissions,
+  getSubmission,
+  reviewSubmission,
+  setReviewRules,
+  getReviewRules,
+  listNotifications,
   listCapabilities,
   getCapability,
   getDocumentation,

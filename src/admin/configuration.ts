@@ -10,6 +10,7 @@ import { findClientServers, readClientServers } from './client-servers.ts';
 import { type Flaw, type Reading, readConfiguration, readText } from './configuration-format.ts';
 import { exportConfiguration } from './export-configuration.ts';
 import { type Plan, type PlannedEntry, planConfiguration } from './plan-configuration.ts';
+import { refuseUnreviewed } from './upstreams.ts';
 
 const input = z.strictObject({
   text: z
@@ -88,6 +89,7 @@ export const importConfiguration = defineAction({
       );
     const { create, change, remove } = count(plan.entries);
     const detail = { create, change, remove };
+    if (plan.edits.some(({ kind, body }) => kind === 'upstream' && body !== undefined)) refuseUnreviewed(ports);
     await commitChange(ports, caller, { action: 'import_configuration', edits: plan.edits, detail });
     const touched = shown.entries.filter(
       (one) => one.kind === 'upstream' && (one.change === 'create' || one.change === 'change'),

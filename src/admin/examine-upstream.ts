@@ -8,6 +8,7 @@ import { contribute } from '../catalog/contribution.ts';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import { checkEntry } from '../registry/documents.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
+import type { Offer } from '../upstreams/upstream.ts';
 import { isObject } from '../wire/json.ts';
 import { type AdminPorts, requireRole } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
@@ -34,6 +35,8 @@ export interface Examination {
   readonly protocolVersion: string | undefined;
   /** What it would change of the API that runs in its place, one line each; undefined for other kinds. */
   readonly changes?: readonly string[] | undefined;
+  /** What was seen; undefined where nothing was. */
+  readonly offer: Offer | undefined;
 }
 
 type TrialPorts = Pick<
@@ -99,10 +102,14 @@ const nothing: Examination = {
   resources: 0,
   server: undefined,
   protocolVersion: undefined,
+  offer: undefined,
 };
 
 /** Of an entry without flaws. */
-function configOf({ namespacesDir }: Pick<AdminPorts, 'namespacesDir'>, { namespace, name, entry }: Draft): UpstreamConfig {
+export function configOf(
+  { namespacesDir }: Pick<AdminPorts, 'namespacesDir'>,
+  { namespace, name, entry }: Draft,
+): UpstreamConfig {
   const read = readNamespaceFile({ namespace, upstreams: { [name]: entry } });
   const file = 'file' in read ? read.file : { namespace };
   const [config] = completeConfig(file, join(namespacesDir, `${namespace}.yaml`), 'guarded').upstreams;
@@ -116,12 +123,13 @@ function withoutAuth(config: UpstreamConfig): UpstreamConfig {
   return transport.type === 'stdio' ? config : { ...config, transport: { ...transport, auth: undefined } };
 }
 
-async function tryOut(
+/** Connects to an upstream that nobody can call, and looks at what it offers. */
+export async function tryOut(
   ports: TrialPorts,
   config: UpstreamConfig,
   isPerUser: boolean,
-  document: Buffer | undefined,
-  running: Member | undefined,
+  document?: Buffer | undefined,
+  running?: Member | undefined,
 ): Promise<Examination> {
   const upstream = ports.tryUpstream(config, document);
   let timer: NodeJS.Timeout | undefined;
@@ -186,6 +194,7 @@ async function lookAt(ports: TrialPorts, member: Member): Promise<Examination> {
     resources: resources.length + resourceTemplates.length,
     server,
     protocolVersion,
+    offer: contribution.offer,
   };
 }
 

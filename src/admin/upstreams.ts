@@ -3,15 +3,18 @@ import type { Caller } from '../call/authenticate.ts';
 import type { Member } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
+import { approve, digestInstructions, emptyPin, offeredIn, pinId, writePinned } from '../review/pin.ts';
+import { toStored } from '../review/pins.ts';
 import type { Edit } from '../registry/registry.ts';
+import type { Offer } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
 import { type Described, describeEntry, documentEdits, documentFields } from './api-document.ts';
 import { commitChange, registrationOf, requireNew, requireRevision, revisionField } from './change.ts';
-import { checkDraft, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
+import { checkDraft, configOf, type Draft, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
 import { type Finding, findingSchema, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
 
-const upstreamName = z
+export const upstreamName = z
   .string()
   .regex(
     /^[a-z][a-z0-9-]{0,31}$/,
@@ -65,12 +68,14 @@ export const registerUpstream = defineAction({
     requireNew(ports.registry, 'upstream', id);
     const described = await describeEntry(ports, id, given, api);
     const { entry } = described;
-    const { findings } = await examineUpstream(ports, caller, { namespace, name, entry, document: described.document?.bytes });
+    refuseUnreviewed(ports);
+    const draft = { namespace, name, entry, document: described.document?.bytes };
+    const { findings, offer } = await examineUpstream(ports, caller, draft);
     refuseErrors(`${id} was not registered.`, findings);
     // All of this may have changed while the far end was asked.
     requireNamespace(ports, namespace);
     requireNew(ports.registry, 'upstream', id);
-    const edits = editsOf(ports, id, namespace, described);
+    const edits = [...editsOf(ports, id, namespace, described), ...(await pinSeen(ports, caller, draft, offer))];
     await commitChange(ports, caller, { action: 'register_upstream', edits, detail: entry });
     return answerOf(await listed(ports, caller, id), findings);
   },
@@ -101,13 +106,15 @@ export const updateUpstream = defineAction({
     const draft = { namespace, name, entry, document: described.document?.bytes };
     const member = ports.catalog().upstreams.get(id);
     const isSame = member !== undefined && hasSameConnection(known.body.entry, entry);
+    if (!isSame) refuseUnreviewed(ports);
     if (isSame) refuseErrors(`${id} was not changed.`, checkFormOnly(ports, caller, draft));
-    const { findings, changes } = isSame
+    const { findings, changes, offer } = isSame
       ? await examineOffer(ports, draft, member)
       : await examineUpstream(ports, caller, draft, member);
     refuseErrors(`${id} was not changed.`, findings);
     requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
-    const edits = editsOf(ports, id, namespace, described);
+    const pins = isSame ? [] : await pinSeen(ports, caller, draft, offer);
+    const edits = [...editsOf(ports, id, namespace, described), ...pins];
     await commitChange(ports, caller, { action: 'update_upstream', edits, detail: entry });
     return { ...answerOf(await listed(ports, caller, id), findings), ...(changes === undefined ? {} : { changes }) };
   },
@@ -176,7 +183,7 @@ export const testUpstream = defineAction({
     if (entry !== undefined || api.document !== undefined || api.documentUrl !== undefined) {
       const described = await describeEntry(ports, id, entry ?? {}, api);
       const draft = { namespace, name, entry: described.entry, document: described.document?.bytes };
-      const examination = await examineUpstream(ports, caller, draft, ports.catalog().upstreams.get(id));
+      const { offer: _, ...examination } = await examineUpstream(ports, caller, draft, ports.catalog().upstreams.get(id));
       return { ...examination, isUsable: !examination.findings.some(({ severity }) => severity === 'error') };
     }
     if (!ports.catalog().upstreams.has(id)) throw notThere('upstream', id);
@@ -185,6 +192,28 @@ export const testUpstream = defineAction({
   },
 });
 
+/** Throws GatewayError `forbidden` where the review rules leave no upstream to one person alone. */
+export function refuseUnreviewed({ registry }: Pick<AdminPorts, 'registry'>): void {
+  if (registry.get('review-rules', 'global')?.body.directRegistration !== false) return;
+  throw new GatewayError(
+    'forbidden',
+    'The review rules want a second person to look at every upstream: use submit_capability, and have somebody else approve it.',
+  );
+}
+
+/** Whoever registers an upstream approves what was seen of it just before: nothing else is served until it is approved too. */
+async function pinSeen(ports: AdminPorts, { id: by }: Caller, draft: Draft, offer: Offer | undefined) {
+  const offered = offer === undefined ? [] : offeredIn(offer);
+  if (offer === undefined || offered.length === 0) return [];
+  const config = configOf(ports, draft);
+  const nowMs = ports.clock.nowMs();
+  await ports.definitions.keep(toStored(offered, offer.instructions), nowMs);
+  const named = offered.map(({ kind, hash, shape, definition }) => ({ kind, hash, shape, name: definition.name }));
+  const decision = { by, why: 'registered', atMs: nowMs };
+  const body = writePinned(approve(emptyPin(config.id, digestInstructions(offer.instructions)), named, decision));
+  return [{ kind: 'pin' as const, id: pinId(config), body }];
+}
+
 function editsOf(ports: AdminPorts, id: string, namespace: string, { entry, document }: Described): readonly Edit[] {
   const body = { namespace, entry, ...registrationOf(ports, id) };
   return [{ kind: 'upstream', id, body }, ...documentEdits(ports, id, document?.kept)];
@@ -192,7 +221,9 @@ function editsOf(ports: AdminPorts, id: string, namespace: string, { entry, docu
 
 /** Of an upstream with all that is kept of it. */
 function removalOf(ports: Pick<AdminPorts, 'registry'>, id: string): readonly Edit[] {
-  return [{ kind: 'upstream', id, body: undefined }, ...documentEdits(ports, id, undefined)];
+  const pins = ports.registry.list('pin').filter(({ body }) => body.upstream === id);
+  const unpin = pins.map((pin) => ({ kind: 'pin' as const, id: pin.id, body: undefined }));
+  return [{ kind: 'upstream', id, body: undefined }, ...documentEdits(ports, id, undefined), ...unpin];
 }
 
 function answerOf(upstream: ReturnType<typeof show>, findings: readonly Finding[]) {
@@ -206,7 +237,7 @@ function checkFormOnly(ports: AdminPorts, caller: Caller, draft: Parameters<type
 }
 
 /** What a file declares is read-only here, and says where it is written. */
-function refuseDeclared(ports: Pick<AdminPorts, 'files'>, id: string): void {
+export function refuseDeclared(ports: Pick<AdminPorts, 'files'>, id: string): void {
   const file = fileOf(ports, id);
   if (file !== undefined)
     throw new GatewayError(

@@ -1,5 +1,4 @@
 /** Refuses what cannot be put on record. One record for every call, whether it was refused, failed or done. */
-import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ContentHit } from '../content/screen.ts';
 import { type ErrorCode, type GatewayError, toGatewayError } from '../errors.ts';
@@ -7,7 +6,6 @@ import type { CallEntry, Journal } from '../journal/journal.ts';
 import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import type { ToolDefinition } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import { isObject } from '../wire/json.ts';
 import type { RawResult } from '../wire/message.ts';
@@ -127,7 +125,7 @@ export class Course {
       method,
       capability: permit?.capability,
       upstream: permit?.member.id,
-      definition: permit?.tool === undefined ? undefined : definitionHash(permit.tool),
+      definition: permit?.definition,
       argumentsDigest: isObject(params.arguments) ? journal.digest(canonicalJson(params.arguments)) : undefined,
       argumentsBytes: bytesIn,
       decision,
@@ -165,16 +163,4 @@ export class Course {
 
 function isToolError(result: RawResult): boolean {
   return result.has('isError') && result.get('isError') === true;
-}
-
-const hashes = new WeakMap<ToolDefinition, string>();
-
-/** What a record calls the definition that a call was judged by: equal for equal definitions. */
-export function definitionHash(definition: ToolDefinition): string {
-  let hash = hashes.get(definition);
-  if (hash === undefined) {
-    hash = createHash('sha256').update(canonicalJson(definition)).digest('base64url');
-    hashes.set(definition, hash);
-  }
-  return hash;
 }

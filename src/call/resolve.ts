@@ -18,6 +18,8 @@ export interface Target {
   /** `namespace/name`, or the upstream's id for what has no name of its own (resources). */
   readonly capability: string;
   readonly tool: ToolDefinition | undefined;
+  /** Hash of the approved definition, of a tool or a prompt. */
+  readonly definition: string | undefined;
   /** The ask's params in the upstream's own names and URIs. */
   readonly params: JsonObject;
 }
@@ -60,8 +62,8 @@ function resolveTool(toolbox: Toolbox, ask: Asked): Target {
   if (params.arguments !== undefined && !isObject(params.arguments)) {
     throw new GatewayError('invalid_params', '"arguments" must be an object.');
   }
-  const { member, definition } = capability;
-  return target(toolbox, member, capability.name, { ...params, name: definition.name }, definition);
+  const { member, definition, hash } = capability;
+  return target(toolbox, member, capability.name, { ...params, name: definition.name }, hash, definition);
 }
 
 // A call inside a call_tool was taken out of it at the door; what comes here is none, and will be refused for its arguments.
@@ -69,14 +71,15 @@ function resolveSearch(toolbox: Toolbox, ask: Asked): Target {
   const { finder } = toolbox;
   const tool = ask.params.name === searchToolName ? searchTool : ask.params.name === callToolName ? callTool : undefined;
   if (tool === undefined || finder === undefined || !hasSearchTools(toolbox)) throw unknownTarget(ask);
-  return target(toolbox, finder, `${finder.config.namespace}/${tool.name}`, { ...ask.params, toolbox: toolbox.name }, tool);
+  return target(toolbox, finder, `${finder.config.namespace}/${tool.name}`, { ...ask.params, toolbox: toolbox.name }, undefined, tool);
 }
 
 function resolvePrompt(toolbox: Toolbox, params: JsonObject): Target {
   const name = text(params, 'name');
   const capability = toolbox.prompts.get(name);
   if (capability === undefined) throw new GatewayError('unknown_capability', `Unknown prompt: ${shorten(name)}`);
-  return target(toolbox, capability.member, capability.name, { ...params, name: capability.definition.name });
+  const { member, definition, hash } = capability;
+  return target(toolbox, member, capability.name, { ...params, name: definition.name }, hash);
 }
 
 /** Also for subscriptions, which are to a resource what a call is to a tool. */
@@ -97,7 +100,7 @@ function resolveReference(toolbox: Toolbox, params: JsonObject): Target {
   if (!isObject(ref)) throw new GatewayError('invalid_params', '"ref" must be an object.');
   if (ref.type === 'ref/prompt') {
     const prompt = resolvePrompt(toolbox, ref);
-    return target(toolbox, prompt.member, prompt.capability, { ...params, ref: prompt.params });
+    return target(toolbox, prompt.member, prompt.capability, { ...params, ref: prompt.params }, prompt.definition);
   }
   if (ref.type === 'ref/resource') {
     const resource = resolveResource(toolbox, ref);
@@ -106,8 +109,15 @@ function resolveReference(toolbox: Toolbox, params: JsonObject): Target {
   throw new GatewayError('invalid_params', '"ref.type" must be "ref/prompt" or "ref/resource".');
 }
 
-function target(toolbox: Toolbox, member: Member, capability: string, params: JsonObject, tool?: ToolDefinition): Target {
-  return { toolbox, member, namespace: member.config.namespace, capability, params, tool } as Target;
+function target(
+  toolbox: Toolbox,
+  member: Member,
+  capability: string,
+  params: JsonObject,
+  definition?: string,
+  tool?: ToolDefinition,
+): Target {
+  return { toolbox, member, namespace: member.config.namespace, capability, params, definition, tool } as Target;
 }
 
 function text(params: JsonObject, key: string): string {

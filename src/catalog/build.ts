@@ -1,10 +1,11 @@
 import type { PromptDefinition, ToolDefinition } from '../upstreams/upstream.ts';
+import type { JsonObject } from '../wire/json.ts';
 import type { Capability, Catalog, CatalogProblem, Member, Toolbox } from './catalog.ts';
 import type { ToolboxConfig } from './config.ts';
-import { type Contribution, contribute } from './contribution.ts';
+import { type ApprovedOf, type Contribution, contribute, type HeldDefinition } from './contribution.ts';
 import { mergeInstructions } from './instructions.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
-import { interfaceUris } from './publish.ts';
+import { interfaceUris, withoutHidden } from './publish.ts';
 import { keepUris, mapUris, type UriSource } from './resource-uri.ts';
 import { callToolName, searchToolName } from './search-tools.ts';
 import { readPattern, type ToolboxPattern } from './toolbox-pattern.ts';
@@ -15,23 +16,29 @@ export interface FindingOptions {
   readonly search?: Toolbox['search'] | undefined;
 }
 
-/** Makes the snapshot from what the files say and what the upstreams offer right now. Members are found by `namespace/name`. */
+/**
+ * Makes the snapshot from what the files say and what the upstreams offer right now, as far as it is approved. Members are found by
+ * `namespace/name`.
+ */
 export function buildCatalog(
   version: number,
   namespaces: readonly NamespaceConfig[],
   members: ReadonlyMap<string, Member>,
   { finder, search = 'off' }: FindingOptions = {},
+  approvedOf?: ApprovedOf,
 ): Catalog {
   const problems: CatalogProblem[] = [];
   const shares: Share[] = [];
   const upstreams = new Map<string, Member>();
+  const held = new Map<string, readonly HeldDefinition[]>();
   for (const namespace of namespaces) {
     const taken = { tool: new Map<string, Member>(), prompt: new Map<string, Member>() };
     for (const { id } of namespace.upstreams) {
       const member = members.get(id);
       if (member === undefined) continue;
       upstreams.set(id, member);
-      const contribution = contribute(member);
+      const contribution = contribute(member, approvedOf);
+      if (contribution.held.length > 0) held.set(id, contribution.held);
       problems.push(...contribution.problems);
       shares.push({
         contribution,
@@ -49,7 +56,7 @@ export function buildCatalog(
       toolboxes.set(config.name, buildToolbox(config, name === 'admin' ? shares : offered, finder, problems));
   }
   const everything = assemble({ ...everythingConfig, search }, offered, finder, problems);
-  return Object.freeze({ version, everything, toolboxes, upstreams, problems: Object.freeze(problems) });
+  return Object.freeze({ version, everything, toolboxes, upstreams, held, problems: Object.freeze(problems) });
 }
 
 const everythingConfig: ToolboxConfig = {
@@ -150,6 +157,8 @@ function reportIdle(
     const covered = shares.filter(({ contribution }) => pattern.covers(contribution.member.config));
     // What an upstream that is still starting will offer is not known.
     if (covered.some(({ contribution }) => contribution.offer.isStale)) continue;
+    // What is held back has its own problem.
+    if (covered.some(({ contribution }) => contribution.held.length > 0)) continue;
     if (covered.some(({ tools, prompts }) => [...tools, ...prompts].some((capability) => isTaken([pattern], capability))))
       continue;
     const meant = shares.find(({ contribution }) => contribution.member.id === pattern.text);
@@ -187,7 +196,7 @@ function assemble(
       log: members.some(({ upstream }) => upstream.offer().can.log),
       subscribe: members.some(({ upstream }) => upstream.offer().can.subscribe),
     }),
-    instructions: isPlain ? first.contribution.offer.instructions : mergeInstructions(members),
+    instructions: isPlain ? first.contribution.instructions : mergeInstructions(shares.map(({ contribution }) => contribution)),
     caching: mergeCaching(shares),
     uris: isPlain ? keepUris(uriSource(first)) : mapUris(shares.map(uriSource)),
     search: searchOf(config, tools, problems),
@@ -241,8 +250,8 @@ function showPlain(share: Share): Shown {
   };
 }
 
-function plain<Definition>(capability: Capability<Definition>, ownName: string): Capability<Definition> {
-  return Object.freeze({ ...capability, outwardName: ownName, published: capability.definition });
+function plain<Definition extends JsonObject>(capability: Capability<Definition>, ownName: string): Capability<Definition> {
+  return Object.freeze({ ...capability, outwardName: ownName, published: withoutHidden(capability.definition) });
 }
 
 function index<Definition>(lists: readonly (readonly Capability<Definition>[])[]): ReadonlyMap<string, Capability<Definition>> {

@@ -6,6 +6,7 @@ import type {
   Upstream,
 } from '../upstreams/upstream.ts';
 import type { UpstreamConfig } from './config.ts';
+import type { HeldDefinition } from './contribution.ts';
 
 /**
  * The frozen snapshot of all that can be called right now. It is built beside the running one and swapped by one assignment;
@@ -19,6 +20,8 @@ export interface Catalog {
   /** By the name in `/mcp/<toolbox>`. */
   readonly toolboxes: ReadonlyMap<string, Toolbox>;
   readonly upstreams: ReadonlyMap<string, Member>;
+  /** What waits for somebody to approve it, by upstream. */
+  readonly held: ReadonlyMap<string, readonly HeldDefinition[]>;
   /** Capabilities that are not listed, and why. */
   readonly problems: readonly CatalogProblem[];
 }
@@ -74,8 +77,10 @@ export interface Capability<Definition> {
   readonly member: Member;
   /** As the upstream sent it. */
   readonly definition: Definition;
-  /** As clients see it: outward names and URIs. */
+  /** As clients see it: outward names and URIs, and no hidden text. */
   readonly published: Definition;
+  /** Of the definition, as definition.ts makes it; undefined for resources. */
+  readonly hash: string | undefined;
 }
 
 /** URIs of one toolbox, both ways. */

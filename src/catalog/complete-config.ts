@@ -46,6 +46,7 @@ export function completeConfig(
         entry,
         file.policy ?? {},
         transportOf(entry, dirname(dirname(path)), origin, descriptions),
+        origin,
       ),
     ),
     toolboxes: toolboxes.map(([name, entry]) => completeToolbox(namespace, name, entry)),
@@ -59,6 +60,7 @@ function completeUpstream(
   entry: UpstreamEntry,
   policy: Policy,
   transport: UpstreamConfig['transport'],
+  origin: 'file' | 'guarded',
 ): UpstreamConfig {
   const timeoutMs = entry.timeoutMs ?? policy.timeoutMs ?? defaults.timeoutMs;
   // An API's operations are chosen and named where its description is known.
@@ -80,6 +82,11 @@ function completeUpstream(
     exclude,
     rename,
     answerLimitBytes: entry.answerLimitBytes ?? defaults.answerLimitBytes,
+    review: {
+      changes: entry.review?.changes ?? 'hold',
+      // Whoever wrote the file trusts the upstream; who registered it at run time was approved for what was seen then.
+      additions: entry.review?.additions ?? (origin === 'file' ? 'screen' : 'hold'),
+    },
     breaker: completeBreaker(policy.breaker, entry.breaker),
     own: { timeoutMs: entry.timeoutMs, breaker: entry.breaker },
   };

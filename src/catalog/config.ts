@@ -47,6 +47,8 @@ export interface UpstreamConfig {
   readonly registration?: string | undefined;
   /** Largest answer. */
   readonly answerLimitBytes: number;
+  /** What becomes of definitions that it changes or adds after the first were approved; absent for the gateway's own. */
+  readonly review?: DefinitionReview | undefined;
   readonly breaker: {
     readonly errorRate: number;
     readonly minimumCalls: number;
@@ -100,6 +102,12 @@ export interface AnswerRules {
   readonly trim: readonly string[];
   readonly maxItems: number | undefined;
   readonly limitBytes: number | undefined;
+}
+
+export interface DefinitionReview {
+  readonly changes: 'hold' | 'take';
+  /** `screen`: taken when the assessment finds nothing in it. */
+  readonly additions: 'hold' | 'screen' | 'take';
 }
 
 /** How requests to an HTTP upstream are authorized beyond fixed headers. Secrets as written, `${secret:NAME}`. */

@@ -1,17 +1,17 @@
-import type { Member } from './catalog.ts';
+import type { Contribution } from './contribution.ts';
 
 /** A model reads instructions in full on every connection: one upstream may not fill its window, nor all together. */
 const upstreamLimit = 4096;
 const allLimit = 16_384;
 
 /** One text of all members' instructions, each under its `namespace/upstream`; undefined when nobody has any. */
-export function mergeInstructions(members: readonly Member[]): string | undefined {
+export function mergeInstructions(contributions: readonly Pick<Contribution, 'member' | 'instructions'>[]): string | undefined {
   const sections: string[] = [];
   let length = 0;
-  for (const { id, upstream } of members) {
-    const text = upstream.offer().instructions?.trim();
+  for (const { member, instructions } of contributions) {
+    const text = instructions?.trim();
     if (text === undefined || text === '') continue;
-    const section = `## ${id}\n\n${cut(text, upstreamLimit)}`;
+    const section = `## ${member.id}\n\n${cut(text, upstreamLimit)}`;
     if (length + section.length > allLimit) {
       sections.push('(Further instructions are left out: they are too long together.)');
       break;

@@ -5,6 +5,7 @@ import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { buildCatalog, type FindingOptions } from './build.ts';
 import type { Catalog, Member } from './catalog.ts';
 import type { UpstreamConfig } from './config.ts';
+import type { ApprovedOf } from './contribution.ts';
 import type { LoadOutcome } from './load.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
 
@@ -12,6 +13,8 @@ interface LiveCatalogOptions {
   /** Makes an upstream of the configured kind; does not start it. */
   readonly createUpstream: (config: UpstreamConfig) => Upstream;
   readonly log: Logger;
+  /** What may be served; everything, when left out. */
+  readonly approvedOf?: ApprovedOf;
   /** How long an upstream stays in its place while its successor has not answered yet. */
   readonly replaceMs?: number;
   /** How often an upstream that left the catalog is looked at: it is closed when it has no calls. */
@@ -46,6 +49,7 @@ const questionMs = 10 * 60_000;
 export class LiveCatalog {
   readonly #createUpstream: (config: UpstreamConfig) => Upstream;
   readonly #log: Logger;
+  readonly #approvedOf: ApprovedOf | undefined;
   readonly #replaceMs: number;
   readonly #drainMs: number;
   readonly #rebuildMs: number;
@@ -64,9 +68,10 @@ export class LiveCatalog {
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
 
-  constructor({ createUpstream, log, replaceMs = 30_000, drainMs = 1000, rebuildMs = 50, finding = {} }: LiveCatalogOptions) {
+  constructor({ createUpstream, log, replaceMs = 30_000, drainMs = 1000, rebuildMs = 50, finding = {}, approvedOf }: LiveCatalogOptions) {
     this.#createUpstream = createUpstream;
     this.#log = log;
+    this.#approvedOf = approvedOf;
     this.#replaceMs = replaceMs;
     this.#drainMs = drainMs;
     this.#rebuildMs = rebuildMs;
@@ -117,6 +122,11 @@ export class LiveCatalog {
     for (const upstream of created) this.#start(upstream);
     const { version, upstreams } = this.#current;
     this.#log.info({ version, upstreams: upstreams.size, started: created.length }, 'configuration applied');
+  }
+
+  /** Takes up what is approved by now. */
+  rebuildSoon(): void {
+    this.#schedule();
   }
 
   /** Calls the listener after every swap. Returns a function that takes it back. */
@@ -226,7 +236,7 @@ export class LiveCatalog {
     const running = new Map(Array.from(planned, ([id, entry]) => [id, this.#succeeded(entry)]));
     const members = new Map(Array.from(running, ([id, { member }]) => [id, member]));
     const previous = this.#current;
-    const catalog = buildCatalog(previous.version + 1, namespaces, members, this.#finding);
+    const catalog = buildCatalog(previous.version + 1, namespaces, members, this.#finding, this.#approvedOf);
     const before = upstreamsOf(this.#running);
     this.#namespaces = namespaces;
     this.#running = running;

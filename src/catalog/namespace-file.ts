@@ -133,6 +133,23 @@ const auth = z
 // What is in rows of their own, per capability, belongs to policies.
 const upstreamBreaker = breakerSchema.pick({ errorRate: true, minimumCalls: true, windowMs: true, openMs: true });
 
+const review = z
+  .strictObject({
+    changes: z
+      .enum(['hold', 'take'])
+      .optional()
+      .describe(
+        'A tool or prompt whose definition is no longer the one that was approved. hold: it is neither listed nor callable until somebody approves the change; take: the new definition counts at once. Default: hold.',
+      ),
+    additions: z
+      .enum(['hold', 'screen', 'take'])
+      .optional()
+      .describe(
+        'One that the upstream did not offer before. hold: it waits for somebody to approve it; screen: it is taken when the assessment finds nothing in it; take: it is taken as it is. Default: screen in a file, hold for what is registered at run time.',
+      ),
+  })
+  .describe('What becomes of definitions that the upstream changes or adds later; what it offers first is taken as seen.');
+
 const mcpUpstream = z
   .strictObject({
     kind: z.literal('mcp').describe('What the far end speaks: mcp, or openapi for an HTTP API with a description.'),
@@ -214,6 +231,7 @@ const mcpUpstream = z
       .optional()
       .describe('Largest answer to pass on, in bytes. Default: 16777216.'),
     breaker: upstreamBreaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
+    review: review.optional(),
   })
   .describe('A registered MCP server.');
 
@@ -317,6 +335,7 @@ const apiUpstream = z
       .optional()
       .describe('Largest answer to read, in bytes; a larger one is an error. Default: 16777216.'),
     breaker: upstreamBreaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
+    review: review.optional(),
   })
   .describe('A registered HTTP API.');
 

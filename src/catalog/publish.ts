@@ -1,12 +1,14 @@
+import { isAscii } from '../content/fold.ts';
+import { stripHiddenText } from '../content/hidden-text.ts';
 import type { PromptDefinition, ResourceDefinition, ResourceTemplateDefinition, ToolDefinition } from '../upstreams/upstream.ts';
-import { isObject, type JsonObject } from '../wire/json.ts';
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 
 // Definitions are strangers' JSON. Object spread copies own members only and defines instead of assigning, so a member named
 // `__proto__` stays a harmless member; order is kept, so that a list's bytes change only where it was changed.
 
 /** A tool as clients see it. Only its name and the addresses of its user interface (MCP Apps 2026-01-26) are exchanged. */
 export function publishTool(definition: ToolDefinition, outwardName: string, toClient: (uri: string) => string): ToolDefinition {
-  const published: ToolDefinition = withoutExamples({ ...definition, name: outwardName });
+  const published: ToolDefinition = withoutExamples({ ...withoutHidden(definition), name: outwardName });
   const uris = interfaceUris(definition);
   if (uris.length === 0 || !isObject(definition._meta)) return published;
   const meta: JsonObject = { ...(isObject(published._meta) ? published._meta : {}) };
@@ -41,13 +43,44 @@ export function interfaceUris(definition: ToolDefinition): string[] {
 }
 
 export function publishPrompt(definition: PromptDefinition, outwardName: string): PromptDefinition {
-  return { ...definition, name: outwardName };
+  return { ...withoutHidden(definition), name: outwardName };
 }
 
 export function publishResource(definition: ResourceDefinition, outwardUri: string): ResourceDefinition {
-  return { ...definition, uri: outwardUri };
+  return { ...withoutHidden(definition), uri: outwardUri };
 }
 
 export function publishTemplate(definition: ResourceTemplateDefinition, outwardUri: string): ResourceTemplateDefinition {
-  return { ...definition, uriTemplate: outwardUri };
+  return { ...withoutHidden(definition), uriTemplate: outwardUri };
+}
+
+const readByPeople: ReadonlySet<string> = new Set(['description', 'title', '$comment']);
+
+/**
+ * A definition without what its texts say to a model and show to nobody. Only what is there to be read: what a name or an allowed value
+ * hides is part of what has to be sent. The same object where there is nothing.
+ */
+export function withoutHidden<Definition extends JsonObject>(definition: Definition): Definition {
+  return cleanValue(definition) as Definition;
+}
+
+/** As `withoutHidden`, of one text. */
+export function withoutHiding(text: string): string {
+  return isAscii(text) ? text : stripHiddenText(text);
+}
+
+function cleanValue(value: Json): Json {
+  if (Array.isArray(value)) {
+    const cleaned = value.map(cleanValue);
+    return cleaned.some((part, at) => part !== value[at]) ? cleaned : value;
+  }
+  if (!isObject(value)) return value;
+  let copy: JsonObject | undefined;
+  for (const [key, part] of Object.entries(value)) {
+    const cleaned = typeof part === 'string' && readByPeople.has(key) ? withoutHiding(part) : cleanValue(part);
+    if (cleaned === part) continue;
+    copy ??= { ...value };
+    copy[key] = cleaned;
+  }
+  return copy ?? value;
 }

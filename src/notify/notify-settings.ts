@@ -5,6 +5,20 @@ import { z } from 'zod';
 /** Where people are told that something waits for them. */
 export interface NotifySettings {
   readonly webhook?: WebhookSettings | undefined;
+  readonly smtp?: SmtpSettings | undefined;
+}
+
+export interface SmtpSettings {
+  readonly host: string;
+  /** 465 for `tls`, 587 else, when left out. */
+  readonly port?: number | undefined;
+  /** `tls` when left out. */
+  readonly security?: 'tls' | 'starttls' | 'none' | undefined;
+  readonly user?: string | undefined;
+  /** As written, `${secret:NAME}`. */
+  readonly password?: string | undefined;
+  readonly from: string;
+  readonly to?: readonly string[] | undefined;
 }
 
 export interface WebhookSettings {
@@ -25,6 +39,43 @@ const secretReference = z
   .string('"secret" must be text.')
   .regex(/^\$\{secret:[A-Za-z_][A-Za-z0-9_]{0,127}\}$/, `Write it as \${secret:NAME}: a secret does not belong into this file.`);
 
+const mailAddress = z
+  .string()
+  .max(254)
+  .regex(/^[^\s@<>",;:\\()[\]]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,180}[A-Za-z0-9])?$/, 'Write one plain mail address.');
+
+const smtp = z
+  .strictObject({
+    host: z
+      .string()
+      .regex(/^[A-Za-z0-9]([A-Za-z0-9.:-]{0,250}[A-Za-z0-9])?$/, '"host" must be the name or address of a mail server.')
+      .describe('The mail server.'),
+    port: z.int().min(1).max(65_535).optional().describe('Default: 465 for tls, else 587.'),
+    security: z
+      .enum(['tls', 'starttls', 'none'])
+      .optional()
+      .describe('How the connection is encrypted; none is for a server on this machine. Default: tls.'),
+    user: z.string().min(1).max(256).optional().describe('To sign in with.'),
+    password: secretReference.optional().describe(`As \${secret:NAME}.`),
+    from: mailAddress.describe('The sender.'),
+    to: z
+      .array(mailAddress)
+      .max(50)
+      .optional()
+      .describe('Who gets every mail, besides the members it is for who have a mail address among their identities.'),
+  })
+  .superRefine(({ security, host, user, password }, context) => {
+    if ((user === undefined) !== (password === undefined))
+      context.addIssue({ code: 'custom', message: '"user" and "password" go together; add the other one.' });
+    const isHere = host === 'localhost' || host === '::1' || host.startsWith('127.');
+    if (security === 'none' && !isHere)
+      context.addIssue({
+        code: 'custom',
+        path: ['security'],
+        message: 'Without encryption only a mail server on this machine can be used; write "tls" or "starttls".',
+      });
+  });
+
 const notifySchema = z.strictObject({
   webhook: z
     .strictObject({
@@ -32,6 +83,7 @@ const notifySchema = z.strictObject({
       secret: secretReference.describe(`What events are signed with, as \${secret:NAME}.`),
     })
     .optional(),
+  smtp: smtp.optional(),
 });
 
 /** Reads `notify`; every flaw at once. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { networkSchema, policySchema } from '../policy/policy-schema.ts';
+import { type PinDocument, readPin } from './pin-document.ts';
 
 // What is kept of everything that is registered at run time, by kind. Actions check what they are given against these before they
 // commit it, and what is loaded is read by them again: a row that somebody edited by hand gives no right it could not have been given.
@@ -144,8 +145,114 @@ const policy = z.strictObject({ policy: policySchema });
 
 const secret = z.strictObject({ sealed: z.string().min(1).max(100_000), changedAtMs: time, changedBy: z.string().max(512) });
 
-/** @public The registry loads it when there is something to read. */
-export const documentSchemas = {
+const pin = z.custom<PinDocument>((value) => readPin(value) !== undefined);
+
+const hash = z.string().min(1).max(64);
+export const submissionStates = ['draft', 'submitted', 'approved', 'rejected', 'changes-requested', 'withdrawn'] as const;
+
+const person = z.strictObject({ id: z.string().max(512), member: idSchema.optional() });
+
+const submission = z.strictObject({
+  /** A new upstream, or what a known one offers that is not what was approved. */
+  about: z.enum(['upstream', 'change']),
+  namespace: namespaceNameSchema,
+  /** Its name in the namespace. */
+  upstream: z.string().max(64),
+  state: z.enum(submissionStates),
+  submitter: person,
+  justification: z.string().max(4000),
+  /** In the words of a namespace file; of a new upstream. */
+  entry: z.record(z.string(), z.unknown()).optional(),
+  /** Of the pin that an approval writes. */
+  pin: z.string().max(512),
+  /** Of the text that lists the definitions; whoever approves, approves these. */
+  content: hash,
+  /** Of the text with all findings. */
+  assessment: hash,
+  score: z.int().min(0).max(100),
+  /** Of the worst finding. */
+  severity: z.enum(['none', 'low', 'medium', 'high', 'critical']),
+  isExternal: z.boolean(),
+  approvals: z.array(person.extend({ atMs: time })).max(50),
+  history: z
+    .array(
+      z.strictObject({
+        atMs: time,
+        by: z.string().max(512),
+        event: z.enum([
+          'drafted',
+          'submitted',
+          'updated',
+          'approved',
+          'published',
+          'rejected',
+          'changes-requested',
+          'withdrawn',
+          'commented',
+        ]),
+        note: z.string().max(4000).optional(),
+      }),
+    )
+    .max(500),
+  createdAtMs: time,
+  changedAtMs: time,
+});
+
+const host = z
+  .string()
+  .regex(
+    /^(\*\.)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$/,
+    'Write a host in lower case: "api.example.com", "*.example.com" for all below it, with ":8443" where it has a port of its own.',
+  );
+const publisher = z
+  .string()
+  .regex(
+    /^@?[a-z0-9][a-z0-9._-]{0,99}$/,
+    'Write a scope of npm packages as "@example", or an organisation of images as "example".',
+  );
+
+export const reviewRulesSchema = z.strictObject({
+  internal: z
+    .strictObject({
+      origins: z.array(host).max(200).optional().describe('Hosts of your own.'),
+      publishers: z.array(publisher).max(200).optional().describe('Publishers of commands that are your own: "@example".'),
+    })
+    .optional()
+    .describe('What is not an external source. Everything else is, and is never approved without a person.'),
+  autoApprove: z
+    .array(
+      z.strictObject({
+        origins: z.array(host).max(200).optional().describe('Only from these hosts.'),
+        publishers: z.array(publisher).max(200).optional().describe('Only commands of these publishers.'),
+        namespaces: z.array(namespaceNameSchema).max(200).optional().describe('Only for these namespaces.'),
+        about: z.enum(['upstream', 'change']).optional().describe('Only new upstreams, or only changes of known ones.'),
+        isReadOnly: z
+          .literal(true)
+          .optional()
+          .describe('Only where every tool says that it reads only, and none is named as if it did more.'),
+        minScore: z.int().min(0).max(100).optional().describe('Least score of the assessment. Default: 80.'),
+      }),
+    )
+    .max(100)
+    .optional()
+    .describe(
+      'What is approved at once: whatever fits one of these rules whole, comes from an internal source, and has no finding above low.',
+    ),
+  approvers: z
+    .strictObject({
+      count: z.int().min(1).max(10).optional().describe('How many people have to approve. Default: 1.'),
+      role: z.enum(['approver', 'admin']).optional().describe('The role they need; admins have every role. Default: approver.'),
+    })
+    .optional(),
+  directRegistration: z
+    .boolean()
+    .optional()
+    .describe('Whether admins may register an upstream without anybody else looking at it. Default: true.'),
+});
+
+const reviewRules = reviewRulesSchema;
+
+const documentSchemas = {
   consumer,
   member,
   key,
@@ -156,6 +263,9 @@ export const documentSchemas = {
   'toolbox-version': toolboxVersion,
   policy,
   secret,
+  pin,
+  submission,
+  'review-rules': reviewRules,
 } as const;
 
 export type DocumentKind = keyof typeof documentSchemas;
@@ -163,11 +273,23 @@ export type Documents = { readonly [Kind in DocumentKind]: z.output<(typeof docu
 export type KeyDocument = Documents['key'];
 export type MemberDocument = Documents['member'];
 export type ConsumerDocument = Documents['consumer'];
+export type SubmissionDocument = Documents['submission'];
+export type ReviewRules = Documents['review-rules'];
 export type RoleGrant = z.output<typeof roleGrantSchema>;
 export type Scope = z.output<typeof scopeSchema>;
 
-export function isDocumentKind(kind: string): kind is DocumentKind {
+function isDocumentKind(kind: string): kind is DocumentKind {
   return Object.hasOwn(documentSchemas, kind);
+}
+
+/** A document's value as its kind wants it, or what is wrong with it; undefined for a kind that is not known here. */
+export function readDocument(
+  kind: string,
+  value: unknown,
+): { readonly body: Documents[DocumentKind] } | { readonly problems: readonly string[] } | undefined {
+  if (!isDocumentKind(kind)) return undefined;
+  const read = documentSchemas[kind].safeParse(value);
+  return read.success ? { body: read.data } : { problems: read.error.issues.map(({ message }) => message) };
 }
 
 /** What is wrong with an upstream or a toolbox as a namespace file would have it; `path` starts inside the entry. */

@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { followRegistry } from '../store/follow-registry.ts';
 import type { ChangeRecord, DocumentChange, RegistryStore, StoredDocument } from '../store/ports.ts';
 import type { DocumentKind, Documents } from './documents.ts';
+import { readPinDocument } from './pin-document.ts';
 
 /** A document as it is now. */
 export interface Entry<Kind extends DocumentKind> {
@@ -21,7 +22,7 @@ export type Edit = {
   };
 }[DocumentKind];
 
-type Format = Pick<typeof import('./documents.ts'), 'documentSchemas' | 'isDocumentKind'>;
+type ReadDocument = typeof import('./documents.ts').readDocument;
 
 /** What is registered at run time, in memory and in step with the store. Reads cost nothing; a commit is durable before it resolves. */
 export class Registry {
@@ -134,22 +135,17 @@ export class Registry {
     changes: readonly (Omit<StoredDocument, 'body'> & { readonly body: string | undefined })[],
     revision: number,
   ): Promise<void> {
-    const format = await import('./documents.ts');
+    const read = await readerFor(changes.filter(({ body }) => body !== undefined));
     for (const change of changes) {
-      if (change.body === undefined) {
-        if (format.isDocumentKind(change.kind)) this.#documents.get(change.kind)?.delete(change.id);
-      } else {
-        this.#put({ ...change, body: change.body }, format);
-      }
+      if (change.body === undefined) this.#documents.get(change.kind as DocumentKind)?.delete(change.id);
+      else this.#put({ ...change, body: change.body }, read);
     }
     this.#arrived(revision);
   }
 
-  // What checks documents is large: a start where nothing is registered does without.
   async #read(documents: readonly StoredDocument[]): Promise<void> {
-    if (documents.length === 0) return;
-    const format = await import('./documents.ts');
-    for (const document of documents) this.#put(document, format);
+    const read = await readerFor(documents);
+    for (const document of documents) this.#put(document, read);
   }
 
   async #reload(): Promise<void> {
@@ -157,9 +153,8 @@ export class Registry {
       'the registry is older than what was known of it: it was restored, or a standby took over; all of it is read again',
     );
     const state = await this.#store.load();
-    const format = await import('./documents.ts');
     this.#documents.clear();
-    for (const document of state.documents) this.#put(document, format);
+    await this.#read(state.documents);
     this.restored = state.restored;
     this.#arrived(state.position.revision);
   }
@@ -178,20 +173,23 @@ export class Registry {
     for (const { done } of arrived) done();
   }
 
-  #put({ kind, id, body, revision, updatedAtMs }: StoredDocument, { isDocumentKind, documentSchemas }: Format): void {
+  #put({ kind, id, body, revision, updatedAtMs }: StoredDocument, readDocument: ReadDocument): void {
+    const read = readDocument(kind, JSON.parse(body));
     // Of a newer release: it knows what it means.
-    if (!isDocumentKind(kind)) return;
-    const of = this.#documents.get(kind) ?? new Map<string, Entry<DocumentKind>>();
-    this.#documents.set(kind, of);
-    const read = documentSchemas[kind].safeParse(JSON.parse(body));
-    if (!read.success) {
+    if (read === undefined) return;
+    const of = this.#documents.get(kind as DocumentKind) ?? new Map<string, Entry<DocumentKind>>();
+    this.#documents.set(kind as DocumentKind, of);
+    if ('problems' in read) {
       of.delete(id);
-      this.#log.error(
-        { kind, id, problems: read.error.issues.map(({ message }) => message) },
-        'a document is not valid and is left out',
-      );
+      this.#log.error({ kind, id, problems: read.problems }, 'a document is not valid and is left out');
       return;
     }
-    of.set(id, Object.freeze({ id, body: read.data, revision, updatedAtMs }));
+    of.set(id, Object.freeze({ id, body: read.body, revision, updatedAtMs }));
   }
+}
+
+// What checks documents is large: a start where nothing is registered does without.
+async function readerFor(documents: readonly { readonly kind: string }[]): Promise<ReadDocument> {
+  if (documents.every(({ kind }) => kind === 'pin')) return readPinDocument;
+  return (await import('./documents.ts')).readDocument;
 }

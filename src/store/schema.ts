@@ -178,6 +178,12 @@ export interface Schema {
     readonly action: string;
     readonly detail: string;
   };
+  readonly definitions: {
+    readonly hash: string;
+    readonly body: string;
+    /** When somebody last wanted it kept. */
+    readonly kept_at_ms: number;
+  };
 }
 
 /** Calls per latency bucket, in the order of `latencyBoundsMs`. */

@@ -70,6 +70,22 @@ const rules: Readonly<Record<string, Rule>> = {
     },
   },
   list_toolboxes: { where: 'anywhere', input: () => ({}) },
+  submit_capability: { where: 'hr', input: (n) => submitted(n) },
+  list_submissions: { where: 'anywhere', input: () => ({}) },
+  // Its submitter sees it too; here that is the operator.
+  get_submission: { where: 'hr', by: ['admin', 'approver', 'auditor'], input: () => ({ id: submission }) },
+  review_submission: {
+    where: 'hr',
+    by: ['admin', 'approver'],
+    async input(n, isAllowed) {
+      if (!isAllowed) return { id: submission, decision: 'reject', comment: 'No.' };
+      const given = await gateway.ok('POST /submissions', submitted(n));
+      return { id: given.submission.id, decision: 'reject', comment: 'No.' };
+    },
+  },
+  set_review_rules: { where: 'whole gateway', input: () => ({ rules: {} }) },
+  get_review_rules: { where: 'anywhere', input: () => ({}) },
+  list_notifications: { where: 'anywhere', input: () => ({}) },
   list_capabilities: { where: 'anywhere', input: () => ({}) },
   // Whoever may call it.
   get_documentation: { where: 'hr', by: ['admin', 'developer'], input: () => ({ name: 'hr/echo' }) },
@@ -130,6 +146,10 @@ async function heldCall(turn: number): Promise<string> {
 }
 
 const entry = () => ({ kind: 'mcp', url: upstream.url });
+const submitted = (n: number) => ({
+  ...{ namespace: 'hr', name: `new-${n}`, justification: 'It is needed.' },
+  entry: { ...entry(), rename: { echo: `new-${n}` } },
+});
 
 const places = [undefined, 'hr', 'finance'] as const;
 const people = roleNames.flatMap((role) => places.map((namespace) => ({ role, namespace })));
@@ -138,6 +158,8 @@ let upstream: StagedUpstream;
 let gateway: AdminGateway;
 const keys = new Map<string, string>();
 let turns = 0;
+/** Of the operator, and open. */
+let submission = '';
 
 beforeAll(async () => {
   upstream = await startStagedUpstream();
@@ -154,6 +176,7 @@ beforeAll(async () => {
   const scope = { namespaces: ['hr'] };
   await gateway.ok('POST /keys', { id: 'target', title: 'x', consumer: 'app', scope });
   keys.set('a consumer key', (await gateway.ok('POST /keys', { title: 'x', consumer: 'app' })).secret);
+  submission = (await gateway.ok('POST /submissions', submitted(0))).submission.id;
   for (const person of people) keys.set(nameOf(person), await gateway.person(`m${keys.size}`, [person]));
 });
 afterAll(async () => {

@@ -20,6 +20,7 @@ const permit = {
   namespace: 'hr',
   member: { id: 'hr/main' },
   tool: { name: 'find', inputSchema: { type: 'object' } },
+  definition: 'hash of find',
 } as unknown as Permit;
 const hit = (ruleId: string) => ({ ruleId, direction: 'in', pointer: '', count: 1 }) as never;
 
@@ -67,22 +68,10 @@ test('a call that went well has one record, with who, what and how much, and no 
     outcome: 'done',
     hasIntent: true,
     argumentsDigest: 'digest of 7',
-    definition: expect.stringMatching(/^[\w-]{43}$/),
+    definition: 'hash of find',
   });
   expect(ended).toMatchObject([{ outcome: 'done', code: undefined, consumer: 'shop', bytesOut: 14 }]);
   expect(lines).toEqual([]);
-});
-
-test('equal definitions are called the same, others are not', () => {
-  const named = (tool: object) => {
-    const course = begin();
-    course.permit = { ...permit, tool } as Permit;
-    course.failed(new GatewayError('bad_arguments', 'no'));
-    return records.at(-1)?.definition;
-  };
-  const one = named({ name: 'find', inputSchema: { type: 'object', title: 'x' } });
-  expect(named({ inputSchema: { title: 'x', type: 'object' }, name: 'find' })).toBe(one);
-  expect(named({ name: 'find', inputSchema: { type: 'object', title: 'y' } })).not.toBe(one);
 });
 
 test('what was refused before anything was found for it is on record with its code, without a capability', () => {

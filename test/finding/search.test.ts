@@ -26,6 +26,7 @@ function memberWith(namespace: string, tools: readonly Tool[]): readonly { reado
       member,
       definition,
       published: definition,
+      hash: undefined,
     },
   }));
 }

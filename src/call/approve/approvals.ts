@@ -14,7 +14,6 @@ import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { ApprovedRound, Ask } from '../ask.ts';
 import type { Caller } from '../authenticate.ts';
-import { definitionHash } from '../record.ts';
 import type { Screened } from '../screen.ts';
 import { type ExactCall, exactCall, openText, readExactCall, sealText } from './exact-call.ts';
 import { type Identity, isEnough, isSamePerson, type Person } from './people.ts';
@@ -186,8 +185,8 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     return false;
   }
 
-  function changeSince(row: StoredApproval, { tool, policy }: Screened): string | undefined {
-    if (tool === undefined || definitionHash(tool) !== row.definition) return 'The tool was changed since.';
+  function changeSince(row: StoredApproval, { tool, definition, policy }: Screened): string | undefined {
+    if (tool === undefined || definition !== row.definition) return 'The tool was changed since.';
     return policyVersion(policy) === row.policy ? undefined : 'The policy that holds this call was changed since.';
   }
 
@@ -461,7 +460,7 @@ function requestFor(screened: Screened, gates: readonly Gate[], { digest, nowMs,
     upstream: member.id,
     toolbox: toolbox.name,
     tool,
-    definition: screened.tool === undefined ? '' : definitionHash(screened.tool),
+    definition: screened.definition ?? '',
     policy: policyVersion(policy),
     gates: JSON.stringify(requirements),
     decisions: '[]',

@@ -5,6 +5,7 @@ import { openVault } from '../secret-vault.ts';
 import { memoryApprovals } from './memory-approvals.ts';
 import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
+import { memoryDefinitions } from './memory-definitions.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
 import { memoryRollUps } from './roll-ups.ts';
 
@@ -73,6 +74,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     audit: memoryAudit(),
     credentials: memoryCredentials(),
     approvals: memoryApprovals(),
+    definitions: memoryDefinitions(),
   };
 }
 

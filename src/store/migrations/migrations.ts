@@ -6,13 +6,23 @@ import { registry } from './0004-registry.ts';
 import { rollUps } from './0005-roll-ups.ts';
 import { credentials } from './0006-credentials.ts';
 import { approvals } from './0007-approvals.ts';
+import { reviews } from './0008-reviews.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
  * as it was released. Statements keep to SQL that SQLite and PostgreSQL read alike. While a new release rolls out, replicas
  * of the one before still write to the changed tables, so a change adds; what it replaces goes one release later.
  */
-const migrations: readonly (readonly string[])[] = [firstTables, budgets, auditIndex, registry, rollUps, credentials, approvals];
+const migrations: readonly (readonly string[])[] = [
+  firstTables,
+  budgets,
+  auditIndex,
+  registry,
+  rollUps,
+  credentials,
+  approvals,
+  reviews,
+];
 
 export const newestVersion = migrations.length;
 

@@ -14,6 +14,7 @@ import { sqlApprovals } from '../sql/approvals.ts';
 import { sqlAuditIndex } from '../sql/audit-index.ts';
 import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
+import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
@@ -78,6 +79,7 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       budgets: sqlBudgets(database),
       credentials: sqlCredentials(database),
       approvals: sqlApprovals(database),
+      definitions: sqlDefinitions(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

@@ -12,6 +12,7 @@ import { sqlApprovals } from '../sql/approvals.ts';
 import { sqlAuditIndex } from '../sql/audit-index.ts';
 import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
+import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
@@ -65,6 +66,7 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       budgets: { ...sqlBudgets(database), load: start.loadBudgets },
       credentials: sqlCredentials(database),
       approvals: sqlApprovals(database),
+      definitions: sqlDefinitions(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

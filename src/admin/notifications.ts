@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import type { Caller } from '../call/authenticate.ts';
+import type { SubmissionDocument } from '../registry/documents.ts';
+import type { Entry } from '../registry/registry.ts';
+import { isSamePerson } from '../review/submission.ts';
+import { defineAction } from './action.ts';
+import { mayDecide, visibleSubmissions } from './submissions.ts';
+
+const events = {
+  drafted: 'was begun',
+  submitted: 'was submitted',
+  updated: 'has changed',
+  approved: 'has an approval',
+  published: 'was approved',
+  rejected: 'was rejected',
+  'changes-requested': 'needs changes',
+  withdrawn: 'was withdrawn',
+  commented: 'has a comment',
+} as const satisfies Record<SubmissionDocument['history'][number]['event'], string>;
+
+export const listNotifications = defineAction({
+  name: 'list_notifications',
+  title: 'What has happened',
+  description:
+    'The inbox: what others did to submissions that the caller made, decides on or audits, newest first, with what still waits for a decision of theirs.',
+  roles: ['admin', 'approver', 'developer', 'auditor'],
+  isReadOnly: true,
+  route: 'GET /notifications',
+  input: z.strictObject({
+    waitsForYou: z.boolean().optional().describe('Only what waits for a decision of yours.'),
+    sinceMs: z.int().min(0).optional().describe('Only what happened at this time or later, ms since 1970.'),
+    limit: z.int().min(1).max(200).optional().describe('Most entries in the answer. Default: 50.'),
+  }),
+  output: z.object({
+    notifications: z.array(
+      z.object({
+        id: z.string(),
+        atMs: z.number(),
+        title: z.string(),
+        submission: z.string(),
+        upstream: z.string(),
+        by: z.string(),
+        event: z.string(),
+        comment: z.string().optional(),
+        waitsForYou: z.boolean(),
+      }),
+    ),
+    waiting: z.number().describe('How many submissions wait for a decision of yours.'),
+  }),
+  async run(ports, caller, { waitsForYou = false, sinceMs = 0, limit = 50 }) {
+    const visible = visibleSubmissions(ports, caller);
+    const waiting = new Set(visible.filter(({ body }) => mayDecide(ports, caller, body)).map(({ id }) => id));
+    const notifications = visible
+      .filter(({ id }) => !waitsForYou || waiting.has(id))
+      .flatMap((entry) => notificationsOf(entry, caller, waiting.has(entry.id)))
+      .filter(({ atMs }) => atMs >= sinceMs)
+      .sort((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1));
+    return { notifications: notifications.slice(0, limit), waiting: waiting.size };
+  },
+});
+
+// Made from the histories: nobody can be told of something that was not committed, nor miss what was.
+function notificationsOf({ id, body }: Entry<'submission'>, caller: Caller, isWaiting: boolean) {
+  const { namespace, upstream, about, history } = body;
+  const name = `${namespace}/${upstream}`;
+  const what = about === 'upstream' ? name : `A change of ${name}`;
+  const last = history.findLastIndex(({ event }) => event === 'submitted' || event === 'updated');
+  return history.flatMap(({ atMs, by, event, note }, at) => {
+    if (event === 'drafted' || isSamePerson({ id: by }, caller)) return [];
+    return [
+      {
+        ...{ id: `${id}.${at + 1}`, atMs, title: `${what} ${events[event]}`, submission: id, upstream: name, by, event },
+        ...(note === undefined ? {} : { comment: note }),
+        waitsForYou: isWaiting && at === last,
+      },
+    ];
+  });
+}

@@ -1,0 +1,146 @@
+import { z } from 'zod';
+import type { Caller } from '../call/authenticate.ts';
+import { GatewayError } from '../errors.ts';
+import type { SubmissionDocument } from '../registry/documents.ts';
+import type { Edit, Entry } from '../registry/registry.ts';
+import { checkRunTimeRules } from '../registry/run-time-rules.ts';
+import { type Announced, announcementOf } from '../review/announce.ts';
+import { neededApprovals, noRules } from '../review/auto-approval.ts';
+import { type Content, readAssessment, readContent } from '../review/content.ts';
+import { type Pin, readPinned } from '../review/pin.ts';
+import { approvalEdits, rejectionEdits, retirementEdits } from '../review/publish-submission.ts';
+import { advance, isSamePerson, type Step } from '../review/submission.ts';
+import { type AdminPorts, defineAction, requireRole } from './action.ts';
+import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
+import { errorAt, refuseErrors } from './findings.ts';
+import { requireNamespace } from './namespaces.ts';
+import { refuseForeignSecrets } from './secret-references.ts';
+import { listedWithinMs, requireVisible, shownSubmission, showSubmission } from './submissions.ts';
+import { refuseDeclared } from './upstreams.ts';
+
+const decisions = ['approve', 'reject', 'request-changes', 'comment', 'withdraw'] as const;
+type Decision = (typeof decisions)[number];
+
+export const reviewSubmission = defineAction({
+  name: 'review_submission',
+  title: 'Decide on a submission',
+  description:
+    'Approves it (it is there and can be called when this answers, once enough people have), rejects it for good, asks its submitter for changes, or comments. Its submitter never approves it, and may withdraw it.',
+  roles: ['approver', 'admin', 'developer'],
+  isReadOnly: false,
+  route: 'POST /submissions/{id}/review',
+  input: z.strictObject({
+    id: z.string().max(128),
+    decision: z.enum(decisions),
+    comment: z.string().max(4000).optional().describe('Why. Needed for everything but an approval and a withdrawal.'),
+    revision: revisionField.describe(
+      'The revision you looked at, as get_submission shows it. Needed to approve: what has changed since is not approved.',
+    ),
+  }),
+  output: z.object({ submission: shownSubmission }),
+  async run(ports, caller, { id, decision, comment = '', revision }) {
+    const entry = requireVisible(ports, caller, id);
+    requireStanding(ports, caller, entry.body, decision);
+    requireRevision('submission', id, entry, revision);
+    if (decision === 'approve' && revision === undefined)
+      throw new GatewayError('bad_arguments', 'Say which revision you approve: look at it with get_submission first.');
+    if (comment.trim() === '' && decision !== 'approve' && decision !== 'withdraw')
+      throw new GatewayError('bad_arguments', 'Say why, in "comment": it is what its submitter and the record get to see.');
+    const [content, assessment] = await Promise.all([
+      readContent(ports.definitions, entry.body.content),
+      readAssessment(ports.definitions, entry.body.assessment),
+    ]);
+    requireRevision('submission', id, ports.registry.get('submission', id), entry.revision);
+    const rules = ports.registry.get('review-rules', 'global')?.body ?? noRules;
+    const nowMs = ports.clock.nowMs();
+    const step = stepOf(ports, decision, entry.body);
+    const submission = advance(entry.body, step, caller, { nowMs, note: comment });
+    const edits = [
+      { kind: 'submission' as const, id, body: submission },
+      ...consequences(ports, caller, id, submission, content),
+    ];
+    const detail = { decision, comment, state: submission.state, upstream: `${submission.namespace}/${submission.upstream}` };
+    await commitChange(ports, caller, { action: 'review_submission', edits, detail });
+    const kind = announced(entry, submission);
+    if (kind !== undefined)
+      ports.notifier.notify(announcementOf(kind, { id, submission, content, assessment, rules, ownUrl: ports.ownUrl() }));
+    if (submission.state === 'approved') await ports.settled([`${submission.namespace}/${submission.upstream}`], listedWithinMs);
+    return { submission: showSubmission(ports, caller, ports.registry.get('submission', id) ?? { ...entry, body: submission }) };
+  },
+});
+
+/** Throws GatewayError `forbidden` where it is not the caller's to decide. */
+function requireStanding({ registry }: AdminPorts, caller: Caller, body: SubmissionDocument, decision: Decision): void {
+  const isOwn = isSamePerson(body.submitter, caller);
+  if (decision === 'withdraw') {
+    if (isOwn) return;
+    throw new GatewayError('forbidden', 'Only whoever submitted it can withdraw it; an approver can reject it.');
+  }
+  if (decision === 'comment' && isOwn) return;
+  const role = registry.get('review-rules', 'global')?.body.approvers?.role ?? 'approver';
+  requireRole(caller, [decision === 'comment' ? 'approver' : role], body.namespace);
+  if (isOwn)
+    throw new GatewayError('forbidden', 'Whoever submitted something does not decide on it; somebody else has to look at it.');
+}
+
+function stepOf({ registry }: AdminPorts, decision: Decision, { namespace }: SubmissionDocument): Step {
+  if (decision !== 'approve') return { kind: decision };
+  const rules = registry.get('review-rules', 'global')?.body ?? noRules;
+  const role = rules.approvers?.role ?? 'approver';
+  // Whoever approved and has lost the right to since counts no more.
+  const stillCounts = ({ member }: SubmissionDocument['approvals'][number]): boolean => {
+    if (member === undefined) return true;
+    const found = registry.get('member', member)?.body;
+    return (
+      found !== undefined &&
+      !found.isDisabled &&
+      found.roles.some(
+        (grant) =>
+          (grant.role === 'admin' || grant.role === role) && (grant.namespace === undefined || grant.namespace === namespace),
+      )
+    );
+  };
+  return { kind: 'approve', needed: neededApprovals(rules), stillCounts };
+}
+
+function consequences(
+  ports: AdminPorts,
+  caller: Caller,
+  id: string,
+  submission: SubmissionDocument,
+  content: Content,
+): readonly Edit[] {
+  const { state } = submission;
+  if (state === 'approved') {
+    checkPublishable(ports, caller, submission);
+    const decision = { by: caller.id, why: id, atMs: submission.changedAtMs };
+    return [...approvalEdits(submission, content, approvedNow(ports, submission), decision), ...retirementEdits(ports.registry)];
+  }
+  if (state === 'rejected')
+    return [...rejectionEdits(submission, content, approvedNow(ports, submission)), ...retirementEdits(ports.registry)];
+  return state === 'withdrawn' ? retirementEdits(ports.registry) : [];
+}
+
+function approvedNow({ registry, pins }: AdminPorts, { pin, namespace, upstream }: SubmissionDocument): Pin | undefined {
+  const document = registry.get('pin', pin);
+  return document === undefined ? pins.of(`${namespace}/${upstream}`) : readPinned(document.body);
+}
+
+// What was allowed when it was submitted may not be any more, and whoever approves it must be able to do what it does.
+function checkPublishable(ports: AdminPorts, caller: Caller, { about, namespace, upstream, entry }: SubmissionDocument): void {
+  if (about !== 'upstream' || entry === undefined) return;
+  const id = `${namespace}/${upstream}`;
+  requireNamespace(ports, namespace);
+  refuseDeclared(ports, id);
+  requireNew(ports.registry, 'upstream', id);
+  if (entry.command !== undefined) requireRole(caller, ['admin']);
+  refuseErrors(`${id} was not approved.`, [
+    ...checkRunTimeRules(entry, ports.allowedCommands).map(({ path, message }) => errorAt(path, message)),
+    ...refuseForeignSecrets(caller, namespace, entry),
+  ]);
+}
+
+function announced({ body }: Entry<'submission'>, { state }: SubmissionDocument): Announced | undefined {
+  if (state === body.state) return undefined;
+  return state === 'approved' || state === 'rejected' || state === 'changes-requested' ? `submission.${state}` : undefined;
+}
