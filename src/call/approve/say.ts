@@ -41,7 +41,7 @@ export function pendingOf(
   const { id, capability, expiresAtMs } = row;
   const why = requirements.flatMap(({ reason }) => reason ?? []).join(' ');
   const reason = why === '' ? '' : ` (${why})`;
-  const where = url === undefined ? `with "gatehouse decide-approval --id ${id}" or the tool decide_approval` : `at ${url}`;
+  const where = url === undefined ? `with "gatehouse decide-approval ${id}" or the tool decide_approval` : `at ${url}`;
   const message =
     `This call of ${capability} was not made yet: ${whoOf(open)} has to agree to it first${reason}. ` +
     `It waits as ${id} until ${new Date(expiresAtMs).toISOString()}, and is decided on ${where}. ` +
