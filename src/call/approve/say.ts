@@ -82,7 +82,8 @@ export function noSuchApproval(id: string): GatewayError {
   return new GatewayError('no_such_object', `There is no approval "${id.slice(0, 100)}". List them to see what there is.`);
 }
 
-export function mayNotDecide({ row, requester, requirements }: Request, { id }: Identity, who: Identity): GatewayError {
+export function mayNotDecide({ row, requester, requirements }: Request, who: Identity): GatewayError {
+  const { id } = who;
   const waits = `It waits for ${whoOf(requirements)}.`;
   if (isSamePerson(requester, who))
     return new GatewayError('forbidden', `${row.id} is a call of ${id}: nobody decides on a call of their own. ${waits}`);
