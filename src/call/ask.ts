@@ -28,7 +28,7 @@ export interface Ask {
   readonly bytesIn: number;
 }
 
-export interface Retry {
+interface Retry {
   readonly inputResponses: JsonObject | undefined;
   readonly requestState: string | undefined;
   /** The part of it that was let through before, where a person had to agree to the call. */

@@ -71,7 +71,14 @@ function resolveSearch(toolbox: Toolbox, ask: Asked): Target {
   const { finder } = toolbox;
   const tool = ask.params.name === searchToolName ? searchTool : ask.params.name === callToolName ? callTool : undefined;
   if (tool === undefined || finder === undefined || !hasSearchTools(toolbox)) throw unknownTarget(ask);
-  return target(toolbox, finder, `${finder.config.namespace}/${tool.name}`, { ...ask.params, toolbox: toolbox.name }, undefined, tool);
+  return target(
+    toolbox,
+    finder,
+    `${finder.config.namespace}/${tool.name}`,
+    { ...ask.params, toolbox: toolbox.name },
+    undefined,
+    tool,
+  );
 }
 
 function resolvePrompt(toolbox: Toolbox, params: JsonObject): Target {

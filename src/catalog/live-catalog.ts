@@ -68,7 +68,15 @@ export class LiveCatalog {
   readonly #closed = Promise.withResolvers<void>();
   #isClosed = false;
 
-  constructor({ createUpstream, log, replaceMs = 30_000, drainMs = 1000, rebuildMs = 50, finding = {}, approvedOf }: LiveCatalogOptions) {
+  constructor({
+    createUpstream,
+    log,
+    replaceMs = 30_000,
+    drainMs = 1000,
+    rebuildMs = 50,
+    finding = {},
+    approvedOf,
+  }: LiveCatalogOptions) {
     this.#createUpstream = createUpstream;
     this.#log = log;
     this.#approvedOf = approvedOf;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ApprovalStore, Store, StoredApproval } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 
-export function approval(more: Partial<StoredApproval> = {}): StoredApproval {
+function approval(more: Partial<StoredApproval> = {}): StoredApproval {
   return {
     id: 'ap1',
     digest: 'd1',

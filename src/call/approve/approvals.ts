@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Clock, SteadyClock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
@@ -6,21 +5,20 @@ import { hmacKey } from '../../hmac.ts';
 import type { Journal } from '../../journal/journal.ts';
 import type { Notifier } from '../../notify/notify.ts';
 import type { Gate } from '../../policy/gate.ts';
-import { defaultGateExpiresMs } from '../../policy/gate-schema.ts';
 import { type Policies, policyVersion } from '../../policy/policy.ts';
 import { seal, unseal } from '../../seal.ts';
-import type { ApprovalEventFacts, ApprovalQuery, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../../store/ports.ts';
+import type { ApprovalQuery, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../../store/ports.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { ApprovedRound, Ask } from '../ask.ts';
 import type { Caller } from '../authenticate.ts';
 import type { Screened } from '../screen.ts';
 import { type ExactCall, exactCall, openText, readExactCall, sealText } from './exact-call.ts';
-import { type Identity, isEnough, isSamePerson, type Person } from './people.ts';
-import { type Decision, isDecider, isOpen, next, type Request, readRequest, unmet } from './request.ts';
+import { openLedger, reaching, self } from './ledger.ts';
+import { isEnough, isSamePerson, type Person } from './people.ts';
+import { type Decision, isDecider, isOpen, newRequest, next, type Request, readRequest, unmet } from './request.ts';
 import { type ApprovalPending, deniedOf, eventOf, mayNotDecide, noSuchApproval, pendingOf } from './say.ts';
 import type { Decider } from './standing.ts';
-import { steadyTime } from './steady-time.ts';
 
 interface ApprovalPorts {
   readonly store: ApprovalStore;
@@ -90,60 +88,14 @@ const sweepEveryMs = 10_000;
 const keepArgumentsMs = 24 * 60 * 60 * 1000;
 const ticketMs = 15 * 60 * 1000;
 const keepMs = 90 * keepArgumentsMs;
-/** The gateway's own name in records. */
-const self = 'gatehouse';
 
 export function openApprovals(ports: ApprovalPorts): Approvals {
-  const { store, key, journal, notifier, policies, standing, deciderOf, pageUrl, log } = ports;
+  const { store, key, notifier, policies, standing, deciderOf, pageUrl, log } = ports;
   const digestKey = hmacKey(key);
-  const nowMs = steadyTime(ports.clock, ports.steady);
-  const waiting = new Map<string, Set<() => void>>();
+  const ledger = openLedger(ports);
+  const { nowMs, nowFor, change, end } = ledger;
   const underWay = new Set<Promise<void>>();
   let sweeping: NodeJS.Timeout | undefined;
-
-  /** Whoever changes the clock of the machine takes nothing back: not before anything that this request has seen. */
-  const nowFor = (row: StoredApproval) => Math.max(nowMs(), row.updatedAtMs);
-
-  async function note(actor: Identity | undefined, action: string, row: StoredApproval, door: string): Promise<void> {
-    const { id, key: keyId, member } = actor ?? { id: self, key: undefined, member: undefined };
-    await journal.change({
-      principal: id,
-      key: keyId,
-      member,
-      door,
-      action,
-      object: `approval/${row.id}`,
-      after: row.digest,
-      approval: row.id,
-    });
-  }
-
-  /** In the journal first, then in the store with its event. False where somebody else was faster. */
-  async function change(
-    after: StoredApproval,
-    actor: Identity | undefined,
-    action: string,
-    { door = 'approval', detail = {} }: { readonly door?: string; readonly detail?: object } = {},
-  ): Promise<boolean> {
-    await note(actor, `${action}_approval`, after, door);
-    const event: ApprovalEventFacts = { actor: actor?.id ?? self, action, detail: JSON.stringify(detail) };
-    let isDone: boolean | undefined;
-    try {
-      isDone = await reaching(() => (after.version === 1 ? store.create(after, event) : store.replace(after, event)));
-      return isDone;
-    } finally {
-      // The journal cannot take back what it says, so it says what became of it.
-      if (isDone !== true)
-        await note(actor, `${action}_approval:${isDone === false ? 'not-done' : 'unknown'}`, after, door).catch(() => {});
-      for (const wake of waiting.get(after.id) ?? []) wake();
-    }
-  }
-
-  async function end(row: StoredApproval, state: 'expired' | 'void', why: string): Promise<void> {
-    await change(next(row, nowFor(row), { state, note: why }), undefined, state === 'void' ? 'void' : 'expire', {
-      detail: { why },
-    });
-  }
 
   function agreed({ decisions }: Request): readonly Person[] {
     return decisions.flatMap(({ by, verdict }) => (verdict === 'approve' ? (standing(by) ?? []) : []));
@@ -216,7 +168,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     await refuseFlood(screened);
     // Later than the one before, whatever the clocks of replicas say: which is the newest decides what counts.
     const last = await reaching(() => store.findLatest(digest));
-    const row = requestFor(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, tool });
+    const row = newRequest(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, tool });
     const sealed = { ...row, arguments: sealText(key, row.id, text) };
     if (!(await change(sealed, screened.caller, 'request', { door }))) return undefined;
     if (row.state === 'pending') tell(readRequest(sealed), 'approval.requested');
@@ -280,7 +232,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     const row = await reaching(() => store.find(id));
     if (row === undefined) throw noSuchApproval(id);
     const request = readRequest(row);
-    if (!isDecider(request, caller)) throw mayNotDecide(request, caller, caller);
+    if (!isDecider(request, caller)) throw mayNotDecide(request, caller);
     if (row.state !== 'pending') throw new GatewayError('conflict', `${id} is ${row.state} already; nothing was changed.`);
     if (nowFor(row) >= row.expiresAtMs) {
       await end(row, 'expired', 'Its time was over.');
@@ -340,28 +292,9 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       const row = await reaching(() => store.find(id));
       const leftMs = endsAtMs - ports.steady.steadyMs();
       if (row === undefined || row.state !== 'pending' || nowFor(row) >= row.expiresAtMs || leftMs <= 0) return;
-      await pause(id, Math.min(leftMs, pollEveryMs), cancel);
+      // Another replica may have been told: then nobody wakes us.
+      await ledger.changed(id, Math.min(leftMs, pollEveryMs), cancel);
     }
-  }
-
-  function pause(id: string, ms: number, cancel: Cancel): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        clearTimeout(timer);
-        takeBack();
-        const others = waiting.get(id);
-        others?.delete(done);
-        if (others?.size === 0) waiting.delete(id);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      const takeBack = cancel.onCancel((why) => {
-        done();
-        reject(new GatewayError('cancelled', why));
-      });
-      const others = waiting.get(id) ?? new Set();
-      waiting.set(id, others.add(done));
-    });
   }
 
   async function sweep(): Promise<void> {
@@ -416,61 +349,4 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     await end(row, 'expired', 'Its time was over.');
     return (await reaching(() => store.find(row.id))) ?? row;
   }
-}
-
-/** A store that cannot be reached is no consent. */
-async function reaching<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof GatewayError && error.code !== 'store_unavailable') throw error;
-    throw new GatewayError(
-      'approval_unavailable',
-      'Whether a person has agreed cannot be told right now: the store cannot be reached. Nothing was called; repeat the call later.',
-      { cause: error },
-    );
-  }
-}
-
-interface NewRequest {
-  readonly digest: string;
-  readonly nowMs: number;
-  /** When the same call was asked for before. */
-  readonly lastMs: number;
-  /** As the client calls it. */
-  readonly tool: string;
-}
-
-function requestFor(screened: Screened, gates: readonly Gate[], { digest, nowMs, lastMs, tool }: NewRequest): StoredApproval {
-  const { caller, namespace, capability, member, toolbox, policy } = screened;
-  const requirements = gates.map(({ source, by, quorum, reason }) => ({ source, by, quorum, reason }));
-  const expiresMs = gates.length === 0 ? defaultGateExpiresMs : Math.min(...gates.map((gate) => gate.expiresMs));
-  return {
-    id: `ap_${randomBytes(16).toString('base64url')}`,
-    digest,
-    // What an approver wrote themselves may need nobody's consent any more.
-    state: gates.length === 0 ? 'approved' : 'pending',
-    version: 1,
-    caller: caller.id,
-    key: caller.key ?? null,
-    consumer: caller.consumer ?? null,
-    member: caller.member ?? null,
-    namespace,
-    capability,
-    upstream: member.id,
-    toolbox: toolbox.name,
-    tool,
-    definition: screened.definition ?? '',
-    policy: policyVersion(policy),
-    gates: JSON.stringify(requirements),
-    decisions: '[]',
-    arguments: '',
-    note: '',
-    replacedBy: null,
-    outcome: null,
-    rounds: 0,
-    requestedAtMs: Math.max(nowMs, lastMs + 1),
-    expiresAtMs: nowMs + expiresMs,
-    updatedAtMs: nowMs,
-  };
 }

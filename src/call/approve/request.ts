@@ -1,5 +1,10 @@
 /** One request for a person's decision, from its asking to its end: what may follow what. Nothing here waits or writes. */
+import { randomBytes } from 'node:crypto';
+import type { Gate } from '../../policy/gate.ts';
+import { defaultGateExpiresMs } from '../../policy/gate-schema.ts';
+import { policyVersion } from '../../policy/policy.ts';
 import type { ApprovalState, StoredApproval } from '../../store/ports.ts';
+import type { Screened } from '../screen.ts';
 import { isEnough, mayDecide, type Person, type Requirement } from './people.ts';
 import type { Decider } from './standing.ts';
 
@@ -56,4 +61,52 @@ export function unmet({ row, requester, requirements }: Request, agreed: readonl
 /** Whether somebody has a say about it. */
 export function isDecider({ row, requester, requirements }: Request, person: Person): boolean {
   return requirements.some(({ by }) => mayDecide(by, requester, person, row.namespace));
+}
+
+/** What a request is made of besides the call itself. */
+interface NewRequest {
+  readonly digest: string;
+  readonly nowMs: number;
+  /** When the same call was asked for before. */
+  readonly lastMs: number;
+  /** As the client calls it. */
+  readonly tool: string;
+}
+
+export function newRequest(
+  screened: Screened,
+  gates: readonly Gate[],
+  { digest, nowMs, lastMs, tool }: NewRequest,
+): StoredApproval {
+  const { caller, namespace, capability, member, toolbox, policy } = screened;
+  const requirements = gates.map(({ source, by, quorum, reason }) => ({ source, by, quorum, reason }));
+  const expiresMs = gates.length === 0 ? defaultGateExpiresMs : Math.min(...gates.map((gate) => gate.expiresMs));
+  return {
+    id: `ap_${randomBytes(16).toString('base64url')}`,
+    digest,
+    // What an approver wrote themselves may need nobody's consent any more.
+    state: gates.length === 0 ? 'approved' : 'pending',
+    version: 1,
+    caller: caller.id,
+    key: caller.key ?? null,
+    consumer: caller.consumer ?? null,
+    member: caller.member ?? null,
+    namespace,
+    capability,
+    upstream: member.id,
+    toolbox: toolbox.name,
+    tool,
+    definition: screened.definition ?? '',
+    policy: policyVersion(policy),
+    gates: JSON.stringify(requirements),
+    decisions: '[]',
+    arguments: '',
+    note: '',
+    replacedBy: null,
+    outcome: null,
+    rounds: 0,
+    requestedAtMs: Math.max(nowMs, lastMs + 1),
+    expiresAtMs: nowMs + expiresMs,
+    updatedAtMs: nowMs,
+  };
 }

@@ -41,7 +41,7 @@ export function pendingOf(
   const { id, capability, expiresAtMs } = row;
   const why = requirements.flatMap(({ reason }) => reason ?? []).join(' ');
   const reason = why === '' ? '' : ` (${why})`;
-  const where = url === undefined ? `with "gatehouse decide-approval --id ${id}" or the tool decide_approval` : `at ${url}`;
+  const where = url === undefined ? `with "gatehouse decide-approval ${id}" or the tool decide_approval` : `at ${url}`;
   const message =
     `This call of ${capability} was not made yet: ${whoOf(open)} has to agree to it first${reason}. ` +
     `It waits as ${id} until ${new Date(expiresAtMs).toISOString()}, and is decided on ${where}. ` +
@@ -82,7 +82,8 @@ export function noSuchApproval(id: string): GatewayError {
   return new GatewayError('no_such_object', `There is no approval "${id.slice(0, 100)}". List them to see what there is.`);
 }
 
-export function mayNotDecide({ row, requester, requirements }: Request, { id }: Identity, who: Identity): GatewayError {
+export function mayNotDecide({ row, requester, requirements }: Request, who: Identity): GatewayError {
+  const { id } = who;
   const waits = `It waits for ${whoOf(requirements)}.`;
   if (isSamePerson(requester, who))
     return new GatewayError('forbidden', `${row.id} is a call of ${id}: nobody decides on a call of their own. ${waits}`);
