@@ -64,10 +64,11 @@ export const listCapabilities = defineAction({
   async run(ports, caller, { text = '', notIn, toolbox, detailed = false, limit = 100, after = 0, ...wanted }, ip) {
     const visible = visibleTo(ports, caller, ip, toolbox);
     const all = [...visible.values()];
-    const fitting = all.filter(
-      (one) => isWanted(one, wanted) && (notIn === undefined || !one.toolboxes.includes(notIn)),
-    );
-    const found = text.trim() === '' ? fitting : await searchVisible(fitting, text, ports.synonyms, fitting.length === visible.size ? visible : undefined);
+    const fitting = all.filter((one) => isWanted(one, wanted) && (notIn === undefined || !one.toolboxes.includes(notIn)));
+    const found =
+      text.trim() === ''
+        ? fitting
+        : await searchVisible(fitting, text, ports.synonyms, fitting.length === visible.size ? visible : undefined);
     const page = found.slice(after, after + (detailed ? Math.min(limit, mostDetailed) : limit));
     return {
       capabilities: page.map((one) => (detailed ? { ...summarize(one), ...detailsOf(ports, caller, one) } : summarize(one))),
