@@ -120,7 +120,8 @@ function namespaceFile({ namespace, upstreams, toolboxes = 0 }: Served): string 
     }),
     'toolboxes:',
     ...[namespace, ...Array.from({ length: toolboxes }, (_, index) => `box-${index}`)].map(
-      (toolbox) => `  ${toolbox}: { include: ["${namespace}/*"] }`,
+      // Whole lists are measured.
+      (toolbox) => `  ${toolbox}: { include: ["${namespace}/*"], search: false }`,
     ),
     '',
   ].join('\n');

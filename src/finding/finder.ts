@@ -139,7 +139,7 @@ function within(most: number, tools: readonly JsonObject[]): JsonObject[] {
 const nothing: Offer = Object.freeze({ ...emptyOffer, isStale: false });
 
 /** The namespace that Gatehouse's own tools are recorded under. */
-export const ownNamespace = 'gatehouse';
+const ownNamespace = 'gatehouse';
 
 const finderConfig: UpstreamConfig = {
   id: `${ownNamespace}/finder`,

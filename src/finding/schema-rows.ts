@@ -2,7 +2,7 @@ import { findReference, indexReferences, type ReferenceIndex } from '../argument
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 
 /** One property of a schema, for a table: `address.street`, `items[].id`. */
-export interface SchemaRow {
+interface SchemaRow {
   readonly path: string;
   readonly type: string;
   readonly isRequired: boolean;
