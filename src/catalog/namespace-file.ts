@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describeIssue, type Flaw } from '../describe-issue.ts';
 import { breakerSchema, policySchema } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
 import { checkSecretReferences, secretNames } from '../secrets.ts';
@@ -262,16 +263,12 @@ export function namespaceJsonSchema(): object {
 }
 
 /** What is wrong with one entry of a file; `path` leads to it. */
-export interface Flaw {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
 
 /** Checks one file's value. Every flaw at once. */
 export function readNamespaceFile(value: unknown): { readonly file: NamespaceFile } | { readonly flaws: readonly Flaw[] } {
   // A compiled parser pays off in the thousands; a file is read once.
   const parsed = namespaceFileSchema.safeParse(value, { reportInput: true, jitless: true });
-  const flaws = [...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue)), ...checkUpstreams(value)];
+  const flaws = [...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue, wording)), ...checkUpstreams(value)];
   return parsed.success && flaws.length === 0 ? { file: parsed.data } : { flaws };
 }
 
@@ -350,55 +347,14 @@ function checkAuth(
 /** Keys that the format will have: a file for a later version should not be told about spelling. */
 const laterKeys = new Set(['gates', 'pinned', 'import', 'models', 'agents', 'audit']);
 
-function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
-  const { path } = issue;
-  const name = `"${String(path.at(-1) ?? 'file')}"`;
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...path, key], message: describeUnknown(key, path) }));
-    case 'invalid_type':
-      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it.` }];
-      if (path.length === 0) return [{ path, message: 'A namespace file is a map that begins with "namespace: name".' }];
-      return [{ path, message: `${name} must be ${kindNames[issue.expected] ?? issue.expected}.` }];
-    case 'invalid_value': {
-      const values = issue.values.map(String);
-      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it: ${values.join(' or ')}.` }];
-      if (values.length === 1) return [{ path, message: `${name} must be ${values[0]} in this version of Gatehouse.` }];
-      const suggestion = typeof issue.input === 'string' ? suggestName(issue.input, values) : '';
-      return [{ path, message: `${name} must be one of ${values.join(', ')}.${suggestion}` }];
-    }
-    case 'too_small':
-      return [
-        {
-          path,
-          message: `${name} must ${bound(issue.origin)} ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unit(issue.origin)}.`,
-        },
-      ];
-    case 'too_big':
-      return [{ path, message: `${name} must ${bound(issue.origin)} at most ${issue.maximum}${unit(issue.origin)}.` }];
-    case 'invalid_key':
-      return issue.issues.map(({ message }) => ({ path, message }));
-    default:
-      return [{ path, message: issue.message }];
-  }
-}
-
-const kindNames: Readonly<Record<string, string>> = {
-  string: 'text',
-  number: 'a number',
-  int: 'a whole number',
-  array: 'a list, e.g. [one, two]',
-  object: 'a map of "key: value" lines',
-  record: 'a map of "key: value" lines',
+const wording = {
+  whole: 'A namespace file is a map that begins with "namespace: name".',
+  unknown: describeUnknown,
+  special: (issue: z.core.$ZodIssue) =>
+    issue.code === 'invalid_value' && issue.values.length === 1 && issue.input !== undefined
+      ? `"${String(issue.path.at(-1))}" must be ${String(issue.values[0])} in this version of Gatehouse.`
+      : undefined,
 };
-
-function bound(origin: string): string {
-  return origin === 'string' || origin === 'array' ? 'have' : 'be';
-}
-
-function unit(origin: string): string {
-  return origin === 'string' ? ' characters' : origin === 'array' ? ' items' : '';
-}
 
 function describeUnknown(key: string, path: readonly PropertyKey[]): string {
   if (laterKeys.has(key)) return `"${key}" is not supported by this version of Gatehouse; remove it.`;
