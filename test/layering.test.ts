@@ -25,6 +25,7 @@ const layers: readonly (readonly string[])[] = [
   ['wire/'],
   [
     'clock.ts',
+    'describe-issue.ts',
     'errors.ts',
     'load-sqlite.ts',
     'log.ts',

@@ -1,6 +1,7 @@
 /** Refuses what is over a limit or a budget of any level. Whoever is refused has used up nothing. */
 import { GatewayError } from '../errors.ts';
 import { type Demand, demandsFor, type Limit } from '../policy/compile-limits.ts';
+import { describeAmount } from '../policy/describe-limit.ts';
 import type { Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports.ts';
 import type { Permit } from './authorize.ts';
 
@@ -55,14 +56,8 @@ function refusal({ capability, caller }: Permit, { demand, reason, retryAfterMs 
   const whose = limit.per === 'global' ? 'all calls together' : `this ${limit.per}`;
   const text =
     reason === 'store-gone'
-      ? `The limit of ${describe(limit)} for ${whose} cannot be checked right now.`
-      : `The limit of ${describe(limit)} for ${whose} is used up (${limit.source}).`;
+      ? `The limit of ${describeAmount(limit)} for ${whose} cannot be checked right now.`
+      : `The limit of ${describeAmount(limit)} for ${whose} is used up (${limit.source}).`;
   const subject = code === 'rate_limited' ? caller.id : capability;
   return new GatewayError(code, `${text} ${subject} may try again in ${seconds} s.`, { retryAfterMs });
-}
-
-function describe(limit: Limit): string {
-  const amount = limit.unit === 'nanoUsd' ? `${limit.amount / 1e9} USD` : `${limit.amount} ${limit.unit}`;
-  if (limit.kind === 'concurrency') return `${limit.amount} calls at the same time`;
-  return limit.kind === 'rate' ? `${amount} a minute` : `${amount} a ${limit.window}`;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { gateSchema } from '../policy/gate-schema.ts';
+import { describeIssue, type Flaw } from '../describe-issue.ts';
 import { breakerSchema, policySchema } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
 import { checkSecretReferences, secretNames } from '../secrets.ts';
@@ -401,16 +402,12 @@ export function namespaceJsonSchema(): object {
 }
 
 /** What is wrong with one entry of a file; `path` leads to it. */
-export interface Flaw {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
 
 /** Checks one file's value. Every flaw at once. */
 export function readNamespaceFile(value: unknown): { readonly file: NamespaceFile } | { readonly flaws: readonly Flaw[] } {
   // A compiled parser pays off in the thousands; a file is read once.
   const parsed = namespaceFileSchema.safeParse(value, { reportInput: true, jitless: true });
-  const flaws = [...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue)), ...checkUpstreams(value)];
+  const flaws = [...(parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue, wording)), ...checkUpstreams(value)];
   return parsed.success && flaws.length === 0 ? { file: parsed.data } : { flaws };
 }
 
@@ -518,42 +515,14 @@ function checkAuth(
 /** Keys that the format will have: a file for a later version should not be told about spelling. */
 const laterKeys = new Set(['models', 'agents', 'audit']);
 
-function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
-  const { path } = issue;
-  const name = `"${String(path.at(-1) ?? 'file')}"`;
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...path, key], message: describeUnknown(key, path, kindOf(issue.input)) }));
-    case 'invalid_type':
-      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it.` }];
-      if (path.length === 0) return [{ path, message: 'A namespace file is a map that begins with "namespace: name".' }];
-      return [{ path, message: `${name} must be ${kindNames[issue.expected] ?? issue.expected}.` }];
-    case 'invalid_value': {
-      const values = issue.values.map(String);
-      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it: ${values.join(' or ')}.` }];
-      if (values.length === 1) return [{ path, message: `${name} must be ${values[0]} in this version of Gatehouse.` }];
-      const suggestion = typeof issue.input === 'string' ? suggestName(issue.input, values) : '';
-      return [{ path, message: `${name} must be one of ${values.join(', ')}.${suggestion}` }];
-    }
-    case 'invalid_union':
-      return describeUnion(issue);
-    case 'too_small':
-      return [
-        {
-          path,
-          message: `${name} must ${bound(issue.origin)} ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unit(issue.origin)}.`,
-        },
-      ];
-    case 'too_big':
-      return [{ path, message: `${name} must ${bound(issue.origin)} at most ${issue.maximum}${unit(issue.origin)}.` }];
-    case 'invalid_key':
-      return issue.issues.map(({ message }) => ({ path, message }));
-    default:
-      return [{ path, message: issue.message }];
-  }
-}
+const wording = {
+  whole: 'A namespace file is a map that begins with "namespace: name".',
+  unknown: (key: string, path: readonly PropertyKey[], input: unknown) => describeUnknown(key, path, kindOf(input)),
+  union: describeUnion,
+};
 
-function describeUnion({ path, input, errors }: z.core.$ZodIssueInvalidUnion): Flaw[] {
+function describeUnion({ path, input, errors, message }: z.core.$ZodIssueInvalidUnion): Flaw[] {
+  if (path.includes('gates')) return [{ path, message }];
   const written = isObject(input) ? input : {};
   // Without any: no kind fits.
   if (errors.length === 0) {
@@ -568,26 +537,9 @@ function describeUnion({ path, input, errors }: z.core.$ZodIssueInvalidUnion): F
   const meant =
     typeof input === 'string' ? 0 : written.kind !== undefined ? 2 : 'password' in written || 'username' in written ? 1 : -1;
   const issues = errors[meant];
-  if (issues !== undefined) return issues.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }));
-  const message = `Write a key or token as \${secret:NAME}, a "username" and a "password", or what OAuth needs with its "kind".`;
-  return [{ path, message }];
-}
-
-const kindNames: Readonly<Record<string, string>> = {
-  string: 'text',
-  number: 'a number',
-  int: 'a whole number',
-  array: 'a list, e.g. [one, two]',
-  object: 'a map of "key: value" lines',
-  record: 'a map of "key: value" lines',
-};
-
-function bound(origin: string): string {
-  return origin === 'string' || origin === 'array' ? 'have' : 'be';
-}
-
-function unit(origin: string): string {
-  return origin === 'string' ? ' characters' : origin === 'array' ? ' items' : '';
+  if (issues !== undefined) return issues.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }, wording));
+  const credentials = `Write a key or token as \${secret:NAME}, a "username" and a "password", or what OAuth needs with its "kind".`;
+  return [{ path, message: credentials }];
 }
 
 function kindOf(input: unknown): unknown {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describeIssue, type Flaw } from '../describe-issue.ts';
 import { isOpenUrl } from '../open-url.ts';
 import { suggestName } from '../problems.ts';
 
@@ -144,15 +145,10 @@ const issuerSchema = z.strictObject({
 
 const issuersSchema = z.array(issuerSchema).max(100);
 
-interface Flaw {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
-
 /** The issuers as an operator wrote them, or everything that is wrong with them. */
 export function readIssuers(value: unknown): { readonly value: readonly TrustedIssuer[] } | { readonly flaws: readonly Flaw[] } {
   const parsed = issuersSchema.safeParse(value, { reportInput: true });
-  const flaws = [...(parsed.error?.issues.flatMap(describeIssue) ?? []), ...checkBetweenFields(value)];
+  const flaws = [...(parsed.error?.issues.flatMap((issue) => describeIssue(issue, wording)) ?? []), ...checkBetweenFields(value)];
   if (!parsed.success || flaws.length > 0) return { flaws };
   return { value: Object.freeze(parsed.data.map(completeIssuer)) };
 }
@@ -243,52 +239,16 @@ function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
-function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
-  const { path } = issue;
-  const key = path.at(-1);
-  const name = typeof key === 'string' ? `"${key}"` : 'This';
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...path, key], message: describeUnknown(key, path) }));
-    case 'invalid_type':
-      if (path.length === 0)
-        return [{ path, message: '"issuers" must be a list; begin each issuer with "- issuer: https://...".' }];
-      if (issue.input === undefined) return [{ path, message: `${name} is missing; add it.` }];
-      return [{ path, message: `${name} must be ${kindNames[issue.expected] ?? issue.expected}.` }];
-    case 'invalid_value': {
-      if (path.at(-2) === 'algorithms') return [{ path, message: issue.message }];
-      const values = issue.values.map(String);
-      if (issue.input === undefined) return [{ path, message: `${name} is missing; add one of ${values.join(', ')}.` }];
-      const suggestion = typeof issue.input === 'string' ? suggestName(issue.input, values) : '';
-      return [{ path, message: `${name} must be one of ${values.join(', ')}.${suggestion}` }];
-    }
-    case 'too_small':
-      return [{ path, message: `${name} must ${verbOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}.` }];
-    case 'too_big':
-      return [{ path, message: `${name} must ${verbOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}.` }];
-    case 'invalid_key':
-      return issue.issues.map(({ message }) => ({ path, message }));
-    default:
-      return [{ path, message: issue.message }];
-  }
-}
-
-const kindNames: Readonly<Record<string, string>> = {
-  string: 'text',
-  int: 'a whole number',
-  number: 'a whole number',
-  array: 'a list, e.g. [one, two]',
-  object: 'a map of "key: value" lines',
-  record: 'a map of "key: value" lines',
+const wording = {
+  whole: '"issuers" must be a list; begin each issuer with "- issuer: https://...".',
+  unknown: describeUnknown,
+  special: (issue: z.core.$ZodIssue) => {
+    if (issue.code === 'invalid_value' && issue.path.at(-2) === 'algorithms') return issue.message;
+    // All numbers here are durations.
+    const isNumber = issue.code === 'invalid_type' && issue.expected === 'number' && issue.input !== undefined;
+    return isNumber ? `"${String(issue.path.at(-1))}" must be a whole number.` : undefined;
+  },
 };
-
-function verbOf(origin: string): string {
-  return origin === 'string' || origin === 'array' ? 'have' : 'be';
-}
-
-function unitOf(origin: string): string {
-  return origin === 'string' ? ' characters' : origin === 'array' ? ' items' : '';
-}
 
 function describeUnknown(key: string, path: readonly PropertyKey[]): string {
   const known = Object.keys(shapeAt(path));

@@ -14,7 +14,8 @@ export function describeLimit(limit: Limit): string {
   return `${describeAmount(limit)} ${subjects[limit.per]} (set by ${limit.source})`;
 }
 
-function describeAmount(limit: Limit): string {
+/** The same without whose it is: `600 calls a minute`. */
+export function describeAmount(limit: Limit): string {
   const amount = limit.unit === 'nanoUsd' ? `${limit.amount / 1e9} US dollars` : counted(limit.amount, limit.unit);
   switch (limit.kind) {
     case 'rate':

@@ -52,14 +52,14 @@ test.each([
   admit(permit);
   const refusal = refusalOf(permit);
   expect(refusal.code).toBe(code);
-  expect(refusal.message).toContain(`The limit of 1 calls a minute for ${whose} is used up (namespace hr).`);
+  expect(refusal.message).toContain(`The limit of 1 call a minute for ${whose} is used up (namespace hr).`);
   expect(refusal.message).toMatch(/ may try again in (\d+) s\.$/);
   expect(refusal.retryAfterMs).toBeGreaterThan(0);
 });
 
 test.each<[LimitRow, RegExp]>([
-  [{ per: 'key', budget: { amount: 1, unit: 'calls', window: 'month' } }, /^The limit of 1 calls a month for this key/],
-  [{ per: 'key', concurrency: 1 }, /^The limit of 1 calls at the same time for this key/],
+  [{ per: 'key', budget: { amount: 1, unit: 'calls', window: 'month' } }, /^The limit of 1 call a month for this key/],
+  [{ per: 'key', concurrency: 1 }, /^The limit of 1 call at a time for this key/],
 ])('%j is told in words', (row, words) => {
   admit(permitWith([row]));
   expect(refusalOf(permitWith([row])).message).toMatch(words);
@@ -107,7 +107,7 @@ describe('counters elsewhere', () => {
     const refused: Taken = { kind: 'refused', demand, reason: 'store-gone', used: 0, retryAfterMs: 1 };
     await expect(limit(elsewhere(refused), permit)).rejects.toMatchObject({
       code: 'rate_limited',
-      message: 'The limit of 1 calls a minute for this key cannot be checked right now. key:k may try again in 1 s.',
+      message: 'The limit of 1 call a minute for this key cannot be checked right now. key:k may try again in 1 s.',
     });
   });
 });

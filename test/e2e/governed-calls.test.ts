@@ -362,8 +362,8 @@ describe.each(rawEras)('in the %s era', (era) => {
     await until('its limit is used up', async () => (await client.call('open__echo')).status === 429);
     const refused = await client.call('open__echo');
     expect([refused.status, codeOf(refused)]).toEqual([429, 42900]);
-    expect(refused.headers['retry-after']).toMatch(/^([1-9]|[1-5]\d|60)$/);
-    expect(refused.message?.error?.message).toMatch(/1 calls a minute for this consumer is used up .* may try again in \d+ s\.$/);
+    expect(refused.headers['retry-after']).toMatch(/^[1-9]\d{0,2}$/);
+    expect(refused.message?.error?.message).toMatch(/1 call a minute for this consumer is used up .* may try again in \d+ s\.$/);
     for (const method of ['tools/list', 'prompts/list', 'resources/list', ...(era === 'modern' ? ['server/discover'] : ['ping'])])
       expect((await client.send(method)).status).toBe(200);
     expect(await (await connect(era, 'hurried')).send('tools/list')).toMatchObject({ status: 200 });
