@@ -1,12 +1,14 @@
 /**
- * Bytes of an API description to tools, in a thread of its own with limits on time and memory: whatever somebody uploads, everybody
+ * Bytes of an API description to tools, in a process of its own with limits on time and memory: whatever somebody uploads, everybody
  * else goes on.
  */
-import { Worker } from 'node:worker_threads';
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { checkSize } from './check-size.ts';
 import type { Conversion, Operation } from './conversion.ts';
 import { type ConversionLimits, conversionLimits } from './conversion-limits.ts';
-import type { ImportJob, ImportMessage, ImportReply } from './import-worker.ts';
+import type { ImportJob, ImportMessage, ImportReply, ImportUsage } from './import-process.ts';
 
 export interface ConvertOptions {
   /** Where the description came from; what it refers to relatively is found from there. */
@@ -17,13 +19,16 @@ export interface ConvertOptions {
    */
   readonly fetchReference?: ((url: string) => Promise<Uint8Array>) | undefined;
   readonly limits?: Partial<ConversionLimits> | undefined;
-  /** From its start in a thread; fetching included. */
+  /** From the start of the process, fetching included; not the wait for others. */
   readonly timeoutMs?: number | undefined;
+  /** Of the heap; the process needs some 100 MB more. */
   readonly memoryMegabytes?: number | undefined;
+  /** Hears what it took, where it came to its end. */
+  readonly onUsage?: ((usage: ImportUsage) => void) | undefined;
 }
 
 export const importTimeoutMs = 5_000;
-export const importMemoryMegabytes = 512;
+export const importMemoryMegabytes = 400;
 
 let last: Promise<unknown> = Promise.resolve();
 
@@ -32,43 +37,48 @@ let last: Promise<unknown> = Promise.resolve();
  * names the limit or the line.
  */
 export function convertDescription(bytes: Uint8Array, options: ConvertOptions = {}): Promise<Conversion> {
-  const result = last.then(() => convertInThread(bytes, options));
+  const result = last.then(() => convertInProcess(bytes, options));
   last = result.catch(() => {});
   return result;
 }
 
-async function convertInThread(bytes: Uint8Array, options: ConvertOptions): Promise<Conversion> {
-  const { workerUrl, workerPurpose } = await import('./import-worker.ts');
+async function convertInProcess(bytes: Uint8Array, options: ConvertOptions): Promise<Conversion> {
+  const limits = { ...conversionLimits, ...options.limits };
+  checkSize(bytes, limits);
+  const { processUrl, processPurpose } = await import('./import-process.ts');
   const memoryMegabytes = options.memoryMegabytes ?? importMemoryMegabytes;
-  const job: ImportJob = {
-    purpose: workerPurpose,
-    bytes,
-    url: options.url,
-    limits: { ...conversionLimits, ...options.limits },
-    mayFetch: options.fetchReference !== undefined,
-  };
-  const worker = new Worker(new URL(workerUrl), {
-    workerData: job,
+  const child = fork(fileURLToPath(processUrl), [processPurpose], {
     // Nothing of ours is in there but the job: no secrets of the environment either.
     env: {},
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: memoryMegabytes, maxYoungGenerationSizeMb: 64 },
+    execArgv: [`--max-old-space-size=${memoryMegabytes}`, '--max-semi-space-size=16'],
+    stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
+    serialization: 'advanced',
   });
   try {
-    return await collect(worker, options, memoryMegabytes);
+    const collected = collect(child, options, memoryMegabytes);
+    const job: ImportJob = { url: options.url, limits, mayFetch: options.fetchReference !== undefined };
+    tell(child, job);
+    // It may be gone before it has read everything.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(bytes);
+    return await collected;
   } finally {
-    await worker.terminate();
+    child.kill('SIGKILL');
   }
 }
 
-/** Puts together what the thread says. */
-function collect(worker: Worker, options: ConvertOptions, memoryMegabytes: number): Promise<Conversion> {
+/** To a process that may be gone by now. */
+function tell(child: ChildProcess, message: ImportJob | ImportReply): void {
+  if (child.connected) child.send(message, () => {});
+}
+
+/** Puts together what the process says. */
+function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: number): Promise<Conversion> {
   const { promise, resolve, reject } = Promise.withResolvers<Conversion>();
   const timeoutMs = options.timeoutMs ?? importTimeoutMs;
   const operations: Operation[] = [];
   let head: Omit<Conversion, 'operations' | 'problems'> | undefined;
   let converted: Conversion | undefined;
-  const reply = (message: ImportReply) => worker.postMessage(message);
 
   // What was converted stands, whatever becomes of the rest.
   const giveUp = (error: GatewayError, why: string) => {
@@ -79,20 +89,21 @@ function collect(worker: Worker, options: ConvertOptions, memoryMegabytes: numbe
   const hear = (message: ImportMessage) => {
     switch (message.kind) {
       case 'fetch':
-        void fetchFor(message.url, options).then((document) => reply({ kind: 'fetched', document }));
+        void fetchFor(message.url, options).then((document) => tell(child, { kind: 'fetched', document }));
         return;
       case 'head':
         head = message.head;
         return;
       case 'operations':
-        operations.push(...parseOperations(message.text));
+        for (const operation of parseOperations(message.text)) operations.push(operation);
         // Others have their turn first.
-        setImmediate(reply, { kind: 'more' });
+        setImmediate(tell, child, { kind: 'more' });
         return;
       case 'converted':
         if (head !== undefined) converted = { ...head, operations, problems: message.problems };
         return;
       case 'validated':
+        options.onUsage?.(message.usage);
         if (converted !== undefined) resolve({ ...converted, problems: [...converted.problems, ...message.problems] });
         return;
       case 'refused':
@@ -104,15 +115,9 @@ function collect(worker: Worker, options: ConvertOptions, memoryMegabytes: numbe
     () => giveUp(limitError(`takes more than ${timeoutMs / 1000} s to convert`), 'that took too long'),
     timeoutMs,
   );
-  worker.on('message', hear);
-  worker.on('error', (error) => {
-    const isMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-    giveUp(
-      isMemory ? limitError(`takes more than ${memoryMegabytes} MB of memory to convert`) : toGatewayError(error),
-      'that failed',
-    );
-  });
-  worker.on('exit', () => giveUp(toGatewayError(new Error('The import thread ended before it was done.')), 'that failed'));
+  child.on('message', hear);
+  child.on('error', (error) => giveUp(toGatewayError(error), 'that failed'));
+  child.on('exit', (code, signal) => giveUp(endError(code, signal, memoryMegabytes), 'that failed'));
   return promise.finally(() => clearTimeout(timer));
 }
 
@@ -122,6 +127,13 @@ function parseOperations(text: string): Operation[] {
 
 function limitError(what: string): GatewayError {
   return new GatewayError('bad_description', `The API description ${what}. Import a smaller one, with fewer operations.`);
+}
+
+/** V8 aborts when its heap is full, and the kernel kills when the machine's memory is. */
+function endError(code: number | null, signal: string | null, memoryMegabytes: number): GatewayError {
+  const isMemory = signal === 'SIGABRT' || signal === 'SIGKILL' || code === 134;
+  if (isMemory) return limitError(`takes more than ${memoryMegabytes} MB of memory to convert`);
+  return toGatewayError(new Error(`The import process ended with ${signal ?? code} before it was done.`));
 }
 
 async function fetchFor(url: string, { fetchReference }: ConvertOptions): Promise<Uint8Array | { readonly missing: string }> {

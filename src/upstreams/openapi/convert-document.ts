@@ -1,5 +1,6 @@
 /** Turns a document that was read into tools. Everything that a document says is hostile until it was looked at here. */
 import { isObject } from '../../wire/json.ts';
+import { refuse } from './check-size.ts';
 import type { Conversion, Operation, SecurityScheme } from './conversion.ts';
 import { type ConversionLimits, toolBytesFor } from './conversion-limits.ts';
 import { convertOperation, type OperationContext } from './convert-operation.ts';
@@ -9,7 +10,6 @@ import { fitSchemas } from './fit-schema.ts';
 import { listOperations, type RawOperation } from './list-operations.ts';
 import { nameOperations } from './operation-name.ts';
 import { collectProblems, type ProblemList } from './problem-list.ts';
-import { refuse } from './read-description.ts';
 import { readSecuritySchemes } from './read-security.ts';
 import { readServers } from './read-servers.ts';
 import { openReferences, type Sources } from './references.ts';

@@ -6,7 +6,7 @@ import type { HttpMethod, Operation, ParameterPlan, SecurityScheme } from './con
 import type { SchemaContext, SchemaPart, Schemas } from './convert-schema.ts';
 import type { FittedSchema, Fitter } from './fit-schema.ts';
 import type { RawOperation } from './list-operations.ts';
-import { readAnswer, stringsIn } from './read-answer.ts';
+import { readAnswer } from './read-answer.ts';
 import { type Body, readBody } from './read-body.ts';
 import { type NamedParameter, readExamples } from './read-examples.ts';
 import { type ParameterContext, readParameters } from './read-parameters.ts';
@@ -14,7 +14,7 @@ import { readSecurity } from './read-security.ts';
 import { serversIn } from './read-servers.ts';
 import { keyOf } from './references.ts';
 import { readSwaggerBody } from './swagger-body.ts';
-import { cutText, textOf } from './text.ts';
+import { cutText, stringsIn, textOf } from './text.ts';
 
 export interface OperationContext extends SchemaContext {
   readonly document: JsonObject;

@@ -270,7 +270,10 @@ function convertRestriction(converter: Converter, schema: JsonObject, key: strin
     const names = namesIn(value).filter((name) => !walk.hidden.has(name));
     if (names.length > 0) schema.required = names;
   } else if (partKeywords.has(key)) {
-    if (isObject(value) || typeof value === 'boolean') schema[key] = convert(converter, at, within);
+    if (!isObject(value) && typeof value !== 'boolean') return;
+    const part = convert(converter, at, within);
+    // What became anything must not become nothing.
+    if (key !== 'not' || !isEmpty(part) || isEmpty(value)) schema[key] = part;
   } else if (mapKeywords.has(key) && isObject(value)) {
     const entries = Object.entries(value).flatMap(([name, part]) => {
       const kept = key === 'patternProperties' ? readPattern(name) : name;
@@ -280,6 +283,10 @@ function convertRestriction(converter: Converter, schema: JsonObject, key: strin
   } else if (key === 'dependentRequired' && isObject(value)) {
     schema[key] = Object.fromEntries(Object.entries(value).map(([name, names]) => [name, namesIn(names)]));
   }
+}
+
+function isEmpty(part: Json): boolean {
+  return isObject(part) && Object.keys(part).length === 0;
 }
 
 function namesIn(value: Json): string[] {

@@ -1,7 +1,7 @@
 /** Which format a document is in. Refuses what is no API description, by the name of what it is. */
 import { isObject, type JsonObject } from '../../wire/json.ts';
+import { refuse } from './check-size.ts';
 import type { ProblemList } from './problem-list.ts';
-import { refuse } from './read-description.ts';
 
 export interface DocumentFormat {
   /** As the document says. */

@@ -60,9 +60,11 @@ export function fitSchemas(schemas: Schemas): Fitter {
     fit: (part, limitBytes) => {
       const limit = Math.max(limitBytes - (limitBytes % sizeStep), sizeStep);
       const text = JSON.stringify(part.schema);
-      if (text.length > longestKey) return fitByLevel(part, limit, variant) ?? fitByDepth(part, limit, variant);
+      // Every step takes a while for what is as large as that, and none but the last will do.
+      if (text.length > limit * farTooLarge) return fitByDepth(part, depths.slice(-1), limit, variant);
+      if (text.length > longestKey) return fitByLevel(part, limit, variant) ?? fitByDepth(part, depths, limit, variant);
       const key = `${limit} ${text}`;
-      if (!fitted.has(key)) fitted.set(key, fitByLevel(part, limit, variant) ?? fitByDepth(part, limit, variant));
+      if (!fitted.has(key)) fitted.set(key, fitByLevel(part, limit, variant) ?? fitByDepth(part, depths, limit, variant));
       return fitted.get(key);
     },
   };
@@ -70,6 +72,7 @@ export function fitSchemas(schemas: Schemas): Fitter {
 
 const sizeStep = 512;
 const longestKey = 400;
+const farTooLarge = 16;
 
 function fitByLevel(part: SchemaPart, limitBytes: number, variant: Variants): FittedSchema | undefined {
   const tryCut = (cut: Cut): FittedSchema | undefined => {
@@ -91,9 +94,8 @@ function fitByLevel(part: SchemaPart, limitBytes: number, variant: Variants): Fi
 }
 
 function make(part: SchemaPart, { level, depth }: Cut, isRoot: boolean): Sized {
-  const pruned = pruneSchema(part.schema, level, isRoot);
-  if (depth === undefined) return measure(pruned, part.references);
-  const cut = cutDepth(pruned, depth);
+  if (depth === undefined) return measure(pruneSchema(part.schema, level, isRoot), part.references);
+  const cut = pruneSchema(cutDepth(part.schema, depth), level, isRoot);
   return measure(cut, namesReferredTo(cut));
 }
 
@@ -126,14 +128,15 @@ const mostExcess = 4;
 /** A schema that could not be filled up by now is as good as it gets. */
 const mostDefinitions = 500;
 
-function fitByDepth(part: SchemaPart, limitBytes: number, variant: Variants): FittedSchema | undefined {
-  let root = make(part, slimmest, true);
-  for (const cut of depths) {
-    if (root.bytes + stubBytes(root.references, variant) <= limitBytes) break;
-    root = make(part, cut, true);
+function fitByDepth(part: SchemaPart, cuts: readonly Cut[], limitBytes: number, variant: Variants): FittedSchema | undefined {
+  let best: { readonly root: Sized; readonly bytes: number } | undefined;
+  for (const cut of cuts) {
+    if (best !== undefined && best.bytes <= limitBytes) break;
+    const root = make(part, cut, true);
+    best = { root, bytes: root.bytes + stubBytes(root.references, variant) };
   }
-  if (root.bytes + stubBytes(root.references, variant) > limitBytes * mostExcess) return undefined;
-  return assemble(root, fill(root, limitBytes, variant), 'depth');
+  if (best === undefined || best.bytes > limitBytes * mostExcess) return undefined;
+  return assemble(best.root, fill(best.root, limitBytes, variant), 'depth');
 }
 
 const stubs = new Map<string, Sized>();

@@ -67,9 +67,9 @@ function plainName({ id, operationId }: Nameable): string {
 /** `GET /pets/{petId}/toys` is `get_pets_petId_toys`. */
 function nameOfPath(id: string): string {
   const [method = '', ...path] = id.split(' ');
-  return `${method.toLowerCase()}${path
+  const words = path
     .join(' ')
-    .replaceAll(/[^a-zA-Z0-9-]+/g, '_')
-    .replace(/_+$/, '')
-    .replace(/^(?!_)/, '_')}`;
+    .slice(0, 500)
+    .split(/[^a-zA-Z0-9-]+/);
+  return [method.toLowerCase(), ...words].filter((word) => word !== '').join('_');
 }

@@ -7,6 +7,7 @@ import type { RawOperation } from './list-operations.ts';
 import { mediaKind } from './media-types.ts';
 import { childOf, type Place, type References } from './references.ts';
 import { readTypes } from './schema-keywords.ts';
+import { stringsIn } from './text.ts';
 
 export interface ReadAnswer {
   readonly accept: readonly string[];
@@ -64,10 +65,6 @@ function mediaOf({ raw }: RawOperation, place: Place, context: AnswerContext): A
   }
   const content = childOf(place, 'content', place.value.content ?? null);
   return rankMedia(content, context.references, context.report).map(({ contentType, schema }) => ({ type: contentType, schema }));
-}
-
-export function stringsIn(value: Json | undefined): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }
 
 const mostAlternatives = 4;

@@ -3,16 +3,15 @@
  * text, has a key twice, or grows when its aliases are followed.
  */
 import { CORE_SCHEMA, load, mergeTag, YAMLException } from 'js-yaml';
-import { GatewayError } from '../../errors.ts';
+import { shorten } from '../../arguments/measure-arguments.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { checkSize, megabytes, refuse } from './check-size.ts';
 import { type ConversionLimits, depthLimit } from './conversion-limits.ts';
 import { findDuplicateKey, type KeyProblem, lineAt } from './scan-json.ts';
 
 /** Throws GatewayError `bad_description`, with the line where there is one. */
 export function readDescription(bytes: Uint8Array, limits: ConversionLimits): JsonObject {
-  if (bytes.byteLength > limits.documentBytes) {
-    throw refuse(`has ${megabytes(bytes.byteLength)} MB; at most ${megabytes(limits.documentBytes)} MB are read.`);
-  }
+  checkSize(bytes, limits);
   const text = decode(bytes);
   const start = text.slice(0, 4_096).trimStart().charAt(0);
   if (start === '') throw refuse('is empty.');
@@ -20,15 +19,6 @@ export function readDescription(bytes: Uint8Array, limits: ConversionLimits): Js
   const document = start === '{' || start === '[' ? readJson(text) : readYaml(text, bytes.byteLength, limits);
   if (!isObject(document)) throw refuse(`is ${nameOf(document)} where an object with "openapi" or "swagger" belongs.`);
   return document;
-}
-
-/** The sentence begins with what was read. */
-export function refuse(sentence: string, cause?: unknown): GatewayError {
-  return new GatewayError('bad_description', `The API description ${sentence}`, { cause });
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1024 / 1024).toFixed(1).replace('.0', '');
 }
 
 function nameOf(document: Json): string {
@@ -87,7 +77,7 @@ function describeKeyProblem({ kind, key, offset }: KeyProblem, text: string): st
 }
 
 function quote(key: string): string {
-  return JSON.stringify(key.length > 60 ? `${key.slice(0, 60)}...` : key);
+  return JSON.stringify(shorten(key, 60));
 }
 
 const yamlOptions = {

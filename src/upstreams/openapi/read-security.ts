@@ -2,9 +2,8 @@
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { OAuthFlow, Operation, SecurityScheme } from './conversion.ts';
 import type { DocumentFormat } from './document-format.ts';
-import { stringsIn } from './read-answer.ts';
 import { childOf, type Place, type References } from './references.ts';
-import { textOf } from './text.ts';
+import { stringsIn, textOf } from './text.ts';
 
 type Report = (pointer: string, message: string) => void;
 

@@ -1,7 +1,7 @@
 /** Where a document says that its API is. Who imports it decides; this is only what is proposed. */
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { DocumentFormat } from './document-format.ts';
-import { stringsIn } from './read-answer.ts';
+import { stringsIn } from './text.ts';
 
 const longestUrl = 2_000;
 

@@ -1,45 +1,65 @@
-/** What an import thread does with its one job. */
+/** What an import process does with its one job. It is ended by the one who started it. */
 import { once } from 'node:events';
-import type { MessagePort } from 'node:worker_threads';
+import { buffer } from 'node:stream/consumers';
 import { GatewayError } from '../../errors.ts';
 import { convertDocument } from './convert-document.ts';
-import type { ImportJob, ImportMessage, ImportReply } from './import-worker.ts';
+import type { ImportJob, ImportMessage, ImportReply, ImportUsage } from './import-process.ts';
 import { loadReferences } from './load-references.ts';
 import { readDescription } from './read-description.ts';
 import { validateDocument } from './validate-document.ts';
 
-/** Parsed at one go by the event loop: a millisecond or two. */
+/** Parsed at one go by the event loop of the one who asked: a millisecond or two. */
 const chunkCharacters = 128 * 1024;
 
-export async function runImport(job: ImportJob, port: MessagePort): Promise<void> {
-  const send = (message: ImportMessage) => port.postMessage(message);
+export async function runImport(): Promise<void> {
+  process.on('disconnect', () => process.exit());
+  const [job, bytes] = await Promise.all([hear<ImportJob>(), buffer(process.stdin)]);
   try {
-    const root = readDescription(job.bytes, job.limits);
-    const fetch = async (url: string) => {
-      const reply = await ask(port, { kind: 'fetch', url });
-      return reply.kind === 'fetched' ? reply.document : { missing: 'which was not fetched' };
-    };
-    const others = job.mayFetch
-      ? await loadReferences(root, job.url, job.bytes.byteLength, fetch, job.limits)
-      : new Map<string, never>();
-    const { head, operations, problems } = convertDocument({ root, rootUrl: job.url, others }, job.limits);
-    send({ kind: 'head', head });
-    for (const text of chunksOf(operations)) await ask(port, { kind: 'operations', text });
-    send({ kind: 'converted', problems: problems.all() });
-    send({ kind: 'validated', problems: await validateDocument(root) });
+    await convert(job, bytes);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     send({ kind: 'refused', message: error.message });
-  } finally {
-    port.close();
   }
+  // Until what was said has been heard.
+  await once(process, 'disconnect');
 }
 
-async function ask(port: MessagePort, message: ImportMessage): Promise<ImportReply> {
-  const answered = once(port, 'message');
-  port.postMessage(message);
-  const [reply]: ImportReply[] = await answered;
-  return reply ?? { kind: 'more' };
+async function convert({ url, limits, mayFetch }: ImportJob, bytes: Uint8Array): Promise<void> {
+  const root = readDescription(bytes, limits);
+  const others = mayFetch
+    ? await loadReferences(root, url, bytes.byteLength, fetchByAsking, limits)
+    : new Map<string, { readonly missing: string }>();
+  const { head, operations, problems } = convertDocument({ root, rootUrl: url, others }, limits);
+  send({ kind: 'head', head });
+  for (const text of chunksOf(operations)) await ask({ kind: 'operations', text });
+  send({ kind: 'converted', problems: problems.all() });
+  send({ kind: 'validated', problems: await validateDocument(root), usage: readUsage() });
+}
+
+function send(message: ImportMessage): void {
+  process.send?.(message);
+}
+
+async function hear<T>(): Promise<T> {
+  const [message]: T[] = await once(process, 'message');
+  if (message === undefined) throw new Error('There was no message.');
+  return message;
+}
+
+async function ask(message: ImportMessage): Promise<ImportReply> {
+  const reply = hear<ImportReply>();
+  send(message);
+  return await reply;
+}
+
+async function fetchByAsking(url: string): Promise<Uint8Array | { readonly missing: string }> {
+  const reply = await ask({ kind: 'fetch', url });
+  return reply.kind === 'fetched' ? reply.document : { missing: 'which was not fetched' };
+}
+
+function readUsage(): ImportUsage {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: Math.round((user + system) / 1000), memoryMegabytes: Math.round(process.resourceUsage().maxRSS / 1024) };
 }
 
 /** As they are made: only what is on its way is held. */

@@ -1,48 +1,51 @@
-/** Converts a description away from the event loop. Loaded as a worker thread, and by the one who starts it to learn where it is. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { isObject } from '../../wire/json.ts';
+/**
+ * Converts a description in a process of its own. Loaded by that process, and by the one who starts it to learn where it is. It is no
+ * thread, for a thread that runs out of memory while V8 parses takes the whole process with it.
+ */
 import type { Conversion, ConversionProblem } from './conversion.ts';
 import type { ConversionLimits } from './conversion-limits.ts';
 
+/** The first message; the description itself comes through standard input. */
 export interface ImportJob {
-  readonly purpose: string;
-  readonly bytes: Uint8Array;
-  /** Where the bytes came from. */
+  /** Where the description came from. */
   readonly url: string | undefined;
   readonly limits: ConversionLimits;
   /** Other documents may be asked for. */
   readonly mayFetch: boolean;
 }
 
-/** What the thread says, in this order. */
+/** What the process says, in this order. */
 export type ImportMessage =
   | { readonly kind: 'fetch'; readonly url: string }
   | { readonly kind: 'head'; readonly head: Omit<Conversion, 'operations' | 'problems'> }
   /** A JSON array; the next comes when `more` was heard. */
   | { readonly kind: 'operations'; readonly text: string }
   | { readonly kind: 'converted'; readonly problems: readonly ConversionProblem[] }
-  | { readonly kind: 'validated'; readonly problems: readonly ConversionProblem[] }
+  | { readonly kind: 'validated'; readonly problems: readonly ConversionProblem[]; readonly usage: ImportUsage }
   /** Instead of all others: the message of a GatewayError `bad_description`. */
   | { readonly kind: 'refused'; readonly message: string };
 
-/** What it is told. */
+/** What it is told after the job. */
 export type ImportReply =
   | { readonly kind: 'fetched'; readonly document: Uint8Array | { readonly missing: string } }
   | { readonly kind: 'more' };
+
+/** Of the process as a whole. */
+export interface ImportUsage {
+  readonly cpuMs: number;
+  /** Resident memory at its most. */
+  readonly memoryMegabytes: number;
+}
 
 /**
  * This file where it runs: a source in development, a chunk of its own in the built program (it is imported dynamically, and by
  * nothing else).
  */
-export const workerUrl = import.meta.url;
-/** Tells a thread that was started for this from any other that loads the file. */
-export const workerPurpose = 'gatehouse-openapi-imports';
+export const processUrl = import.meta.url;
+/** Its first argument, which tells the process that was started for this from any other that loads the file. */
+export const processPurpose = 'gatehouse-openapi-import';
 
-function isJob(data: unknown): data is ImportJob {
-  return isObject(data) && data.purpose === workerPurpose;
-}
-
-if (parentPort !== null && isJob(workerData)) {
+if (process.argv[2] === processPurpose) {
   const { runImport } = await import('./run-import.ts');
-  await runImport(workerData, parentPort);
+  await runImport();
 }
