@@ -20,6 +20,9 @@ export const errorTable = {
   forbidden: { shows: 'rpc', http: 403, rpc: 40302, retryable: false },
   not_allowed: { shows: 'result', http: 200, rpc: 40304, retryable: false },
   bad_arguments: { shows: 'result', http: 200, rpc: 40001, retryable: false },
+  /** A person has to agree first; the message says who and where, and that the same call will run then. */
+  approval_pending: { shows: 'result', http: 200, rpc: 40305, retryable: true },
+  approval_denied: { shows: 'result', http: 200, rpc: 40306, retryable: false },
   content_blocked: { shows: 'result', http: 200, rpc: 40303, retryable: false },
   unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
@@ -45,6 +48,8 @@ export const errorTable = {
   breaker_open: { shows: 'result', http: 200, rpc: 50304, retryable: true },
   audit_unavailable: { shows: 'result', http: 200, rpc: 50305, retryable: true },
   answer_too_large: { shows: 'result', http: 200, rpc: 50201, retryable: false },
+  /** Whether somebody agreed cannot be told right now. */
+  approval_unavailable: { shows: 'result', http: 200, rpc: 50306, retryable: true },
   store_unavailable: { shows: 'rpc', http: 503, rpc: 50305, retryable: true },
   /** The data names the address to visit. */
   sign_in_required: { shows: 'result', http: 200, rpc: 40102, retryable: true },

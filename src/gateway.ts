@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import type { AdminPorts } from './admin/action.ts';
 import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstream.ts';
 import { ArgumentChecks } from './arguments/argument-check.ts';
+import { openApprovals } from './call/approve/approvals.ts';
+import { currentCaller, deciderOf, standingOf } from './call/approve/standing.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
 import { TokenCallers } from './call/authenticate/token-callers.ts';
 import type { Caller, Proofs } from './call/authenticate.ts';
@@ -15,7 +17,7 @@ import { LiveCatalog } from './catalog/live-catalog.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, systemSteadyClock } from './clock.ts';
 import { type Credentials, openCredentials } from './credentials/credentials.ts';
 import type { IssuerStatus } from './identity/issuer-keys.ts';
 import { createTokenVerifier } from './identity/verify-token.ts';
@@ -272,6 +274,7 @@ async function build(
   });
   await configuration.take(loaded.namespaces);
 
+  let approvalsPending: number | undefined;
   const telemetry = openTelemetry({
     store: store.rollUps,
     clock,
@@ -282,13 +285,30 @@ async function build(
       sessions: () => sessions.size,
       streams: () => listeners.size,
       journalLagMs: () => journal.lagMs,
+      approvalsPending: () => approvalsPending,
       upstreams: () => gaugesOf(live, lanes),
     },
     otlpUrl: settings.otlpUrl,
     traceSampling: settings.traceSampling,
     metricsCapabilities: settings.metricsCapabilities,
   });
+  const callers = new TokenCallers(registry);
+  const people = { keys, callers, registry };
+  const approvals = openApprovals({
+    store: store.approvals,
+    key: createHmac('sha256', stateKey).update('approvals').digest(),
+    journal,
+    notifier,
+    policies: () => configuration.policies,
+    standing: (decider) => standingOf(people, decider),
+    deciderOf: (caller) => deciderOf(people, caller),
+    pageUrl: () => publicUrl,
+    clock,
+    steady: systemSteadyClock,
+    log,
+  });
   const calls: CallPorts = {
+    approvals,
     lanes,
     log,
     journal,
@@ -318,6 +338,8 @@ async function build(
     settled: () => settled,
     circumstances: (ip) => circumstancesOf(calls, ip),
     calls,
+    approvals,
+    currentCaller: (caller) => currentCaller(people, caller, clock.nowMs()),
     sessions,
     parked: new ParkedCalls(stateKey, clock),
     listeners,
@@ -334,7 +356,6 @@ async function build(
       return changedLists(of(before), of(after));
     });
   });
-  const callers = new TokenCallers(registry);
   registry.onChange(() => {
     const isLetIn = callers.stillLetIn();
     const isGone = (caller: Caller) => (caller.key === undefined ? !isLetIn(caller) : !keys.isValid(caller.key));
@@ -368,6 +389,7 @@ async function build(
     Promise.all([
       store.audit.prune(nowMs - journalAgeMs),
       store.budgets.prune(nowMs),
+      approvals.tidy(),
       pruneDefinitions(registry, store.definitions, nowMs),
     ]).catch((error: unknown) => log.warn({ err: error }, 'what is out of date could not be removed from the store'));
   }, tidyEveryMs).unref();
@@ -398,6 +420,7 @@ async function build(
     files: () => configuration.files,
     policies: () => configuration.policies,
     calls,
+    approvals,
     counters,
     checks,
     rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
@@ -428,7 +451,10 @@ async function build(
     ownUrl,
     newAdminKey,
     servePage: credentials.servePage,
-    metricsText: () => telemetry.metricsText(),
+    async metricsText() {
+      approvalsPending = await approvals.countPending().catch(() => undefined);
+      return await telemetry.metricsText();
+    },
     async loadAdministration() {
       if (admin.isLoaded) return;
       await admin.load();
@@ -451,6 +477,7 @@ async function build(
       edge.parked.cancelAll();
       await sessions.close();
       await live.close();
+      await approvals.close();
       await notifier.close();
       await egress.close();
       lanes.keep(new Map());

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
+import type { Approvals } from '../call/approve/approvals.ts';
 import type { KeyRing } from '../call/authenticate/key-ring.ts';
 import type { Caller } from '../call/authenticate.ts';
 import type { CallPorts } from '../call/call.ts';
@@ -48,6 +49,7 @@ export interface AdminPorts {
   readonly files: () => readonly NamespaceConfig[];
   readonly policies: () => Policies;
   readonly calls: CallPorts;
+  readonly approvals: Approvals;
   readonly counters: Counters;
   readonly checks: ArgumentChecks;
   readonly rollUps: { readonly query: RollUps['query']; readonly flush: () => Promise<void> };

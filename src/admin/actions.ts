@@ -1,4 +1,5 @@
 import type { Action } from './action.ts';
+import { decideApproval, getApproval, listApprovals } from './approvals.ts';
 import { searchAudit, verifyAudit } from './audit.ts';
 import { getCapability, listCapabilities } from './capabilities.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
@@ -62,6 +63,9 @@ export const actions: readonly Action[] = [
   getPolicy,
   setSecret,
   listSecrets,
+  listApprovals,
+  getApproval,
+  decideApproval,
   explainCall,
   getUsage,
   searchAudit,

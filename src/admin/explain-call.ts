@@ -17,8 +17,8 @@ import { isOwn } from './key-authority.ts';
 import { policiesOver } from './policies.ts';
 
 const stepShown = z.object({
-  step: z.enum(['authenticate', 'resolve', 'authorize', 'limit', 'screen']),
-  decision: z.enum(['allow', 'deny', 'unknown']),
+  step: z.enum(['authenticate', 'resolve', 'authorize', 'limit', 'screen', 'approve']),
+  decision: z.enum(['allow', 'wait', 'deny', 'unknown']),
   why: z.string(),
   details: z.array(z.string()).describe('What the decision was made of.'),
 });
@@ -54,7 +54,7 @@ export const explainCall = defineAction({
     atMs: z.int().min(0).max(8_640_000_000_000_000).optional().describe('When, in ms since 1970. Default: now.'),
   }),
   output: z.object({
-    decision: z.enum(['allow', 'deny', 'unknown']),
+    decision: z.enum(['allow', 'wait', 'deny', 'unknown']).describe('"wait": a person would have to agree first.'),
     caller: z.string(),
     capability: z.string(),
     steps: z.array(stepShown).describe('Up to the first that refuses.'),

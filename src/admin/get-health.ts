@@ -5,13 +5,15 @@ export const getHealth = defineAction({
   name: 'get_health',
   title: 'How the gateway fares',
   description:
-    'Every upstream with its state, what is missing and why, the state of breakers, the journal and the configuration.',
+    'Every upstream with its state, what is missing and why, the state of breakers, the journal and the configuration, and how many calls wait for a person.',
   roles: ['admin', 'auditor', 'developer', 'approver'],
   isReadOnly: true,
   route: 'GET /health',
   input: noInput,
   output: z.object({}).loose(),
-  async run({ status }) {
-    return status();
+  async run({ status, approvals }) {
+    // A store that cannot be asked is no reason to say nothing.
+    const pending = await approvals.countPending().catch(() => null);
+    return { ...status(), approvals: { pending } };
   },
 });

@@ -16,11 +16,24 @@ export interface Ask {
   readonly client: CallingClient;
   readonly conversation: Conversation;
   /** Second round of a call that needed input. */
-  readonly retry: { readonly inputResponses: JsonObject | undefined; readonly requestState: string | undefined } | undefined;
+  readonly retry: Retry | undefined;
   readonly cancel: Cancel;
   /** Of the client; empty where there is none (stdio). */
   readonly ip: string;
   /** The trace that the client's request belongs to, as its headers say. */
   readonly traceHeaders: { readonly traceparent: string | undefined; readonly tracestate: string | undefined } | undefined;
   readonly bytesIn: number;
+}
+
+interface Retry {
+  readonly inputResponses: JsonObject | undefined;
+  readonly requestState: string | undefined;
+  /** The part of it that was let through before, where a person had to agree to the call. */
+  readonly approval?: ApprovedRound | undefined;
+}
+
+/** One use of an approval: the call itself is round 0, what its upstream asked for in between makes further ones. */
+export interface ApprovedRound {
+  readonly id: string;
+  readonly round: number;
 }

@@ -117,7 +117,13 @@ function takesArguments(method: string): boolean {
   return method !== 'resources/read';
 }
 
-function factsOf({ ip, nowMs }: Circumstances, caller: Caller, { capability, namespace, member }: Place, method: string): Facts {
+/** What rules may look at, besides arguments. */
+export function factsOf(
+  { ip, nowMs }: Pick<Circumstances, 'ip' | 'nowMs'>,
+  caller: Caller,
+  { capability, namespace, member }: Pick<Place, 'capability' | 'namespace' | 'member'>,
+  method: string,
+): Facts {
   return {
     caller: caller.facts,
     capability: { name: capability, namespace, upstream: member.id, kind: 'tool', method },

@@ -9,11 +9,11 @@ import { metaWithTrace } from '../telemetry/call-trace.ts';
 import type { Answer, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
+import type { Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
 import { Breaker, type BreakerNumbers, BreakerOpen, type BreakerStatus } from './breaker.ts';
 import type { Course } from './record.ts';
-import type { Screened } from './screen.ts';
 import { Slots } from './slots.ts';
 
 type Sent = [permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course: Course];
@@ -119,24 +119,24 @@ function ownBreaker(lane: Lane, { policy, member, capability }: Permit): Breaker
 }
 
 /** Resolves with what the upstream answered. Throws GatewayError `upstream_*`, `breaker_open`, `answer_too_large`, `cancelled`. */
-export async function callUpstream(lanes: Lanes, screened: Screened, ask: Ask, course: Course): Promise<Answer> {
-  const { member, policy } = screened;
-  const lane = lanes.of(screened);
-  const breaker = policy.ownBreaker === undefined ? lane.breaker : (ownBreaker(lane, screened) ?? lane.breaker);
+export async function callUpstream(lanes: Lanes, clearance: Clearance, ask: Ask, course: Course): Promise<Answer> {
+  const { member, policy } = clearance;
+  const lane = lanes.of(clearance);
+  const breaker = policy.ownBreaker === undefined ? lane.breaker : (ownBreaker(lane, clearance) ?? lane.breaker);
   const deadline = new Deadline(policy.timeoutMs ?? member.config.timeoutMs, member.config.maxDurationMs, ask.cancel);
   try {
     const turn = lane.slots.take(member.id, ask.cancel);
     if (turn !== undefined) await turn;
     const sentAtMs = performance.now();
     try {
-      if (policy.attempts === 1) return await breaker.fire(screened, ask, deadline, lane.slots, course);
-      return await attempt(lane, breaker, [screened, ask, deadline, lane.slots, course]);
+      if (policy.attempts === 1) return await breaker.fire(clearance, ask, deadline, lane.slots, course);
+      return await attempt(lane, breaker, [clearance, ask, deadline, lane.slots, course]);
     } finally {
       if (course.isSent) course.upstreamMs = performance.now() - sentAtMs;
       lane.slots.give();
     }
   } catch (error) {
-    throw explain(error, screened, deadline);
+    throw explain(error, clearance, deadline);
   } finally {
     deadline.stop();
   }

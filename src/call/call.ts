@@ -9,6 +9,7 @@
  *         -> Permit     authorize           may they
  *         -> Admission  limit               how often, and for how much
  *         -> Screened   screen              do the arguments fit, may they go in
+ *         -> Clearance  approve             did a person agree, where one has to
  *         -> Answer     callUpstream        slot, breaker, deadline; the only outgoing bytes
  *         -> Outcome    inspect             is it what was promised, may it come back
  *                       record              intent before the upstream hears of it, outcome after: one record for every call
@@ -16,8 +17,12 @@
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Clock } from '../clock.ts';
+import { toGatewayError } from '../errors.ts';
 import type { Policies } from '../policy/policy.ts';
 import type { Counters } from '../store/ports.ts';
+import type { Approvals } from './approve/approvals.ts';
+import { asAgreed } from './approve/exact-call.ts';
+import { type Approved, approve, type Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
@@ -36,6 +41,7 @@ export interface CallPorts extends RecordPorts {
   readonly counters: Counters;
   readonly checks: ArgumentChecks;
   readonly clock: Clock;
+  readonly approvals: Pick<Approvals, 'pass' | 'ended'>;
   readonly maySeeAction: Circumstances['maySeeAction'];
 }
 
@@ -98,11 +104,38 @@ export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknow
   new Course(ports, caller, ask).failed(error);
 }
 
-async function perform(ports: CallPorts, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
-  const written = course.intend(screened);
+function perform(ports: CallPorts, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
+  const clearance = approve(ports, screened, ask, course);
+  return clearance instanceof Promise
+    ? clearance.then((late) => sendApproved(ports, late, ask, course))
+    : send(ports, clearance, ask, course);
+}
+
+async function send(ports: CallPorts, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
+  const written = course.intend(clearance);
   if (written !== undefined) await written;
   course.trace.step('upstream');
-  const answer = await callUpstream(ports.lanes, screened, ask, course);
+  const answer = await callUpstream(ports.lanes, clearance, ask, course);
   course.trace.step('inspect');
-  return inspect(screened, ask, answer);
+  return inspect(clearance, ask, answer);
+}
+
+/** What people agreed to is sent and nothing else, and what became of it is kept with their decision. */
+async function sendApproved(ports: CallPorts, clearance: Approved, ask: Ask, course: Course): Promise<Outcome> {
+  const { approval } = clearance;
+  try {
+    const outcome = await send(ports, clearance, asAgreed(ask), course);
+    ports.approvals.ended(approval, outcome.kind === 'result' ? 'done' : outcome.kind, false);
+    return { ...outcome, approval };
+  } catch (error) {
+    ports.approvals.ended(approval, toGatewayError(error).code, isUnheard(error, course));
+    throw error;
+  }
+}
+
+/** Whether the upstream cannot have heard of the call, so that nothing was used up. */
+function isUnheard(error: unknown, { isSent, retries }: Course): boolean {
+  if (!isSent) return true;
+  const { code } = toGatewayError(error);
+  return retries === 0 && (code === 'sign_in_required' || code === 'credentials_failed');
 }

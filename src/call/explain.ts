@@ -2,7 +2,10 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { toGatewayError } from '../errors.ts';
 import { describeLimit } from '../policy/describe-limit.ts';
+import { describeBy, type Gate } from '../policy/gate.ts';
 import type { CounterUsage } from '../store/ports.ts';
+import { whoOf } from './approve/say.ts';
+import { gatesOver } from './approve.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances, type Permit } from './authorize.ts';
 import type { CallPorts } from './call.ts';
@@ -12,9 +15,9 @@ import { screen } from './screen.ts';
 
 /** What one step would have decided. */
 export interface ExplainedStep {
-  readonly step: 'authenticate' | 'resolve' | 'authorize' | 'limit' | 'screen';
-  /** `unknown`: it cannot be said, as what decides cannot be asked. */
-  readonly decision: 'allow' | 'deny' | 'unknown';
+  readonly step: 'authenticate' | 'resolve' | 'authorize' | 'limit' | 'screen' | 'approve';
+  /** `wait`: for a person. `unknown`: it cannot be said, as what decides cannot be asked. */
+  readonly decision: 'allow' | 'wait' | 'deny' | 'unknown';
   readonly why: string;
   readonly details: readonly string[];
 }
@@ -46,14 +49,26 @@ export async function explain(
       return steps;
     }
     steps.push(step('limit', 'allow', usage.length === 0 ? 'No limit applies.' : 'No limit is used up.', details));
-    const { hits } = await screen(checks, admission);
+    const screened = await screen(checks, admission);
+    const { hits } = screened;
     const found = [...new Set(hits.map(({ ruleId }) => ruleId))];
     steps.push(step('screen', 'allow', 'The arguments fit, and may go in.', found));
+    const gates = gatesOver(screened, circumstances.ip, circumstances.nowMs);
+    steps.push(
+      gates.length === 0
+        ? step('approve', 'allow', 'No gate holds it.')
+        : step('approve', 'wait', `It would wait for ${whoOf(gates)}.`, gates.map(describeGate)),
+    );
   } catch (error) {
-    const passed = ['resolve', 'authorize', 'limit', 'screen'] as const;
+    const passed = ['resolve', 'authorize', 'limit', 'screen', 'approve'] as const;
     steps.push(step(passed[steps.length] ?? 'screen', 'deny', toGatewayError(error).message));
   }
   return steps;
+}
+
+function describeGate({ source, by, quorum, when, reason }: Gate): string {
+  const rule = when === undefined ? '' : `, as ${when} is true or cannot be told`;
+  return `The gate of ${source}: ${describeBy(by, quorum)} has to agree${rule}${reason === undefined ? '.' : ` (${reason})`}`;
 }
 
 /** One more call would be refused. Tokens and money are not known before a call, and hold back none that uses none. */

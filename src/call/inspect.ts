@@ -4,7 +4,7 @@ import { GatewayError } from '../errors.ts';
 import type { Answer, CallMethod } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
-import type { Ask } from './ask.ts';
+import type { ApprovedRound, Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
 import { ContentRefusal } from './screen.ts';
 
@@ -15,6 +15,8 @@ export type Outcome = Answer & {
   readonly [inspected]: true;
   /** Content rules that matched on the way out. */
   readonly hits: readonly ContentHit[];
+  /** What people had agreed to; a further round of the call goes on from there. */
+  readonly approval?: ApprovedRound | undefined;
 };
 
 /** Throws GatewayError `upstream_failed` and `content_blocked`. */

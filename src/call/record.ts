@@ -9,12 +9,13 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import { isObject } from '../wire/json.ts';
 import type { RawResult } from '../wire/message.ts';
+import type { Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import type { Permit } from './authorize.ts';
 import type { Outcome } from './inspect.ts';
 import type { Admission } from './limit.ts';
-import { ContentRefusal, type Screened } from './screen.ts';
+import { ContentRefusal } from './screen.ts';
 
 export interface RecordPorts {
   readonly journal: Journal;
@@ -46,9 +47,9 @@ export class Course {
   }
 
   /** Before the upstream hears of it. Rejects with GatewayError `audit_unavailable`. */
-  intend(screened: Screened): Promise<void> | undefined {
-    this.#hits = screened.hits;
-    this.#entry = this.#describe('allow', undefined);
+  intend(clearance: Clearance): Promise<void> | undefined {
+    this.#hits = clearance.hits;
+    this.#entry = this.#describe('allow', undefined, clearance.approval?.id);
     // What only reads goes on without a record rather than not at all; whether a tool does, its upstream cannot be asked.
     return this.#ports.journal.intent(this.#entry, this.#ask.method === 'tools/call');
   }
@@ -109,7 +110,7 @@ export class Course {
     );
   }
 
-  #describe(decision: 'allow' | 'deny', rule: ErrorCode | undefined): CallEntry {
+  #describe(decision: 'allow' | 'deny', rule: ErrorCode | undefined, approval?: string): CallEntry {
     const { journal } = this.#ports;
     const { permit } = this;
     const { id, key, consumer, member } = this.#caller;
@@ -129,6 +130,7 @@ export class Course {
       argumentsBytes: bytesIn,
       decision,
       rule,
+      approval,
       trace: this.trace.traceId,
     });
   }

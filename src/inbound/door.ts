@@ -38,6 +38,12 @@ export function authenticateRequest(ports: ServerPorts, request: IncomingMessage
   return authenticate(ports.proofs, { authorization, apiKey: apiKey(request), resource });
 }
 
+/** Who a key or token is that was typed into a form; a token has to be good for the gateway's administration. Throws as `authenticateRequest` does. */
+export function identifyShown(ports: ServerPorts, credential: string): Caller | Promise<Caller> {
+  const resource = resourceUrl('/mcp/admin', ports.oauth.publicUrl());
+  return authenticate(ports.proofs, { authorization: `Bearer ${credential}`, apiKey: undefined, resource });
+}
+
 export function pathOf(url: string): string {
   const query = url.indexOf('?');
   return query < 0 ? url : url.slice(0, query);

@@ -3,8 +3,10 @@ import type { Caller } from '../call/authenticate.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import { clientAddress } from '../policy/network.ts';
 import { metricsContentType } from '../telemetry/telemetry.ts';
+import { isObject } from '../wire/json.ts';
 import { adminRoutes } from './admin/rest.ts';
-import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from './door.ts';
+import { serveApprovalPage } from './approval-page.ts';
+import { authenticateRequest, errorHeaders, identifyShown, pathOf, type ServerPorts } from './door.ts';
 
 const apps = new WeakMap<ServerPorts, Map<string, Express>>();
 
@@ -65,6 +67,20 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
       ip: local === undefined ? clientAddress(request.socket.remoteAddress, request.headers, ports.isTrustedProxy) : '',
     })),
   );
+  app.use('/approvals/:id', express.urlencoded({ limit: '64kb', extended: false }), async (request, response) => {
+    const { method, body, socket, headers: given } = request;
+    const asked = {
+      method,
+      id: request.params.id,
+      form: isObject(body) ? body : {},
+      ip: local === undefined ? clientAddress(socket.remoteAddress, given, ports.isTrustedProxy) : '',
+    };
+    const page = await serveApprovalPage(
+      { approvals: ports.edge.approvals, identify: (shown) => identifyShown(ports, shown) },
+      asked,
+    );
+    response.writeHead(page.status, page.headers).end(page.body);
+  });
   app.use('/oauth', async (request, response, next) => {
     const { method, originalUrl } = request;
     const { pathname: path, searchParams: query } = new URL(originalUrl, 'http://gatehouse.invalid');

@@ -23,7 +23,7 @@ const by = z
     [
       z.literal('caller'),
       z.strictObject({ role: z.enum(['admin', 'approver', 'developer', 'auditor']) }),
-      z.strictObject({ members: z.array(memberId).min(1).max(100) }),
+      z.strictObject({ members: z.array(memberId).min(1, '"members" is empty; name those who decide.').max(100) }),
     ],
     'Write "caller", { role: approver }, or { members: [ann, bob] }.',
   )

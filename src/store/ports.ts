@@ -528,7 +528,7 @@ export interface ApprovalStore {
   /** False, and nothing is kept, where a call of this digest is open already. */
   create(approval: StoredApproval, event: ApprovalEventFacts): Promise<boolean>;
   find(id: string): Promise<StoredApproval | undefined>;
-  /** The newest of this digest. */
+  /** The open one of this digest, else the newest: several may be of one millisecond. */
   findLatest(digest: string): Promise<StoredApproval | undefined>;
   /** Puts `next` in the place of version `next.version - 1`. False, and nothing changes, where that is no longer there. */
   replace(next: StoredApproval, event: ApprovalEventFacts): Promise<boolean>;
@@ -608,10 +608,14 @@ export interface StoredApprovalEvent extends ApprovalEventFacts {
 /** Every field that is set must match. */
 export interface ApprovalQuery {
   readonly states?: readonly ApprovalState[] | undefined;
-  /** Is in one of these, or was asked for by one of `callers` or by `member`; an empty list finds nothing by itself. */
+  /**
+   * Is in one of these, or was asked for by one of `callers` or by `member`, or may name `named` in its gates; an empty list finds
+   * nothing by itself.
+   */
   readonly namespaces?: readonly string[] | undefined;
   readonly callers?: readonly string[] | undefined;
   readonly member?: string | undefined;
+  readonly named?: string | undefined;
   readonly capability?: string | undefined;
   readonly limit: number;
   /** The last one of the page before. */

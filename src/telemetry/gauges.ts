@@ -7,6 +7,8 @@ export interface Gauges {
   streams(): number;
   /** How far what is on disk is behind what happened; undefined without a journal. */
   journalLagMs(): number | undefined;
+  /** Calls that wait for a person, over all replicas; undefined where the store does not say. */
+  approvalsPending?(): number | undefined;
   upstreams(): Iterable<UpstreamGauge>;
 }
 

@@ -174,6 +174,7 @@ function upstream(label: string, value: number): NumberPoint {
 
 function gatewayMetrics({ gauges, traces, rollUpsDropped }: MetricSources): readonly Metric[] {
   const lagMs = gauges.journalLagMs();
+  const pending = gauges.approvalsPending?.();
   const { exported, dropped } = traces();
   return [
     gauge(names.info, 'Always 1; says which version runs.', [{ labels: { version: gauges.version }, value: 1 }]),
@@ -181,6 +182,9 @@ function gatewayMetrics({ gauges, traces, rollUpsDropped }: MetricSources): read
     gauge(names.streams, 'Open event streams.', [{ labels: {}, value: gauges.streams() }]),
     gauge(names.journalLag, 'Age of the oldest record that is not on disk yet.', [
       ...(lagMs === undefined ? [] : [{ labels: {}, value: lagMs / 1000 }]),
+    ]),
+    gauge(names.approvalsPending, 'Calls that wait for a person, of all replicas.', [
+      ...(pending === undefined ? [] : [{ labels: {}, value: pending }]),
     ]),
     counter(names.traces, 'Traces by what became of them.', [
       { labels: { result: 'exported' }, value: exported },

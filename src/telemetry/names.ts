@@ -53,6 +53,7 @@ export const metric = {
   capabilityDuration: 'gatehouse_capability_duration_seconds',
   sessions: 'gatehouse_sessions',
   streams: 'gatehouse_streams',
+  approvalsPending: 'gatehouse_approvals_pending',
   journalLag: 'gatehouse_journal_lag_seconds',
   traces: 'gatehouse_traces',
   rollUpsDropped: 'gatehouse_roll_ups_dropped',

@@ -123,12 +123,26 @@ const rules: Readonly<Record<string, Rule>> = {
   get_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr' }) },
   set_secret: { where: 'hr', input: (n) => ({ name: 'HR__MATRIX', value: `value ${n}` }) },
   list_secrets: { where: 'anywhere', input: () => ({}) },
+  list_approvals: { where: 'anywhere', input: () => ({}) },
+  get_approval: { where: 'hr', by: ['admin', 'approver', 'auditor'], input: async (n) => ({ id: await heldCall(n) }) },
+  decide_approval: {
+    where: 'hr',
+    by: ['admin', 'approver'],
+    input: async (n) => ({ id: await heldCall(n), decision: 'approve' }),
+  },
   explain_call: { where: 'hr', by: ['admin', 'auditor'], input: () => ({ caller: 'key:target', capability: 'hr/echo' }) },
   get_usage: { where: 'anywhere', input: () => ({ namespace: 'hr' }) },
   search_audit: { where: 'anywhere', input: () => ({}) },
   verify_audit: { where: 'whole gateway', input: () => ({}) },
   get_health: { where: 'anywhere', input: () => ({}) },
 };
+
+/** A call of an application that waits for a person; its id. */
+async function heldCall(turn: number): Promise<string> {
+  const params = { name: 'hr__echo', arguments: { held: turn } };
+  const { body } = await gateway.mcp('', 'tools/call', params, keys.get('a consumer key'));
+  return body.result._meta['dev.gatehouse/error'].approval;
+}
 
 const entry = () => ({ kind: 'mcp', url: upstream.url });
 const submitted = (n: number) => ({
@@ -153,6 +167,7 @@ beforeAll(async () => {
   });
   await gateway.ok('POST /namespaces', { namespace: 'hr', description: 'People' });
   await gateway.ok('POST /upstreams', { namespace: 'hr', name: 'desk', entry: entry() });
+  await gateway.ok('PUT /policies/capability:hr%2Fecho', { policy: { gates: [{ when: 'has(args.held)' }] } });
   await gateway.ok('POST /toolboxes', { name: 'box', namespace: 'hr', include: ['hr/*'] });
   await gateway.ok('POST /toolboxes/box/publish', {});
   await gateway.ok('POST /consumers', { id: 'app', title: 'An application', kind: 'application' });

@@ -47,6 +47,7 @@ describe('a call that', () => {
         'authorize allow',
         'limit allow',
         'screen allow',
+        'approve allow',
       ]);
       expect(steps[3]?.details).toEqual([expect.stringMatching(/^2 calls a minute per key .*: 0 used$/)]);
     }

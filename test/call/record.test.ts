@@ -1,12 +1,13 @@
 import { type Level, pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Clearance } from '../../src/call/approve.ts';
 import type { Ask } from '../../src/call/ask.ts';
 import { makeCaller } from '../../src/call/authenticate/caller.ts';
 import type { Permit } from '../../src/call/authorize.ts';
 import type { Outcome } from '../../src/call/inspect.ts';
 import type { Admission } from '../../src/call/limit.ts';
 import { Course } from '../../src/call/record.ts';
-import { ContentRefusal, type Screened } from '../../src/call/screen.ts';
+import { ContentRefusal } from '../../src/call/screen.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { CallCourse } from '../../src/telemetry/course.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
@@ -44,7 +45,7 @@ beforeEach(async () => {
 });
 afterEach(() => close());
 
-const screened = (hits: readonly never[] = []): Screened => ({ ...permit, hits }) as unknown as Screened;
+const screened = (hits: readonly never[] = []): Clearance => ({ ...permit, hits }) as unknown as Clearance;
 const answered = (value: JsonObject, hits: readonly never[] = []): Outcome =>
   ({ kind: 'result', result: RawResult.from(value), hits }) as unknown as Outcome;
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ApprovalStore, Store, StoredApproval } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 
-export function approval(more: Partial<StoredApproval> = {}): StoredApproval {
+function approval(more: Partial<StoredApproval> = {}): StoredApproval {
   return {
     id: 'ap1',
     digest: 'd1',
@@ -91,6 +91,13 @@ export function approvalContract(
       const later = approval({ id: 'later', requestedAtMs: 1_795_000_000_001 });
       expect(await b.create(later, event)).toBe(true);
       expect(await a.findLatest('d1')).toEqual(later);
+      await a.replace(approval({ ...later, state: 'consumed', version: 2 }), event);
+      for (const id of ['a', 'z']) {
+        const open = approval({ id, requestedAtMs: later.requestedAtMs });
+        expect(await b.create(open, event)).toBe(true);
+        expect(await a.findLatest('d1')).toEqual(open);
+        await a.replace(approval({ ...open, state: 'void', version: 2 }), event);
+      }
       expect(await b.create(approval({ id: 'other', digest: 'd2' }), event)).toBe(true);
     });
 
@@ -118,19 +125,22 @@ export function approvalContract(
       await a.create(approval({ id: 'a', digest: 'a', requestedAtMs: at }), event);
       await a.create(approval({ id: 'b', digest: 'b', requestedAtMs: at, namespace: 'hr', capability: 'hr/pay' }), event);
       await a.create(approval({ id: 'c', digest: 'c', requestedAtMs: at + 1, caller: 'key:bob', member: null }), event);
+      const gates = '[{"by":{"kind":"members","members":["eve"]}}]';
+      await a.create(approval({ id: 'd', digest: 'd', requestedAtMs: at - 1, member: 'zoe', gates }), event);
       const found = async (query: Parameters<ApprovalStore['list']>[0]) => (await b.list(query)).map(({ id }) => id);
-      expect(await found({ limit: 9 })).toEqual(['c', 'b', 'a']);
+      expect(await found({ limit: 9 })).toEqual(['c', 'b', 'a', 'd']);
       expect(await found({ limit: 2 })).toEqual(['c', 'b']);
-      expect(await found({ limit: 9, before: { requestedAtMs: at + 1, id: 'c' } })).toEqual(['b', 'a']);
-      expect(await found({ limit: 9, before: { requestedAtMs: at, id: 'b' } })).toEqual(['a']);
+      expect(await found({ limit: 9, before: { requestedAtMs: at + 1, id: 'c' } })).toEqual(['b', 'a', 'd']);
+      expect(await found({ limit: 9, before: { requestedAtMs: at, id: 'b' } })).toEqual(['a', 'd']);
       expect(await found({ limit: 9, namespaces: ['hr'] })).toEqual(['b']);
       expect(await found({ limit: 9, namespaces: [] })).toEqual([]);
       expect(await found({ limit: 9, namespaces: ['hr'], callers: ['key:bob'] })).toEqual(['c', 'b']);
       expect(await found({ limit: 9, namespaces: [], member: 'ann' })).toEqual(['b', 'a']);
+      expect(await found({ limit: 9, namespaces: [], named: 'eve' })).toEqual(['d']);
       expect(await found({ limit: 9, capability: 'hr/pay' })).toEqual(['b']);
       await a.replace(approval({ id: 'a', digest: 'a', requestedAtMs: at, state: 'denied', version: 2 }), event);
-      expect(await found({ limit: 9, states: ['pending'] })).toEqual(['c', 'b']);
-      expect([await b.countPending(), await b.countPending('key:bob'), await b.countPending('none')]).toEqual([2, 1, 0]);
+      expect(await found({ limit: 9, states: ['pending'] })).toEqual(['c', 'b', 'd']);
+      expect([await b.countPending(), await b.countPending('key:bob'), await b.countPending('none')]).toEqual([3, 1, 0]);
     });
 
     it('says which open ones are overdue', async () => {

@@ -34,7 +34,14 @@ export interface AdminGateway {
   /** As `api`, for what must go well: its body. */
   ok(route: string, body?: object, key?: string): Promise<Answer['body']>;
   /** A request of the modern era at `/mcp/<toolbox>`. */
-  mcp(toolbox: string, method: string, params: object, key?: string, headers?: Record<string, string>): Promise<Answer>;
+  mcp(
+    toolbox: string,
+    method: string,
+    params: object,
+    key?: string,
+    headers?: Record<string, string>,
+    capabilities?: object,
+  ): Promise<Answer>;
   /** A member with these roles, and a key of theirs. */
   person(id: string, roles: readonly object[], key?: object): Promise<string>;
   stop(): Promise<void>;
@@ -124,7 +131,7 @@ export async function openAdminGateway({
     log,
     api,
     ok,
-    mcp(toolbox, method, params, withKey = key, more = {}) {
+    mcp(toolbox, method, params, withKey = key, more = {}, capabilities = {}) {
       const name = (params as { name?: string }).name;
       const headers = {
         accept: 'application/json, text/event-stream',
@@ -133,7 +140,12 @@ export async function openAdminGateway({
         ...(name === undefined ? {} : { 'mcp-name': name }),
         ...more,
       };
-      const message = { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: modernMeta } };
+      const message = {
+        jsonrpc: '2.0',
+        id: 1,
+        method,
+        params: { ...params, _meta: { ...modernMeta, 'io.modelcontextprotocol/clientCapabilities': capabilities } },
+      };
       return send(toolbox === '' ? '/mcp' : `/mcp/${toolbox}`, 'POST', headers, message, withKey);
     },
     async person(id, roles, more = {}) {
@@ -177,7 +189,6 @@ export function namespaceFor(name: string, url: string, more = ''): string {
 const modernMeta = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',
   'io.modelcontextprotocol/clientInfo': { name: 'admin-test', version: '1' },
-  'io.modelcontextprotocol/clientCapabilities': {},
 };
 
 function lastEvent(text: string): unknown {

@@ -66,6 +66,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
     checks,
     clock,
     policies: () => noPolicies,
+    approvals: { pass: () => Promise.reject(new Error('nothing waits here')), ended() {} },
     maySeeAction: () => false,
     ...overrides,
   };

@@ -27,7 +27,7 @@ export class TokenCallers {
   }
 
   /** Whether callers that showed a token are still let in, as the registry is now. */
-  stillLetIn(): (caller: Caller) => boolean {
+  stillLetIn(): (caller: Pick<Caller, 'id' | 'member' | 'consumer'>) => boolean {
     const disabled = (this.#registry?.list('member') ?? []).filter(({ body }) => body.isDisabled);
     const names = new Set(disabled.flatMap(({ id, body }) => [id, ...body.identities]));
     const isNamed = (name: string | undefined) => name !== undefined && names.has(name);

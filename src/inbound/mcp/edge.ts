@@ -1,4 +1,6 @@
 import type { Logger } from 'pino';
+import type { Approvals } from '../../call/approve/approvals.ts';
+import type { Caller } from '../../call/authenticate.ts';
 import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
 import type { Catalog } from '../../catalog/catalog.ts';
@@ -17,6 +19,9 @@ export interface Edge {
   /** What decides, besides who somebody is, what they see and may call right now. `ip` is empty where there is none. */
   circumstances(ip: string): Circumstances;
   readonly calls: CallPorts;
+  readonly approvals: Approvals;
+  /** Who somebody whose call has waited is by now; undefined where they would no longer be let in. */
+  currentCaller(caller: Caller): Caller | undefined;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;
   readonly listeners: Listeners;

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ApprovalPending } from '../../call/approve/say.ts';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
@@ -12,6 +13,7 @@ import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { isLogLevel, legacyVersions, passesLevel } from '../../wire/mcp.ts';
 import { type Message, notificationBytes, type RawResult, type RequestMessage, requestBytes } from '../../wire/message.ts';
+import { decideOwn, decideWithinMs, questionOf, readReply } from './approval.ts';
 import { checkClientCan } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { foreignMeta, readProgressToken } from './era.ts';
@@ -236,7 +238,10 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
   };
   try {
     const attempt = () => call(edge.calls, edge.catalog(), caller, ask);
-    const outcome = await attempt().catch((error: unknown) => signInAndRepeat(error, attempt, conversation, ask));
+    const signIn = (error: unknown) => signInAndRepeat(error, attempt, conversation, ask);
+    const outcome = await attempt().catch((error: unknown) =>
+      error instanceof ApprovalPending ? decideAndRepeat(edge, error, caller, conversation, ask).catch(signIn) : signIn(error),
+    );
     reply.finish(answer(message.id, outcome));
   } catch (error) {
     const failure = unreadable(error);
@@ -244,6 +249,39 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     if (asResult === undefined) throw failure;
     reply.finish(resultMessage(message.id, [Buffer.from(JSON.stringify(asResult))]));
   }
+}
+
+/** Puts the decision that a call waits for to the client's person, where the client can, and makes the call once more. */
+async function decideAndRepeat(
+  edge: Edge,
+  error: ApprovalPending,
+  caller: Caller,
+  conversation: LegacyConversation,
+  ask: Ask,
+): Promise<Outcome> {
+  const question = questionOf(error, ask.client.capabilities);
+  if (question === undefined) throw error;
+  const wasForm = question.mode !== 'url';
+  const visit = wasForm ? question : { ...question, elicitationId: randomUUID() };
+  let said: ReturnType<typeof readReply>;
+  try {
+    said = readReply(await conversation.ask('elicitation/create', visit), wasForm);
+  } catch (thrown) {
+    if (ask.cancel.isCancelled) throw thrown;
+    throw error;
+  }
+  if (said === 'none') throw error;
+  // Whoever has waited may not be who they were.
+  const present = () => {
+    const now = edge.currentCaller(caller);
+    if (now === undefined) throw new GatewayError('cancelled', 'The key or token of this call is no longer valid.');
+    return now;
+  };
+  if (said === 'visit') {
+    await edge.approvals.settled(error.id, decideWithinMs, ask.cancel);
+    conversation.notify('notifications/elicitation/complete', { elicitationId: visit.elicitationId ?? '' });
+  } else await decideOwn(edge.approvals, error.id, present(), said);
+  return await call(edge.calls, edge.catalog(), present(), ask);
 }
 
 /** Sends the client's person to the page that a call needs first, where the client can do that, and makes the call once more. */

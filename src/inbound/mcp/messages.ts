@@ -1,3 +1,4 @@
+import { ApprovalPending } from '../../call/approve/say.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { SignInRequired } from '../../upstreams/authorization.ts';
 import { version } from '../../version.ts';
@@ -97,6 +98,10 @@ export function toolError(thrown: unknown): JsonObject | undefined {
   if (error instanceof SignInRequired) {
     details.url = error.url;
     text += `\n\n${error.url}`;
+  }
+  if (error instanceof ApprovalPending) {
+    details.approval = error.id;
+    if (error.url !== undefined) details.url = error.url;
   }
   return { content: [{ type: 'text', text }], isError: true, _meta: { [errorKey]: details } };
 }

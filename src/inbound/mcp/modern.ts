@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Ask } from '../../call/ask.ts';
+import { ApprovalPending } from '../../call/approve/say.ts';
+import type { ApprovedRound, Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
 import { call, readmit, refuse } from '../../call/call.ts';
@@ -13,6 +14,7 @@ import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { modernVersion, passesLevel } from '../../wire/mcp.ts';
 import { memberBytes, notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
+import { decideOwn, decideWithinMs, questionOf, readReply } from './approval.ts';
 import { checkClientCan, checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { type Envelope, readEnvelope } from './era.ts';
@@ -136,9 +138,12 @@ function serveCall(edge: Edge, request: ModernRequest, method: CallMethod): Prom
     return readmit(edge.calls, catalog, caller, ask).then(() => edge.parked.take(caller.id, id)(answers, round));
   }
   if (state?.kind === 'sign-in') return running.runSignedIn(method, ask, answers);
+  if (state?.kind === 'approval') return running.runDecided(method, ask, state, answers);
   return running.run(
     method,
-    state === undefined ? ask : { ...ask, retry: { inputResponses: answers, requestState: state.state } },
+    state === undefined
+      ? ask
+      : { ...ask, retry: { inputResponses: answers, requestState: state.state, approval: state.approval } },
   );
 }
 
@@ -156,6 +161,8 @@ class ModernCall implements Conversation {
   #late: ((round: Round) => void) | undefined;
   /** What the client said when it was asked to send its person to a page. */
   #visit: 'accepted' | 'declined' | undefined;
+  /** Its person was asked about this call before: that is not done twice in a row. */
+  #wasAsked = false;
   #lastProgress = Number.NEGATIVE_INFINITY;
   /** A question that this client cannot answer: then the upstream's failure is ours to explain. */
   #refused: GatewayError | undefined;
@@ -212,6 +219,31 @@ class ModernCall implements Conversation {
     const answer = answers?.[signInKey];
     this.#visit = isObject(answer) && answer.action === 'accept' ? 'accepted' : 'declined';
     return this.run(method, { ...ask, retry: undefined });
+  }
+
+  /** The round after its person was asked for a decision. What they said is for us and not for the upstream. */
+  async runDecided(
+    method: CallMethod,
+    ask: Ask,
+    { id, wasForm }: State & { readonly kind: 'approval' },
+    answers: JsonObject | undefined,
+  ): Promise<void> {
+    // Without an answer the same question is put again; that is no error.
+    this.#wasAsked = isObject(answers?.[approvalKey]);
+    const { caller, reply } = this.#request;
+    const said = readReply(answers?.[approvalKey], wasForm);
+    try {
+      if (said === 'visit') {
+        const takeBack = reply.onGone(() => ask.cancel.cancel('the client closed the connection'));
+        await this.#edge.approvals.settled(id, decideWithinMs, ask.cancel);
+        takeBack();
+      } else if (said !== 'none') await decideOwn(this.#edge.approvals, id, caller, said);
+    } catch (error) {
+      refuse(this.#edge.calls, caller, ask, error);
+      this.#settle((round) => this.#fail(round, method, error));
+      return;
+    }
+    await this.run(method, { ...ask, retry: undefined });
   }
 
   get progress(): Conversation['progress'] {
@@ -313,9 +345,9 @@ class ModernCall implements Conversation {
       const extra = method !== 'resources/read' ? undefined : result.has('ttlMs') ? kept : uncached;
       round.reply.finish(resultMessage(round.id, modernResult(result, extra)));
     } else if (outcome.kind === 'input-required') {
-      this.#relay(round, outcome.inputRequests, outcome.requestState);
+      this.#relay(round, outcome.inputRequests, outcome.requestState, outcome.approval);
     } else if (outcome.error.code === urlElicitationRequired) {
-      this.#relay(round, questionsOf(outcome.error.data), undefined);
+      this.#relay(round, questionsOf(outcome.error.data), undefined, outcome.approval);
     } else {
       // -32002 must not be sent in this era (MCP 2026-07-28 server/resources).
       const code = outcome.error.code === -32002 ? -32602 : outcome.error.code;
@@ -323,11 +355,18 @@ class ModernCall implements Conversation {
     }
   }
 
-  #relay(round: Round, inputRequests: JsonObject | undefined, state: string | undefined): void {
+  #relay(
+    round: Round,
+    inputRequests: JsonObject | undefined,
+    state: string | undefined,
+    approval: ApprovedRound | undefined,
+  ): void {
     if (inputRequests !== undefined) checkQuestions(this.#envelope.capabilities, inputRequests);
     const { caller } = this.#request;
     const requestState =
-      state === undefined ? undefined : this.#edge.parked.seal(caller.id, this.#binding(), { kind: 'upstream', state });
+      state === undefined && approval === undefined
+        ? undefined
+        : this.#edge.parked.seal(caller.id, this.#binding(), { kind: 'upstream', state, approval });
     finishInputRequired(round, inputRequests, requestState);
   }
 
@@ -338,10 +377,22 @@ class ModernCall implements Conversation {
       finishInputRequired(round, { [signInKey]: { method: 'elicitation/create', params: visitOf(error) } }, requestState);
       return;
     }
+    if (error instanceof ApprovalPending && !this.#wasAsked && this.#askPerson(round, error)) return;
     const asResult = method === 'tools/call' ? toolError(error) : undefined;
     if (error.code === 'cancelled') round.reply.abandon();
     else if (asResult !== undefined) round.reply.finish(resultMessage(round.id, modernResult(RawResult.from(asResult))));
     else round.reply.finish(errorMessage(round.id, toRpcError(error)), error.row.http, retryHeaders(error));
+  }
+
+  /** Puts the decision to the client's person, where the client can. */
+  #askPerson(round: Round, pending: ApprovalPending): boolean {
+    const params = questionOf(pending, this.#envelope.capabilities);
+    if (params === undefined) return false;
+    const state: State = { kind: 'approval', id: pending.id, wasForm: params.mode !== 'url' };
+    const { caller } = this.#request;
+    const requestState = this.#edge.parked.seal(caller.id, this.#binding(), state, pending.expiresAtMs);
+    finishInputRequired(round, { [approvalKey]: { method: 'elicitation/create', params } }, requestState);
+    return true;
   }
 }
 
@@ -373,6 +424,7 @@ interface PendingAsk {
 /** Legacy questions come one by one and without keys. */
 const questionKey = 'question';
 const signInKey = 'sign_in';
+const approvalKey = 'approval';
 const kept = [memberBytes('cacheScope', '"private"')];
 const uncached = [memberBytes('ttlMs', '0'), ...kept];
 /** MCP 2025-11-25 client/elicitation: the legacy way to say that a person must visit a page first. */

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import type { ApprovedRound } from '../../call/ask.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
@@ -20,8 +21,10 @@ export type State =
   | { readonly kind: 'parked'; readonly id: string }
   /** Its person was sent to a page to sign in to the upstream. */
   | { readonly kind: 'sign-in' }
-  /** The upstream's own state, or none. */
-  | { readonly kind: 'upstream'; readonly state: string | undefined };
+  /** Its person was asked for a decision, or sent to the page where it is made. */
+  | { readonly kind: 'approval'; readonly id: string; readonly wasForm: boolean }
+  /** The upstream's own state, or none, of a call that people may have had to agree to. */
+  | { readonly kind: 'upstream'; readonly state: string | undefined; readonly approval?: ApprovedRound | undefined };
 
 interface Sealed {
   readonly caller: string;
@@ -63,8 +66,9 @@ export class ParkedCalls {
     return this.#parked.size;
   }
 
-  seal(caller: string, digest: string, state: State): string {
-    const sealed: Sealed = { caller, digest, state, expiresAtMs: this.#clock.nowMs() + answerWithinMs };
+  /** `expiresAtMs`: where what it waits for has a time of its own. */
+  seal(caller: string, digest: string, state: State, expiresAtMs = this.#clock.nowMs() + answerWithinMs): string {
+    const sealed: Sealed = { caller, digest, state, expiresAtMs };
     return seal(this.#key, 'request-state', sealed);
   }
 

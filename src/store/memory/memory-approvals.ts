@@ -22,23 +22,26 @@ export function memoryApprovals(): ApprovalStore {
       return true;
     },
     find: async (id) => approvals.get(id),
-    findLatest: async (digest) =>
-      all()
+    async findLatest(digest) {
+      const found = all()
         .filter((approval) => approval.digest === digest)
-        .sort(newestFirst)[0],
+        .sort(newestFirst);
+      return found.find(({ state }) => isOpen(state)) ?? found[0];
+    },
     async replace(next, event) {
       if (approvals.get(next.id)?.version !== next.version - 1) return false;
       put(next, event);
       return true;
     },
-    async list({ states, namespaces, callers = [], member, capability, before, limit }) {
+    async list({ states, namespaces, callers = [], member, named, capability, before, limit }) {
       const isWanted = (approval: StoredApproval) =>
         (states === undefined || states.includes(approval.state)) &&
         (capability === undefined || approval.capability === capability) &&
         (namespaces === undefined ||
           namespaces.includes(approval.namespace) ||
           callers.includes(approval.caller) ||
-          (member !== undefined && approval.member === member)) &&
+          (member !== undefined && approval.member === member) ||
+          (named !== undefined && approval.gates.includes(JSON.stringify(named)))) &&
         (before === undefined || newestFirst(before, approval) < 0);
       return all().filter(isWanted).sort(newestFirst).slice(0, limit);
     },

@@ -32,6 +32,7 @@ export function sqlApprovals(database: Database): ApprovalStore {
         .selectFrom('approvals')
         .select(columns)
         .where('digest', '=', digest)
+        .orderBy(({ case: when }) => when().when('state', 'in', openStates).then(0).else(1).end())
         .orderBy('requested_at_ms', 'desc')
         .orderBy('id', 'desc')
         .limit(1)
@@ -128,7 +129,7 @@ async function writeEvent(db: Kysely<Schema>, approval: StoredApproval, event: A
 }
 
 async function readList(db: Kysely<Schema>, query: ApprovalQuery): Promise<StoredApproval[]> {
-  const { states, namespaces, callers, member, capability, before, limit } = query;
+  const { states, namespaces, callers, member, named, capability, before, limit } = query;
   let select = db.selectFrom('approvals').select(columns).orderBy('requested_at_ms', 'desc').orderBy('id', 'desc').limit(limit);
   if (states !== undefined) select = select.where('state', 'in', states);
   if (capability !== undefined) select = select.where('capability', '=', capability);
@@ -138,6 +139,8 @@ async function readList(db: Kysely<Schema>, query: ApprovalQuery): Promise<Store
         ...(namespaces.length === 0 ? [] : [where('namespace', 'in', namespaces)]),
         ...(callers === undefined || callers.length === 0 ? [] : [where('caller', 'in', callers)]),
         ...(member === undefined ? [] : [where('member', '=', member)]),
+        // A wildcard in a name finds too much, never too little.
+        ...(named === undefined ? [] : [where('gates', 'like', `%${JSON.stringify(named)}%`)]),
       ]),
     );
   }

@@ -1,0 +1,78 @@
+/** Refuses what a person has to agree to first. What no gate holds goes on as it is: at once, and for nothing. */
+import type { Clock } from '../clock.ts';
+import type { Gate } from '../policy/gate.ts';
+import { defaultGateExpiresMs } from '../policy/gate-schema.ts';
+import { isObject } from '../wire/json.ts';
+import type { Approvals } from './approve/approvals.ts';
+import type { ApprovedRound, Ask } from './ask.ts';
+import { factsOf } from './authorize.ts';
+import type { Course } from './record.ts';
+import type { Target } from './resolve.ts';
+import type { Screened } from './screen.ts';
+
+declare const cleared: unique symbol;
+
+/** A call that waits for nobody. Only this file makes one. */
+export interface Clearance extends Screened {
+  readonly [cleared]: true;
+  /** What people agreed to, used up by this call; absent where nobody had to. */
+  readonly approval?: ApprovedRound;
+}
+
+/** One that people agreed to. */
+export type Approved = Clearance & { readonly approval: ApprovedRound };
+
+interface ApprovePorts {
+  readonly approvals: Pick<Approvals, 'pass'>;
+  readonly clock: Clock;
+}
+
+/** At once where no gate holds the call. Rejects with the GatewayErrors of `Approvals.pass`. */
+export function approve(ports: ApprovePorts, screened: Screened, ask: Ask, course: Course): Clearance | Promise<Approved> {
+  if (!mayBeHeld(screened)) return screened as unknown as Clearance;
+  const gates = gatesOver(screened, ask.ip, ports.clock.nowMs());
+  if (gates.length === 0) return screened as unknown as Clearance;
+  course.trace.step('approve');
+  return ports.approvals.pass(screened, ask, gates).then((approval) => ({ ...screened, approval }) as unknown as Approved);
+}
+
+/** The gates that hold this very call. */
+export function gatesOver(screened: Screened, ip: string, nowMs: number): readonly Gate[] {
+  const { policy, caller, params } = screened;
+  if (policy.gates.length === 0) return mayBeHeld(screened) ? byDefault : none;
+  const facts = factsOf({ ip, nowMs }, caller, screened, 'tools/call');
+  const args = isObject(params.arguments) ? params.arguments : {};
+  return policy.gates.filter((gate) => gate.holds(facts, args));
+}
+
+// What only reads or completes changes nothing: gates are for tools.
+function mayBeHeld({ tool, policy, member }: Screened): boolean {
+  if (tool === undefined) return false;
+  return policy.gates.length > 0 || (policy.gatesDestructive && isGatedByDefault({ tool, member }));
+}
+
+/**
+ * Whether a tool waits for an approver though no policy says so: what was made of an API description and removes something. The one
+ * place for such kinds. What any other upstream says of its own tools decides nothing.
+ */
+export function isGatedByDefault({ tool, member }: Pick<Target, 'tool' | 'member'>): boolean {
+  const kind: string = member.config.kind;
+  if (kind !== 'openapi') return false;
+  const annotations = tool?.annotations;
+  return isObject(annotations) && annotations.destructiveHint === true;
+}
+
+const none: readonly Gate[] = Object.freeze([]);
+
+const byDefault: readonly Gate[] = Object.freeze<Gate[]>([
+  {
+    source: 'default',
+    by: { kind: 'role', role: 'approver' },
+    quorum: 1,
+    expiresMs: defaultGateExpiresMs,
+    reason: 'This operation removes something, and no policy says that it may do so unasked.',
+    when: undefined,
+    covers: () => true,
+    holds: () => true,
+  },
+]);

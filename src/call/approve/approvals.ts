@@ -1,0 +1,476 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Clock, SteadyClock } from '../../clock.ts';
+import { GatewayError } from '../../errors.ts';
+import { hmacKey } from '../../hmac.ts';
+import type { Journal } from '../../journal/journal.ts';
+import type { Notifier } from '../../notify/notify.ts';
+import type { Gate } from '../../policy/gate.ts';
+import { defaultGateExpiresMs } from '../../policy/gate-schema.ts';
+import { type Policies, policyVersion } from '../../policy/policy.ts';
+import { seal, unseal } from '../../seal.ts';
+import type { ApprovalEventFacts, ApprovalQuery, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../../store/ports.ts';
+import type { Cancel } from '../../wire/cancel.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import type { ApprovedRound, Ask } from '../ask.ts';
+import type { Caller } from '../authenticate.ts';
+import type { Screened } from '../screen.ts';
+import { type ExactCall, exactCall, openText, readExactCall, sealText } from './exact-call.ts';
+import { type Identity, isEnough, isSamePerson, type Person } from './people.ts';
+import { type Decision, isDecider, isOpen, next, type Request, readRequest, unmet } from './request.ts';
+import { type ApprovalPending, deniedOf, eventOf, mayNotDecide, noSuchApproval, pendingOf } from './say.ts';
+import type { Decider } from './standing.ts';
+import { steadyTime } from './steady-time.ts';
+
+interface ApprovalPorts {
+  readonly store: ApprovalStore;
+  /** 32 bytes; seals arguments and keys digests. */
+  readonly key: Buffer;
+  readonly journal: Journal;
+  readonly notifier: Pick<Notifier, 'notify'>;
+  readonly policies: () => Policies;
+  /** Who somebody that decided is now; undefined where they would no longer be let in. */
+  readonly standing: (decider: Decider) => Person | undefined;
+  readonly deciderOf: (caller: Caller) => Decider;
+  /** Where people's browsers reach this gateway; undefined where they do not. */
+  readonly pageUrl: () => string | undefined;
+  readonly clock: Clock;
+  readonly steady: SteadyClock;
+  readonly log: Logger;
+}
+
+/** What a request is for. */
+interface CallShown {
+  /** Canonical. */
+  readonly text: string;
+  readonly params: JsonObject;
+  readonly meta: JsonObject | undefined;
+}
+
+/** Calls that wait for a person, and what people said. */
+export interface Approvals {
+  /**
+   * Lets a call through once that enough people agreed to, and asks for their consent otherwise. Throws GatewayError: ApprovalPending,
+   * `approval_denied`, `approval_unavailable`, `bad_arguments`, `limit_reached`, `conversation_lost`, `audit_unavailable`.
+   */
+  pass(screened: Screened, ask: Ask, gates: readonly Gate[]): Promise<ApprovedRound>;
+  /** What became of a call that was let through. `isUnheard`: its upstream cannot have heard of it, so the consent is still good. */
+  ended(round: ApprovedRound, outcome: string, isUnheard: boolean): void;
+  /** Throws GatewayError `no_such_object`, `forbidden`, `conflict`, `audit_unavailable`. */
+  decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string): Promise<Request>;
+  /** Puts another call in the place of one that waits; `caller` decides on neither by that. Throws as `decide` does. */
+  amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request>;
+  /** Resolves when a request no longer waits, or the time is over. Rejects with GatewayError `cancelled`. */
+  settled(id: string, withinMs: number, cancel: Cancel): Promise<void>;
+  find(id: string): Promise<Request | undefined>;
+  list(query: ApprovalQuery): Promise<readonly Request[]>;
+  events(id: string): Promise<readonly StoredApprovalEvent[]>;
+  /** The call of a request; undefined once it was dropped. */
+  callOf(row: StoredApproval): CallShown | undefined;
+  /** Those whose consent counts as things are now. */
+  agreed(request: Request): readonly Person[];
+  pageOf(id: string): string | undefined;
+  /** What a page holds in place of a key or token, for this request and a while. */
+  ticketFor(id: string, credential: string): string;
+  /** Undefined for anything else. */
+  credentialOf(id: string, ticket: string): string | undefined;
+  countPending(): Promise<number>;
+  /** Ends what is overdue, forgets arguments, removes what is old. */
+  tidy(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const mostPendingPerCaller = 100;
+const mostPending = 10_000;
+/** How often one that keeps changing under our hands is looked at again. */
+const attempts = 8;
+const pollEveryMs = 1_000;
+const sweepEveryMs = 10_000;
+/** How long arguments are kept once nothing waits for them, for those who look back. */
+const keepArgumentsMs = 24 * 60 * 60 * 1000;
+const ticketMs = 15 * 60 * 1000;
+const keepMs = 90 * keepArgumentsMs;
+/** The gateway's own name in records. */
+const self = 'gatehouse';
+
+export function openApprovals(ports: ApprovalPorts): Approvals {
+  const { store, key, journal, notifier, policies, standing, deciderOf, pageUrl, log } = ports;
+  const digestKey = hmacKey(key);
+  const nowMs = steadyTime(ports.clock, ports.steady);
+  const waiting = new Map<string, Set<() => void>>();
+  const underWay = new Set<Promise<void>>();
+  let sweeping: NodeJS.Timeout | undefined;
+
+  /** Whoever changes the clock of the machine takes nothing back: not before anything that this request has seen. */
+  const nowFor = (row: StoredApproval) => Math.max(nowMs(), row.updatedAtMs);
+
+  async function note(actor: Identity | undefined, action: string, row: StoredApproval, door: string): Promise<void> {
+    const { id, key: keyId, member } = actor ?? { id: self, key: undefined, member: undefined };
+    await journal.change({
+      principal: id,
+      key: keyId,
+      member,
+      door,
+      action,
+      object: `approval/${row.id}`,
+      after: row.digest,
+      approval: row.id,
+    });
+  }
+
+  /** In the journal first, then in the store with its event. False where somebody else was faster. */
+  async function change(
+    after: StoredApproval,
+    actor: Identity | undefined,
+    action: string,
+    { door = 'approval', detail = {} }: { readonly door?: string; readonly detail?: object } = {},
+  ): Promise<boolean> {
+    await note(actor, `${action}_approval`, after, door);
+    const event: ApprovalEventFacts = { actor: actor?.id ?? self, action, detail: JSON.stringify(detail) };
+    let isDone: boolean | undefined;
+    try {
+      isDone = await reaching(() => (after.version === 1 ? store.create(after, event) : store.replace(after, event)));
+      return isDone;
+    } finally {
+      // The journal cannot take back what it says, so it says what became of it.
+      if (isDone !== true)
+        await note(actor, `${action}_approval:${isDone === false ? 'not-done' : 'unknown'}`, after, door).catch(() => {});
+      for (const wake of waiting.get(after.id) ?? []) wake();
+    }
+  }
+
+  async function end(row: StoredApproval, state: 'expired' | 'void', why: string): Promise<void> {
+    await change(next(row, nowFor(row), { state, note: why }), undefined, state === 'void' ? 'void' : 'expire', {
+      detail: { why },
+    });
+  }
+
+  function agreed({ decisions }: Request): readonly Person[] {
+    return decisions.flatMap(({ by, verdict }) => (verdict === 'approve' ? (standing(by) ?? []) : []));
+  }
+
+  async function pass(screened: Screened, ask: Ask, gates: readonly Gate[]): Promise<ApprovedRound> {
+    sweepFromNowOn();
+    const exact = exactCall(digestKey, screened, ask.meta);
+    if (ask.retry !== undefined) return await goOn(screened, ask, exact.digest);
+    for (let tried = 0; tried < attempts; tried++) {
+      const row = await reaching(() => store.findLatest(exact.digest));
+      if (row === undefined || !(await isStillGood(row, screened))) {
+        const made = await open(screened, exact, gates, { door: ask.door, tool: String(ask.params.name) });
+        if (made !== undefined) throw pending(readRequest(made), exact.text);
+        continue;
+      }
+      const request = readRequest(row);
+      if (row.state === 'denied') throw await denied(request);
+      if (row.state === 'pending') throw pending(request, exact.text);
+      if (!isEnough(gates, request.requester, agreed(request), row.namespace)) {
+        await end(row, 'void', 'Somebody who agreed may no longer decide on this.');
+        continue;
+      }
+      const used = next(row, nowFor(row), { state: 'consumed' });
+      if (await change(used, screened.caller, 'consume', { door: ask.door })) return { id: row.id, round: 0 };
+    }
+    throw new GatewayError('approval_unavailable', `Others decide on this call of ${screened.capability} right now; repeat it.`);
+  }
+
+  /** Whether what was asked for earlier still speaks for this call. What is over, or was decided on by other rules, is ended here. */
+  async function isStillGood(row: StoredApproval, screened: Screened): Promise<boolean> {
+    if (!isOpen(row.state) && row.state !== 'denied') return false;
+    const isOver = nowFor(row) >= row.expiresAtMs;
+    const changed = changeSince(row, screened);
+    if (!isOver && changed === undefined) return true;
+    if (row.state === 'denied') return false;
+    if (isOver) await end(row, 'expired', 'Its time was over.');
+    else await end(row, 'void', changed ?? '');
+    return false;
+  }
+
+  function changeSince(row: StoredApproval, { definition, policy }: Screened): string | undefined {
+    if (definition === undefined || definition !== row.definition) return 'The tool was changed since.';
+    return policyVersion(policy) === row.policy ? undefined : 'The policy that holds this call was changed since.';
+  }
+
+  /** A further round of a call that was let through: it goes on once from where it was. */
+  async function goOn(screened: Screened, ask: Ask, digest: string): Promise<ApprovedRound> {
+    const approved = ask.retry?.approval;
+    for (let tried = 0; tried < attempts && approved !== undefined; tried++) {
+      const row = await reaching(() => store.find(approved.id));
+      const isNext = row?.state === 'consumed' && row.digest === digest && row.rounds === approved.round;
+      if (row === undefined || !isNext || changeSince(row, screened) !== undefined) break;
+      const further = next(row, nowFor(row), { rounds: row.rounds + 1, outcome: null });
+      if (await change(further, screened.caller, 'continue', { door: ask.door })) return { id: row.id, round: further.rounds };
+    }
+    throw new GatewayError(
+      'conversation_lost',
+      'A person has to agree to this call, and not to this part of it; call again from the start.',
+    );
+  }
+
+  /** A new request; undefined where there is an open one for this very call. */
+  async function open(
+    screened: Screened,
+    { text, digest }: ExactCall,
+    gates: readonly Gate[],
+    { door, tool }: { readonly door: string; readonly tool: string },
+  ): Promise<StoredApproval | undefined> {
+    await refuseFlood(screened);
+    // Later than the one before, whatever the clocks of replicas say: which is the newest decides what counts.
+    const last = await reaching(() => store.findLatest(digest));
+    const row = requestFor(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, tool });
+    const sealed = { ...row, arguments: sealText(key, row.id, text) };
+    if (!(await change(sealed, screened.caller, 'request', { door }))) return undefined;
+    if (row.state === 'pending') tell(readRequest(sealed), 'approval.requested');
+    return sealed;
+  }
+
+  async function refuseFlood({ caller }: Screened): Promise<void> {
+    const [own, all] = await reaching(() => Promise.all([store.countPending(caller.id), store.countPending()]));
+    if (own < mostPendingPerCaller && all < mostPending) return;
+    const text = own < mostPendingPerCaller ? `${all} calls` : `${own} calls of ${caller.id}`;
+    throw new GatewayError('limit_reached', `${text} already wait for a person; wait until some of them were decided.`, {
+      retryAfterMs: 60_000,
+    });
+  }
+
+  const pageOf = (id: string) => {
+    const url = pageUrl();
+    return url === undefined ? undefined : `${url}/approvals/${id}`;
+  };
+  const tell = (request: Request, kind: 'approval.requested' | 'approval.decided') =>
+    notifier.notify(eventOf(request, kind, pageOf(request.row.id)));
+
+  function pending(request: Request, text: string): ApprovalPending {
+    const { params } = readExactCall(text);
+    const open = unmet(request, agreed(request));
+    return pendingOf(request, open, isObject(params.arguments) ? params.arguments : {}, pageOf(request.row.id));
+  }
+
+  async function denied(request: Request): Promise<GatewayError> {
+    const { replacedBy } = request.row;
+    const instead = replacedBy === null ? undefined : await reaching(() => store.find(replacedBy));
+    const args = instead && callOf(instead)?.params.arguments;
+    return deniedOf(request, isObject(args) ? args : undefined);
+  }
+
+  function callOf(row: StoredApproval): CallShown | undefined {
+    const text = row.arguments === '' ? undefined : openText(key, row.id, row.arguments);
+    return text === undefined ? undefined : { text, ...readExactCall(text) };
+  }
+
+  async function decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string): Promise<Request> {
+    sweepFromNowOn();
+    const by = deciderOf(caller);
+    for (let tried = 0; tried < attempts; tried++) {
+      const request = await decidable(id, caller);
+      const { row, decisions } = request;
+      const said = [...decisions, { by, verdict, atMs: nowFor(row), reason }];
+      const enough = isEnough(request.requirements, request.requester, agreed({ ...request, decisions: said }), row.namespace);
+      const state = verdict === 'deny' ? 'denied' : enough ? 'approved' : 'pending';
+      const after = next(row, nowFor(row), { state, decisions: JSON.stringify(said) });
+      if (!(await change(after, caller, verdict, { detail: reason === '' ? {} : { reason } }))) continue;
+      const decided = readRequest(after);
+      if (state !== 'pending') tell(decided, 'approval.decided');
+      return decided;
+    }
+    throw new GatewayError('conflict', 'Others decide on this right now; look at it again.');
+  }
+
+  /** A request that waits, and that this caller has a say about. */
+  async function decidable(id: string, caller: Caller): Promise<Request> {
+    const row = await reaching(() => store.find(id));
+    if (row === undefined) throw noSuchApproval(id);
+    const request = readRequest(row);
+    if (!isDecider(request, caller)) throw mayNotDecide(request, caller, caller);
+    if (row.state !== 'pending') throw new GatewayError('conflict', `${id} is ${row.state} already; nothing was changed.`);
+    if (nowFor(row) >= row.expiresAtMs) {
+      await end(row, 'expired', 'Its time was over.');
+      throw new GatewayError('conflict', `The time to decide on ${id} is over; the call has to be made again.`);
+    }
+    if (policyVersion(policies().of(row.capability, row.namespace)) !== row.policy) {
+      await end(row, 'void', 'The policy that holds this call was changed since.');
+      throw new GatewayError('conflict', `The policy was changed since ${id} was asked for; the call has to be made again.`);
+    }
+    if (request.decisions.some(({ by }) => isSamePerson(by, caller)))
+      throw new GatewayError('conflict', `${caller.id} has agreed to ${id} already; others have to decide now.`);
+    return request;
+  }
+
+  async function amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request> {
+    const request = await decidable(id, caller);
+    const { row } = request;
+    const before = openText(key, row.id, row.arguments);
+    const exact = exactCall(digestKey, amended, before === undefined ? undefined : readExactCall(before).meta);
+    if (exact.digest === row.digest)
+      throw new GatewayError('bad_arguments', 'These are the arguments that the call has; approve it as it is.');
+    const made = await open(amended, exact, gates, { door: 'approval', tool: row.tool });
+    if (made === undefined) throw new GatewayError('conflict', 'That very call waits already; decide on it instead.');
+    const by = deciderOf(caller);
+    const atMs = nowFor(row);
+    const closed = next(row, atMs, {
+      state: 'denied',
+      replacedBy: made.id,
+      decisions: JSON.stringify([...request.decisions, { by, verdict: 'deny', atMs, reason }]),
+    });
+    if (await change(closed, caller, 'amend', { detail: { replacedBy: made.id } })) return readRequest(made);
+    await end(made, 'void', 'What it should replace was decided on by others.');
+    throw new GatewayError('conflict', `Others have just decided on ${id}; look at it again.`);
+  }
+
+  function ended({ id, round }: ApprovedRound, outcome: string, isUnheard: boolean): void {
+    const work = finish(id, round, outcome, isUnheard).catch((error: unknown) =>
+      log.warn({ err: error, approval: id }, 'what became of an approved call could not be kept'),
+    );
+    underWay.add(work);
+    void work.finally(() => underWay.delete(work));
+  }
+
+  async function finish(id: string, round: number, outcome: string, isUnheard: boolean): Promise<void> {
+    const row = await store.find(id);
+    if (row?.state !== 'consumed' || row.rounds !== round) return;
+    const isBack = isUnheard && round === 0 && nowFor(row) < row.expiresAtMs;
+    const after = next(row, nowFor(row), isBack ? { state: 'approved' } : { outcome });
+    const event = { actor: self, action: isBack ? 'gave-back' : 'ended', detail: JSON.stringify({ outcome }) };
+    // Another request for the same call may be open by now: then that one counts.
+    await store.replace(after, event);
+  }
+
+  async function settled(id: string, withinMs: number, cancel: Cancel): Promise<void> {
+    const endsAtMs = ports.steady.steadyMs() + withinMs;
+    for (;;) {
+      const row = await reaching(() => store.find(id));
+      const leftMs = endsAtMs - ports.steady.steadyMs();
+      if (row === undefined || row.state !== 'pending' || nowFor(row) >= row.expiresAtMs || leftMs <= 0) return;
+      await pause(id, Math.min(leftMs, pollEveryMs), cancel);
+    }
+  }
+
+  function pause(id: string, ms: number, cancel: Cancel): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        clearTimeout(timer);
+        takeBack();
+        const others = waiting.get(id);
+        others?.delete(done);
+        if (others?.size === 0) waiting.delete(id);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      const takeBack = cancel.onCancel((why) => {
+        done();
+        reject(new GatewayError('cancelled', why));
+      });
+      const others = waiting.get(id) ?? new Set();
+      waiting.set(id, others.add(done));
+    });
+  }
+
+  async function sweep(): Promise<void> {
+    for (const row of await store.listOverdue(nowMs(), 500)) await end(row, 'expired', 'Its time was over.');
+  }
+
+  // A gateway without gates has nothing to sweep, and should not open a database for it.
+  function sweepFromNowOn(): void {
+    sweeping ??= setInterval(() => {
+      sweep().catch((error: unknown) => log.warn({ err: error }, 'requests that are over could not be ended'));
+    }, sweepEveryMs).unref();
+  }
+
+  return {
+    pass,
+    ended,
+    decide,
+    amend,
+    settled,
+    agreed,
+    pageOf,
+    async find(id) {
+      const row = await reaching(() => store.find(id));
+      return row && readRequest(await ifOver(row));
+    },
+    async list(query) {
+      const rows = await reaching(() => store.list(query));
+      return rows.map(readRequest);
+    },
+    events: (id) => reaching(() => store.events(id)),
+    callOf,
+    ticketFor: (id, credential) => seal(key, `approval page ${id}`, { credential, endsAtMs: nowMs() + ticketMs }),
+    credentialOf(id, ticket) {
+      const opened = unseal(key, `approval page ${id}`, ticket);
+      if (!isObject(opened) || typeof opened.credential !== 'string' || typeof opened.endsAtMs !== 'number') return undefined;
+      return opened.endsAtMs <= nowMs() ? undefined : opened.credential;
+    },
+    countPending: () => reaching(() => store.countPending()),
+    async tidy() {
+      await sweep();
+      await store.dropArguments(nowMs() - keepArgumentsMs);
+      await store.prune(nowMs() - keepMs);
+    },
+    async close() {
+      clearInterval(sweeping);
+      await Promise.allSettled(underWay);
+    },
+  };
+
+  async function ifOver(row: StoredApproval): Promise<StoredApproval> {
+    if (!isOpen(row.state) || nowFor(row) < row.expiresAtMs) return row;
+    await end(row, 'expired', 'Its time was over.');
+    return (await reaching(() => store.find(row.id))) ?? row;
+  }
+}
+
+/** A store that cannot be reached is no consent. */
+async function reaching<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof GatewayError && error.code !== 'store_unavailable') throw error;
+    throw new GatewayError(
+      'approval_unavailable',
+      'Whether a person has agreed cannot be told right now: the store cannot be reached. Nothing was called; repeat the call later.',
+      { cause: error },
+    );
+  }
+}
+
+interface NewRequest {
+  readonly digest: string;
+  readonly nowMs: number;
+  /** When the same call was asked for before. */
+  readonly lastMs: number;
+  /** As the client calls it. */
+  readonly tool: string;
+}
+
+function requestFor(screened: Screened, gates: readonly Gate[], { digest, nowMs, lastMs, tool }: NewRequest): StoredApproval {
+  const { caller, namespace, capability, member, toolbox, policy } = screened;
+  const requirements = gates.map(({ source, by, quorum, reason }) => ({ source, by, quorum, reason }));
+  const expiresMs = gates.length === 0 ? defaultGateExpiresMs : Math.min(...gates.map((gate) => gate.expiresMs));
+  return {
+    id: `ap_${randomBytes(16).toString('base64url')}`,
+    digest,
+    // What an approver wrote themselves may need nobody's consent any more.
+    state: gates.length === 0 ? 'approved' : 'pending',
+    version: 1,
+    caller: caller.id,
+    key: caller.key ?? null,
+    consumer: caller.consumer ?? null,
+    member: caller.member ?? null,
+    namespace,
+    capability,
+    upstream: member.id,
+    toolbox: toolbox.name,
+    tool,
+    definition: screened.definition ?? '',
+    policy: policyVersion(policy),
+    gates: JSON.stringify(requirements),
+    decisions: '[]',
+    arguments: '',
+    note: '',
+    replacedBy: null,
+    outcome: null,
+    rounds: 0,
+    requestedAtMs: Math.max(nowMs, lastMs + 1),
+    expiresAtMs: nowMs + expiresMs,
+    updatedAtMs: nowMs,
+  };
+}

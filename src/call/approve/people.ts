@@ -1,0 +1,76 @@
+/** Who may decide on whose call, and whether enough have. */
+import type { Gate, GateBy } from '../../policy/gate.ts';
+import type { RoleGrant } from '../../registry/documents.ts';
+
+/** Somebody as far as decisions go. */
+export interface Person {
+  /** `key:<id>`, `oauth:<issuer>#<subject>` or `local:<user>`. */
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly consumer: string | undefined;
+  readonly member: string | undefined;
+  readonly roles: readonly RoleGrant[];
+}
+
+/** As much of somebody as says who they are. */
+export type Identity = Omit<Person, 'roles'>;
+
+/** What one gate asks for, as it is kept with a request. */
+export type Requirement = Pick<Gate, 'source' | 'by' | 'quorum' | 'reason'>;
+
+/** Whether they are the same person, or belong to the same application: another key makes nobody somebody else. */
+export function isSamePerson(requester: Identity, other: Identity): boolean {
+  return (
+    requester.id === other.id ||
+    (requester.key !== undefined && requester.key === other.key) ||
+    (requester.member !== undefined && requester.member === other.member) ||
+    (requester.consumer !== undefined && requester.consumer === other.consumer && other.member === undefined)
+  );
+}
+
+/** Whether somebody's word counts for this gate. */
+export function mayDecide(by: GateBy, requester: Identity, person: Person, namespace: string): boolean {
+  switch (by.kind) {
+    case 'caller':
+      return person.id === requester.id || (requester.member !== undefined && person.member === requester.member);
+    case 'role':
+      return !isSamePerson(requester, person) && holdsRole(person.roles, by.role, namespace);
+    case 'members':
+      return !isSamePerson(requester, person) && person.member !== undefined && by.members.includes(person.member);
+  }
+}
+
+/** The namespace "admin" is the gateway's own, whoever may call themselves its admin. */
+function holdsRole(roles: readonly RoleGrant[], role: RoleGrant['role'], namespace: string): boolean {
+  return roles.some(
+    (grant) =>
+      (grant.role === role || grant.role === 'admin') &&
+      (grant.namespace === undefined || (grant.namespace === namespace && namespace !== 'admin')),
+  );
+}
+
+/** Whether these people's consent is enough for every gate. One person counts once, by however many keys they come. */
+export function isEnough(
+  requirements: readonly Requirement[],
+  requester: Identity,
+  agreed: readonly Person[],
+  namespace: string,
+): boolean {
+  return requirements.every((requirement) => missingFor(requirement, requester, agreed, namespace) === 0);
+}
+
+/** How many more have to agree before this gate opens. */
+export function missingFor(
+  { by, quorum }: Requirement,
+  requester: Identity,
+  agreed: readonly Person[],
+  namespace: string,
+): number {
+  const counted = new Set(agreed.filter((person) => mayDecide(by, requester, person, namespace)).map(nameOf));
+  return Math.max(0, quorum - counted.size);
+}
+
+function nameOf({ id, member, consumer }: Identity): string {
+  if (member !== undefined) return `member ${member}`;
+  return consumer === undefined ? id : `consumer ${consumer}`;
+}

@@ -1,0 +1,126 @@
+/** What those who wait and those who decide are told. */
+import { GatewayError } from '../../errors.ts';
+import type { Audience, NotifyEvent } from '../../notify/notify.ts';
+import { describeBy, type Gate } from '../../policy/gate.ts';
+import type { JsonObject } from '../../wire/json.ts';
+import { showJson, showText } from './exact-call.ts';
+import { type Identity, isSamePerson } from './people.ts';
+import type { Request } from './request.ts';
+
+/** A call that waits for a person. */
+export class ApprovalPending extends GatewayError {
+  readonly id: string;
+  /** Undefined where this gateway has no page. */
+  readonly url: string | undefined;
+  /** Whoever makes the call is the only one who still has to agree. */
+  readonly isForCaller: boolean;
+  /** What is to be decided, for the caller's person. */
+  readonly question: string;
+  readonly expiresAtMs: number;
+
+  constructor(facts: Pick<ApprovalPending, 'id' | 'url' | 'isForCaller' | 'question' | 'expiresAtMs'>, message: string) {
+    super('approval_pending', message, { data: { approval: facts.id, url: facts.url ?? null } });
+    this.id = facts.id;
+    this.url = facts.url;
+    this.isForCaller = facts.isForCaller;
+    this.question = facts.question;
+    this.expiresAtMs = facts.expiresAtMs;
+  }
+}
+
+/** A question in a client's window has room for this much; the page shows everything. */
+const longestQuestion = 4_000;
+
+/** `open`: gates that are not satisfied yet. */
+export function pendingOf(
+  { row, requirements }: Request,
+  open: Request['requirements'],
+  args: JsonObject,
+  url: string | undefined,
+): ApprovalPending {
+  const { id, capability, expiresAtMs } = row;
+  const why = requirements.flatMap(({ reason }) => reason ?? []).join(' ');
+  const reason = why === '' ? '' : ` (${why})`;
+  const where = url === undefined ? `with "gatehouse decide-approval ${id}" or the tool decide_approval` : `at ${url}`;
+  const message =
+    `This call of ${capability} was not made yet: ${whoOf(open)} has to agree to it first${reason}. ` +
+    `It waits as ${id} until ${new Date(expiresAtMs).toISOString()}, and is decided on ${where}. ` +
+    'Once it was approved, repeat exactly the same call, and it will run.';
+  const question = `${capability} is to be called${reason}, with:\n\n${shorten(showJson(args), url)}`;
+  return new ApprovalPending(
+    { id, url, isForCaller: open.every(({ by }) => by.kind === 'caller'), question, expiresAtMs },
+    message,
+  );
+}
+
+function shorten(shown: string, url: string | undefined): string {
+  if (shown.length <= longestQuestion) return shown;
+  const rest = `${shown.length - longestQuestion} more characters${url === undefined ? '' : `, all of it at ${url}`}`;
+  return `${shown.slice(0, longestQuestion)}\n... (${rest})`;
+}
+
+/** `instead`: the arguments of the call that was put in its place, where they are still known. */
+export function deniedOf({ row, decisions }: Request, instead: JsonObject | undefined): GatewayError {
+  const said = decisions.find(({ verdict }) => verdict === 'deny')?.reason ?? '';
+  const words = said === '' ? '' : ` The reason given: ${showText(said)}`;
+  if (row.replacedBy === null) {
+    const until = new Date(row.expiresAtMs).toISOString();
+    return new GatewayError(
+      'approval_denied',
+      `This call of ${row.capability} was denied (${row.id}).${words} It can be asked for again after ${until}.`,
+    );
+  }
+  const how =
+    instead === undefined ? '' : ` To make it, call the same tool with exactly these arguments:\n\n${showJson(instead)}`;
+  return new GatewayError(
+    'approval_denied',
+    `This call of ${row.capability} was not agreed to (${row.id}); another one was put in its place, as ${row.replacedBy}.${words}${how}`,
+  );
+}
+
+export function noSuchApproval(id: string): GatewayError {
+  return new GatewayError('no_such_object', `There is no approval "${id.slice(0, 100)}". List them to see what there is.`);
+}
+
+export function mayNotDecide({ row, requester, requirements }: Request, { id }: Identity, who: Identity): GatewayError {
+  const waits = `It waits for ${whoOf(requirements)}.`;
+  if (isSamePerson(requester, who))
+    return new GatewayError('forbidden', `${row.id} is a call of ${id}: nobody decides on a call of their own. ${waits}`);
+  return new GatewayError('forbidden', `${id} has no say about ${row.id}. ${waits}`);
+}
+
+/** `somebody with the role approver, and ann and bob`. */
+export function whoOf(requirements: readonly Pick<Gate, 'by' | 'quorum'>[]): string {
+  return [...new Set(requirements.map(({ by, quorum }) => describeBy(by, quorum)))].join(', and ');
+}
+
+export function eventOf(
+  { row, requirements }: Request,
+  kind: 'approval.requested' | 'approval.decided',
+  url: string | undefined,
+): NotifyEvent {
+  const { id, capability, namespace, caller, state, expiresAtMs } = row;
+  const what = `${caller} ${kind === 'approval.requested' ? 'wants' : 'wanted'} to call ${capability}`;
+  const reasons = requirements.flatMap(({ reason }) => reason ?? []);
+  const became = state === 'denied' ? 'denied' : 'approved';
+  return {
+    id: `${id}.${row.version}`,
+    kind,
+    atMs: row.updatedAtMs,
+    title:
+      kind === 'approval.requested' ? `A call of ${capability} waits for a decision` : `A call of ${capability} was ${became}`,
+    text:
+      kind === 'approval.requested'
+        ? [`${what}. It waits for ${whoOf(requirements)}.`, ...reasons].join(' ')
+        : `${what}; ${became === 'denied' ? 'it will not be made' : 'it runs when it is repeated'}.`,
+    url,
+    audience: audienceOf({ namespace, requirements }),
+    data: { approval: id, state, capability, namespace, caller, expiresAt: new Date(expiresAtMs).toISOString() },
+  };
+}
+
+function audienceOf({ namespace, requirements }: Pick<Request, 'requirements'> & { readonly namespace: string }): Audience {
+  const members = requirements.flatMap(({ by }) => (by.kind === 'members' ? by.members : []));
+  const role = requirements.flatMap(({ by }) => (by.kind === 'role' ? by.role : []))[0];
+  return { members: [...new Set(members)], role, namespace };
+}
