@@ -230,8 +230,7 @@ describe('PO-02: an upstream that answers one connection otherwise than another,
 test('PO-06: what an upstream says of itself takes no limit away and repeats no call', async () => {
   const sure = { ...close, annotations: { readOnlyHint: true, idempotentHint: true, destructiveHint: false } };
   const { upstream, gateway } = await start([sure]);
-  await gateway.ok('PUT /policies', {
-    scope: 'namespace:desk',
+  await gateway.ok('PUT /policies/namespace:desk', {
     policy: { limits: [{ per: 'key', match: 'desk/close_*', rpm: 1 }] },
   });
   expect(await call(gateway, 'desk__close_ticket')).toMatchObject({ result: { content: [{ text: 'called close_ticket' }] } });

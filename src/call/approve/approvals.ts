@@ -137,8 +137,8 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     return false;
   }
 
-  function changeSince(row: StoredApproval, { tool, definition, policy }: Screened): string | undefined {
-    if (tool === undefined || definition !== row.definition) return 'The tool was changed since.';
+  function changeSince(row: StoredApproval, { definition, policy }: Screened): string | undefined {
+    if (definition === undefined || definition !== row.definition) return 'The tool was changed since.';
     return policyVersion(policy) === row.policy ? undefined : 'The policy that holds this call was changed since.';
   }
 

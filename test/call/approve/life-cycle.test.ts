@@ -109,6 +109,7 @@ test('a call is made when, and only when, enough people who may have agreed to e
             toolbox: { name: '' },
             params,
             tool: tools[definition % 2],
+            definition: `hash ${definition % 2}`,
           };
           const callPolicy = policies().of('hr/pay', 'hr');
           const screened = { ...shape, member: { id: 'hr/bank' }, policy: callPolicy } as unknown as Screened;
