@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { gateSchema } from '../policy/gate-schema.ts';
 import { describeIssue, type Flaw } from '../describe-issue.ts';
+import { gateSchema } from '../policy/gate-schema.ts';
 import { breakerSchema, policySchema } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
 import { checkSecretReferences, secretNames } from '../secrets.ts';
@@ -537,7 +537,8 @@ function describeUnion({ path, input, errors, message }: z.core.$ZodIssueInvalid
   const meant =
     typeof input === 'string' ? 0 : written.kind !== undefined ? 2 : 'password' in written || 'username' in written ? 1 : -1;
   const issues = errors[meant];
-  if (issues !== undefined) return issues.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }, wording));
+  if (issues !== undefined)
+    return issues.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }, wording));
   const credentials = `Write a key or token as \${secret:NAME}, a "username" and a "password", or what OAuth needs with its "kind".`;
   return [{ path, message: credentials }];
 }
