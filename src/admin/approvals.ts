@@ -90,9 +90,7 @@ export const listApprovals = defineAction({
     const found = await approvals.list({
       states: state === 'any' ? undefined : [state],
       capability,
-      ...(namespaces === 'all'
-        ? {}
-        : { namespaces: [...namespaces], callers: [caller.id], member: caller.member, named: caller.member }),
+      ...placesOf(caller, namespaces),
       limit: limit + 1,
       before: before === undefined ? undefined : cursorOf(before),
     });
@@ -104,6 +102,18 @@ export const listApprovals = defineAction({
     };
   },
 });
+
+/** What waits and a caller may see, newest first; at most 200. */
+export async function pendingFor({ approvals }: Pick<AdminPorts, 'approvals'>, caller: Caller) {
+  const namespaces = namespacesOf(caller, overseers);
+  const found = await approvals.list({ states: ['pending'], ...placesOf(caller, namespaces), limit: 200 });
+  return found.filter((request) => maySee(request, caller)).map((request) => show(approvals, request, caller));
+}
+
+function placesOf(caller: Caller, namespaces: ReturnType<typeof namespacesOf>) {
+  if (namespaces === 'all') return {};
+  return { namespaces: [...namespaces], callers: [caller.id], member: caller.member, named: caller.member };
+}
 
 export const getApproval = defineAction({
   name: 'get_approval',

@@ -151,13 +151,15 @@ function detailsOf(ports: AdminPorts, caller: Caller, one: Visible) {
     example: exampleOf(one),
     limits: limitsOf(ports, caller, capability),
     health: { state, lastError, lastSuccessAtMs, protocolVersion, server, breaker: paused?.state ?? 'closed' },
-    approval: approvalOf(),
+    approval: approvalOf(ports, one),
   };
 }
 
-/** Who let it into the catalog, and when. Nobody is asked yet: what a registered upstream offers is in it. */
-function approvalOf(): { readonly by: string; readonly atMs: number } | undefined {
-  return undefined;
+/** Who let it into the catalog, why and when; of tools and prompts, whose definitions are pinned. */
+function approvalOf({ pins }: Pick<AdminPorts, 'pins'>, { kind, capability }: Visible) {
+  if (kind !== 'tool' && kind !== 'prompt') return undefined;
+  const { name } = definitionOf(capability);
+  return typeof name === 'string' ? pins.decisionOn(capability.member.id, kind, name) : undefined;
 }
 
 function textsOf(definition: unknown): { readonly title: string; readonly description: string } {

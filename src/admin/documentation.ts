@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import { isGatedByDefault } from '../call/approve.ts';
 import type { Caller } from '../call/authenticate.ts';
+import { describeGate } from '../call/explain.ts';
 import type { Capability, Toolbox } from '../catalog/catalog.ts';
 import { documentedBy } from '../catalog/documentation-uri.ts';
 import { type Documentation, describe } from '../finding/describe.ts';
 import { writeMarkdown } from '../finding/write-markdown.ts';
 import { demandsFor } from '../policy/compile-limits.ts';
 import { describeLimit } from '../policy/describe-limit.ts';
+import type { CallPolicy } from '../policy/policy.ts';
 import type { ToolDefinition } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, notThere } from './action.ts';
 import { toolboxFor } from './visible.ts';
@@ -68,10 +71,15 @@ function document(
     url: `${ownUrl()}/mcp${toolbox.name === '' ? '' : `/${toolbox.name}`}`,
     policy,
     limits: limitsOf({ calls }, caller, capability),
-    // Gates of a policy belong here, each as a sentence.
-    gates: [],
+    gates: gatesOf(capability, policy),
     checks: calls.checks,
   });
+}
+
+function gatesOf({ definition, member }: Capability<ToolDefinition>, { gates, gatesDestructive }: CallPolicy): readonly string[] {
+  if (gates.length > 0) return gates.map(describeGate);
+  const waits = gatesDestructive && isGatedByDefault({ tool: definition, member });
+  return waits ? ['It removes something: somebody with the role approver has to agree.'] : [];
 }
 
 /** What holds this caller's calls of something, in words. */

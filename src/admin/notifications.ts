@@ -4,6 +4,7 @@ import type { SubmissionDocument } from '../registry/documents.ts';
 import type { Entry } from '../registry/registry.ts';
 import { isSamePerson } from '../review/submission.ts';
 import { defineAction } from './action.ts';
+import { pendingFor } from './approvals.ts';
 import { mayDecide, visibleSubmissions } from './submissions.ts';
 
 const events = {
@@ -22,7 +23,7 @@ export const listNotifications = defineAction({
   name: 'list_notifications',
   title: 'What has happened',
   description:
-    'The inbox: what others did to submissions that the caller made, decides on or audits, newest first, with what still waits for a decision of theirs.',
+    'The inbox: calls that wait for a person, and what others did to submissions that the caller made, decides on or audits, newest first, with what still waits for a decision of theirs.',
   roles: ['admin', 'approver', 'developer', 'auditor'],
   isReadOnly: true,
   route: 'GET /notifications',
@@ -37,7 +38,8 @@ export const listNotifications = defineAction({
         id: z.string(),
         atMs: z.number(),
         title: z.string(),
-        submission: z.string(),
+        submission: z.string().optional(),
+        approval: z.string().optional().describe('The call that waits: decide_approval.'),
         upstream: z.string(),
         by: z.string(),
         event: z.string(),
@@ -45,22 +47,43 @@ export const listNotifications = defineAction({
         waitsForYou: z.boolean(),
       }),
     ),
-    waiting: z.number().describe('How many submissions wait for a decision of yours.'),
+    waiting: z.number().describe('How many submissions and calls wait for a decision of yours.'),
   }),
   async run(ports, caller, { waitsForYou = false, sinceMs = 0, limit = 50 }) {
     const visible = visibleSubmissions(ports, caller);
     const waiting = new Set(visible.filter(({ body }) => mayDecide(ports, caller, body)).map(({ id }) => id));
+    const calls = (await pendingFor(ports, caller)).map(notificationOf);
     const notifications = visible
       .filter(({ id }) => !waitsForYou || waiting.has(id))
       .flatMap((entry) => notificationsOf(entry, caller, waiting.has(entry.id)))
+      .concat(calls.filter((call) => !waitsForYou || call.waitsForYou))
       .filter(({ atMs }) => atMs >= sinceMs)
       .sort((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1));
-    return { notifications: notifications.slice(0, limit), waiting: waiting.size };
+    return { notifications: notifications.slice(0, limit), waiting: waiting.size + calls.filter((call) => call.waitsForYou).length };
   },
 });
 
+interface Notification {
+  readonly id: string;
+  readonly atMs: number;
+  readonly title: string;
+  readonly submission?: string;
+  readonly approval?: string;
+  readonly upstream: string;
+  readonly by: string;
+  readonly event: string;
+  readonly comment?: string;
+  readonly waitsForYou: boolean;
+}
+
+function notificationOf(call: Awaited<ReturnType<typeof pendingFor>>[number]): Notification {
+  const { id, requestedAtMs: atMs, capability, waitsFor, upstream, caller: by, mayDecide: waitsForYou } = call;
+  const title = `A call of ${capability} waits for ${waitsFor ?? 'a decision'}`;
+  return { id, atMs, title, approval: id, upstream, by, event: 'requested', waitsForYou };
+}
+
 // Made from the histories: nobody can be told of something that was not committed, nor miss what was.
-function notificationsOf({ id, body }: Entry<'submission'>, caller: Caller, isWaiting: boolean) {
+function notificationsOf({ id, body }: Entry<'submission'>, caller: Caller, isWaiting: boolean): Notification[] {
   const { namespace, upstream, about, history } = body;
   const name = `${namespace}/${upstream}`;
   const what = about === 'upstream' ? name : `A change of ${name}`;

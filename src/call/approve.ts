@@ -56,10 +56,7 @@ function mayBeHeld({ tool, policy, member }: Screened): boolean {
  * place for such kinds. What any other upstream says of its own tools decides nothing.
  */
 export function isGatedByDefault({ tool, member }: Pick<Target, 'tool' | 'member'>): boolean {
-  const kind: string = member.config.kind;
-  if (kind !== 'openapi') return false;
-  const annotations = tool?.annotations;
-  return isObject(annotations) && annotations.destructiveHint === true;
+  return tool !== undefined && member.upstream.offer().gatedByDefault?.has(tool.name) === true;
 }
 
 const none: readonly Gate[] = Object.freeze([]);

@@ -66,7 +66,8 @@ export async function explain(
   return steps;
 }
 
-function describeGate({ source, by, quorum, when, reason }: Gate): string {
+/** A gate in one sentence. */
+export function describeGate({ source, by, quorum, when, reason }: Gate): string {
   const rule = when === undefined ? '' : `, as ${when} is true or cannot be told`;
   return `The gate of ${source}: ${describeBy(by, quorum)} has to agree${rule}${reason === undefined ? '.' : ` (${reason})`}`;
 }

@@ -14,13 +14,17 @@ const ports = {
   approvals: { pass: async () => ({ id: 'ap', round: 0 }) },
 };
 
-async function screened(policy: Policy, { kind = 'mcp', annotations = {}, tool = true } = {}): Promise<Screened> {
+async function screened(policy: Policy, { kind = 'mcp', annotations = {}, tool = true, gated = false } = {}): Promise<Screened> {
   const policies = await buildPolicies([{ scope: { kind: 'namespace', namespace: 'support' }, policy }]);
   return {
     caller: authenticateLocalUser('all'),
     capability: 'support/x',
     namespace: 'support',
-    member: { id: 'support/a', config: { kind } },
+    member: {
+      id: 'support/a',
+      config: { kind },
+      upstream: { offer: () => ({ gatedByDefault: gated ? new Set(['x']) : undefined }) },
+    },
     toolbox: { name: '' },
     params: { name: 'x', arguments: { a: 1 } },
     tool: tool ? { name: 'x', inputSchema: {}, annotations } : undefined,
@@ -74,7 +78,7 @@ describe('the step', () => {
 describe('what removes something', () => {
   const destructive = { annotations: { destructiveHint: true } };
   const gates = async (policy: Policy, kind: string) =>
-    gatesOver(await screened(policy, { kind, ...destructive }), '', 0).map(({ source }) => source);
+    gatesOver(await screened(policy, { kind, gated: kind === 'openapi', ...destructive }), '', 0).map(({ source }) => source);
 
   test('waits where it was made of an API description, until a policy says otherwise', async () => {
     expect(await gates({}, 'openapi')).toEqual(['default']);

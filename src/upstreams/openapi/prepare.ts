@@ -212,6 +212,7 @@ function offered(operation: Operation, { rename, defaults, answer }: ApiTranspor
     inputSchema: withoutArguments(tool.inputSchema, dropped, Object.keys(defaults)),
     ...(promises === undefined ? {} : { outputSchema: promises }),
     annotations,
+    ...metaOf(operation, rest._meta),
   };
 }
 
@@ -272,4 +273,21 @@ function basePathOf({ request: { server } }: Operation, { base, firstServer }: C
 
 function pathOf({ pathname }: URL): string {
   return pathname.replace(/\/+$/, '');
+}
+
+/** For the catalog alone: what tells where a tool belongs, and how it is called. */
+function metaOf({ tags, examples }: Operation, given: unknown): { readonly _meta?: JsonObject } {
+  const meta: JsonObject = {
+    ...(isObject(given) ? (given as JsonObject) : {}),
+    ...(tags.length === 0 ? {} : { 'dev.gatehouse/tags': [...tags] }),
+    ...(examples.length === 0
+      ? {}
+      : {
+          'dev.gatehouse/examples': examples.map(({ summary, arguments: given }) => ({
+            ...(summary === undefined ? {} : { summary }),
+            arguments: given,
+          })),
+        }),
+  };
+  return Object.keys(meta).length === 0 ? {} : { _meta: meta };
 }
