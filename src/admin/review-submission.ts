@@ -11,6 +11,7 @@ import { type Pin, readPinned } from '../review/pin.ts';
 import { approvalEdits, rejectionEdits, retirementEdits } from '../review/publish-submission.ts';
 import { advance, isSamePerson, type Step } from '../review/submission.ts';
 import { type AdminPorts, defineAction, requireRole } from './action.ts';
+import { documentEdits } from './api-document.ts';
 import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
 import { errorAt, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
@@ -114,11 +115,25 @@ function consequences(
   if (state === 'approved') {
     checkPublishable(ports, caller, submission);
     const decision = { by: caller.id, why: id, atMs: submission.changedAtMs };
-    return [...approvalEdits(submission, content, approvedNow(ports, submission), decision), ...retirementEdits(ports.registry)];
+    return [
+      ...approvalEdits(submission, content, approvedNow(ports, submission), decision),
+      ...descriptionEdits(ports, id, `${submission.namespace}/${submission.upstream}`),
+      ...retirementEdits(ports.registry),
+    ];
   }
   if (state === 'rejected')
-    return [...rejectionEdits(submission, content, approvedNow(ports, submission)), ...retirementEdits(ports.registry)];
-  return state === 'withdrawn' ? retirementEdits(ports.registry) : [];
+    return [
+      ...rejectionEdits(submission, content, approvedNow(ports, submission)),
+      ...documentEdits(ports, id, undefined),
+      ...retirementEdits(ports.registry),
+    ];
+  return state === 'withdrawn' ? [...documentEdits(ports, id, undefined), ...retirementEdits(ports.registry)] : [];
+}
+
+/** An API description waits under its submission's id, and goes to the upstream that was approved with it. */
+function descriptionEdits(ports: AdminPorts, id: string, upstream: string): readonly Edit[] {
+  const kept = ports.registry.get('description', id)?.body;
+  return kept === undefined ? [] : [...documentEdits(ports, upstream, kept), ...documentEdits(ports, id, undefined)];
 }
 
 function approvedNow({ registry, pins }: AdminPorts, { pin, namespace, upstream }: SubmissionDocument): Pin | undefined {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import { checkEntry, namespaceNameSchema, type SubmissionDocument, submissionStates } from '../registry/documents.ts';
-import type { Entry as Document } from '../registry/registry.ts';
+import type { Entry as Document, Edit } from '../registry/registry.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
 import { type Content, readAssessment, readContent } from '../review/content.ts';
 import { draftSubmission } from '../review/draft-submission.ts';
@@ -13,6 +13,7 @@ import { isOpen, isSamePerson } from '../review/submission.ts';
 import { secretNames } from '../secrets.ts';
 import { emptyOffer, type Offer } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, hasRole, notThere, requireRole } from './action.ts';
+import { describeEntry, documentEdits, documentFields } from './api-document.ts';
 import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
 import { configOf, type Draft, type Entry, tryOut } from './examine-upstream.ts';
 import { errorAt, type Finding, findingSchema, refuseErrors } from './findings.ts';
@@ -45,7 +46,7 @@ export const submitCapability = defineAction({
   name: 'submit_capability',
   title: 'Submit an upstream for review',
   description:
-    'Proposes an MCP server. It is looked at and assessed; nobody sees or calls anything of it before it is approved. With an id: submits it again after changes were requested, or changes a draft.',
+    'Proposes an MCP server, or an HTTP API by its description. It is looked at and assessed; nobody sees or calls anything of it before it is approved. With an id: submits it again after changes were requested, or changes a draft.',
   roles: ['developer', 'approver', 'admin'],
   isReadOnly: false,
   route: 'POST /submissions',
@@ -54,20 +55,23 @@ export const submitCapability = defineAction({
     name: upstreamName.describe('Its name there.'),
     entry: z
       .record(z.string(), z.unknown())
-      .describe('What a namespace file says of an upstream: "url" or "command", and as needed the rest.'),
+      .describe('What a namespace file says of an upstream: "url", "command" or "baseUrl", and as needed the rest.'),
+    ...documentFields,
     justification: z.string().min(1).max(4000).describe('What it is for, and why it can be trusted.'),
     isDraft: z.boolean().optional().describe('Keep it for later instead of putting it before the approvers. Default: false.'),
     id: z.string().max(128).optional().describe('Of an earlier submission of yours that this takes the place of.'),
     revision: revisionField,
   }),
   output: z.object({ submission: shownSubmission, findings: z.array(findingSchema) }),
-  async run(ports, caller, { namespace, name, entry: given, justification, isDraft = false, id, revision }) {
+  async run(ports, caller, { namespace, name, entry: given, document, documentUrl, justification, isDraft = false, id, revision }) {
     requireRole(caller, ['developer', 'approver'], namespace);
     requireNamespace(ports, namespace);
     const before = id === undefined ? undefined : requireOwn(ports, caller, id);
     if (id !== undefined) requireRevision('submission', id, before, revision);
     if (before === undefined) refuseFlood(ports, caller);
-    const draft = { namespace, name, entry: { kind: 'mcp', ...given } };
+    const ownId = id ?? `s-${randomBytes(10).toString('hex')}`;
+    const described = await describeEntry(ports, ownId, given, { document, documentUrl });
+    const draft = { namespace, name, entry: described.entry, document: described.document?.bytes };
     requireFree(ports, draft);
     const findings = checkForm(ports, draft);
     refuseErrors('Nothing was submitted.', findings);
@@ -95,12 +99,18 @@ export const submitCapability = defineAction({
     requireNamespace(ports, namespace);
     requireFree(ports, draft);
     if (id !== undefined) requireRevision('submission', id, ports.registry.get('submission', id), before?.revision);
-    const ownId = id ?? `s-${randomBytes(10).toString('hex')}`;
-    const edits = [{ kind: 'submission' as const, id: ownId, body: drafted.submission }, ...drafted.edits];
+    const isApproved = drafted.submission.state === 'approved';
+    const kept = described.document?.kept;
+    const edits: Edit[] = [
+      { kind: 'submission', id: ownId, body: drafted.submission },
+      ...drafted.edits,
+      ...documentEdits(ports, ownId, isApproved ? undefined : kept),
+      ...(isApproved ? documentEdits(ports, config.id, kept) : []),
+    ];
     const detail = { upstream: config.id, justification, isDraft, score: drafted.assessment.score };
     await commitChange(ports, caller, { action: 'submit_capability', edits, detail });
     drafted.announce(ownId);
-    if (drafted.submission.state === 'approved') await ports.settled([config.id], listedWithinMs);
+    if (isApproved) await ports.settled([config.id], listedWithinMs);
     return {
       submission: showSubmission(ports, caller, ports.registry.require('submission', ownId)),
       findings: [...findings, ...seen.findings],
@@ -261,7 +271,17 @@ interface Look {
 // a secret sent to an address of their choice.
 async function lookBefore(ports: AdminPorts, draft: Draft): Promise<Look> {
   const nothing = { offer: undefined, server: undefined, protocolVersion: undefined, findings: [] };
-  const { entry } = draft;
+  const { entry, document } = draft;
+  if (entry.kind === 'openapi') {
+    if (document === undefined)
+      refuseErrors('Nothing was submitted.', [
+        errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".'),
+      ]);
+    // A description is read, and nobody is asked: the API hears of the first call.
+    const trial = await tryOut(ports, configOf(ports, { ...draft, entry: withoutSecrets(entry) }), false, document);
+    refuseErrors('Nothing was submitted.', trial.findings);
+    return { ...trial, unseenBecause: undefined };
+  }
   if (entry.command !== undefined) return { ...nothing, unseenBecause: 'a program is run only after it was approved.' };
   if (typeof entry.url !== 'string' || secretNames(entry.url).length > 0)
     return { ...nothing, unseenBecause: 'its address holds a secret.' };

@@ -40,11 +40,18 @@ const connections = new WeakMap<UpstreamConfig, string>();
 export function pinId(config: UpstreamConfig): string {
   let id = connections.get(config);
   if (id === undefined) {
-    const what = canonicalJson(JSON.parse(JSON.stringify([config.kind, config.transport])) as Json);
+    const what = canonicalJson(JSON.parse(JSON.stringify([config.kind, writtenOf(config)])) as Json);
     id = `${config.id}@${hash('sha256', what, 'base64url').slice(0, 22)}`;
     connections.set(config, id);
   }
   return id;
+}
+
+// What the description of an API says is what is pinned; another one of the same name is a change, as another offer of a server is.
+function writtenOf({ transport }: UpstreamConfig): object {
+  if (transport.type !== 'openapi') return transport;
+  const { sha256: _, ...source } = transport.description;
+  return { ...transport, description: source };
 }
 
 export function digestInstructions(instructions: string | undefined): string {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { SubmissionDocument } from '../registry/documents.ts';
 import type { PinDecision } from '../registry/pin-document.ts';
 import type { Edit, Registry } from '../registry/registry.ts';
@@ -20,7 +21,8 @@ export function approvalEdits(
   const base = about === 'upstream' ? undefined : pin;
   const approved = approve(base ?? emptyPin(id, content.instructions), content.definitions, decision, content.instructions);
   const edits: Edit[] = [{ kind: 'pin', id: submission.pin, body: writePinned(approved) }];
-  if (about === 'upstream' && entry !== undefined) edits.push({ kind: 'upstream', id, body: { namespace, entry } });
+  const registration = randomBytes(9).toString('base64url');
+  if (about === 'upstream' && entry !== undefined) edits.push({ kind: 'upstream', id, body: { namespace, entry, registration } });
   return edits;
 }
 
