@@ -22,8 +22,10 @@ export function rankMedia(
   report: (pointer: string, message: string) => void,
 ): ChosenMedia[] {
   if (!isObject(content.value)) return [];
-  const media = Object.entries(content.value).flatMap(([type, value]) => {
-    const place = childOf(content, type, value);
+  const media = Object.entries(content.value).flatMap(([name, value]) => {
+    const place = childOf(content, name, value);
+    // What stands behind it may be wrong and the type still be one: `text/plain; utf-8`.
+    const type = isMediaType(name) ? name : essenceOf(name);
     const followed = references.follow(place);
     const raw = followed.kind === 'found' ? followed.place.value : null;
     if (type.trim() !== '' && !isMediaType(type)) {

@@ -9,7 +9,7 @@ import type { RawOperation } from './list-operations.ts';
 import { readAnswer } from './read-answer.ts';
 import { type Body, readBody } from './read-body.ts';
 import { type NamedParameter, readExamples } from './read-examples.ts';
-import { type ParameterContext, readParameters } from './read-parameters.ts';
+import { isShared, type ParameterContext, readParameters } from './read-parameters.ts';
 import { readSecurity } from './read-security.ts';
 import { serversIn } from './read-servers.ts';
 import { keyOf } from './references.ts';
@@ -104,14 +104,13 @@ const nothingKnown: SchemaPart = { schema: {}, references: new Set() };
 
 function parameterSchema(parameter: NamedParameter, { inputs, parameterSchemas }: OperationContext): SchemaPart {
   const { argument, name, schema, description, isDeprecated } = parameter;
-  const key = schema === undefined ? undefined : `${argument} ${keyOf(schema)}`;
+  const key = schema === undefined || schema.pointer === '' || !isShared(schema) ? undefined : `${argument} ${keyOf(schema)}`;
   const known = key === undefined ? undefined : parameterSchemas.get(key);
   if (known !== undefined) return known;
   const part = schema === undefined ? nothingKnown : inputs.convert(schema);
   // What it is called in the request says more than a name that had to be changed.
   const made = describeArgument(part, description ?? (argument === name ? undefined : name), isDeprecated);
-  // What the converter made up stands nowhere.
-  if (key !== undefined && schema?.pointer !== '') parameterSchemas.set(key, made);
+  if (key !== undefined) parameterSchemas.set(key, made);
   return made;
 }
 

@@ -114,7 +114,7 @@ function convertObject(converter: Converter, place: Place, value: JsonObject, ou
     ? { ...outer, hidden: hiddenMembers(place, outer.hidden, flagOf(converter), converter.references) }
     : outer;
   const schema: JsonObject = typeof reference === 'string' ? refer(converter, place, reference, walk) : {};
-  for (const [key, part] of Object.entries(raw)) convertKeyword(converter, schema, key, childOf(place, key, part), raw, walk);
+  for (const key of Object.keys(raw)) convertKeyword(converter, schema, key, place, raw, walk);
   const examples = converter.isOutput ? [] : readSchemaExamples(raw);
   if (examples.length > 0) schema.examples = examples;
   return addTypes(schema, raw, converter.isOutput, (message) => report(converter, place, message));
@@ -154,17 +154,24 @@ function nameOf({ places }: Converter, place: Place): string {
 }
 
 /** Adds what a keyword comes to. */
-function convertKeyword(converter: Converter, schema: JsonObject, key: string, at: Place, raw: JsonObject, walk: Walk): void {
+function convertKeyword(converter: Converter, schema: JsonObject, key: string, place: Place, raw: JsonObject, walk: Walk): void {
+  const value = raw[key] ?? null;
   const plain = plainKeywords[converter.isOutput ? 'output' : 'input'];
   const read = Object.hasOwn(plain, key) ? plain[key] : undefined;
-  const { value } = at;
   if (read !== undefined) {
     const kept = read(value);
     if (kept !== undefined) schema[key] = kept;
     else if (key === 'pattern')
-      report(converter, at, 'The pattern is no regular expression that validators read; it is left out.');
+      report(converter, childOf(place, key, value), 'The pattern is no regular expression that validators read; it is left out.');
     return;
   }
+  // Most keywords say nothing more, and have no schema in them.
+  if (typeof value === 'object' || typeof value === 'boolean')
+    convertParts(converter, schema, key, childOf(place, key, value), raw, walk);
+}
+
+function convertParts(converter: Converter, schema: JsonObject, key: string, at: Place, raw: JsonObject, walk: Walk): void {
+  const { value } = at;
   switch (key) {
     case 'properties':
       if (isObject(value)) schema.properties = convertProperties(converter, at, value, walk);

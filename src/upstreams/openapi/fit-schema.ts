@@ -40,6 +40,8 @@ const levels: readonly Cut[] = [
 ];
 const slimmest: Cut = { level: 3, depth: undefined, pruned: 'examples' };
 const depths: readonly Cut[] = [8, 6, 4, 3, 2, 1].map((depth) => ({ level: 3, depth, pruned: 'depth' }));
+/** Of a definition that does not fit whole. */
+const definitionCuts: readonly Cut[] = [slimmest, ...depths.slice(-2)];
 
 type Variants = (name: string, cut: Cut) => Sized;
 
@@ -62,9 +64,13 @@ export function fitSchemas(schemas: Schemas): Fitter {
       const text = JSON.stringify(part.schema);
       // Every step takes a while for what is as large as that, and none but the last will do.
       if (text.length > limit * farTooLarge) return fitByDepth(part, depths.slice(-1), limit, variant);
-      if (text.length > longestKey) return fitByLevel(part, limit, variant) ?? fitByDepth(part, depths, limit, variant);
+      const find = () => {
+        const whole = { ...part, schema: isObject(part.schema) ? part.schema : {}, bytes: Buffer.byteLength(text) };
+        return fitByLevel(part, whole, limit, variant) ?? fitByDepth(part, depths, limit, variant);
+      };
+      if (text.length > longestKey) return find();
       const key = `${limit} ${text}`;
-      if (!fitted.has(key)) fitted.set(key, fitByLevel(part, limit, variant) ?? fitByDepth(part, depths, limit, variant));
+      if (!fitted.has(key)) fitted.set(key, find());
       return fitted.get(key);
     },
   };
@@ -74,16 +80,16 @@ const sizeStep = 512;
 const longestKey = 400;
 const farTooLarge = 16;
 
-function fitByLevel(part: SchemaPart, limitBytes: number, variant: Variants): FittedSchema | undefined {
+function fitByLevel(part: SchemaPart, whole: Sized, limitBytes: number, variant: Variants): FittedSchema | undefined {
   const tryCut = (cut: Cut): FittedSchema | undefined => {
     const definitions = closure(part.references, limitBytes, (name) => variant(name, cut));
     if (definitions === undefined) return undefined;
-    const root = make(part, cut, true);
+    const root = cut.level === 0 ? whole : make(part, cut, true);
     if (root.bytes + definitions.bytes > limitBytes) return undefined;
     return assemble(root, new Map([...definitions.names].map((name) => [name, variant(name, cut)])), cut.pruned);
   };
-  const [whole, ...others] = [...levels, slimmest];
-  const best = whole === undefined ? undefined : tryCut(whole);
+  const [first, ...others] = [...levels, slimmest];
+  const best = first === undefined ? undefined : tryCut(first);
   // Where the slimmest does not fit, none does.
   if (best !== undefined || closure(part.references, limitBytes, (name) => variant(name, slimmest)) === undefined) return best;
   for (const cut of others) {
@@ -178,7 +184,7 @@ function largest(
   names: ReadonlySet<string>,
   variant: Variants,
 ): { readonly sized: Sized; readonly bytes: number } | undefined {
-  for (const cut of [slimmest, ...depths]) {
+  for (const cut of definitionCuts) {
     const sized = variant(name, cut);
     if (sized.bytes - stub.bytes > room) continue;
     const added = [...sized.references].filter((next) => !names.has(next));

@@ -3,6 +3,11 @@
 /** RFC 9110 section 5.6.2. */
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+/** Of headers, and of cookies (RFC 6265 section 4.1.1). */
+export function isToken(name: string): boolean {
+  return token.test(name) && name.length <= 200;
+}
+
 /** OpenAPI says itself that parameters of these names are to be ignored. */
 const ignored = new Set(['accept', 'content-type', 'authorization']);
 
@@ -34,6 +39,6 @@ export type HeaderVerdict = 'argument' | 'ignored' | 'reserved' | 'invalid';
 export function judgeHeader(name: string): HeaderVerdict {
   const lower = name.toLowerCase();
   if (ignored.has(lower)) return 'ignored';
-  if (!token.test(name) || name.length > 200) return 'invalid';
+  if (!isToken(name)) return 'invalid';
   return reserved.has(lower) || reservedStarts.some((start) => lower.startsWith(start)) ? 'reserved' : 'argument';
 }

@@ -32,6 +32,8 @@ export type ImportReply =
 
 /** Of the process as a whole. */
 export interface ImportUsage {
+  /** Until all operations were converted; the rest is spent on holding the document against the schema of its format. */
+  readonly convertedCpuMs: number;
   readonly cpuMs: number;
   /** Resident memory at its most. */
   readonly memoryMegabytes: number;

@@ -52,6 +52,8 @@ export function mediaKind(type: string): MediaKind {
 
 /** A type that can be sent: ranges name no one type. */
 export function concreteType(type: string, kind: MediaKind): string {
+  // The boundary is whoever's who writes the parts.
+  if (kind === 'multipart' && !type.includes('*')) return essenceOf(type);
   if (!type.includes('*')) return type.trim().replace(/;$/, '').trim();
   const essence = essenceOf(type);
   if (kind === 'json') return 'application/json';

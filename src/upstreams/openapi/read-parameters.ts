@@ -1,7 +1,7 @@
 /** The parameters of an operation, those of its path included. Leaves out what a caller may not set. */
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { DocumentFormat } from './document-format.ts';
-import { judgeHeader } from './header-names.ts';
+import { isToken, judgeHeader } from './header-names.ts';
 import type { RawOperation } from './list-operations.ts';
 import { isMediaType, mediaKind } from './media-types.ts';
 import { isLocation, type ParameterLocation, readCollectionFormat, readStyle, type WritingStyle } from './parameter-styles.ts';
@@ -41,6 +41,7 @@ export interface Parameters {
 export function readParameters(operation: RawOperation, context: ParameterContext): Parameters {
   const places = collectPlaces(operation, context);
   const read = (place: Place) => {
+    if (!isShared(place)) return readParameter(place, context) ?? [];
     const key = keyOf(place);
     if (!context.shared.has(key)) context.shared.set(key, readParameter(place, context));
     return context.shared.get(key) ?? [];
@@ -49,6 +50,11 @@ export function readParameters(operation: RawOperation, context: ParameterContex
   const isBody = ({ value }: Place) => isOld && isObject(value) && (value.in === 'body' || value.in === 'formData');
   const parameters = places.filter((place) => !isBody(place)).flatMap(read);
   return { parameters: matchPath(operation, parameters, context), bodyParameters: places.filter(isBody) };
+}
+
+/** What stands with one operation is read once anyway. */
+export function isShared({ url, pointer }: Place): boolean {
+  return url !== '' || !pointer.startsWith('/paths/');
 }
 
 /** The operation's own in the place of those of the path. */
@@ -87,6 +93,10 @@ function readParameter(place: Place, context: ParameterContext): Parameter | und
   const { name, in: location } = value;
   if (context.credentials.has(`${location} ${location === 'header' ? name.toLowerCase() : name}`)) return undefined;
   if (location === 'header' && !isSettable(name, place, context)) return undefined;
+  if (location === 'cookie' && !isToken(name)) {
+    context.report(place.pointer, `"${name}" cannot be the name of a cookie; it is left out.`);
+    return undefined;
+  }
   const media = context.family === '2.0' ? undefined : mediaOf(place, value);
   const writing = context.family === '2.0' ? readCollectionFormat(value.collectionFormat, location) : readStyle(value, location);
   if (writing.refused !== undefined)
@@ -156,10 +166,15 @@ export function examplesOf(place: Place, raw: JsonObject, references: References
   return found;
 }
 
-const template = /\{([^{}]*)\}/g;
-
-export function variablesIn(path: string): string[] {
-  return path.includes('{') ? Array.from(path.matchAll(template), ([, name = '']) => name) : [];
+/** The names between braces. */
+function variablesIn(path: string): string[] {
+  const names: string[] = [];
+  for (let open = path.indexOf('{'); open !== -1; open = path.indexOf('{', open + 1)) {
+    const close = path.indexOf('}', open);
+    const name = close === -1 ? '' : path.slice(open + 1, close);
+    if (close !== -1 && !name.includes('{')) names.push(name);
+  }
+  return names;
 }
 
 /** Every variable of the path has its parameter, and every path parameter its variable. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { GatewayError } from '../../errors.ts';
 import { convertDocument } from './convert-document.ts';
-import type { ImportJob, ImportMessage, ImportReply, ImportUsage } from './import-process.ts';
+import type { ImportJob, ImportMessage, ImportReply } from './import-process.ts';
 import { loadReferences } from './load-references.ts';
 import { readDescription } from './read-description.ts';
 import { validateDocument } from './validate-document.ts';
@@ -11,9 +11,12 @@ import { validateDocument } from './validate-document.ts';
 /** Parsed at one go by the event loop of the one who asked: a millisecond or two. */
 const chunkCharacters = 128 * 1024;
 
+/** Sent ahead of what was heard to have arrived. */
+const chunksAhead = 4;
+
 export async function runImport(): Promise<void> {
   process.on('disconnect', () => process.exit());
-  const [job, bytes] = await Promise.all([hear<ImportJob>(), buffer(process.stdin)]);
+  const [[job], bytes] = await Promise.all([once(process, 'message'), buffer(process.stdin)]);
   try {
     await convert(job, bytes);
   } catch (error) {
@@ -31,35 +34,53 @@ async function convert({ url, limits, mayFetch }: ImportJob, bytes: Uint8Array):
     : new Map<string, { readonly missing: string }>();
   const { head, operations, problems } = convertDocument({ root, rootUrl: url, others }, limits);
   send({ kind: 'head', head });
-  for (const text of chunksOf(operations)) await ask({ kind: 'operations', text });
+  await sendChunks(operations);
   send({ kind: 'converted', problems: problems.all() });
-  send({ kind: 'validated', problems: await validateDocument(root), usage: readUsage() });
+  const convertedCpuMs = readCpuMs();
+  const invalid = await validateDocument(root);
+  send({ kind: 'validated', problems: invalid, usage: { convertedCpuMs, cpuMs: readCpuMs(), memoryMegabytes: readMemory() } });
 }
 
 function send(message: ImportMessage): void {
   process.send?.(message);
 }
 
-async function hear<T>(): Promise<T> {
-  const [message]: T[] = await once(process, 'message');
-  if (message === undefined) throw new Error('There was no message.');
-  return message;
-}
-
-async function ask(message: ImportMessage): Promise<ImportReply> {
-  const reply = hear<ImportReply>();
-  send(message);
-  return await reply;
+async function sendChunks(operations: Iterable<unknown>): Promise<void> {
+  let ahead = 0;
+  let wake = () => {};
+  const hear = () => {
+    ahead--;
+    wake();
+  };
+  process.on('message', hear);
+  for (const text of chunksOf(operations)) {
+    send({ kind: 'operations', text });
+    ahead++;
+    // Also lets what was sent go out.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (ahead >= chunksAhead) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+  process.off('message', hear);
 }
 
 async function fetchByAsking(url: string): Promise<Uint8Array | { readonly missing: string }> {
-  const reply = await ask({ kind: 'fetch', url });
-  return reply.kind === 'fetched' ? reply.document : { missing: 'which was not fetched' };
+  const answered = once(process, 'message');
+  send({ kind: 'fetch', url });
+  const [reply]: ImportReply[] = await answered;
+  return reply?.kind === 'fetched' ? reply.document : { missing: 'which was not fetched' };
 }
 
-function readUsage(): ImportUsage {
+function readCpuMs(): number {
   const { user, system } = process.cpuUsage();
-  return { cpuMs: Math.round((user + system) / 1000), memoryMegabytes: Math.round(process.resourceUsage().maxRSS / 1024) };
+  return Math.round((user + system) / 1000);
+}
+
+function readMemory(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
 }
 
 /** As they are made: only what is on its way is held. */
