@@ -59,7 +59,10 @@ export const listNotifications = defineAction({
       .concat(calls.filter((call) => !waitsForYou || call.waitsForYou))
       .filter(({ atMs }) => atMs >= sinceMs)
       .sort((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1));
-    return { notifications: notifications.slice(0, limit), waiting: waiting.size + calls.filter((call) => call.waitsForYou).length };
+    return {
+      notifications: notifications.slice(0, limit),
+      waiting: waiting.size + calls.filter((call) => call.waitsForYou).length,
+    };
   },
 });
 

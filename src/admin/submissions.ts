@@ -63,7 +63,11 @@ export const submitCapability = defineAction({
     revision: revisionField,
   }),
   output: z.object({ submission: shownSubmission, findings: z.array(findingSchema) }),
-  async run(ports, caller, { namespace, name, entry: given, document, documentUrl, justification, isDraft = false, id, revision }) {
+  async run(
+    ports,
+    caller,
+    { namespace, name, entry: given, document, documentUrl, justification, isDraft = false, id, revision },
+  ) {
     requireRole(caller, ['developer', 'approver'], namespace);
     requireNamespace(ports, namespace);
     const before = id === undefined ? undefined : requireOwn(ports, caller, id);

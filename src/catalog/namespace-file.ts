@@ -522,7 +522,7 @@ const wording = {
 };
 
 function describeUnion({ path, input, errors, message }: z.core.$ZodIssueInvalidUnion): Flaw[] {
-  if (path.includes('gates')) return [{ path, message }];
+  if (errors.length > 0 && !path.includes('auth')) return [{ path, message }];
   const written = isObject(input) ? input : {};
   // Without any: no kind fits.
   if (errors.length === 0) {

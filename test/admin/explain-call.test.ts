@@ -142,7 +142,14 @@ describe('a read of a resource', () => {
   test('is told step by step as a call is, and decided as the read itself', async () => {
     const { body } = await read();
     expect(body).toMatchObject({ decision: 'allow', capability: 'hr/desk', uri: 'note://gh.hr.desk/one' });
-    expect(body.steps.map(({ step }: Step) => step)).toEqual(['authenticate', 'resolve', 'authorize', 'limit', 'screen']);
+    expect(body.steps.map(({ step }: Step) => step)).toEqual([
+      'authenticate',
+      'resolve',
+      'authorize',
+      'limit',
+      'screen',
+      'approve',
+    ]);
     const foreign = (await read({ uri: 'note://gh.finance.desk/one' })).body;
     expect(foreign.steps.at(-1)).toMatchObject({
       step: 'authorize',

@@ -43,7 +43,8 @@ async function tools(): Promise<readonly string[]> {
 
 async function submit(name: string) {
   const proposal = {
-    ...{ namespace: 'hr', name, entry: { kind: 'openapi' }, document: describeApi('Shows a pet.') },
+    ...{ namespace: 'hr', name, entry: { kind: 'openapi', rename: { listPets: `list_${name}`, getPet: `get_${name}` } } },
+    document: describeApi('Shows a pet.'),
     justification: 'Pets are people too.',
   };
   return (await gateway.ok('POST /submissions', proposal, keys.dora)).submission as { id: string; revision: number };
@@ -57,18 +58,18 @@ describe('an API description that is submitted', () => {
   test('is assessed operation by operation, and there with its approval, not before', async () => {
     const { id } = await submit('pets');
     const { definitions } = await gateway.ok(`GET /submissions/${id}`, undefined, keys.ann);
-    expect(definitions.map(({ name }: { name: string }) => name).sort()).toEqual(['getPet', 'listPets']);
-    expect(await tools()).not.toContain('hr__listPets');
+    expect(definitions.map(({ name }: { name: string }) => name).sort()).toEqual(['get_pets', 'list_pets']);
+    expect(await tools()).not.toContain('hr__list_pets');
     expect((await review(id, 'approve')).submission.state).toBe('approved');
-    expect(await tools()).toEqual(expect.arrayContaining(['hr__listPets', 'hr__getPet']));
-    const { approval } = await gateway.ok('GET /capability?name=hr/listPets');
+    expect(await tools()).toEqual(expect.arrayContaining(['hr__list_pets', 'hr__get_pets']));
+    const { approval } = await gateway.ok('GET /capability?name=hr/list_pets');
     expect(approval).toMatchObject({ why: id });
   });
 
   test('leaves nothing when it is rejected, and its name is free', async () => {
     const { id } = await submit('birds');
     expect((await review(id, 'reject')).submission.state).toBe('rejected');
-    expect(await tools()).not.toContain('hr__birds');
+    expect(await tools()).not.toContain('hr__list_birds');
     const again = await submit('birds');
     expect(again.id).not.toBe(id);
   });
@@ -83,7 +84,8 @@ describe('an API description that is submitted', () => {
 describe('OP-06: another version of a description', () => {
   test('what changed waits for a review, what only reads and is new is taken, what did not change goes on', async () => {
     await until('the API to be there', async () => (await tools()).includes('shop__getPet'));
-    const more = '  /shops:\n    get: { operationId: listShops, summary: Lists shops., responses: { "200": { description: x } } }\n';
+    const more =
+      '  /shops:\n    get: { operationId: listShops, summary: Lists shops., responses: { "200": { description: x } } }\n';
     writeFileSync(join(directory, 'pets.yaml'), describeApi('Shows a pet with its owner and their address.', more));
     await until('the new operation to be there', async () => (await tools()).includes('shop__listShops'), 20_000);
     expect((await tools()).filter((name) => name.startsWith('shop__')).sort()).toEqual(['shop__listPets', 'shop__listShops']);
