@@ -103,17 +103,19 @@ describe('a description in a file', () => {
 
   test('is taken up when it changes, and a file that is gone changes nothing but says so', async () => {
     const file = join(directory, 'imports', 'pets.yaml');
-    writeFileSync(file, description.replace('getPetById', 'showPet'));
-    await until('the new name is listed', async () => (await tools()).includes('shop__showPet'));
+    const photo =
+      '  /pets/{petId}/photo:\n    get: { operationId: showPhoto, tags: [pets], parameters: [{ name: petId, in: path, required: true, schema: { type: string } }], responses: { "200": { description: It. } } }\n';
+    writeFileSync(file, `${description.trimEnd()}\n${photo}`);
+    await until('the new operation is listed', async () => (await tools()).includes('shop__showPhoto'));
     rmSync(file);
     await until('the problem is shown', async () =>
       (await gateway.ok('GET /status')).configuration.some(({ message }: { message: string }) =>
         message.includes('There is no pets.yaml'),
       ),
     );
-    expect(await tools()).toContain('shop__showPet');
+    expect(await tools()).toContain('shop__showPhoto');
     writeFileSync(file, description);
-    await until('the first name is back', async () => (await tools()).includes('shop__get_pet'));
+    await until('it is gone again', async () => !(await tools()).includes('shop__showPhoto'));
   });
 });
 
@@ -197,7 +199,8 @@ describe('registered while it runs', () => {
   });
 
   test('is taken out with its description', async () => {
-    expect((await gateway.ok('DELETE /upstreams/shop/stores')).removedTools).toHaveLength(3);
+    // What the import changed waits for a review.
+    expect((await gateway.ok('DELETE /upstreams/shop/stores')).removedTools).toHaveLength(2);
     expect((await gateway.ok('GET /configuration')).text).not.toContain('removePet');
   });
 });
