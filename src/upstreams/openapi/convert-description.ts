@@ -28,7 +28,7 @@ export interface ConvertOptions {
 }
 
 export const importTimeoutMs = 5_000;
-export const importMemoryMegabytes = 400;
+const importMemoryMegabytes = 400;
 
 let last: Promise<unknown> = Promise.resolve();
 
