@@ -44,13 +44,13 @@ describe('a hostile description', () => {
     expect(delays.percentile(50) / 1e6).toBeLessThan(50);
   });
 
-  test('that takes too much memory ends its thread, and only that', async () => {
+  test('that takes too much memory ends its process, and only that', async () => {
     const objects = `{"openapi":"3.1.0","paths":{},"x":[${'{"a":{}},'.repeat(2_000_000)}0]}`;
     expect(await outcome(bytesOf(objects), { memoryMegabytes: 64 })).toContain('takes more than 64 MB of memory');
     expect(await outcome(withSchema({}))).toBe('1 tools');
   });
 
-  test('that takes too long ends its thread, and the next is served', async () => {
+  test('that takes too long ends its process, and the next is served', async () => {
     const paths = Object.fromEntries(
       Array.from({ length: 10_000 }, (_, n) => [`/p${n}/{a}/{b}`, { get: { summary: 'x', operationId: `op${n}` } }]),
     );
