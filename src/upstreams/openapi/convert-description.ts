@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { checkSize } from './check-size.ts';
+import { checkSize, refuse } from './check-size.ts';
 import type { Conversion, Operation } from './conversion.ts';
 import { type ConversionLimits, conversionLimits } from './conversion-limits.ts';
 import type { ImportJob, ImportMessage, ImportReply, ImportUsage } from './import-process.ts';
@@ -28,7 +28,7 @@ export interface ConvertOptions {
 }
 
 export const importTimeoutMs = 5_000;
-export const importMemoryMegabytes = 400;
+const importMemoryMegabytes = 400;
 
 let last: Promise<unknown> = Promise.resolve();
 
@@ -112,7 +112,11 @@ function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: 
   };
 
   const timer = setTimeout(
-    () => giveUp(limitError(`takes more than ${timeoutMs / 1000} s to convert`), 'that took too long'),
+    () =>
+      giveUp(
+        limitError(`takes more than ${timeoutMs / 1000} s to convert`, ', or try again when this machine is less busy'),
+        'that took too long',
+      ),
     timeoutMs,
   );
   child.on('message', hear);
@@ -125,8 +129,8 @@ function parseOperations(text: string): Operation[] {
   return JSON.parse(text);
 }
 
-function limitError(what: string): GatewayError {
-  return new GatewayError('bad_description', `The API description ${what}. Import a smaller one, with fewer operations.`);
+function limitError(what: string, otherwise = ''): GatewayError {
+  return refuse(`${what}. Import a smaller one, with fewer operations${otherwise}.`);
 }
 
 /** V8 aborts when its heap is full, and the kernel kills when the machine's memory is. */

@@ -24,7 +24,7 @@ export interface SchemaPart {
   readonly references: ReadonlySet<string>;
 }
 
-export interface Definition {
+interface Definition {
   readonly schema: JsonObject;
   readonly references: ReadonlySet<string>;
 }

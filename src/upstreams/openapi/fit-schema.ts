@@ -13,7 +13,7 @@ export interface FittedSchema {
 }
 
 /** What had to be left out to fit. */
-export type Pruned = 'nothing' | 'descriptions' | 'examples' | 'depth';
+type Pruned = 'nothing' | 'descriptions' | 'examples' | 'depth';
 
 export interface Fitter {
   /** Undefined for what has so many members that even their outline is beyond four times the size. */

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../../wire/json.ts';
 import type { ParameterPlan } from './conversion.ts';
 
 export type ParameterLocation = ParameterPlan['in'];
-export type ParameterStyle = ParameterPlan['style'];
+type ParameterStyle = ParameterPlan['style'];
 
 const styles: Readonly<Record<ParameterLocation, readonly ParameterStyle[]>> = {
   path: ['simple', 'matrix', 'label'],

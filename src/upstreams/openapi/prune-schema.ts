@@ -3,8 +3,10 @@ import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { listKeywords, mapKeywords, partKeywords } from './schema-keywords.ts';
 import { cutText } from './text.ts';
 
-/** How much is taken away; each level takes what the one before does, too. */
-export const pruneLevels = ['nothing', 'long descriptions', 'descriptions', 'examples'] as const;
+/**
+ * How much is taken away: nothing; long descriptions; all of them, and titles; examples, and long lists of values. Each level takes what
+ * the one before does, too.
+ */
 export type PruneLevel = 0 | 1 | 2 | 3;
 
 const shortText = 120;

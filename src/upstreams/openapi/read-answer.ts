@@ -92,7 +92,7 @@ function wrap(schema: Json): JsonObject {
 }
 
 /** Whether a value of the schema is an object, as far as its description is right. */
-export function isObjectSchema(place: Place, references: References, depth = 0): boolean {
+function isObjectSchema(place: Place, references: References, depth = 0): boolean {
   const followed = references.follow(place);
   if (followed.kind === 'missing' || !isObject(followed.place.value) || depth > 20) return false;
   const { value } = followed.place;

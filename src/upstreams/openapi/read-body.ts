@@ -76,7 +76,7 @@ function describeWhole({ kind, contentType, schema }: ChosenMedia, { inputs, ref
 }
 
 /** `FileArgument` of conversion.ts. */
-export const fileSchema: JsonObject = {
+const fileSchema: JsonObject = {
   type: 'object',
   description: 'A file.',
   properties: {

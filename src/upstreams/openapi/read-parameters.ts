@@ -149,7 +149,7 @@ function mediaOf(place: Place, value: JsonObject): Media | undefined {
 }
 
 /** Of a parameter or a media type, in any of the forms there have been. */
-export function examplesOf(place: Place, raw: JsonObject, references: References): Json[] {
+function examplesOf(place: Place, raw: JsonObject, references: References): Json[] {
   const found: Json[] = [];
   const single = raw.example ?? raw['x-example'];
   if (single !== undefined) found.push(single);

@@ -19,7 +19,7 @@ export interface Place {
   readonly value: Json;
 }
 
-export type Found =
+type Found =
   | { readonly kind: 'found'; readonly place: Place }
   /** Reads on from "refers to "...",". */
   | { readonly kind: 'missing'; readonly why: string };
@@ -39,7 +39,7 @@ export function childOf({ url, pointer }: Place, key: string | number, value: Js
   return { url, pointer: `${pointer}/${escapePointer(String(key))}`, value };
 }
 
-export function escapePointer(key: string): string {
+function escapePointer(key: string): string {
   return key.includes('~') || key.includes('/') ? key.replaceAll('~', '~0').replaceAll('/', '~1') : key;
 }
 
