@@ -50,7 +50,7 @@ export interface Operation {
   readonly examples: readonly { readonly summary: string | undefined; readonly arguments: JsonObject }[];
 }
 
-export interface RequestPlan {
+interface RequestPlan {
   /** Where the operation or its path names a server of its own. */
   readonly server: string | undefined;
   readonly parameters: readonly ParameterPlan[];
@@ -82,7 +82,7 @@ export interface BodyPlan {
   readonly contentType: string;
   /**
    * `json`: the argument as JSON. `form`: `application/x-www-form-urlencoded`. `multipart`: a part per property.
-   * `text`: a string as it is (XML and the like, too). `binary`: a File.
+   * `text`: a string as it is (XML and the like, too). `binary`: a file, `{ data: base64, filename?, contentType? }`.
    */
   readonly encoding: 'json' | 'form' | 'multipart' | 'text' | 'binary';
   /** How properties of `form` and `multipart` bodies are written, where not as usual. */
@@ -91,21 +91,14 @@ export interface BodyPlan {
 
 export interface PropertyPlan {
   readonly contentType: string | undefined;
-  /** A file, or a list of files: each a File in the arguments. */
+  /** A file, or a list of files: each written so. */
   readonly isFile: boolean;
   readonly style: ParameterPlan['style'] | undefined;
   readonly explode: boolean | undefined;
   readonly allowReserved: boolean;
 }
 
-/** How bytes stand in arguments: `{ data: base64, filename?, contentType? }`. */
-export interface FileArgument {
-  readonly data: string;
-  readonly filename?: string | undefined;
-  readonly contentType?: string | undefined;
-}
-
-export interface AnswerPlan {
+interface AnswerPlan {
   /** Media types of success, the preferred one first: becomes `Accept`. */
   readonly accept: readonly string[];
   /** The tool's `outputSchema` describes `{ result: <answer> }`, as the answer itself is no object. */

@@ -75,7 +75,7 @@ function describeWhole({ kind, contentType, schema }: ChosenMedia, { inputs, ref
   };
 }
 
-/** `FileArgument` of conversion.ts. */
+/** How bytes stand in arguments. */
 const fileSchema: JsonObject = {
   type: 'object',
   description: 'A file.',
