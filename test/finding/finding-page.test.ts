@@ -58,7 +58,7 @@ test('the actions answer as the page says', async () => {
 });
 
 test('the settings are settings', async () => {
-  const texts = Array.from(page.matchAll(/```yaml\n(search:[\s\S]*?)```/g), ([, text = '']) => text);
+  const texts = Array.from(page.matchAll(/```ya?ml\n(search:[\s\S]*?)```/g), ([, text = '']) => text);
   const inline = /`(search: \{[^`]*\})`/.exec(page)?.[1] ?? '';
   for (const text of [...texts, inline])
     expect(readSearchSettings((parse(text) as { search: unknown }).search)).toHaveProperty('value');
