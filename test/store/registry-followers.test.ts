@@ -171,6 +171,7 @@ describe('a follower on PostgreSQL', () => {
     const store = await openOn(databaseUrl);
     const followed = await follow(store);
     await commit(store.registry, put('a', 1));
+    await until('the follower knows it', () => followed.ids.includes('a'));
     await own.stop();
     await expect(commit(store.registry, put('b', 1))).rejects.toMatchObject({
       code: 'store_unavailable',
