@@ -72,7 +72,8 @@ function explainUnavailable(error: unknown, name: string): unknown {
   if (code === '25006') {
     return unavailable(`${name} takes no changes: it is a standby, or read-only. Nothing was changed.`, error);
   }
-  const isAway = /^(08|53|57P|25P)/.test(code) || /^E[A-Z]+$/.test(code) || /timeout|terminated|ended|not queryable/i.test(message);
+  const isAway =
+    /^(08|53|57P|25P)/.test(code) || /^E[A-Z]+$/.test(code) || /timeout|terminated|ended|not queryable/i.test(message);
   if (!isAway) return error;
   return unavailable(`${name} did not confirm this change, which may or may not be there: read it before you repeat it.`, error);
 }
