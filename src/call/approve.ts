@@ -67,7 +67,7 @@ const byDefault: readonly Gate[] = Object.freeze<Gate[]>([
     by: { kind: 'role', role: 'approver' },
     quorum: 1,
     expiresMs: defaultGateExpiresMs,
-    reason: 'This operation removes something, and no policy says that it may do so unasked.',
+    reason: 'This operation removes something, and no policy says that it may do so unasked',
     when: undefined,
     covers: () => true,
     holds: () => true,
