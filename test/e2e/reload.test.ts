@@ -108,7 +108,7 @@ describe.each(eras)('a %s upstream', (era) => {
         [namespace(era, changed), async () => !(await client.listTools()).includes(`${era}__misbehave`)],
       ] as const) {
         await edit(era, yaml);
-        await until('the change shows', isThere);
+        await until('the change shows', isThere, 30_000);
         expect(textOf(await client.call(tool, { text: 'still here' }))).toBe('still here');
         expect(await stateOf(client, era, key)).toBe('held');
       }
