@@ -76,7 +76,7 @@ export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: 
       ...nothing,
       findings: [errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".')],
     };
-  const isPerUser = config.transport.type !== 'stdio' && config.transport.auth?.kind === 'user';
+  const isPerUser = 'auth' in config.transport && config.transport.auth?.kind === 'user';
   const trial = await tryOut(ports, isPerUser ? withoutAuth(config) : config, isPerUser, draft.document, running);
   return { ...trial, findings: [...findings, ...trial.findings] };
 }
@@ -120,7 +120,7 @@ export function configOf(
 /** Who signs in does so at what runs, not at what is tried. */
 function withoutAuth(config: UpstreamConfig): UpstreamConfig {
   const { transport } = config;
-  return transport.type === 'stdio' ? config : { ...config, transport: { ...transport, auth: undefined } };
+  return 'auth' in transport ? { ...config, transport: { ...transport, auth: undefined } } : config;
 }
 
 /** Connects to an upstream that nobody can call, and looks at what it offers. */

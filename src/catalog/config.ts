@@ -5,7 +5,7 @@ export interface UpstreamConfig {
   readonly namespace: string;
   readonly name: string;
   /** `admin` and `finder` are the gateway's own; files declare the others. */
-  readonly kind: 'mcp' | 'openapi' | 'admin' | 'finder';
+  readonly kind: 'mcp' | 'openapi' | 'model' | 'admin' | 'finder';
   /** For people. */
   readonly title?: string | undefined;
   readonly description?: string | undefined;
@@ -26,7 +26,8 @@ export interface UpstreamConfig {
         /** Registered at run time: only public and allowed addresses are connected to. What a file says is taken as written. */
         readonly isGuarded?: boolean;
       }
-    | ApiTransport;
+    | ApiTransport
+    | ModelTransport;
   /** `auto` probes; the others pin. */
   readonly era: 'auto' | 'modern' | 'legacy';
   /** `shared`: one connection for all; `each`: one per client session; `auto`: shared until the upstream turns out to need more. */
@@ -83,6 +84,13 @@ export interface ApiTransport {
   readonly defaults: Readonly<Record<string, unknown>>;
   readonly answer: AnswerRules;
   readonly isGuarded?: boolean;
+}
+
+/** A model, and the targets that answer for it. */
+export interface ModelTransport {
+  readonly type: 'model';
+  /** What clients may call it besides its name. */
+  readonly aliases: readonly string[];
 }
 
 /** Where the bytes of an API description are, and what they were when this was written: another hash is another description. */

@@ -37,8 +37,7 @@ export function sourceOf({ transport }: Pick<UpstreamConfig, 'transport'>): Sour
       secrets,
     };
   }
-  const { headers, auth } = transport;
-  const url = transport.type === 'openapi' ? (transport.baseUrl ?? '') : transport.url;
+  const { headers, auth, url } = addressOf(transport);
   const read = URL.parse(url.replaceAll(/\$\{secret:[^}]*\}/g, 'secret'));
   return {
     kind: 'address',
@@ -72,4 +71,10 @@ export function isInternal({ kind, host, publisher, isEncrypted }: Source, { int
   if (kind === 'command') return publisher !== undefined && (internal.publishers ?? []).includes(publisher);
   // Without encryption whoever is in between answers in the host's name.
   return isEncrypted && fitsHost(host, internal.origins);
+}
+
+function addressOf(transport: Exclude<UpstreamConfig['transport'], { readonly type: 'stdio' }>) {
+  // The addresses of a model are its targets', and each has a credential of its own.
+  if (transport.type === 'model') return { headers: {}, auth: undefined, url: '' };
+  return { ...transport, url: transport.type === 'openapi' ? (transport.baseUrl ?? '') : transport.url };
 }

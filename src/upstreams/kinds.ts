@@ -11,7 +11,7 @@ export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps,
   readonly admin: () => Upstream;
 }
 
-type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
+type Registered = Exclude<UpstreamConfig['kind'], 'finder' | 'model'>;
 
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
 const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
@@ -28,7 +28,8 @@ const convert: OpenapiUpstreamDeps['convert'] = async (bytes) => {
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */
 export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {
-  if (config.kind === 'finder') throw new Error('the finder is made with the gateway and registered nowhere');
+  if (config.kind === 'finder' || config.kind === 'model')
+    throw new Error('the finder is made with the gateway and registered nowhere');
   return kinds[config.kind](config, deps);
 }
 
