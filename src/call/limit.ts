@@ -35,34 +35,26 @@ export async function peek(
 export function limit(counters: Counters, permit: Permit): Admission | Promise<Admission> {
   const demands = demandsOf(permit);
   if (demands.length === 0) return unlimited(permit);
-  if (!usesTokens(permit)) return take(counters, permit, demands, oneCall, false);
-  const { upstream } = permit.member;
-  const estimate = demands.some(({ limit: { unit } }) => unit !== 'calls') ? upstream.estimate?.(permit.params) : undefined;
-  const takeEstimated = (cost: CallEstimate) =>
-    take(counters, permit, demands, { calls: 1, tokens: Math.max(1, cost.tokens), nanoUsd: cost.nanoUsd }, true);
-  if (estimate === undefined) return take(counters, permit, demands, oneCall, true);
-  return estimate instanceof Promise ? estimate.then(takeEstimated) : takeEstimated(estimate);
+  // Whatever is no model uses neither tokens nor money.
+  const isEstimated = demands.some(({ limit: { unit } }) => unit !== 'calls') && permit.member.config.kind === 'model';
+  const estimate = isEstimated ? permit.member.upstream.estimate?.(permit.params) : undefined;
+  if (estimate === undefined) return take(counters, permit, demands, oneCall);
+  return estimate instanceof Promise
+    ? estimate.then((late) => take(counters, permit, demands, costOf(late)))
+    : take(counters, permit, demands, costOf(estimate));
 }
 
-function usesTokens({ member }: Permit): boolean {
-  return member.config.kind === 'model';
+function costOf({ tokens, nanoUsd }: CallEstimate): Cost {
+  return { calls: 1, tokens: Math.max(1, tokens), nanoUsd };
 }
 
 function unlimited(permit: Permit): Admission {
   return { ...permit, reservation: undefined, isEstimated: false, shadowRefusals: 0 } as unknown as Admission;
 }
 
-function take(
-  counters: Counters,
-  permit: Permit,
-  demands: readonly Demand[],
-  cost: Cost,
-  isEstimated: boolean,
-): Admission | Promise<Admission> {
+function take(counters: Counters, permit: Permit, demands: readonly Demand[], cost: Cost): Admission | Promise<Admission> {
   const taken = counters.take(demands, cost);
-  return taken instanceof Promise
-    ? taken.then((outcome) => admit(permit, outcome, isEstimated))
-    : admit(permit, taken, isEstimated);
+  return taken instanceof Promise ? taken.then((outcome) => admit(permit, outcome, cost)) : admit(permit, taken, cost);
 }
 
 function demandsOf({ caller, policy, namespace, capability }: Permit): readonly Demand[] {
@@ -70,10 +62,10 @@ function demandsOf({ caller, policy, namespace, capability }: Permit): readonly 
   return demandsFor([...policy.limits, ...caller.limits], { namespace, capability, consumer, key, member });
 }
 
-function admit(permit: Permit, taken: Taken, isEstimated: boolean): Admission {
+function admit(permit: Permit, taken: Taken, { tokens }: Cost): Admission {
   if (taken.kind === 'refused') throw refusal(permit, taken);
   const { reservation, wouldRefuse } = taken;
-  return { ...permit, reservation, isEstimated, shadowRefusals: wouldRefuse.length } as unknown as Admission;
+  return { ...permit, reservation, isEstimated: tokens > 0, shadowRefusals: wouldRefuse.length } as unknown as Admission;
 }
 
 // A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.

@@ -63,18 +63,11 @@ export class Course {
   done(outcome: Outcome): void {
     if (outcome.hits.length > 0) this.#hits = [...this.#hits, ...outcome.hits];
     this.#settle();
-    switch (outcome.kind) {
-      case 'error':
-        return this.#end('upstream-error', undefined, 0, outcome.error.code);
-      case 'input-required':
-        return this.#end('input-required', undefined, 0);
-      case 'result':
-        return this.#end(isToolError(outcome.result) ? 'tool-error' : 'done', undefined, outcome.result.size);
-      case 'reply':
-        return this.#end('done', undefined, outcome.body.length);
-      case 'streamed':
-        return this.#end('done', undefined, outcome.bytes);
-    }
+    if (outcome.kind === 'error') this.#end('upstream-error', undefined, 0, outcome.error.code);
+    else if (outcome.kind === 'input-required') this.#end('input-required', undefined, 0);
+    else if (outcome.kind === 'reply') this.#end('done', undefined, outcome.body.length);
+    else if (outcome.kind === 'streamed') this.#end('done', undefined, outcome.bytes);
+    else this.#end(isToolError(outcome.result) ? 'tool-error' : 'done', undefined, outcome.result.size);
   }
 
   // A model's tokens and money were reserved by an estimate; where no provider heard of the call, nothing was used.
