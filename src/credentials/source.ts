@@ -64,6 +64,6 @@ export function makeSource(
 
 /** What is written of it; an API whose address only its description names has none here. */
 function addressOf(transport: UpstreamConfig['transport']): string | undefined {
-  if (transport.type === 'stdio') return undefined;
+  if (transport.type === 'stdio' || transport.type === 'model') return undefined;
   return transport.type === 'http' ? transport.url : transport.baseUrl;
 }

@@ -1,4 +1,5 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
+import { GatewayError } from '../errors.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
 import { compareApis } from './openapi/compare-apis.ts';
 import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
@@ -17,6 +18,9 @@ type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
 const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
   openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? convert }),
+  model: (config) => {
+    throw new GatewayError('bad_configuration', `The model ${config.id} cannot be served yet.`);
+  },
   admin: (_config, { admin }) => admin(),
 };
 
