@@ -30,6 +30,8 @@ export const errorTable = {
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
   forbidden_origin: { shows: 'http', http: 403, rpc: 40301, retryable: false },
   insufficient_scope: { shows: 'http', http: 403, rpc: 40310, retryable: false },
+  /** Of models asked for at `/v1`; not there and not for this caller look the same. */
+  unknown_model: { shows: 'http', http: 404, rpc: 40403, retryable: false },
   not_found: { shows: 'http', http: 404, rpc: 40400, retryable: false },
   session_not_found: { shows: 'http', http: 404, rpc: 40401, retryable: false },
   session_required: { shows: 'http', http: 400, rpc: -32600, retryable: false },

@@ -6,7 +6,7 @@ import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { CallPolicy } from '../policy/policy.ts';
 import type { BreakerPolicy } from '../policy/policy-schema.ts';
 import { metaWithTrace } from '../telemetry/call-trace.ts';
-import { type Answer, type Conversation, FailedAnswer } from '../upstreams/upstream.ts';
+import { type Answer, type AnswerStream, type Conversation, FailedAnswer } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Clearance } from './approve.ts';
@@ -195,6 +195,7 @@ function pause(ms: number, cancel: Cancel): Promise<void> {
 
 function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course: Course): Promise<Answer> {
   const { member, params, tool } = permit;
+  const stream = course.stream;
   course.isSent = true;
   return member.upstream.call({
     method: ask.method,
@@ -211,7 +212,27 @@ function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course
     retry: ask.retry,
     cancel: ask.cancel,
     limitBytes: member.config.answerLimitBytes,
+    stream: stream === undefined ? undefined : new TimedStream(stream, deadline),
+    spent: (spent) => {
+      course.spent = spent;
+    },
   });
+}
+
+/** Whatever comes of an answer says that the upstream still works on it. */
+class TimedStream implements AnswerStream {
+  readonly #inner: AnswerStream;
+  readonly #deadline: Deadline;
+
+  constructor(inner: AnswerStream, deadline: Deadline) {
+    this.#inner = inner;
+    this.#deadline = deadline;
+  }
+
+  write(bytes: Uint8Array): Promise<void> | undefined {
+    this.#deadline.progress();
+    return this.#inner.write(bytes);
+  }
 }
 
 function explain(error: unknown, { member, capability }: Permit, deadline: Deadline): unknown {

@@ -27,7 +27,7 @@ import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
-import { inspect, type Outcome } from './inspect.ts';
+import { inspect, inspectStream, type Outcome } from './inspect.ts';
 import { type Admission, limit } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
 import { resolve } from './resolve.ts';
@@ -114,6 +114,7 @@ function perform(ports: CallPorts, screened: Screened, ask: Ask, course: Course)
 async function send(ports: CallPorts, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const written = course.intend(clearance);
   if (written !== undefined) await written;
+  course.stream = inspectStream(clearance, ask);
   course.trace.step('upstream');
   const answer = await callUpstream(ports.lanes, clearance, ask, course);
   course.trace.step('inspect');

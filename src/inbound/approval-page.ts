@@ -97,7 +97,7 @@ function mayLook(request: Request, caller: Caller): boolean {
 }
 
 function mayAdminister({ reaches }: Caller): boolean {
-  const tool = { namespace: 'admin', name: 'admin/decide_approval' };
+  const tool = { namespace: 'admin', name: 'admin/decide_approval', isModel: false };
   return reaches.every((reach) => reach('admin', undefined) && reach('admin', tool));
 }
 

@@ -37,6 +37,22 @@ export interface CallResult {
   readonly bytesOut?: number | undefined;
   /** Names of the content rules that matched; the first 16 are kept. */
   readonly contentRules?: readonly string[] | undefined;
+  /** Of a model's call. */
+  readonly spent?: SpentFacts | undefined;
+}
+
+/** By whom a model's call was answered, and what it used up. */
+export interface SpentFacts {
+  readonly target: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly usage: { readonly input: number; readonly output: number };
+  readonly isEstimated: boolean;
+  /** A billionth of a US dollar; undefined where no price is known. */
+  readonly nanoUsd: number | undefined;
+  readonly finish: string | undefined;
+  readonly cache: string | undefined;
+  readonly failovers: number;
 }
 
 /** Something about the gateway itself that was changed. */
@@ -107,7 +123,21 @@ export function resultFields(result: CallResult): string {
     `,"ms":${Number.isFinite(result.ms) ? Math.round(result.ms * 100) / 100 : 0}` +
     numberField('bytesIn', result.bytesIn) +
     numberField('bytesOut', result.bytesOut) +
-    listField('contentRules', result.contentRules)
+    listField('contentRules', result.contentRules) +
+    (result.spent === undefined ? '' : spentFields(result.spent))
+  );
+}
+
+function spentFields({ target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers }: SpentFacts): string {
+  return (
+    `,"target":${quote(target)},"provider":${quote(provider)},"model":${quote(model)}` +
+    numberField('tokensIn', usage.input) +
+    numberField('tokensOut', usage.output) +
+    (isEstimated ? ',"isEstimated":true' : '') +
+    numberField('nanoUsd', nanoUsd) +
+    textField('finish', finish) +
+    textField('cache', cache) +
+    numberField('failovers', failovers === 0 ? undefined : failovers)
   );
 }
 

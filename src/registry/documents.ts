@@ -52,6 +52,11 @@ export const scopeSchema = z.strictObject({
     .max(1000)
     .optional()
     .describe('Only these, as "namespace/name" with * for any run of characters.'),
+  models: z
+    .array(capabilityGlob)
+    .max(1000)
+    .optional()
+    .describe('Only these models, as "namespace/name" with * for any run of characters; alone, nothing but models.'),
 });
 
 const consumer = z.strictObject({

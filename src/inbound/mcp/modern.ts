@@ -357,6 +357,8 @@ class ModernCall implements Conversation {
       round.reply.finish(resultMessage(round.id, modernResult(result, extra)));
     } else if (outcome.kind === 'input-required') {
       this.#relay(round, outcome.inputRequests, outcome.requestState, outcome.approval);
+    } else if (outcome.kind !== 'error') {
+      throw new Error(`a ${outcome.kind} is no answer to ${method}`);
     } else if (outcome.error.code === urlElicitationRequired) {
       this.#relay(round, questionsOf(outcome.error.data), undefined, outcome.approval);
     } else {
