@@ -90,6 +90,8 @@ export async function examineOffer(ports: TrialPorts, draft: Draft, member: Memb
 export function hasSameConnection(a: Entry, b: Entry): boolean {
   // What an API offers is chosen and named where its description is read.
   if (a.kind === 'openapi' || b.kind === 'openapi') return false;
+  // What a model offers is made of its whole entry.
+  if (a.kind === 'model' || b.kind === 'model') return isDeepStrictEqual(a, b);
   return (['kind', 'command', 'env', 'cwd', 'url', 'headers', 'auth', 'era', 'sessions'] as const).every((key) =>
     isDeepStrictEqual(a[key], b[key]),
   );
@@ -154,6 +156,7 @@ export async function tryOut(
 
 function describeFailure({ transport }: UpstreamConfig, reason: string, isPerUser: boolean): Finding {
   if (transport.type === 'openapi') return errorAt(['document'], `The API cannot be served: ${reason}`);
+  if (transport.type === 'model') return errorAt(['targets'], `The model cannot be served: ${reason}`);
   if (transport.type === 'stdio') return errorAt(['command'], `The command does not speak MCP: ${reason}.`);
   if (reason.includes('HTTP 508'))
     return errorAt(['url'], 'This is the address of this gateway itself; it cannot be its own upstream.');

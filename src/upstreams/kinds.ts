@@ -1,4 +1,5 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
+import { GatewayError } from '../errors.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
 import { compareApis } from './openapi/compare-apis.ts';
 import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
@@ -11,12 +12,15 @@ export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps,
   readonly admin: () => Upstream;
 }
 
-type Registered = Exclude<UpstreamConfig['kind'], 'finder' | 'model'>;
+type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
 
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
 const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
   openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? convert }),
+  model: (config) => {
+    throw new GatewayError('bad_configuration', `The model ${config.id} cannot be served yet.`);
+  },
   admin: (_config, { admin }) => admin(),
 };
 
@@ -28,8 +32,7 @@ const convert: OpenapiUpstreamDeps['convert'] = async (bytes) => {
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */
 export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {
-  if (config.kind === 'finder' || config.kind === 'model')
-    throw new Error('the finder is made with the gateway and registered nowhere');
+  if (config.kind === 'finder') throw new Error('the finder is made with the gateway and registered nowhere');
   return kinds[config.kind](config, deps);
 }
 
