@@ -1,10 +1,15 @@
 import { chatClient, chatProvider } from './chat/chat.ts';
 import type { ClientDialect, ClientDialectName, ProviderDialect, ProviderDialectName } from './dialect.ts';
+import { messagesClient, messagesProvider } from './messages/messages.ts';
 
-export const clientDialects: ReadonlyMap<ClientDialectName, ClientDialect> = new Map(
-  [chatClient].map((dialect) => [dialect.name, dialect]),
-);
+/** Every way of speaking to models that a client may use. Adding one is a folder and a line here. */
+export const clientDialects: Readonly<Partial<Record<ClientDialectName, ClientDialect>>> = {
+  chat: chatClient,
+  messages: messagesClient,
+};
 
-export const providerDialects: ReadonlyMap<ProviderDialectName, ProviderDialect> = new Map(
-  [chatProvider].map((dialect) => [dialect.name, dialect]),
-);
+/** The same of providers. */
+export const providerDialects: Readonly<Partial<Record<ProviderDialectName, ProviderDialect>>> = {
+  chat: chatProvider,
+  messages: messagesProvider,
+};
