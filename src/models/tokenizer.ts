@@ -7,6 +7,8 @@ const partChars = 256;
 const longestRun = 64;
 /** Most that one request may cost, in the units of `costOf`: microseconds of a slow machine. */
 const budget = 4_000;
+/** Of counting a part at all. */
+const callCost = 2;
 /** UTF-8 bytes of a token, while nothing better is known. */
 const bytesPerToken = 3.5;
 
@@ -115,7 +117,7 @@ function cut(text: string): readonly Part[] {
     const isBreak = unit <= 32;
     const isLong = at - start >= partChars - longestRun && isBreak;
     if ((isLong || at - runStart >= longestRun || at - start >= partChars) && (unit & 0xfc00) !== 0xdc00) {
-      parts.push({ text: text.slice(start, at), cost: cost + costOf(at - runStart) });
+      parts.push({ text: text.slice(start, at), cost: cost + costOf(at - runStart) + callCost });
       start = at;
       runStart = at;
       cost = 0;
@@ -126,7 +128,7 @@ function cut(text: string): readonly Part[] {
       runStart = at;
     }
   }
-  if (start < text.length) parts.push({ text: text.slice(start), cost: cost + costOf(text.length - runStart) });
+  if (start < text.length) parts.push({ text: text.slice(start), cost: cost + costOf(text.length - runStart) + callCost });
   return parts;
 }
 
