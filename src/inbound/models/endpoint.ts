@@ -7,7 +7,7 @@ import { call, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { modelsPlace } from '../../catalog/catalog.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import type { ClientDialect } from '../../models/dialect.ts';
+import type { ClientDialect, ClientDialectName } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
 import { RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
@@ -39,7 +39,7 @@ const leastBodyLimitBytes = 32 * 1024 * 1024;
 export async function serveModels(ports: ServerPorts, model: ModelRequest): Promise<void> {
   const { request, response, headers } = model;
   const route = routeOf(pathOf(request.url ?? ''));
-  const dialect = clientDialects[dialectOf(route, request)];
+  const dialect = dialectNamed(dialectOf(route, request));
   const requestId = randomBytes(12).toString('hex');
   const answerHeaders = { ...headers, 'x-request-id': requestId };
   try {
@@ -67,7 +67,13 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
   }
 }
 
-function dialectOf(route: ModelRoute | undefined, request: IncomingMessage): ClientDialect['name'] {
+function dialectNamed(name: ClientDialectName): ClientDialect {
+  const dialect = clientDialects[name];
+  if (dialect === undefined) throw new Error(`there is no dialect ${name}`);
+  return dialect;
+}
+
+function dialectOf(route: ModelRoute | undefined, request: IncomingMessage): ClientDialectName {
   if (route?.kind === 'call') return route.dialect;
   return shapeOf(request) === 'anthropic' ? 'messages' : 'chat';
 }
