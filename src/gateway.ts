@@ -33,6 +33,7 @@ import { Listeners } from './inbound/mcp/listen.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import type { RatingPorts } from './inbound/models/rate.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
@@ -77,6 +78,7 @@ export interface Gateway {
   /** The admin key, when this start made it: it is shown once and never again. */
   readonly newAdminKey: string | undefined;
   status(): Status;
+  readonly ratings: RatingPorts;
   /** The pages that people sign in to upstreams on. */
   readonly servePage: Credentials['servePage'];
   /** Tells the gateway an address of its own that a browser on this machine can open; the setting `publicUrl` wins. */
@@ -337,6 +339,7 @@ async function build(
   let approvalsPending: number | undefined;
   const telemetry = openTelemetry({
     store: store.rollUps,
+    models: store.models,
     clock,
     log,
     gauges: {
@@ -474,6 +477,15 @@ async function build(
     const uses = keys.takeUses();
     if (uses.length > 0) await store.keyUses.note(uses);
   };
+  const watching = setInterval(() => {
+    if (registry.list('alert').length > 0) void alertsLookedAt();
+  }, watchAlertsEveryMs);
+  watching.unref();
+  const alertsLookedAt = async (): Promise<void> => {
+    const { watchAlerts } = await import('./alerts/alert-watch.ts');
+    const { records, flush } = adminPorts.models;
+    await watchAlerts({ registry, records, flush, notifier, ownUrl, clock, log });
+  };
   const noting = setInterval(() => {
     noteUses().catch((error: unknown) => log.warn({ err: error }, 'when keys were last used could not be written'));
   }, noteUsesEveryMs).unref();
@@ -517,6 +529,7 @@ async function build(
     counters,
     checks,
     rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
+    models: { records: store.models, flush: () => telemetry.models.flush() },
     audit: store.audit,
     journal,
     dataDir: settings.data,
@@ -567,8 +580,10 @@ async function build(
       publicUrl ??= url;
     },
     status,
+    ratings: { ...adminPorts.models, nowMs: () => clock.nowMs() },
     connected: (withinMs) => connected(live, withinMs),
     async close() {
+      clearInterval(watching);
       clearInterval(noting);
       clearInterval(tidying);
       clearInterval(expiring);
@@ -591,6 +606,7 @@ async function build(
 }
 
 const noteUsesEveryMs = 10_000;
+const watchAlertsEveryMs = 30_000;
 const tidyEveryMs = 3_600_000;
 const endExpiredEveryMs = 1_000;
 

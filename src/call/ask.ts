@@ -27,6 +27,8 @@ export interface Ask {
   /** The gateways that the request came through, as the header has it; undefined where there are none. */
   readonly hops?: string | undefined;
   readonly bytesIn: number;
+  /** By which its client may speak of the answer later. */
+  readonly answerId?: string | undefined;
   /** Where a model's answer goes that its client wants in parts. */
   readonly stream?: AskedStream | undefined;
 }

@@ -120,6 +120,13 @@ export interface Schema {
     readonly nano_usd: number;
     readonly unpriced: number;
   };
+  readonly model_answers: {
+    readonly id: string;
+    readonly at_ms: number;
+    readonly model: string;
+    readonly version: string;
+    readonly consumer: string;
+  };
   readonly model_ratings: {
     readonly id: string;
     readonly at_ms: number;

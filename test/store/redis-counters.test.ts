@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { systemClock } from '../../src/clock.ts';
 import type { Demand } from '../../src/policy/compile-limits.ts';
 import type { LimitRow } from '../../src/policy/limit-rules.ts';
-import { windowAt } from '../../src/store/calendar.ts';
+import { windowAt } from '../../src/policy/calendar.ts';
 import { RateCounter } from '../../src/store/local-counter.ts';
 import type { Cost, Counters } from '../../src/store/ports.ts';
 import { calendarLua, takeScript } from '../../src/store/redis/counter-scripts.ts';
