@@ -1,10 +1,16 @@
 import { chatClient, chatProvider } from './chat/chat.ts';
+import { completionsClient, completionsProvider } from './completions/completions.ts';
 import type { ClientDialect, ClientDialectName, ProviderDialect, ProviderDialectName } from './dialect.ts';
+import { responsesClient, responsesProvider } from './responses/responses.ts';
+
+const clients: readonly ClientDialect[] = [chatClient, responsesClient, completionsClient];
+
+const providers: readonly ProviderDialect[] = [chatProvider, responsesProvider, completionsProvider];
 
 export const clientDialects: ReadonlyMap<ClientDialectName, ClientDialect> = new Map(
-  [chatClient].map((dialect) => [dialect.name, dialect]),
+  clients.map((dialect) => [dialect.name, dialect]),
 );
 
 export const providerDialects: ReadonlyMap<ProviderDialectName, ProviderDialect> = new Map(
-  [chatProvider].map((dialect) => [dialect.name, dialect]),
+  providers.map((dialect) => [dialect.name, dialect]),
 );
