@@ -32,7 +32,7 @@ export class CompletionsStreamReader implements StreamReader {
 
   read(event: string, data: string): readonly ReplyEvent[] {
     if (this.isComplete) return nothing;
-    if (data === '[DONE]') return this.#end();
+    if (data.startsWith('[DONE]')) return this.#end();
     const chunk = parseEvent(data);
     if (event === 'error' || isObject(chunk.error)) return [{ kind: 'failed', failure: readStreamFailure(chunk) }];
     return this.#chunk(chunk);

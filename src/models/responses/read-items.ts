@@ -55,14 +55,18 @@ function readItem(item: JsonObject, at: string, system: TextPart[], turns: Turns
   switch (item.type) {
     case undefined:
     case 'message':
-      return readMessage(item, at, system, turns);
+      readMessage(item, at, system, turns);
+      return;
     case 'function_call':
-      return turns.assistant([readCall(item, at)]);
+      turns.assistant([readCall(item, at)]);
+      return;
     case 'function_call_output':
-      return turns.result(readResult(item, at));
+      turns.result(readResult(item, at));
+      return;
     case 'reasoning': {
       const thought = readReasoningItem(item);
-      return turns.assistant(thought === undefined ? [] : [thought]);
+      turns.assistant(thought === undefined ? [] : [thought]);
+      return;
     }
     case 'item_reference':
       refuse(`${at}.type`, 'names an item that another provider keeps; send the item itself');
@@ -85,9 +89,11 @@ function readMessage(item: JsonObject, at: string, system: TextPart[], turns: Tu
       );
       return;
     case 'user':
-      return turns.user(parts.length === 0 ? [{ kind: 'text', text: '' }] : parts);
+      turns.user(parts.length === 0 ? [{ kind: 'text', text: '' }] : parts);
+      return;
     case 'assistant':
-      return turns.assistant(parts);
+      turns.assistant(parts);
+      return;
     default:
       refuse(`${at}.role`, 'must be one of system, developer, user, assistant');
   }

@@ -8,7 +8,8 @@ import { readResponseUsage } from './usage.ts';
 
 export function readResponsesReply(body: JsonObject): Reply {
   if (!Array.isArray(body.output)) throw new ReplyError('a response without output');
-  if (body.status === 'failed') throw new ReplyError('a response that failed');
+  if (body.status === 'failed')
+    throw new ReplyError(`a response that failed: ${isObject(body.error) ? wordOf(body.error.code) : ''}`);
   const parts = body.output.flatMap(readItem);
   return {
     id: wordOf(body.id),

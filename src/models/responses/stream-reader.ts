@@ -38,31 +38,43 @@ export class ResponsesStreamReader implements StreamReader {
   #read(type: string, event: JsonObject): void {
     switch (type) {
       case 'response.output_text.delta':
-        return this.#delta(event, 'text', event.content_index);
+        this.#delta(event, 'text', event.content_index);
+        return;
       case 'response.function_call_arguments.delta':
-        return this.#delta(event, 'tool-call', 0);
+        this.#delta(event, 'tool-call', 0);
+        return;
       case 'response.reasoning_summary_text.delta':
-        return this.#delta(event, 'reasoning', event.summary_index);
+        this.#delta(event, 'reasoning', event.summary_index);
+        return;
       case 'response.reasoning_text.delta':
-        return this.#delta(event, 'reasoning', event.content_index);
+        this.#delta(event, 'reasoning', event.content_index);
+        return;
       case 'response.refusal.delta':
-        return this.#delta(event, 'refusal', event.content_index);
+        this.#delta(event, 'refusal', event.content_index);
+        return;
       case 'response.created':
       case 'response.in_progress':
-        return this.#start(event.response);
+        this.#start(event.response);
+        return;
       case 'response.output_item.added':
-        return this.#added(event);
+        this.#added(event);
+        return;
       case 'response.output_text.done':
-        return this.#whole(event, 'text', event.text, event.content_index);
+        this.#whole(event, 'text', event.text, event.content_index);
+        return;
       case 'response.refusal.done':
-        return this.#whole(event, 'refusal', event.refusal, event.content_index);
+        this.#whole(event, 'refusal', event.refusal, event.content_index);
+        return;
       case 'response.function_call_arguments.done':
-        return this.#whole(event, 'tool-call', event.arguments, 0);
+        this.#whole(event, 'tool-call', event.arguments, 0);
+        return;
       case 'response.output_item.done':
-        return this.#done(event);
+        this.#done(event);
+        return;
       case 'response.completed':
       case 'response.incomplete':
-        return this.#end(event.response);
+        this.#end(event.response);
+        return;
       case 'response.failed':
       case 'error':
         this.#events.push({ kind: 'failed', failure: readStreamFailure(isObject(event.response) ? event.response : event) });
