@@ -7,7 +7,7 @@ import { openApprovals } from './call/approve/approvals.ts';
 import { deciderOf, standingOf } from './call/approve/standing.ts';
 import { asCaller } from './call/authenticate/caller.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
-import { TokenCallers } from './call/authenticate/token-callers.ts';
+import { callerOfMember, TokenCallers } from './call/authenticate/token-callers.ts';
 import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
 import { mayEnter, visibleToolbox } from './call/authorize.ts';
 import type { BreakerStatus } from './call/breaker.ts';
@@ -34,7 +34,7 @@ import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
-import { type Audience, type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
 import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
@@ -57,6 +57,7 @@ import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
 import { compareUpstreams, connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 import { version } from './version.ts';
+import type { JsonObject } from './wire/json.ts';
 
 /** How long the first list of a fresh start waits for upstreams that were never heard of. */
 const settleWithinMs = 3000;
@@ -225,7 +226,13 @@ async function build(
     resolveSecrets: (text) => secrets.resolve(text),
   });
   const notifier: Notifier = openNotifier({
-    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock, registry }),
+    channels: channelsOf(settings, {
+      reach: openReach(egress),
+      secrets,
+      clock,
+      registry,
+      confide: async (event) => (await signedDecisions?.confide(event)) ?? {},
+    }),
     log,
   });
   const subscriptions = new Subscriptions(log);
@@ -360,6 +367,19 @@ async function build(
     steady: systemSteadyClock,
     log,
   });
+  const decisions = settings.notify.webhook?.decisions;
+  const signedDecisions =
+    decisions &&
+    (await import('./call/approve/signed-decisions.ts')).openSignedDecisions({
+      settings: decisions,
+      approvals,
+      key: createHmac('sha256', stateKey).update('decision tokens').digest(),
+      resolveSecret: (text) => secrets.resolve(text),
+      callerOf: (member) => callerOfMember(registry, member),
+      pageUrl: () => publicUrl,
+      journal,
+      clock,
+    });
   const calls: CallPorts = {
     approvals,
     lanes,
@@ -414,6 +434,7 @@ async function build(
     renewed: (caller) => (caller.validUntilMs <= clock.nowMs() ? undefined : renewCallers({ keys, callers })(caller)),
     calls,
     approvals,
+    signedDecisions,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
     listeners,
@@ -596,12 +617,12 @@ const adminNamespaceConfig: NamespaceConfig = {
 };
 
 /** Every way to tell people that the settings name. */
-function channelsOf({ notify }: Settings, { reach, secrets, clock, registry }: ChannelPorts): readonly Channel[] {
+function channelsOf({ notify }: Settings, { reach, secrets, clock, registry, confide }: ChannelPorts): readonly Channel[] {
   const resolveSecret = (text: string) => secrets.resolve(text);
   const addressesOf = (audience: Audience) => mailAddressesOf(registry, audience);
   const { webhook, smtp } = notify;
   return [
-    ...(webhook === undefined ? [] : [webhookChannel({ settings: webhook, reach, resolveSecret, clock })]),
+    ...(webhook === undefined ? [] : [webhookChannel({ settings: webhook, reach, resolveSecret, clock, confide })]),
     ...(smtp === undefined ? [] : [smtpChannel({ settings: smtp, resolveSecret, addressesOf })]),
   ];
 }
@@ -611,6 +632,7 @@ interface ChannelPorts {
   readonly secrets: SecretValues;
   readonly clock: Clock;
   readonly registry: Registry;
+  readonly confide: (event: NotifyEvent) => Promise<JsonObject>;
 }
 
 function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {

@@ -22,6 +22,7 @@ const layers: readonly (readonly string[])[] = [
   ['store/'],
   ['policy/'],
   ['arguments/', 'content/'],
+  ['models/'],
   ['wire/'],
   [
     'clock.ts',

@@ -12,6 +12,7 @@ import { createMember, listMembers, updateMember } from './members.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
 import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
+import { requestKey } from './request-key.ts';
 import { getReviewRules, setReviewRules } from './review-rules.ts';
 import { reviewSubmission } from './review-submission.ts';
 import { listSecrets, setSecret } from './secrets.ts';
@@ -57,6 +58,7 @@ export const actions: readonly Action[] = [
   updateMember,
   listMembers,
   createKey,
+  requestKey,
   listKeys,
   rotateKey,
   disableKey,

@@ -1,5 +1,7 @@
+import { openPattern } from './open-pattern.ts';
+
 /** A part of a text that is a text again once decoded. It counts as one: whoever writes a secret in base64 hides all of it. */
-interface Decoded {
+export interface Decoded {
   readonly text: string;
   readonly start: number;
   readonly end: number;
@@ -27,6 +29,43 @@ export function decodeParts(text: string): Decoded[] {
     if (add(match, Buffer.from(match[0], 'hex').toString('utf8'))) return found;
   }
   return found;
+}
+
+const forms = [
+  { pattern: base64, open: openPattern(base64), encoding: 'base64', step: 4 },
+  { pattern: hex, open: openPattern(hex), encoding: 'hex', step: 2 },
+] as const;
+
+/**
+ * The same for a text that goes on: calls `found` for each part that has ended and returns the offset from which on something is not
+ * known yet. A run of which the beginning is no text when decoded is nothing that is waited for.
+ */
+export function decodeOpen(text: string, from: number, found: (part: Decoded) => boolean): number {
+  return Math.min(...forms.map((form) => decodeForm(form, text, from, found)));
+}
+
+function decodeForm(
+  { open, encoding, step }: (typeof forms)[number],
+  text: string,
+  from: number,
+  found: (part: Decoded) => boolean,
+): number {
+  open.lastIndex = from;
+  for (let match = open.exec(text); match !== null; match = open.exec(text)) {
+    const [run] = match;
+    const start = match.index;
+    const end = start + run.length;
+    const head = Buffer.from(run.slice(0, Math.min(encoding === 'hex' ? 24 : 16, run.length - (run.length % step))), encoding);
+    const isText = /^[\t\n\r\x20-\x7e]*$/.test(head.toString('latin1'));
+    if (end >= text.length) return isText && start < end ? start : text.length;
+    if (isText && !found({ text: Buffer.from(run, encoding).toString('utf8'), start, end })) return start;
+  }
+  return text.length;
+}
+
+/** Where the text ends in the beginning of an escape, or its length. */
+export function openEscape(text: string): number {
+  return text.length - (/(?:%[2-7]?|\\(?:u(?:0(?:0[2-7]?)?)?)?)$/.exec(text.slice(-6))?.[0].length ?? 0);
 }
 
 /** A text with percent signs and JSON escapes of ASCII resolved, and where each of its characters came from. */

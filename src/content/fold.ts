@@ -50,9 +50,8 @@ export function foldText(original: string): View {
     const character = String.fromCodePoint(code);
     const next = at + character.length;
     if (code < 128) {
-      const isLatin = (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
       folded.push(character, at);
-      if (isLatin) hasLatin = true;
+      if (isLatin(code)) hasLatin = true;
       else {
         if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
         wordStart = folded.length;
@@ -82,6 +81,27 @@ export function foldText(original: string): View {
 // Scripts whose marks are letters or parts of syllables, not accents: Hebrew to Vedic, kana to Hangul.
 function isComposed(code: number): boolean {
   return (code >= 0x0590 && code <= 0x1cff) || (code >= 0x3000 && code <= 0xd7ff);
+}
+
+const wordEnd = /[\p{L}\p{M}\p{Cf}]{1,200}$/u;
+
+/**
+ * Where the last word begins, if more letters may change how it is read: one with letters that look like Latin ones is folded only when
+ * it has Latin ones as well. Else the length of the text.
+ */
+export function openWord(text: string): number {
+  const last = text.charCodeAt(text.length - 1);
+  if (!(last >= 128)) {
+    // A Latin letter may stand behind others, and is then read with them.
+    if (!isLatin(last)) return text.length;
+  }
+  const word = wordEnd.exec(text.slice(-200))?.[0] ?? '';
+  for (const character of word) if (lookalikes.has(character)) return text.length - word.length;
+  return text.length;
+}
+
+function isLatin(code: number): boolean {
+  return (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
 }
 
 export function isAscii(text: string): boolean {

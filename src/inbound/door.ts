@@ -20,6 +20,7 @@ export interface ServerPorts {
   readonly isTrustedProxy: NetworkTest;
   readonly addressing: Addressing;
   readonly bodyLimitBytes: number;
+  readonly startedAtMs: number;
   /** The pages under `/oauth/`; undefined for a path that is none of them. */
   servePage(request: PageRequest): Promise<PageResponse | undefined>;
   /** Prometheus text (GET /metrics). */

@@ -1,3 +1,5 @@
+import type { Spent } from '../models/spent.ts';
+
 /** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut. */
 export interface CallFacts {
   /** `key:<id>`, `local:<user>`, ... */
@@ -38,21 +40,7 @@ export interface CallResult {
   /** Names of the content rules that matched; the first 16 are kept. */
   readonly contentRules?: readonly string[] | undefined;
   /** Of a model's call. */
-  readonly spent?: SpentFacts | undefined;
-}
-
-/** By whom a model's call was answered, and what it used up. */
-export interface SpentFacts {
-  readonly target: string;
-  readonly provider: string;
-  readonly model: string;
-  readonly usage: { readonly input: number; readonly output: number };
-  readonly isEstimated: boolean;
-  /** A billionth of a US dollar; undefined where no price is known. */
-  readonly nanoUsd: number | undefined;
-  readonly finish: string | undefined;
-  readonly cache: string | undefined;
-  readonly failovers: number;
+  readonly spent?: Spent | undefined;
 }
 
 /** Something about the gateway itself that was changed. */
@@ -128,7 +116,7 @@ export function resultFields(result: CallResult): string {
   );
 }
 
-function spentFields({ target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers }: SpentFacts): string {
+function spentFields({ target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers }: Spent): string {
   return (
     `,"target":${quote(target)},"provider":${quote(provider)},"model":${quote(model)}` +
     numberField('tokensIn', usage.input) +

@@ -69,6 +69,8 @@ export interface ToolResultPart {
   readonly name: string | undefined;
   readonly parts: readonly (TextPart | MediaPart)[];
   readonly isError: boolean;
+  /** As for text. */
+  readonly isCached?: boolean | undefined;
 }
 
 export interface ReasoningPart {
@@ -91,6 +93,8 @@ export interface OfferedTool {
   /** JSON Schema of its arguments. */
   readonly schema: JsonObject;
   readonly isStrict: boolean | undefined;
+  /** The provider may keep the tools up to here for the next request. */
+  readonly isCached?: boolean | undefined;
 }
 
 export type ToolChoice = { readonly kind: 'auto' | 'none' | 'required' } | { readonly kind: 'tool'; readonly name: string };
@@ -107,6 +111,8 @@ export type AnswerFormat =
 
 /** One of the two, as the dialect has it. */
 export interface ReasoningWish {
-  readonly effort: 'none' | 'minimal' | 'low' | 'medium' | 'high' | undefined;
+  readonly effort: 'none' | 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max' | undefined;
   readonly budgetTokens: number | undefined;
+  /** The client wants to read it. */
+  readonly isShown?: boolean | undefined;
 }

@@ -1,5 +1,6 @@
 import type { Demand } from '../policy/compile-limits.ts';
 import type { Secret } from '../secret.ts';
+import type { ModelRecords } from './model-ports.ts';
 
 /** What Gatehouse keeps. Every store implements these and passes test/contracts/store.contract.ts. All times are ms since 1970. */
 export interface Store {
@@ -17,6 +18,7 @@ export interface Store {
   readonly credentials: CredentialStore;
   readonly approvals: ApprovalStore;
   readonly definitions: DefinitionStore;
+  readonly models: ModelRecords;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-import type { Spent } from '../upstreams/upstream.ts';
+import type { Spent } from '../models/spent.ts';
 
 /**
  * What telemetry is told of a call when it has ended: numbers and names, no argument, no result, no message. Every name comes

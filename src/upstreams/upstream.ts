@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts';
-import type { Finish, Usage } from '../models/reply.ts';
+import type { Spent } from '../models/spent.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { RawResult, RpcError } from '../wire/message.ts';
@@ -150,29 +150,6 @@ export interface UpstreamCall {
 export interface AnswerStream {
   /** Undefined, or resolves, when more can be taken. What was written cannot be taken back: no other target may answer any more. */
   write(bytes: Uint8Array): Promise<void> | undefined;
-}
-
-/** What one call of a model used up. */
-export interface Spent {
-  /** Tokens, as the provider says; where it says nothing, estimated. */
-  readonly usage: Usage;
-  readonly isEstimated: boolean;
-  /** A billionth of a US dollar; undefined where no price is known. */
-  readonly nanoUsd: number | undefined;
-  /** Of the model's targets the one that answered. */
-  readonly target: string;
-  /** What its answers are compared under. */
-  readonly version: string;
-  readonly provider: string;
-  /** The provider's name of the model. */
-  readonly model: string;
-  readonly finish: Finish | undefined;
-  /** From sending to the first part of the answer. */
-  readonly firstTokenMs: number | undefined;
-  /** Answered without a provider. */
-  readonly cache: 'exact' | 'semantic' | undefined;
-  /** Targets that were tried before. */
-  readonly failovers: number;
 }
 
 /** The client behind a call, as far as an upstream may know it. */

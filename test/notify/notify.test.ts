@@ -10,6 +10,7 @@ import { until } from '../support/until.ts';
 import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
 
 const hook = `\${secret:HOOK}`;
+const other = `\${secret:DECIDE}`;
 const event: NotifyEvent = {
   id: 'evt_1',
   kind: 'approval.requested',
@@ -128,6 +129,15 @@ describe('the webhook', () => {
 test.each([
   [{ webhook: { url: 'https://hooks.example.com/x', secret: hook } }, undefined],
   [{}, undefined],
+  [{ webhook: { url: 'https://hooks.example.com/x', secret: hook, decisions: { secret: other, members: ['bob'] } } }, undefined],
+  [
+    { webhook: { url: 'https://hooks.example.com/x', secret: hook, decisions: { secret: hook, members: ['bob'] } } },
+    'another secret',
+  ],
+  [
+    { webhook: { url: 'https://hooks.example.com/x', secret: hook, decisions: { secret: other, members: [] } } },
+    'at least one member',
+  ],
   [{ webhook: { url: 'https://hooks.example.com/x', secret: 'plain' } }, 'Write it as $'],
   [{ webhook: { url: 'file:///etc/passwd', secret: hook } }, '"url" must be an http or https address'],
   [{ webhook: { url: 'https://a:b@hooks.example.com', secret: hook } }, 'without user and password'],

@@ -54,8 +54,8 @@ export interface Approvals {
   pass(screened: Screened, ask: Ask, gates: readonly Gate[]): Promise<ApprovedRound>;
   /** What became of a call that was let through. `isUnheard`: its upstream cannot have heard of it, so the consent is still good. */
   ended(round: ApprovedRound, outcome: string, isUnheard: boolean): void;
-  /** Throws GatewayError `no_such_object`, `forbidden`, `conflict`, `audit_unavailable`. */
-  decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string): Promise<Request>;
+  /** Throws GatewayError `no_such_object`, `forbidden`, `conflict`, `audit_unavailable`. `door`: what records say it came through. */
+  decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string, door?: string): Promise<Request>;
   /** Puts another call in the place of one that waits; `caller` decides on neither by that. Throws as `decide` does. */
   amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request>;
   /** Resolves when a request no longer waits, or the time is over. Rejects with GatewayError `cancelled`. */
@@ -209,7 +209,13 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     return text === undefined ? undefined : { text, ...readExactCall(text) };
   }
 
-  async function decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string): Promise<Request> {
+  async function decide(
+    id: string,
+    caller: Caller,
+    verdict: Decision['verdict'],
+    reason: string,
+    door = 'approval',
+  ): Promise<Request> {
     sweepFromNowOn();
     const by = deciderOf(caller);
     for (let tried = 0; tried < attempts; tried++) {
@@ -219,7 +225,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       const enough = isEnough(request.requirements, request.requester, agreed({ ...request, decisions: said }), row.namespace);
       const state = verdict === 'deny' ? 'denied' : enough ? 'approved' : 'pending';
       const after = next(row, nowFor(row), { state, decisions: JSON.stringify(said) });
-      if (!(await change(after, caller, verdict, { detail: reason === '' ? {} : { reason } }))) continue;
+      if (!(await change(after, caller, verdict, { door, detail: reason === '' ? {} : { reason } }))) continue;
       const decided = readRequest(after);
       if (state !== 'pending') tell(decided, 'approval.decided');
       return decided;

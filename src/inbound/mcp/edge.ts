@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Approvals } from '../../call/approve/approvals.ts';
+import type { SignedDecisions } from '../../call/approve/signed-decisions.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
@@ -22,6 +23,8 @@ export interface Edge {
   renewed(caller: Caller): Caller | undefined;
   readonly calls: CallPorts;
   readonly approvals: Approvals;
+  /** Undefined where nobody decides by signed requests. */
+  readonly signedDecisions: SignedDecisions | undefined;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;
   readonly listeners: Listeners;
