@@ -421,7 +421,7 @@ test('whatever happens, the target of every attempt is the one that the book say
           if (one.outcome.kind === 'good') attempt.succeeded(5);
           else if (one.outcome.kind === 'abandoned') attempt.abandoned();
           else {
-            attempt.failed(one.outcome.kind === 'bad' ? error : full(one.outcome.retryAfterMs));
+            attempt.failed(one.outcome.kind === 'full' ? full(one.outcome.retryAfterMs) : error);
             go(route, tried, tokens);
           }
         }
