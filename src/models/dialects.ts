@@ -5,15 +5,11 @@ import { gemini } from './gemini/gemini.ts';
 import { messagesClient, messagesProvider } from './messages/messages.ts';
 
 /** Every way of speaking to models that a client may use. Adding one is a folder and a line here. */
-export const clientDialects: Readonly<Partial<Record<ClientDialectName, ClientDialect>>> = {
-  chat: chatClient,
-  messages: messagesClient,
-};
+export const clientDialects: ReadonlyMap<ClientDialectName, ClientDialect> = new Map(
+  [chatClient, messagesClient].map((dialect) => [dialect.name, dialect]),
+);
 
 /** The same of providers. */
-export const providerDialects: Readonly<Partial<Record<ProviderDialectName, ProviderDialect>>> = {
-  chat: chatProvider,
-  messages: messagesProvider,
-  gemini,
-  converse,
-};
+export const providerDialects: ReadonlyMap<ProviderDialectName, ProviderDialect> = new Map(
+  [chatProvider, messagesProvider, gemini, converse].map((dialect) => [dialect.name, dialect]),
+);

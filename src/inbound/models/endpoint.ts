@@ -68,7 +68,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
 }
 
 function dialectNamed(name: ClientDialectName): ClientDialect {
-  const dialect = clientDialects[name];
+  const dialect = clientDialects.get(name);
   if (dialect === undefined) throw new Error(`there is no dialect ${name}`);
   return dialect;
 }

@@ -28,6 +28,7 @@ export function writeReasoningWish(prompt: Prompt, model: string, family: Family
 /** Three steps; undefined for none. */
 function effortOf({ effort, budgetTokens }: ReasoningWish): 'low' | 'medium' | 'high' | undefined {
   if (effort === 'none') return undefined;
+  if (effort === 'xhigh' || effort === 'max') return 'high';
   if (effort !== undefined) return effort === 'minimal' ? 'low' : effort;
   if (budgetTokens === undefined || budgetTokens === 0) return undefined;
   return budgetTokens < 4_096 ? 'low' : budgetTokens < 16_384 ? 'medium' : 'high';

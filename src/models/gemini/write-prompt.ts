@@ -53,7 +53,12 @@ function writeConfig(prompt: Prompt, model: string, isThird: boolean): JsonObjec
 }
 
 /** As Google's own endpoint for OpenAI clients has it. */
-const budgets = { none: 0, minimal: 1_024, low: 1_024, medium: 8_192, high: 24_576 } as const;
+const budgets = { none: 0, minimal: 1_024, low: 1_024, medium: 8_192, high: 24_576, xhigh: 24_576, max: 24_576 } as const;
+
+function levelOf(effort: NonNullable<ReasoningWish['effort']>, least: string): string {
+  if (effort === 'none' || effort === 'minimal') return least;
+  return effort === 'xhigh' || effort === 'max' ? 'high' : effort;
+}
 
 /** `none` is the least that a model can: those of the second generation named pro, and all later ones, always think. */
 function writeThinking({ effort, budgetTokens }: ReasoningWish, model: string, isThird: boolean): JsonObject | undefined {
@@ -63,5 +68,5 @@ function writeThinking({ effort, budgetTokens }: ReasoningWish, model: string, i
   const includeThoughts = effort !== 'none';
   if (!isThird) return { thinkingBudget: effort === 'none' && isPro ? 128 : budgets[effort], includeThoughts };
   const least = isPro ? 'low' : 'minimal';
-  return { thinkingLevel: effort === 'none' || effort === 'minimal' ? least : effort, includeThoughts };
+  return { thinkingLevel: levelOf(effort, least), includeThoughts };
 }
