@@ -33,6 +33,7 @@ import { Listeners } from './inbound/mcp/listen.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import { TaskRuns } from './inbound/mcp/tasks.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
@@ -437,6 +438,7 @@ async function build(
     signedDecisions,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
+    tasks: new TaskRuns(),
     listeners,
     subscriptions,
     log,
@@ -578,6 +580,7 @@ async function build(
       await pins.close();
       registry.close();
       edge.parked.cancelAll();
+      await edge.tasks.close();
       await sessions.close();
       await live.close();
       await approvals.close();

@@ -539,6 +539,11 @@ export interface ApprovalStore {
   /** How many wait; of one caller, where one is named. */
   countPending(caller?: string): Promise<number>;
   events(id: string): Promise<readonly StoredApprovalEvent[]>;
+  /** Keeps what came of a call whose client asks for it later, in the place of what came of an earlier part of it. Durable before it resolves. */
+  keepResult(id: string, result: string, nowMs: number): Promise<void>;
+  findResult(id: string): Promise<string | undefined>;
+  /** Forgets what was kept before this time. Returns of how many. */
+  dropResults(beforeMs: number): Promise<number>;
   /** Forgets the arguments of those that were closed before this time. Returns of how many. */
   dropArguments(beforeMs: number): Promise<number>;
   /** Removes what was closed before this time, with its events. Returns how many. */

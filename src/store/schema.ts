@@ -178,6 +178,11 @@ export interface Schema {
     readonly action: string;
     readonly detail: string;
   };
+  readonly approval_results: {
+    readonly approval_id: string;
+    readonly result: string;
+    readonly kept_at_ms: number;
+  };
   readonly definitions: {
     readonly hash: string;
     readonly body: string;
