@@ -234,6 +234,8 @@ async function build(
       registry,
       confide: async (event) => (await signedDecisions?.confide(event)) ?? {},
     }),
+    store: store.notices,
+    clock,
     log,
   });
   const subscriptions = new Subscriptions(log);

@@ -183,6 +183,13 @@ export interface Schema {
     readonly result: string;
     readonly kept_at_ms: number;
   };
+  readonly notices: {
+    readonly channel: string;
+    readonly id: string;
+    readonly event: string;
+    readonly tried: number;
+    readonly due_at_ms: number;
+  };
   readonly definitions: {
     readonly hash: string;
     readonly body: string;

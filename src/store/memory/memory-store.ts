@@ -6,6 +6,7 @@ import { memoryApprovals } from './memory-approvals.ts';
 import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
 import { memoryDefinitions } from './memory-definitions.ts';
+import { memoryNotices } from './memory-notices.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
 import { memoryRollUps } from './roll-ups.ts';
 
@@ -75,6 +76,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     credentials: memoryCredentials(),
     approvals: memoryApprovals(),
     definitions: memoryDefinitions(),
+    notices: memoryNotices(),
   };
 }
 

@@ -8,6 +8,7 @@ import { credentials } from './0006-credentials.ts';
 import { approvals } from './0007-approvals.ts';
 import { reviews } from './0008-reviews.ts';
 import { approvalResults } from './0009-approval-results.ts';
+import { notices } from './0010-notices.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
@@ -24,6 +25,7 @@ const migrations: readonly (readonly string[])[] = [
   approvals,
   reviews,
   approvalResults,
+  notices,
 ];
 
 export const newestVersion = migrations.length;
