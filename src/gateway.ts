@@ -33,6 +33,7 @@ import { Listeners } from './inbound/mcp/listen.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import { TaskRuns } from './inbound/mcp/tasks.ts';
 import type { RatingPorts } from './inbound/models/rate.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
@@ -235,6 +236,8 @@ async function build(
       registry,
       confide: async (event) => (await signedDecisions?.confide(event)) ?? {},
     }),
+    store: store.notices,
+    clock,
     log,
   });
   const subscriptions = new Subscriptions(log);
@@ -440,6 +443,7 @@ async function build(
     signedDecisions,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
+    tasks: new TaskRuns(),
     listeners,
     subscriptions,
     log,
@@ -593,6 +597,7 @@ async function build(
       await pins.close();
       registry.close();
       edge.parked.cancelAll();
+      await edge.tasks.close();
       await sessions.close();
       await live.close();
       await approvals.close();

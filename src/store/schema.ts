@@ -233,6 +233,18 @@ export interface Schema {
     readonly action: string;
     readonly detail: string;
   };
+  readonly approval_results: {
+    readonly approval_id: string;
+    readonly result: string;
+    readonly kept_at_ms: number;
+  };
+  readonly notices: {
+    readonly channel: string;
+    readonly id: string;
+    readonly event: string;
+    readonly tried: number;
+    readonly due_at_ms: number;
+  };
   readonly definitions: {
     readonly hash: string;
     readonly body: string;
