@@ -5,6 +5,8 @@
  * Integers below -32000 are the specification's (JSON-RPC 2.0; MCP 2026-07-28 basic/index); own integers are HTTP status x 100.
  */
 export const errorTable = {
+  /** More than the model can read. */
+  prompt_too_long: { shows: 'rpc', http: 400, rpc: 40003, retryable: false },
   parse_error: { shows: 'rpc', http: 400, rpc: -32700, retryable: false },
   invalid_request: { shows: 'rpc', http: 400, rpc: -32600, retryable: false },
   method_not_found: { shows: 'rpc', http: 404, rpc: -32601, retryable: false },

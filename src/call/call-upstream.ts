@@ -135,7 +135,9 @@ export async function callUpstream(lanes: Lanes, clearance: Clearance, ask: Ask,
     if (turn !== undefined) await turn;
     const sentAtMs = performance.now();
     try {
-      if (policy.attempts === 1) return await breaker.fire(clearance, ask, deadline, lane.slots, course);
+      // A model's own targets are tried one after the other, and a stream that broke off is not begun anew.
+      if (policy.attempts === 1 || ask.method === 'models/call')
+        return await breaker.fire(clearance, ask, deadline, lane.slots, course);
       return await attempt(lane, breaker, [clearance, ask, deadline, lane.slots, course]);
     } finally {
       if (course.isSent) course.upstreamMs = performance.now() - sentAtMs;
@@ -258,7 +260,14 @@ function isFailure(error: unknown, ...sent: unknown[]): boolean {
   return sent.some(isPassed) || countsAsFailure(error);
 }
 
-const notItsFault: ReadonlySet<ErrorCode> = new Set(['cancelled', 'answer_too_large', 'sign_in_required', 'credentials_failed']);
+const notItsFault: ReadonlySet<ErrorCode> = new Set([
+  'cancelled',
+  'answer_too_large',
+  'sign_in_required',
+  'credentials_failed',
+  // A stream was ended for what it held.
+  'content_blocked',
+]);
 
 // A client that gives up or has not signed in, or an answer that is too large, says nothing about the health of the far end.
 function countsAsFailure(error: unknown): boolean {
