@@ -161,6 +161,7 @@ export class AttemptCourse {
       nanoUsd: price === undefined ? undefined : costOf(usage, price),
       target: config.name,
       version: config.version,
+      isCompared: this.#target.isCompared,
       provider: config.provider,
       model: model ?? config.model,
       finish,
