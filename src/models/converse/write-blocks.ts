@@ -51,6 +51,7 @@ export function writeText({ text, isCached }: TextPart): JsonObject[] {
 
 /** Claude refuses thoughts that are not signed; others do not need theirs again. */
 function writeReasoning({ text, signature: given, redacted }: ReasoningPart): JsonObject[] {
+  if (redacted !== undefined && signatureForClaude(redacted) === undefined) return [];
   if (redacted !== undefined) return isBase64(redacted) ? [{ reasoningContent: { redactedContent: redacted } }] : [];
   const signature = signatureForClaude(given);
   return signature === undefined ? [] : [{ reasoningContent: { reasoningText: { text, signature } } }];

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../wire/json.ts';
 import type { Message, Prompt, ReasoningWish } from '../prompt.ts';
+import { signatureForClaude } from '../signature.ts';
 import type { Generation } from './generations.ts';
 
 const leastBudget = 1024;
@@ -32,7 +33,7 @@ function isForced({ toolChoice, tools }: Prompt): boolean {
 function isToolTurnWithoutThoughts(messages: readonly Message[]): boolean {
   const parts = messages.findLast(({ role }) => role === 'assistant')?.parts ?? [];
   if (!parts.some(({ kind }) => kind === 'tool-call')) return false;
-  return !parts.some((part) => part.kind === 'reasoning' && (part.signature ?? part.redacted) !== undefined);
+  return !parts.some((part) => part.kind === 'reasoning' && signatureForClaude(part.signature ?? part.redacted) !== undefined);
 }
 
 function budgetOf({ effort, budgetTokens }: ReasoningWish): number {

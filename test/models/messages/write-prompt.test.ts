@@ -100,7 +100,15 @@ test('reasoning is returned where it is signed, and left out where nobody signed
   const reasoning = (more: object): Part => ({ kind: 'reasoning', text: 'hm', ...more });
   const messages = [
     says('user', 'go'),
-    says('assistant', reasoning({}), reasoning({ signature: 's' }), reasoning({ redacted: 'r' })),
+    says(
+      'assistant',
+      reasoning({}),
+      reasoning({ signature: 's' }),
+      reasoning({ redacted: 'r' }),
+      reasoning({ signature: 'gemini.s' }),
+      reasoning({ signature: 'gAAAAs' }),
+      reasoning({ redacted: 'gAAAAr' }),
+    ),
   ];
   expect(write({ messages }).messages).toMatchObject([
     {},
