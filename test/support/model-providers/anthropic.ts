@@ -26,7 +26,13 @@ export function startAnthropic({ key, port }: { readonly key: string; readonly p
 function anthropicWire(key: string): ProviderWire {
   return {
     name: 'anthropic',
-    headers: (id) => ({ 'request-id': `req_${id}` }),
+    headers: (id) => ({
+      'request-id': `req_${id}`,
+      'anthropic-ratelimit-requests-limit': '50',
+      'anthropic-ratelimit-requests-remaining': '49',
+      'anthropic-ratelimit-tokens-limit': '40000',
+      'anthropic-ratelimit-tokens-remaining': '39000',
+    }),
     authorize: ({ headers }) => {
       const given = presented(headers, 'x-api-key') ?? presented(headers, 'authorization');
       must(given === key, 'invalid x-api-key', 401);

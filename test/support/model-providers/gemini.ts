@@ -1,6 +1,7 @@
 import { generateKeyPairSync, verify } from 'node:crypto';
 import type { Usage } from '../../../src/models/reply.ts';
 import { isObject, type Json, type JsonObject } from '../../../src/wire/json.ts';
+import { openaiOperation } from './openai.ts';
 import {
   brokenSse,
   type FailureDocument,
@@ -21,18 +22,23 @@ import {
 import type { ScriptedPart } from './script.ts';
 import { type StandIn, startStandIn } from './stand-in.ts';
 
-/** Google AI Studio below /v1beta (ai.google.dev/api): generateContent, streamGenerateContent, countTokens, embedContent. */
+/**
+ * Google AI Studio below /v1beta (ai.google.dev/api): generateContent, streamGenerateContent, countTokens, embedContent, and
+ * /openai for clients of OpenAI.
+ */
 export function startGemini({ key, port }: { readonly key: string; readonly port?: number }): Promise<StandIn> {
   const wire: ProviderWire = {
     name: 'gemini',
     headers: () => ({ 'server-timing': 'gfet4t7; dur=7' }),
     authorize: ({ headers, url }) => {
-      const given = presented(headers, 'x-goog-api-key') ?? url.searchParams.get('key') ?? undefined;
+      const given = presented(headers, 'x-goog-api-key') ?? url.searchParams.get('key') ?? presented(headers, 'authorization');
       must(given !== undefined, "Method doesn't allow unregistered callers.", 403);
       must(given === key, 'API key not valid. Please pass a valid API key.', 400, 'API_KEY_INVALID');
       return key;
     },
     operationOf: (request) => {
+      const compatible = /^\/v1beta\/openai(\/.*)$/.exec(request.url.pathname)?.[1];
+      if (compatible !== undefined) return openaiOperation(compatible, request, undefined);
       const [, model, action] = /^\/v1(?:beta|alpha)?\/((?:models|tunedModels)\/[^/:]+):(\w+)$/.exec(request.url.pathname) ?? [];
       if (model === undefined || action === undefined || request.method !== 'POST') return undefined;
       return operationOf(action, decodeURIComponent(model).replace(/^models\//, ''), request);
@@ -50,16 +56,19 @@ export interface VertexStandIn extends StandIn {
 interface VertexOptions {
   readonly project: string;
   readonly location: string;
+  /** An API key that it takes as well. */
+  readonly key?: string;
   readonly port?: number;
 }
 
 const accessToken = 'ya29.stand-in-token';
 
 /** Vertex AI below /v1/projects/{project}/locations/{location}, with the token endpoint of its accounts. */
-export async function startVertex({ project, location, port }: VertexOptions): Promise<VertexStandIn> {
+export async function startVertex({ project, location, key, port }: VertexOptions): Promise<VertexStandIn> {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const email = `stand-in@${project}.iam.gserviceaccount.com`;
-  const base = `/v1/projects/${project}/locations/${location}/publishers/google/models/`;
+  const place = `/v1/projects/${project}/locations/${location}`;
+  const base = `${place}/publishers/google/models/`;
   let tokenUrl = '';
   const token = ({ bytes }: Received): Lookup => {
     const form = new URLSearchParams(bytes.toString());
@@ -77,6 +86,8 @@ export async function startVertex({ project, location, port }: VertexOptions): P
     headers: () => ({ 'server-timing': 'gfet4t7; dur=7' }),
     authorize: ({ headers, url }) => {
       if (url.pathname === '/token') return '';
+      const apiKey = presented(headers, 'x-goog-api-key');
+      if (apiKey !== undefined && apiKey === key) return apiKey;
       const given = presented(headers, 'authorization');
       must(given === accessToken, 'Request had invalid authentication credentials.', 401);
       return accessToken;
@@ -85,6 +96,8 @@ export async function startVertex({ project, location, port }: VertexOptions): P
       const { pathname } = request.url;
       if (request.method !== 'POST') return undefined;
       if (pathname === '/token') return token(request);
+      const compatible = `${place}/endpoints/openapi`;
+      if (pathname.startsWith(`${compatible}/`)) return openaiOperation(pathname.slice(compatible.length), request, undefined);
       const [, model, action] = pathname.startsWith(base) ? (/^([^/:]+):(\w+)$/.exec(pathname.slice(base.length)) ?? []) : [];
       return model === undefined || action === undefined ? undefined : operationOf(action, decodeURIComponent(model), request);
     },

@@ -25,7 +25,15 @@ interface OpenaiOptions {
 export function startOpenai({ key, models, port }: OpenaiOptions): Promise<StandIn> {
   const wire: ProviderWire = {
     name: 'openai',
-    headers: (id) => ({ 'x-request-id': `req_${id}`, 'openai-processing-ms': '7', 'openai-version': '2020-10-01' }),
+    headers: (id) => ({
+      'x-request-id': `req_${id}`,
+      'openai-processing-ms': '7',
+      'openai-version': '2020-10-01',
+      'x-ratelimit-limit-requests': '500',
+      'x-ratelimit-remaining-requests': '499',
+      'x-ratelimit-limit-tokens': '30000',
+      'x-ratelimit-remaining-tokens': '29000',
+    }),
     authorize: ({ headers }) => {
       const given = presented(headers, 'authorization');
       must(given !== undefined, "You didn't provide an API key.", 401);
@@ -84,7 +92,8 @@ export function startAzure({ key, deployments, port }: AzureOptions): Promise<St
   return startStandIn(wire, port);
 }
 
-function openaiOperation(path: string, { method, body }: Received, deployment: string | undefined): Operation | undefined {
+/** What is asked below `/v1`. */
+export function openaiOperation(path: string, { method, body }: Received, deployment: string | undefined): Operation | undefined {
   if (method !== 'POST' || !['/chat/completions', '/completions', '/responses', '/embeddings'].includes(path)) return undefined;
   must(body !== undefined, 'We could not parse the JSON body of your request.');
   const model = deployment === undefined ? body.model : decodeURIComponent(deployment);

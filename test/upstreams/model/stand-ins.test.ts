@@ -334,6 +334,14 @@ describe('gemini', () => {
     expect(embeddings?.map(({ values }) => values?.length)).toEqual([4, 4]);
   });
 
+  test("OpenAI's client at its address for OpenAI's clients", async () => {
+    const { standIn } = await start();
+    standIn.always(says(words, told));
+    const client = new OpenAI({ apiKey: key, baseURL: `${standIn.url}/v1beta/openai`, maxRetries: 0 });
+    const answer = await client.chat.completions.create({ model: asked.model, messages: [{ role: 'user', content: 'hello' }] });
+    expect(answer.choices[0]?.message.content).toBe(words);
+  });
+
   test('errors', async () => {
     const { standIn, client } = await start();
     const wrong = new GoogleGenAI({ apiKey: 'wrong', httpOptions: { baseUrl: standIn.url } });
@@ -395,6 +403,16 @@ describe('vertex', () => {
       [8, 1],
     ]);
     expect(standIn.journal.map(({ operation }) => operation)).toEqual(['token', 'generate', 'generate', 'embed']);
+  });
+
+  test("OpenAI's client with a key at its address for OpenAI's clients", async () => {
+    const standIn = await started(startVertex({ project, location, key }));
+    standIn.always(says(words, told));
+    const baseURL = `${standIn.url}/v1/projects/${project}/locations/${location}/endpoints/openapi`;
+    const headers = { 'x-goog-api-key': key };
+    const client = new OpenAI({ apiKey: 'unused', baseURL, maxRetries: 0, defaultHeaders: headers });
+    const answer = await client.chat.completions.create({ model: asked.model, messages: [{ role: 'user', content: 'hello' }] });
+    expect(answer.choices[0]?.message.content).toBe(words);
   });
 
   test('another account gets none, and another token gets nothing', async () => {
