@@ -18,11 +18,13 @@ interface OpenaiOptions {
   readonly key: string;
   /** Models that it has; any, where it is not said. */
   readonly models?: readonly string[];
+  /** Members that OpenAI does not document are refused, as it does itself; others take them. */
+  readonly isStrict?: boolean;
   readonly port?: number;
 }
 
 /** OpenAI's API below /v1: chat, responses, completions, embeddings, models. Servers that are compatible with it answer the same. */
-export function startOpenai({ key, models, port }: OpenaiOptions): Promise<StandIn> {
+export function startOpenai({ key, models, isStrict, port }: OpenaiOptions): Promise<StandIn> {
   const wire: ProviderWire = {
     name: 'openai',
     headers: (id) => ({
@@ -44,6 +46,7 @@ export function startOpenai({ key, models, port }: OpenaiOptions): Promise<Stand
       const path = /^\/v1(\/.*)$/.exec(request.url.pathname)?.[1];
       if (path === undefined) return undefined;
       if (request.method === 'GET') return modelsOf(path, models ?? ['gpt-stand-in']);
+      if (isStrict) checkMembers(path, request.body ?? {});
       const operation = openaiOperation(path, request, undefined);
       const model = operation?.model;
       if (model !== undefined && models !== undefined && !models.includes(model))
@@ -53,6 +56,67 @@ export function startOpenai({ key, models, port }: OpenaiOptions): Promise<Stand
     failure: openaiFailure,
   };
   return startStandIn(wire, port);
+}
+
+/** Source: the reference of each operation. */
+const sampling = [
+  'temperature',
+  'top_p',
+  'stream',
+  'stream_options',
+  'user',
+  'metadata',
+  'service_tier',
+  'store',
+  'safety_identifier',
+];
+const members: Readonly<Record<string, readonly string[]>> = {
+  '/chat/completions': [
+    'model',
+    'messages',
+    ...sampling,
+    'max_completion_tokens',
+    'max_tokens',
+    'n',
+    'stop',
+    'seed',
+    'presence_penalty',
+  ]
+    .concat(['frequency_penalty', 'logit_bias', 'logprobs', 'top_logprobs', 'tools', 'tool_choice', 'parallel_tool_calls'])
+    .concat(['response_format', 'reasoning_effort', 'verbosity', 'modalities', 'audio', 'prediction', 'web_search_options'])
+    .concat(['prompt_cache_key', 'prompt_cache_retention', 'functions', 'function_call']),
+  '/responses': ['model', 'input', 'instructions', ...sampling, 'max_output_tokens', 'max_tool_calls', 'tools', 'tool_choice']
+    .concat([
+      'parallel_tool_calls',
+      'text',
+      'reasoning',
+      'include',
+      'previous_response_id',
+      'conversation',
+      'truncation',
+      'background',
+    ])
+    .concat(['prompt', 'prompt_cache_key', 'prompt_cache_retention', 'top_logprobs', 'context_management']),
+  '/completions': [
+    'model',
+    'prompt',
+    ...sampling,
+    'max_tokens',
+    'n',
+    'stop',
+    'seed',
+    'suffix',
+    'echo',
+    'best_of',
+    'logprobs',
+  ].concat(['presence_penalty', 'frequency_penalty', 'logit_bias']),
+  '/embeddings': ['model', 'input', 'dimensions', 'encoding_format', 'user'],
+};
+
+function checkMembers(path: string, body: JsonObject): void {
+  const known = members[path];
+  for (const name of Object.keys(body))
+    must(known === undefined || known.includes(name), `Unrecognized request argument supplied: ${name}`);
 }
 
 interface AzureOptions {

@@ -43,8 +43,11 @@ export interface ScriptedReply extends Scripted {
   readonly chunkLength?: number;
   /** The stream stops there until the gate opens. */
   readonly holds?: readonly { readonly after: number; readonly gate: Gate }[];
-  /** After so many pieces of text. `broken`: bytes that are no event, then the end. `error`: the provider says that it failed. */
-  readonly fault?: { readonly after: number; readonly kind: 'cut' | 'hang' | 'broken' | 'error' };
+  /**
+   * After so many pieces of text. `cut`: the connection, in the middle of an event. `end`: cleanly, without what comes last. `broken`:
+   * bytes that are no event, then the end. `error`: the provider says that it failed.
+   */
+  readonly fault?: { readonly after: number; readonly kind: 'cut' | 'end' | 'hang' | 'broken' | 'error' };
 }
 
 export interface ScriptedFailure extends Scripted {

@@ -109,6 +109,8 @@ function parse(bytes: Buffer): JsonObject | undefined {
   }
 }
 
+type Fault = NonNullable<ScriptedReply['fault']>['kind'];
+
 interface Exchange {
   names(operation: Operation): void;
   answer(operation: Operation, scripted: ScriptedAnswer | undefined, credential: string | undefined): Promise<void>;
@@ -188,7 +190,7 @@ function openExchange(wire: ProviderWire, received: Received, response: ServerRe
     for (const frame of frames) {
       if (frame.isText || entry.pieces === all) {
         await holdAt(scripted, entry.pieces, closed);
-        if (scripted.fault?.after === entry.pieces) return faultOf(operation, scripted.fault.kind);
+        if (scripted.fault?.after === entry.pieces) return faultOf(operation, scripted.fault.kind, frame.bytes);
       }
       if (response.destroyed) return;
       await new Promise((sent) => response.write(frame.bytes, sent));
@@ -202,9 +204,13 @@ function openExchange(wire: ProviderWire, received: Received, response: ServerRe
     response.end();
   }
 
-  async function faultOf(operation: Generation, kind: 'cut' | 'hang' | 'broken' | 'error'): Promise<void> {
+  async function faultOf(operation: Generation, kind: Fault, next: Buffer): Promise<void> {
     if (kind === 'hang') return closed;
-    if (kind === 'cut') return cut();
+    if (kind === 'end') return void response.end();
+    if (kind === 'cut') {
+      await new Promise((sent) => response.write(next.subarray(0, next.length / 2), sent));
+      return cut();
+    }
     response.end(kind === 'broken' ? operation.brokenFrame : operation.failureFrame('The stand-in was told to fail.'));
   }
 

@@ -15,10 +15,11 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Usage } from '../../../src/models/reply.ts';
 import { startAnthropic } from '../../support/model-providers/anthropic.ts';
 import { startBedrock } from '../../support/model-providers/bedrock.ts';
-import { startGemini, startVertex } from '../../support/model-providers/gemini.ts';
+import { startGemini } from '../../support/model-providers/gemini.ts';
 import { startAzure, startOpenai } from '../../support/model-providers/openai.ts';
 import { calls, fails, gate, type ScriptedReply, says } from '../../support/model-providers/script.ts';
 import type { StandIn } from '../../support/model-providers/stand-in.ts';
+import { startVertex } from '../../support/model-providers/vertex.ts';
 
 // Each stand-in answers its vendor's own client as the provider does, or it proves nothing about us.
 
@@ -173,6 +174,23 @@ describe('openai', () => {
     expect(await ask(model)).toBeInstanceOf(SyntaxError);
     expect(standIn.journal.map(({ ending }) => ending)).toEqual([...Array(6).fill('complete'), 'cut', 'complete']);
     expect(standIn.journal.every((entry) => entry.status === 200 || entry.usage === undefined)).toBe(true);
+  });
+
+  test('members that OpenAI does not know are refused by a strict one, and pass where a compatible server takes them', async () => {
+    const strict = await started(startOpenai({ key, isStrict: true }));
+    const body = { model, messages, top_k: 5 };
+    for (const [standIn, status] of [
+      [strict, 400],
+      [(await start()).standIn, undefined],
+    ] as const) {
+      const client = new OpenAI({ apiKey: key, baseURL: `${standIn.url}/v1`, maxRetries: 0 });
+      const error = await thrown(client.chat.completions.create(body));
+      expect(error instanceof OpenaiError ? error.status : error).toBe(status);
+      expect(
+        await thrown(client.chat.completions.create({ model, messages, max_completion_tokens: 5, seed: 1 })),
+      ).toBeUndefined();
+      expect(await thrown(client.responses.create({ model, input: 'a', max_output_tokens: 5 }))).toBeUndefined();
+    }
   });
 
   test('what no call was made for is refused', async () => {
@@ -560,7 +578,17 @@ describe('the script', () => {
     const { standIn, ask } = await start();
     standIn.next(says('abcdefgh', { chunkLength: 1, usage: { ...usage, output: 80 }, fault: { after: 2, kind: 'cut' } }));
     expect(await thrown(ask().then(collect))).toBeInstanceOf(Error);
+    await standIn.journal[0]?.ended;
     expect(standIn.journal).toMatchObject([{ pieces: 2, ending: 'cut', told: undefined, usage: { input: 120, output: 20 } }]);
+  });
+
+  test('a stream can end as if it were whole, without what comes last', async () => {
+    const { standIn, ask } = await start();
+    standIn.next(says('abcd', { chunkLength: 1, fault: { after: 3, kind: 'end' } }));
+    const choices = (await collect(await ask())).map(({ choices }) => choices[0]);
+    expect(choices.map((choice) => choice?.delta.content ?? '').join('')).toBe('abc');
+    expect(choices.at(-1)?.finish_reason).toBeNull();
+    expect(standIn.journal).toMatchObject([{ pieces: 3, told: undefined }]);
   });
 
   test('a client that goes away is seen, and so is what it had', async () => {
