@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { readCount, writeCount, writeCountRequest } from '../../../src/models/messages/count.ts';
 import { messagesClient, messagesProvider } from '../../../src/models/messages/messages.ts';
 import type { Message, OfferedTool, Part, Prompt } from '../../../src/models/prompt.ts';
+import type { JsonObject } from '../../../src/wire/json.ts';
 import { asked, emptyPrompt } from './messages-fixtures.ts';
 
 const write = (prompt: Partial<Prompt>, model = 'claude-opus-5-5') =>
@@ -183,6 +184,21 @@ test('a schema is taken as output_config where the model has it, closed and with
   expect(JSON.stringify(write({ format: { kind: 'json' } }).system)).toContain('one JSON object');
 });
 
+test('a schema of members with any name is asked for in words, one of members with names is not', () => {
+  const dictionary = { type: 'object', additionalProperties: { type: 'number' } };
+  const asked = (schema: JsonObject) =>
+    write({ format: { kind: 'schema', name: 'x', description: undefined, schema, isStrict: undefined } });
+  for (const schema of [
+    dictionary,
+    { type: 'object', properties: { a: dictionary } },
+    { type: 'array', items: { anyOf: [dictionary] } },
+  ]) {
+    expect(asked(schema).output_config).toBeUndefined();
+    expect(JSON.stringify(asked(schema).system)).toContain('additionalProperties');
+  }
+  expect(asked({ type: 'object', properties: { additionalProperties: { type: 'string' } } })).toHaveProperty('output_config');
+});
+
 test('a schema that never ends is refused', () => {
   let schema = {};
   for (let depth = 0; depth < 5000; depth++) schema = { type: 'array', items: schema };
@@ -200,6 +216,10 @@ test.each([
   ],
   ['claude-3-7-sonnet-20250219', 'high', { thinking: { type: 'enabled', budget_tokens: 13_107 } }],
   ['claude-3-5-haiku-20241022', 'high', {}],
+  ['anthropic/claude-opus-4.5', 'low', { thinking: { type: 'enabled', budget_tokens: 2048 }, output_config: { effort: 'low' } }],
+  ['claude-opus-4-10', 'low', { thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'low' } }],
+  ['claude-sonnet-4@20250514', 'low', { thinking: { type: 'enabled', budget_tokens: 2048 } }],
+  ['claude-2.1', 'low', {}],
   ['claude-opus-5', 'none', { output_config: { effort: 'low' } }],
   ['claude-sonnet-4-6', 'none', {}],
 ] as const)('%s asked for reasoning "%s" is asked for %j', (model, effort, written) => {
