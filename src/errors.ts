@@ -5,6 +5,8 @@
  * Integers below -32000 are the specification's (JSON-RPC 2.0; MCP 2026-07-28 basic/index); own integers are HTTP status x 100.
  */
 export const errorTable = {
+  /** More than the model can read. */
+  prompt_too_long: { shows: 'rpc', http: 400, rpc: 40003, retryable: false },
   parse_error: { shows: 'rpc', http: 400, rpc: -32700, retryable: false },
   invalid_request: { shows: 'rpc', http: 400, rpc: -32600, retryable: false },
   method_not_found: { shows: 'rpc', http: 404, rpc: -32601, retryable: false },
@@ -30,6 +32,8 @@ export const errorTable = {
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
   forbidden_origin: { shows: 'http', http: 403, rpc: 40301, retryable: false },
   insufficient_scope: { shows: 'http', http: 403, rpc: 40310, retryable: false },
+  /** Of models asked for at `/v1`; not there and not for this caller look the same. */
+  unknown_model: { shows: 'http', http: 404, rpc: 40403, retryable: false },
   not_found: { shows: 'http', http: 404, rpc: 40400, retryable: false },
   session_not_found: { shows: 'http', http: 404, rpc: 40401, retryable: false },
   session_required: { shows: 'http', http: 400, rpc: -32600, retryable: false },

@@ -7,7 +7,7 @@ import { openApprovals } from './call/approve/approvals.ts';
 import { deciderOf, standingOf } from './call/approve/standing.ts';
 import { asCaller } from './call/authenticate/caller.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
-import { TokenCallers } from './call/authenticate/token-callers.ts';
+import { callerOfMember, TokenCallers } from './call/authenticate/token-callers.ts';
 import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
 import { mayEnter, visibleToolbox } from './call/authorize.ts';
 import type { BreakerStatus } from './call/breaker.ts';
@@ -33,8 +33,10 @@ import { Listeners } from './inbound/mcp/listen.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import { TaskRuns } from './inbound/mcp/tasks.ts';
+import type { RatingPorts } from './inbound/models/rate.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
-import { type Audience, type Channel, type Notifier, openNotifier } from './notify/notify.ts';
+import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
 import { webhookChannel } from './notify/webhook.ts';
 import { ConfigurationError } from './problems.ts';
@@ -57,6 +59,7 @@ import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
 import { compareUpstreams, connectUpstream } from './upstreams/kinds.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 import { version } from './version.ts';
+import type { JsonObject } from './wire/json.ts';
 
 /** How long the first list of a fresh start waits for upstreams that were never heard of. */
 const settleWithinMs = 3000;
@@ -76,6 +79,7 @@ export interface Gateway {
   /** The admin key, when this start made it: it is shown once and never again. */
   readonly newAdminKey: string | undefined;
   status(): Status;
+  readonly ratings: RatingPorts;
   /** The pages that people sign in to upstreams on. */
   readonly servePage: Credentials['servePage'];
   /** Tells the gateway an address of its own that a browser on this machine can open; the setting `publicUrl` wins. */
@@ -225,7 +229,15 @@ async function build(
     resolveSecrets: (text) => secrets.resolve(text),
   });
   const notifier: Notifier = openNotifier({
-    channels: channelsOf(settings, { reach: openReach(egress), secrets, clock, registry }),
+    channels: channelsOf(settings, {
+      reach: openReach(egress),
+      secrets,
+      clock,
+      registry,
+      confide: async (event) => (await signedDecisions?.confide(event)) ?? {},
+    }),
+    store: store.notices,
+    clock,
     log,
   });
   const subscriptions = new Subscriptions(log);
@@ -330,6 +342,7 @@ async function build(
   let approvalsPending: number | undefined;
   const telemetry = openTelemetry({
     store: store.rollUps,
+    models: store.models,
     clock,
     log,
     gauges: {
@@ -360,6 +373,19 @@ async function build(
     steady: systemSteadyClock,
     log,
   });
+  const decisions = settings.notify.webhook?.decisions;
+  const signedDecisions =
+    decisions &&
+    (await import('./call/approve/signed-decisions.ts')).openSignedDecisions({
+      settings: decisions,
+      approvals,
+      key: createHmac('sha256', stateKey).update('decision tokens').digest(),
+      resolveSecret: (text) => secrets.resolve(text),
+      callerOf: (member) => callerOfMember(registry, member),
+      pageUrl: () => publicUrl,
+      journal,
+      clock,
+    });
   const calls: CallPorts = {
     approvals,
     lanes,
@@ -414,8 +440,10 @@ async function build(
     renewed: (caller) => (caller.validUntilMs <= clock.nowMs() ? undefined : renewCallers({ keys, callers })(caller)),
     calls,
     approvals,
+    signedDecisions,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
+    tasks: new TaskRuns(),
     listeners,
     subscriptions,
     log,
@@ -452,6 +480,15 @@ async function build(
   const noteUses = async (): Promise<void> => {
     const uses = keys.takeUses();
     if (uses.length > 0) await store.keyUses.note(uses);
+  };
+  const watching = setInterval(() => {
+    if (registry.list('alert').length > 0) void alertsLookedAt();
+  }, watchAlertsEveryMs);
+  watching.unref();
+  const alertsLookedAt = async (): Promise<void> => {
+    const { watchAlerts } = await import('./alerts/alert-watch.ts');
+    const { records, flush } = adminPorts.models;
+    await watchAlerts({ registry, records, flush, notifier, ownUrl, clock, log });
   };
   const noting = setInterval(() => {
     noteUses().catch((error: unknown) => log.warn({ err: error }, 'when keys were last used could not be written'));
@@ -496,6 +533,7 @@ async function build(
     counters,
     checks,
     rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
+    models: { records: store.models, flush: () => telemetry.models.flush() },
     audit: store.audit,
     journal,
     dataDir: settings.data,
@@ -546,8 +584,10 @@ async function build(
       publicUrl ??= url;
     },
     status,
+    ratings: { ...adminPorts.models, nowMs: () => clock.nowMs() },
     connected: (withinMs) => connected(live, withinMs),
     async close() {
+      clearInterval(watching);
       clearInterval(noting);
       clearInterval(tidying);
       clearInterval(expiring);
@@ -557,6 +597,7 @@ async function build(
       await pins.close();
       registry.close();
       edge.parked.cancelAll();
+      await edge.tasks.close();
       await sessions.close();
       await live.close();
       await approvals.close();
@@ -570,6 +611,7 @@ async function build(
 }
 
 const noteUsesEveryMs = 10_000;
+const watchAlertsEveryMs = 30_000;
 const tidyEveryMs = 3_600_000;
 const endExpiredEveryMs = 1_000;
 
@@ -596,12 +638,12 @@ const adminNamespaceConfig: NamespaceConfig = {
 };
 
 /** Every way to tell people that the settings name. */
-function channelsOf({ notify }: Settings, { reach, secrets, clock, registry }: ChannelPorts): readonly Channel[] {
+function channelsOf({ notify }: Settings, { reach, secrets, clock, registry, confide }: ChannelPorts): readonly Channel[] {
   const resolveSecret = (text: string) => secrets.resolve(text);
   const addressesOf = (audience: Audience) => mailAddressesOf(registry, audience);
   const { webhook, smtp } = notify;
   return [
-    ...(webhook === undefined ? [] : [webhookChannel({ settings: webhook, reach, resolveSecret, clock })]),
+    ...(webhook === undefined ? [] : [webhookChannel({ settings: webhook, reach, resolveSecret, clock, confide })]),
     ...(smtp === undefined ? [] : [smtpChannel({ settings: smtp, resolveSecret, addressesOf })]),
   ];
 }
@@ -611,6 +653,7 @@ interface ChannelPorts {
   readonly secrets: SecretValues;
   readonly clock: Clock;
   readonly registry: Registry;
+  readonly confide: (event: NotifyEvent) => Promise<JsonObject>;
 }
 
 function* gaugesOf(live: LiveCatalog, lanes: Lanes): Iterable<UpstreamGauge> {

@@ -1,7 +1,9 @@
 import type { Action } from './action.ts';
+import { deleteAlert, listAlerts, setAlert } from './alerts.ts';
 import { decideApproval, getApproval, listApprovals } from './approvals.ts';
 import { searchAudit, verifyAudit } from './audit.ts';
 import { getCapability, listCapabilities } from './capabilities.ts';
+import { compareVariants } from './compare-variants.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
 import { getDocumentation } from './documentation.ts';
@@ -12,6 +14,7 @@ import { createMember, listMembers, updateMember } from './members.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
 import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
+import { requestKey } from './request-key.ts';
 import { getReviewRules, setReviewRules } from './review-rules.ts';
 import { reviewSubmission } from './review-submission.ts';
 import { listSecrets, setSecret } from './secrets.ts';
@@ -56,7 +59,12 @@ export const actions: readonly Action[] = [
   createMember,
   updateMember,
   listMembers,
+  setAlert,
+  deleteAlert,
+  listAlerts,
+  compareVariants,
   createKey,
+  requestKey,
   listKeys,
   rotateKey,
   disableKey,

@@ -77,7 +77,7 @@ function mayTake(
   const [namespace = '', ...rest] = pattern.text.split('/');
   const name = rest.at(-1) ?? '*';
   // A pattern tried as a name: a "*" in it is matched by nothing but a "*", so what passes takes no more than the rule does.
-  const mayTakeAll = caller.reaches.every((reach) => reach('', { namespace, name: `${namespace}/${name}` }));
+  const mayTakeAll = caller.reaches.every((reach) => reach('', { namespace, name: `${namespace}/${name}`, isModel: false }));
   const isExact = !pattern.text.includes('*') && rest.length > 0;
   if (!mayTakeAll && !(isExact && [...visible.values()].some((one) => isTaken(pattern, one)))) return false;
   const all = [

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkModelRules } from '../catalog/check-model-rules.ts';
 import { keptDigest, keptReference } from '../catalog/description-files.ts';
 import { namespaceFileSchema, readNamespaceFile } from '../catalog/namespace-file.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
@@ -159,7 +160,9 @@ async function readNamespace({ path, value }: WrittenNamespace): Promise<Reading
   if (file.policy !== undefined)
     wanted.push({ kind: 'policy', id: `namespace:${file.namespace}`, policy: file.policy, path: [...path, 'policy'] });
   const rules = await checkRules(file.policy);
-  return { wanted, flaws: rules.map((flaw) => ({ ...flaw, path: [...path, 'policy', ...flaw.path] })) };
+  const flaws = rules.map((flaw) => ({ ...flaw, path: [...path, 'policy', ...flaw.path] }));
+  const ofModels = (await checkModelRules(file)).map((flaw) => ({ ...flaw, path: [...path, ...flaw.path] }));
+  return { wanted, flaws: [...flaws, ...ofModels] };
 }
 
 /** Puts what is kept beside an entry beside it. */

@@ -76,7 +76,7 @@ export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: 
       ...nothing,
       findings: [errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".')],
     };
-  const isPerUser = config.transport.type !== 'stdio' && config.transport.auth?.kind === 'user';
+  const isPerUser = 'auth' in config.transport && config.transport.auth?.kind === 'user';
   const trial = await tryOut(ports, isPerUser ? withoutAuth(config) : config, isPerUser, draft.document, running);
   return { ...trial, findings: [...findings, ...trial.findings] };
 }
@@ -90,6 +90,8 @@ export async function examineOffer(ports: TrialPorts, draft: Draft, member: Memb
 export function hasSameConnection(a: Entry, b: Entry): boolean {
   // What an API offers is chosen and named where its description is read.
   if (a.kind === 'openapi' || b.kind === 'openapi') return false;
+  // What a model offers is made of its whole entry.
+  if (a.kind === 'model' || b.kind === 'model') return isDeepStrictEqual(a, b);
   return (['kind', 'command', 'env', 'cwd', 'url', 'headers', 'auth', 'era', 'sessions'] as const).every((key) =>
     isDeepStrictEqual(a[key], b[key]),
   );
@@ -120,7 +122,7 @@ export function configOf(
 /** Who signs in does so at what runs, not at what is tried. */
 function withoutAuth(config: UpstreamConfig): UpstreamConfig {
   const { transport } = config;
-  return transport.type === 'stdio' ? config : { ...config, transport: { ...transport, auth: undefined } };
+  return 'auth' in transport ? { ...config, transport: { ...transport, auth: undefined } } : config;
 }
 
 /** Connects to an upstream that nobody can call, and looks at what it offers. */
@@ -154,6 +156,7 @@ export async function tryOut(
 
 function describeFailure({ transport }: UpstreamConfig, reason: string, isPerUser: boolean): Finding {
   if (transport.type === 'openapi') return errorAt(['document'], `The API cannot be served: ${reason}`);
+  if (transport.type === 'model') return errorAt(['targets'], `The model cannot be served: ${reason}`);
   if (transport.type === 'stdio') return errorAt(['command'], `The command does not speak MCP: ${reason}.`);
   if (reason.includes('HTTP 508'))
     return errorAt(['url'], 'This is the address of this gateway itself; it cannot be its own upstream.');

@@ -170,7 +170,8 @@ async function insightOf(
   if (caller === undefined) return [];
   const { registry } = ports;
   const namespace = capability.slice(0, capability.indexOf('/'));
-  const place = { namespace, name: capability };
+  const isModel = ports.catalog().modelNames.get(capability)?.name === capability;
+  const place = { namespace, name: capability, isModel };
   const key = name.startsWith('key:') ? registry.get('key', name.slice('key:'.length))?.body : undefined;
   const reaches =
     key === undefined

@@ -1,6 +1,7 @@
 /** What somebody may give away as a key: no more than what they may do themselves, and no more than the key they do it with. */
 import { commonRoles } from '../call/authenticate/registered-key.ts';
 import type { Caller } from '../call/authenticate.ts';
+import { modelsPlace } from '../catalog/catalog.ts';
 import { compileGlob } from '../catalog/glob.ts';
 import { identitiesOf, type LimitRow } from '../policy/limit-rules.ts';
 import { isWithinNetworks } from '../policy/network.ts';
@@ -31,12 +32,14 @@ export function completeRights(registry: Registry, caller: Caller, wanted: KeyRi
     wanted.scope.namespaces ?? used?.scope.namespaces ?? (given === 'all' || given.size === 0 ? undefined : [...given]);
   const toolboxes = wanted.scope.toolboxes ?? used?.scope.toolboxes;
   const capabilities = wanted.scope.capabilities ?? used?.scope.capabilities;
+  const models = wanted.scope.models ?? used?.scope.models;
   return {
     ...wanted,
     scope: {
       ...(toolboxes === undefined ? {} : { toolboxes }),
       ...(namespaces === undefined ? {} : { namespaces }),
       ...(capabilities === undefined ? {} : { capabilities }),
+      ...(models === undefined ? {} : { models }),
     },
     network: wanted.network ?? used?.network,
     limits: wanted.limits ?? used?.limits,
@@ -114,7 +117,8 @@ function placeExcess(caller: Caller, roles: readonly RoleGrant[], wanted: KeyRig
   const unscoped = own && mayGive !== undefined ? [...mayGive] : [anything];
   const namespaces = scope.namespaces ?? namespacesIn(scope) ?? unscoped;
   const toolboxes = scope.toolboxes ?? [anything];
-  const tries = namespaces.length * toolboxes.length * (scope.capabilities?.length ?? 1);
+  const globs = (scope.capabilities?.length ?? 1) + (scope.models?.length ?? 1);
+  const tries = namespaces.length * (toolboxes.length + 1) * globs;
   if (tries > mostTries)
     return ['scope: it names too much to be checked; make several keys of it, or use * for what belongs together.'];
   const excess = new Set<string>();
@@ -123,24 +127,51 @@ function placeExcess(caller: Caller, roles: readonly RoleGrant[], wanted: KeyRig
     const isAdministration = own && namespace === 'admin';
     if (mayGive !== undefined && !isAdministration && !mayGive.has(namespace))
       excess.add(tooMuch('namespaces', namespace, scope));
-    for (const toolbox of isAdministration ? ['admin'] : toolboxes)
-      for (const name of namesIn(scope, namespace))
-        if (!caller.reaches.every((reach) => reach(toolbox, { namespace, name })))
-          excess.add(culprit(caller, scope, { toolbox, namespace, name }));
+    for (const place of isAdministration ? [adminPlace(scope, namespace)] : placesOf(scope, namespace, toolboxes))
+      for (const name of place.names)
+        if (!caller.reaches.every((reach) => reach(place.toolbox, { namespace, name, isModel: place.isModel })))
+          excess.add(culprit(caller, scope, { ...place, namespace, name }));
   }
-  for (const toolbox of toolboxes)
+  for (const toolbox of isForModels(scope) ? [modelsPlace] : toolboxes)
     if (!caller.reaches.every((reach) => reach(toolbox, undefined))) excess.add(tooMuch('toolboxes', toolbox, scope));
   return [...excess];
+}
+
+/** What a scope opens in one namespace: tools in toolboxes, and models there and at their own address. */
+interface ScopedPlace {
+  readonly toolbox: string;
+  readonly isModel: boolean;
+  readonly names: readonly string[];
+}
+
+function adminPlace(scope: Scope, namespace: string): ScopedPlace {
+  return { toolbox: 'admin', isModel: false, names: namesIn(scope.capabilities, namespace) };
+}
+
+function placesOf(scope: Scope, namespace: string, toolboxes: readonly string[]): readonly ScopedPlace[] {
+  const { capabilities, models } = scope;
+  const tools = toolboxes.map((toolbox) => ({ toolbox, isModel: false, names: namesIn(capabilities, namespace) }));
+  const opensModels = scope.toolboxes === undefined || models !== undefined;
+  const modelNames = namesIn(models ?? capabilities, namespace);
+  return [
+    ...(isForModels(scope) ? [] : tools),
+    ...(opensModels ? [{ toolbox: modelsPlace, isModel: true, names: modelNames }] : []),
+  ];
+}
+
+function isForModels({ toolboxes, capabilities, models }: Scope): boolean {
+  return models !== undefined && toolboxes === undefined && capabilities === undefined;
 }
 
 function culprit(
   caller: Caller,
   scope: Scope,
-  { toolbox, namespace, name }: { toolbox: string; namespace: string; name: string },
+  { toolbox, namespace, name, isModel }: ScopedPlace & { readonly namespace: string; readonly name: string },
 ): string {
-  const passes = (somewhere: string, something: { namespace: string; name: string } | undefined) =>
-    caller.reaches.every((reach) => reach(somewhere, something));
-  if (!passes(toolbox, undefined)) return tooMuch('toolboxes', toolbox, scope);
+  const isEntered = caller.reaches.every((reach) => reach(toolbox, undefined));
+  if (isModel)
+    return tooMuch(scope.models === undefined && scope.capabilities !== undefined ? 'capabilities' : 'models', name, scope);
+  if (!isEntered) return tooMuch('toolboxes', toolbox, scope);
   return scope.capabilities === undefined ? tooMuch('namespaces', namespace, scope) : tooMuch('capabilities', name, scope);
 }
 
@@ -151,9 +182,12 @@ function tooMuch(list: keyof Scope, what: string, scope: Scope): string {
     : `scope: ${list} "${what}" is more than you may use yourself.`;
 }
 
-/** The namespaces that a scope's capabilities name, where each names one. */
-function namespacesIn({ capabilities }: Scope): readonly string[] | undefined {
-  const names = capabilities?.map((glob) => glob.slice(0, glob.indexOf('/')));
+/** The namespaces that a scope's capabilities and models name, where each names one. */
+function namespacesIn({ toolboxes, capabilities, models }: Scope): readonly string[] | undefined {
+  // Beside toolboxes alone, a list of models says nothing of where their tools may be.
+  const globs =
+    capabilities === undefined ? (toolboxes === undefined ? models : undefined) : [...capabilities, ...(models ?? [])];
+  const names = globs?.map((glob) => glob.slice(0, glob.indexOf('/')));
   return names?.some((name) => name.includes('*')) ? [anything] : names && [...new Set(names)];
 }
 
@@ -161,9 +195,9 @@ function namespacesIn({ capabilities }: Scope): readonly string[] | undefined {
  * What a scope allows in one namespace, each as a name whose `*` is a character like any other: a glob that takes such a name takes
  * everything the name stands for.
  */
-function namesIn({ capabilities }: Scope, namespace: string): readonly string[] {
-  if (capabilities === undefined) return [`${namespace}/*`];
-  return capabilities.flatMap((glob) => {
+function namesIn(globs: readonly string[] | undefined, namespace: string): readonly string[] {
+  if (globs === undefined) return [`${namespace}/*`];
+  return globs.flatMap((glob) => {
     const slash = glob.indexOf('/');
     if (namespace === anything) return [glob];
     return compileGlob(glob.slice(0, slash))(namespace) ? [namespace + glob.slice(slash)] : [];

@@ -6,7 +6,7 @@ import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { networkSchema } from '../policy/policy-schema.ts';
-import { idSchema, type KeyDocument, scopeSchema } from '../registry/documents.ts';
+import { idSchema, type KeyDocument, type Scope, scopeSchema } from '../registry/documents.ts';
 import type { Entry } from '../registry/registry.ts';
 import { type AdminPorts, defineAction, namespacesOf, notThere } from './action.ts';
 import { commitChange, requireNew } from './change.ts';
@@ -30,7 +30,7 @@ const shown = z
   })
   .loose();
 
-const shownOnce = z.object({
+export const shownOnce = z.object({
   key: shown,
   secret: z.string().describe('The key itself. It is shown this once and kept nowhere: store it now.'),
 });
@@ -54,34 +54,60 @@ export const createKey = defineAction({
     expiresInS: z.int().min(60).max(tenYearsS).optional().describe('How long it is valid, in seconds. Default: for ever.'),
   }),
   output: shownOnce,
-  async run(ports, caller, { id = `k-${randomBytes(6).toString('hex')}`, title, expiresInS, scope = {}, ...rest }) {
-    const { registry, clock, keys } = ports;
-    const nowMs = clock.nowMs();
+  async run(ports, caller, { id = madeUpKeyId(), title, expiresInS, scope = {}, ...rest }) {
     const member = rest.member ?? (rest.consumer === undefined ? caller.member : undefined);
-    if (rest.consumer === undefined && member === undefined)
-      throw new GatewayError('bad_arguments', 'Say whose key it is: name a "consumer" or a "member".');
-    const expiresAtMs = expiresInS === undefined ? undefined : nowMs + expiresInS * 1000;
-    const rights = completeRights(registry, caller, { ...rest, member, scope, expiresAtMs });
-    refuseExcess(excessOf(registry, caller, rights));
-    requireOwner(ports, rights);
-    // The operator's key is called so in every record.
-    if (id === 'admin') throw new GatewayError('conflict', 'The id "admin" is that of the operator\'s key; choose another.');
-    requireNew(registry, 'key', id);
-    const secret = makeKey(id);
-    const body: KeyDocument = withoutUndefined({
-      title,
-      ...rights,
-      state: 'active',
-      secrets: [{ hash: keys.hash(secret), hint: secret.slice(-4), createdAtMs: nowMs }],
-      issuedBy: caller.id,
-      issuer: caller.member,
-      createdAtMs: nowMs,
-    });
-    const { secrets: _, ...detail } = body;
-    await commitChange(ports, caller, { action: 'create_key', edits: [{ kind: 'key', id, body }], detail });
-    return { key: show(ports, registry.require('key', id)), secret };
+    return await issueKey(ports, caller, 'create_key', { id, title, expiresInS, ...rest, member, scope });
   },
 });
+
+/** A key as it is asked for. */
+export interface WantedKey {
+  readonly id: string;
+  readonly title: string;
+  readonly consumer?: string | undefined;
+  readonly member?: string | undefined;
+  readonly scope: Scope;
+  readonly network?: KeyDocument['network'] | undefined;
+  readonly limits?: KeyDocument['limits'] | undefined;
+  readonly expiresInS?: number | undefined;
+}
+
+/** Makes a key that does no more than its giver may. Throws GatewayError `bad_arguments`, `conflict` and `forbidden`. */
+export async function issueKey(
+  ports: AdminPorts,
+  caller: Caller,
+  action: string,
+  { id, title, expiresInS, ...wanted }: WantedKey,
+): Promise<z.output<typeof shownOnce>> {
+  const { registry, clock, keys } = ports;
+  const nowMs = clock.nowMs();
+  if (wanted.consumer === undefined && wanted.member === undefined)
+    throw new GatewayError('bad_arguments', 'Say whose key it is: name a "consumer" or a "member".');
+  const expiresAtMs = expiresInS === undefined ? undefined : nowMs + expiresInS * 1000;
+  const rights = completeRights(registry, caller, { ...wanted, expiresAtMs });
+  refuseExcess(excessOf(registry, caller, rights));
+  requireOwner(ports, rights);
+  // The operator's key is called so in every record.
+  if (id === 'admin') throw new GatewayError('conflict', 'The id "admin" is that of the operator\'s key; choose another.');
+  requireNew(registry, 'key', id);
+  const secret = makeKey(id);
+  const body: KeyDocument = withoutUndefined({
+    title,
+    ...rights,
+    state: 'active',
+    secrets: [{ hash: keys.hash(secret), hint: secret.slice(-4), createdAtMs: nowMs }],
+    issuedBy: caller.id,
+    issuer: caller.member,
+    createdAtMs: nowMs,
+  });
+  const { secrets: _, ...detail } = body;
+  await commitChange(ports, caller, { action, edits: [{ kind: 'key', id, body }], detail });
+  return { key: show(ports, registry.require('key', id)), secret };
+}
+
+export function madeUpKeyId(): string {
+  return `k-${randomBytes(6).toString('hex')}`;
+}
 
 export const rotateKey = defineAction({
   name: 'rotate_key',

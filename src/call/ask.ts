@@ -1,4 +1,5 @@
-import type { CallingClient, CallMethod, Conversation } from '../upstreams/upstream.ts';
+import type { ClientDialect } from '../models/dialect.ts';
+import type { AnswerStream, CallingClient, CallMethod, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 
@@ -26,6 +27,17 @@ export interface Ask {
   /** The gateways that the request came through, as the header has it; undefined where there are none. */
   readonly hops?: string | undefined;
   readonly bytesIn: number;
+  /** The request for a person's consent that this call goes on from: it runs by that one, and asks nobody anew. */
+  readonly approval?: string | undefined;
+  /** By which its client may speak of the answer later. */
+  readonly answerId?: string | undefined;
+  /** Where a model's answer goes that its client wants in parts. */
+  readonly stream?: AskedStream | undefined;
+}
+
+/** A client's own stream. What goes into it has passed `inspect`. */
+export interface AskedStream extends AnswerStream {
+  readonly dialect: ClientDialect;
 }
 
 interface Retry {

@@ -114,8 +114,11 @@ export function visibleToolbox(circumstances: Circumstances, catalog: Catalog, c
 function mayReach({ ip, maySeeAction }: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {
   if (target.namespace === 'admin' && !maySeeAction(caller, target.capability.slice('admin/'.length))) return false;
   if (!isWithinNetworks({ ip }, caller, policy)) return false;
+  if (caller.reaches.length === 0) return true;
+  const { namespace, capability, member } = target;
+  const reached = { namespace, name: capability, isModel: member.config.kind === 'model' };
   for (const reach of caller.reaches) {
-    if (!reach(target.toolbox.name, { namespace: target.namespace, name: target.capability })) return false;
+    if (!reach(target.toolbox.name, reached)) return false;
   }
   return true;
 }
@@ -132,7 +135,9 @@ function isIn(isInNetwork: (ip: string) => boolean, ip: string): boolean {
 }
 
 /** As much of a target as deciding needs. */
-type Place = Pick<Target, 'toolbox' | 'namespace' | 'capability'> & { readonly member: Pick<Target['member'], 'id'> };
+type Place = Pick<Target, 'toolbox' | 'namespace' | 'capability'> & {
+  readonly member: { readonly id: string; readonly config: Pick<Target['member']['config'], 'kind'> };
+};
 
 function isVisible(circumstances: Circumstances, caller: Caller, place: Place, method: string): boolean {
   const policy = circumstances.policies.of(place.capability, place.namespace);
@@ -156,7 +161,13 @@ export function factsOf(
 ): Facts {
   return {
     caller: caller.facts,
-    capability: { name: capability, namespace, upstream: member.id, kind: 'tool', method },
+    capability: {
+      name: capability,
+      namespace,
+      upstream: member.id,
+      kind: member.config.kind === 'model' ? 'model' : 'tool',
+      method,
+    },
     ip,
     nowMs,
   };

@@ -6,7 +6,7 @@ import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { CallPolicy } from '../policy/policy.ts';
 import type { BreakerPolicy } from '../policy/policy-schema.ts';
 import { metaWithTrace } from '../telemetry/call-trace.ts';
-import { type Answer, type Conversation, FailedAnswer } from '../upstreams/upstream.ts';
+import { type Answer, type AnswerStream, type Conversation, FailedAnswer } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Clearance } from './approve.ts';
@@ -135,7 +135,9 @@ export async function callUpstream(lanes: Lanes, clearance: Clearance, ask: Ask,
     if (turn !== undefined) await turn;
     const sentAtMs = performance.now();
     try {
-      if (policy.attempts === 1) return await breaker.fire(clearance, ask, deadline, lane.slots, course);
+      // A model's own targets are tried one after the other, and a stream that broke off is not begun anew.
+      if (policy.attempts === 1 || ask.method === 'models/call')
+        return await breaker.fire(clearance, ask, deadline, lane.slots, course);
       return await attempt(lane, breaker, [clearance, ask, deadline, lane.slots, course]);
     } finally {
       if (course.isSent) course.upstreamMs = performance.now() - sentAtMs;
@@ -195,6 +197,7 @@ function pause(ms: number, cancel: Cancel): Promise<void> {
 
 function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course: Course): Promise<Answer> {
   const { member, params, tool } = permit;
+  const stream = course.stream;
   course.isSent = true;
   return member.upstream.call({
     method: ask.method,
@@ -211,7 +214,27 @@ function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course
     retry: ask.retry,
     cancel: ask.cancel,
     limitBytes: member.config.answerLimitBytes,
+    stream: stream === undefined ? undefined : new TimedStream(stream, deadline),
+    spent: (spent) => {
+      course.spent = spent;
+    },
   });
+}
+
+/** Whatever comes of an answer says that the upstream still works on it. */
+class TimedStream implements AnswerStream {
+  readonly #inner: AnswerStream;
+  readonly #deadline: Deadline;
+
+  constructor(inner: AnswerStream, deadline: Deadline) {
+    this.#inner = inner;
+    this.#deadline = deadline;
+  }
+
+  write(bytes: Uint8Array): Promise<void> | undefined {
+    this.#deadline.progress();
+    return this.#inner.write(bytes);
+  }
 }
 
 function explain(error: unknown, { member, capability }: Permit, deadline: Deadline): unknown {
@@ -237,7 +260,14 @@ function isFailure(error: unknown, ...sent: unknown[]): boolean {
   return sent.some(isPassed) || countsAsFailure(error);
 }
 
-const notItsFault: ReadonlySet<ErrorCode> = new Set(['cancelled', 'answer_too_large', 'sign_in_required', 'credentials_failed']);
+const notItsFault: ReadonlySet<ErrorCode> = new Set([
+  'cancelled',
+  'answer_too_large',
+  'sign_in_required',
+  'credentials_failed',
+  // A stream was ended for what it held.
+  'content_blocked',
+]);
 
 // A client that gives up or has not signed in, or an answer that is too large, says nothing about the health of the far end.
 function countsAsFailure(error: unknown): boolean {

@@ -20,6 +20,7 @@ import type { Clock } from '../clock.ts';
 import { toGatewayError } from '../errors.ts';
 import type { Policies } from '../policy/policy.ts';
 import type { Counters } from '../store/ports.ts';
+import type { Answer } from '../upstreams/upstream.ts';
 import type { Approvals } from './approve/approvals.ts';
 import { asAgreed } from './approve/exact-call.ts';
 import { type Approved, approve, type Clearance } from './approve.ts';
@@ -27,10 +28,11 @@ import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
-import { inspect, type Outcome } from './inspect.ts';
+import { inspect, inspectStream, type Outcome } from './inspect.ts';
 import { type Admission, limit } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
 import { resolve } from './resolve.ts';
+import { type Sampler, samplerFor } from './sample.ts';
 import { type Screened, screen } from './screen.ts';
 
 /** What the steps need of the gateway. */
@@ -51,7 +53,7 @@ export async function call(ports: CallPorts, catalog: Catalog, caller: Caller, a
   try {
     const admitted = admit(ports, catalog, caller, ask, course);
     const screened = admitted instanceof Promise ? await admitted : admitted;
-    const outcome = await perform(ports, screened, ask, course);
+    const outcome = await perform(ports, catalog, screened, ask, course);
     course.done(outcome);
     return outcome;
   } catch (error) {
@@ -104,27 +106,42 @@ export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknow
   new Course(ports, caller, ask).failed(error);
 }
 
-function perform(ports: CallPorts, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
+function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
   const clearance = approve(ports, screened, ask, course);
   return clearance instanceof Promise
-    ? clearance.then((late) => sendApproved(ports, late, ask, course))
-    : send(ports, clearance, ask, course);
+    ? clearance.then((late) => sendApproved(ports, catalog, late, ask, course))
+    : send(ports, catalog, clearance, ask, course);
 }
 
-async function send(ports: CallPorts, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
+async function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const written = course.intend(clearance);
   if (written !== undefined) await written;
+  course.stream = inspectStream(clearance, ask);
   course.trace.step('upstream');
-  const answer = await callUpstream(ports.lanes, clearance, ask, course);
+  const sampler = clearance.policy.sampling && samplerFor(clearance, ask, (of) => call(ports, catalog, clearance.caller, of));
+  const answer =
+    sampler === undefined
+      ? await callUpstream(ports.lanes, clearance, ask, course)
+      : await callSampled(ports, clearance, sampler, course);
   course.trace.step('inspect');
   return inspect(clearance, ask, answer);
 }
 
+/** An upstream that asks for a model is answered, and asked again. */
+async function callSampled(ports: CallPorts, clearance: Clearance, sampler: Sampler, course: Course): Promise<Answer> {
+  let answer = await callUpstream(ports.lanes, clearance, sampler.ask, course);
+  for (let round = 0; ; round++) {
+    const next = await sampler.next(answer, round);
+    if (next === undefined) return answer;
+    answer = await callUpstream(ports.lanes, clearance, next, course);
+  }
+}
+
 /** What people agreed to is sent and nothing else, and what became of it is kept with their decision. */
-async function sendApproved(ports: CallPorts, clearance: Approved, ask: Ask, course: Course): Promise<Outcome> {
+async function sendApproved(ports: CallPorts, catalog: Catalog, clearance: Approved, ask: Ask, course: Course): Promise<Outcome> {
   const { approval } = clearance;
   try {
-    const outcome = await send(ports, clearance, asAgreed(ask), course);
+    const outcome = await send(ports, catalog, clearance, asAgreed(ask), course);
     ports.approvals.ended(approval, outcome.kind === 'result' ? 'done' : outcome.kind, false);
     return { ...outcome, approval };
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Refuses answers that are not what the method promises and content that must not come back, and maps what they carry back into the client's names and URIs. */
 import type { ContentHit } from '../content/screen.ts';
 import { GatewayError } from '../errors.ts';
-import type { Answer, CallMethod } from '../upstreams/upstream.ts';
+import type { Answer, AnswerStream, CallMethod } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
 import type { ApprovedRound, Ask } from './ask.ts';
@@ -18,6 +18,16 @@ export type Outcome = Answer & {
   /** What people had agreed to; a further round of the call goes on from there. */
   readonly approval?: ApprovedRound | undefined;
 };
+
+declare const watched: unique symbol;
+
+/** A client's stream into which only what its client may have gets. Only this file makes one. */
+export type InspectedStream = AnswerStream & { readonly [watched]: true };
+
+/** For the answer of a call that its client wants in parts; undefined where it does not. */
+export function inspectStream(_permit: Permit, { stream }: Ask): InspectedStream | undefined {
+  return stream as InspectedStream | undefined;
+}
 
 /** Throws GatewayError `upstream_failed` and `content_blocked`. */
 export function inspect(permit: Permit, ask: Ask, answer: Answer): Outcome {
@@ -53,9 +63,10 @@ const promises = {
   'prompts/get': { key: 'messages', opens: 0x5b },
   'resources/read': { key: 'contents', opens: 0x5b },
   'completion/complete': { key: 'completion', opens: 0x7b },
-} as const satisfies Record<CallMethod, { key: string; opens: number }>;
+} as const satisfies Record<Exclude<CallMethod, 'models/call'>, { key: string; opens: number }>;
 
 function withShape(permit: Permit, method: CallMethod, result: RawResult): RawResult {
+  if (method === 'models/call') return result;
   const { key, opens } = promises[method];
   for (const member of result.members) {
     if (member.key === key && result.bytes[member.start] === opens) return result;

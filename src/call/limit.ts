@@ -2,7 +2,8 @@
 import { GatewayError } from '../errors.ts';
 import { type Demand, demandsFor, type Limit } from '../policy/compile-limits.ts';
 import { describeAmount } from '../policy/describe-limit.ts';
-import type { Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports.ts';
+import type { Cost, Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports.ts';
+import type { CallEstimate } from '../upstreams/upstream.ts';
 import type { Permit } from './authorize.ts';
 
 declare const admitted: unique symbol;
@@ -12,6 +13,8 @@ export interface Admission extends Permit {
   readonly [admitted]: true;
   /** What it holds until it ends; undefined where no limit applies. */
   readonly reservation: Reservation | undefined;
+  /** Tokens and money were reserved by an estimate. */
+  readonly isEstimated: boolean;
   /** Limits in shadow mode that would have refused it. */
   readonly shadowRefusals: number;
 }
@@ -23,7 +26,7 @@ export async function peek(
   counters: Counters,
   permit: Permit,
 ): Promise<{ readonly usage: readonly CounterUsage[]; readonly admission: Admission }> {
-  const admission = { ...permit, reservation: undefined, shadowRefusals: 0 } as unknown as Admission;
+  const admission = unlimited(permit);
   const demands = demandsOf(permit);
   return { usage: demands.length === 0 ? [] : await counters.usage(demands), admission };
 }
@@ -31,9 +34,27 @@ export async function peek(
 /** At once where the counters are in this process. Throws, or rejects with, GatewayError `rate_limited` and `limit_reached`. */
 export function limit(counters: Counters, permit: Permit): Admission | Promise<Admission> {
   const demands = demandsOf(permit);
-  if (demands.length === 0) return { ...permit, reservation: undefined, shadowRefusals: 0 } as unknown as Admission;
-  const taken = counters.take(demands, oneCall);
-  return taken instanceof Promise ? taken.then((outcome) => admit(permit, outcome)) : admit(permit, taken);
+  if (demands.length === 0) return unlimited(permit);
+  // Whatever is no model uses neither tokens nor money.
+  const isEstimated = demands.some(({ limit: { unit } }) => unit !== 'calls') && permit.member.config.kind === 'model';
+  const estimate = isEstimated ? permit.member.upstream.estimate?.(permit.params) : undefined;
+  if (estimate === undefined) return take(counters, permit, demands, oneCall);
+  return estimate instanceof Promise
+    ? estimate.then((late) => take(counters, permit, demands, costOf(late)))
+    : take(counters, permit, demands, costOf(estimate));
+}
+
+function costOf({ tokens, nanoUsd }: CallEstimate): Cost {
+  return { calls: 1, tokens: Math.max(1, tokens), nanoUsd };
+}
+
+function unlimited(permit: Permit): Admission {
+  return { ...permit, reservation: undefined, isEstimated: false, shadowRefusals: 0 } as unknown as Admission;
+}
+
+function take(counters: Counters, permit: Permit, demands: readonly Demand[], cost: Cost): Admission | Promise<Admission> {
+  const taken = counters.take(demands, cost);
+  return taken instanceof Promise ? taken.then((outcome) => admit(permit, outcome, cost)) : admit(permit, taken, cost);
 }
 
 function demandsOf({ caller, policy, namespace, capability }: Permit): readonly Demand[] {
@@ -41,9 +62,10 @@ function demandsOf({ caller, policy, namespace, capability }: Permit): readonly 
   return demandsFor([...policy.limits, ...caller.limits], { namespace, capability, consumer, key, member });
 }
 
-function admit(permit: Permit, taken: Taken): Admission {
+function admit(permit: Permit, taken: Taken, { tokens }: Cost): Admission {
   if (taken.kind === 'refused') throw refusal(permit, taken);
-  return { ...permit, reservation: taken.reservation, shadowRefusals: taken.wouldRefuse.length } as unknown as Admission;
+  const { reservation, wouldRefuse } = taken;
+  return { ...permit, reservation, isEstimated: tokens > 0, shadowRefusals: wouldRefuse.length } as unknown as Admission;
 }
 
 // A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.

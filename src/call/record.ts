@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ContentHit } from '../content/screen.ts';
 import { type ErrorCode, type GatewayError, toGatewayError } from '../errors.ts';
 import type { CallEntry, Journal } from '../journal/journal.ts';
+import type { Spent } from '../models/spent.ts';
 import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -13,7 +14,7 @@ import type { Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import type { Permit } from './authorize.ts';
-import type { Outcome } from './inspect.ts';
+import type { InspectedStream, Outcome } from './inspect.ts';
 import type { Admission } from './limit.ts';
 import { ContentRefusal } from './screen.ts';
 
@@ -32,6 +33,10 @@ export class Course {
   isSent = false;
   upstreamMs: number | undefined;
   retries = 0;
+  /** Where an answer that comes in parts goes, once it is known what may be in it. */
+  stream: InspectedStream | undefined;
+  /** What a model used up, as far as is known. */
+  spent: Spent | undefined;
   readonly #ports: RecordPorts;
   readonly #caller: Caller;
   readonly #ask: Ask;
@@ -51,21 +56,35 @@ export class Course {
     this.#hits = clearance.hits;
     this.#entry = this.#describe('allow', undefined, clearance.approval?.id);
     // What only reads goes on without a record rather than not at all; whether a tool does, its upstream cannot be asked.
-    return this.#ports.journal.intent(this.#entry, this.#ask.method === 'tools/call');
+    const { method } = this.#ask;
+    return this.#ports.journal.intent(this.#entry, method === 'tools/call' || method === 'models/call');
   }
 
   done(outcome: Outcome): void {
     if (outcome.hits.length > 0) this.#hits = [...this.#hits, ...outcome.hits];
-    this.admission?.reservation?.release();
+    this.#settle();
     if (outcome.kind === 'error') this.#end('upstream-error', undefined, 0, outcome.error.code);
     else if (outcome.kind === 'input-required') this.#end('input-required', undefined, 0);
+    else if (outcome.kind === 'reply') this.#end('done', undefined, outcome.body.length);
+    else if (outcome.kind === 'streamed') this.#end('done', undefined, outcome.bytes);
     else this.#end(isToolError(outcome.result) ? 'tool-error' : 'done', undefined, outcome.result.size);
+  }
+
+  // A model's tokens and money were reserved by an estimate; where no provider heard of the call, nothing was used.
+  #settle(): void {
+    const { admission, spent } = this;
+    if (admission?.reservation === undefined) return;
+    if (admission.isEstimated) {
+      const tokens = spent === undefined ? 0 : spent.usage.input + spent.usage.output;
+      admission.reservation.settle({ calls: 1, tokens, nanoUsd: spent?.nanoUsd ?? 0 });
+    }
+    admission.reservation.release();
   }
 
   failed(thrown: unknown): void {
     const error = toGatewayError(thrown);
     if (error instanceof ContentRefusal) this.#hits = [...this.#hits, ...error.hits];
-    this.admission?.reservation?.release();
+    this.#settle();
     const outcome = this.isSent ? 'failed' : 'refused';
     this.#end(outcome, error, 0);
     this.#tell(outcome, error);
@@ -81,7 +100,8 @@ export class Course {
     this.#entry ??= this.#describe('deny', code);
     const contentRules = this.#hits.length === 0 ? undefined : [...new Set(this.#hits.map(({ ruleId }) => ruleId))];
     const kind = outcome === 'tool-error' ? 'done' : outcome;
-    journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ms, bytesIn: ask.bytesIn, bytesOut, contentRules });
+    const { spent } = this;
+    journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ms, bytesIn: ask.bytesIn, bytesOut, contentRules, spent });
     telemetry.ended(
       {
         capability: permit?.capability,
@@ -99,9 +119,11 @@ export class Course {
         upstreamMs: this.upstreamMs,
         bytesIn: ask.bytesIn,
         bytesOut,
-        tokensIn: 0,
-        tokensOut: 0,
-        costMicros: 0,
+        tokensIn: spent?.usage.input ?? 0,
+        tokensOut: spent?.usage.output ?? 0,
+        costMicros: Math.round((spent?.nanoUsd ?? 0) / 1000),
+        spent,
+        answerId: ask.answerId,
         retries: this.retries,
         limitRefusals: (this.admission?.shadowRefusals ?? 0) + (code === 'rate_limited' || code === 'limit_reached' ? 1 : 0),
         contentHits: this.#hits.length,

@@ -1,5 +1,5 @@
 /** Refuses what does not exist in this toolbox; what is hidden and what is not there look the same. */
-import type { Catalog, Member, Toolbox } from '../catalog/catalog.ts';
+import { type Catalog, type Member, modelsPlace, type Toolbox } from '../catalog/catalog.ts';
 import { isDocumentation } from '../catalog/documentation-uri.ts';
 import { callTool, callToolName, hasSearchTools, searchTool, searchToolName } from '../catalog/search-tools.ts';
 import { GatewayError } from '../errors.ts';
@@ -26,7 +26,7 @@ export interface Target {
 
 /** Throws GatewayError `not_found` for a toolbox. */
 export function findToolbox(catalog: Catalog, name: string): Toolbox {
-  const toolbox = name === '' ? catalog.everything : catalog.toolboxes.get(name);
+  const toolbox = name === '' ? catalog.everything : name === modelsPlace ? catalog.models : catalog.toolboxes.get(name);
   if (toolbox === undefined) throw noSuchToolbox(name);
   return toolbox;
 }
@@ -51,7 +51,17 @@ export function resolve(catalog: Catalog, ask: Asked): Target {
       return resolveResource(toolbox, ask.params);
     case 'completion/complete':
       return resolveReference(toolbox, ask.params);
+    case 'models/call':
+      return resolveModel(catalog, toolbox, ask.params);
   }
+}
+
+function resolveModel({ modelNames }: Catalog, toolbox: Toolbox, params: JsonObject): Target {
+  const name = text(params, 'name');
+  const capability = modelNames.get(name);
+  if (capability === undefined || !toolbox.tools.has(capability.outwardName)) throw unknownModel(name);
+  // What it takes as a tool says nothing of what it takes in a client's dialect.
+  return target(toolbox, capability.member, capability.name, params, capability.hash);
 }
 
 function resolveTool(toolbox: Toolbox, ask: Asked): Target {
@@ -139,6 +149,7 @@ export function unknownTarget({ method, params }: Pick<Ask, 'method' | 'params'>
   if (method === 'tools/call') return new GatewayError('unknown_capability', `Unknown tool: ${shorten(name)}`);
   if (method === 'prompts/get') return new GatewayError('unknown_capability', `Unknown prompt: ${shorten(name)}`);
   if (method === 'resources/read') return unknownResource(String(params.uri));
+  if (method === 'models/call') return unknownModel(name);
   const ref = isObject(params.ref) ? params.ref : {};
   if (ref.type === 'ref/prompt') return new GatewayError('unknown_capability', `Unknown prompt: ${shorten(String(ref.name))}`);
   return unknownResource(String(ref.uri));
@@ -146,6 +157,13 @@ export function unknownTarget({ method, params }: Pick<Ask, 'method' | 'params'>
 
 function unknownResource(uri: string): GatewayError {
   return new GatewayError('unknown_capability', `Resource not found: ${shorten(uri)}`, { data: { uri } });
+}
+
+function unknownModel(name: string): GatewayError {
+  return new GatewayError(
+    'unknown_model',
+    `There is no model "${shorten(name)}" here for you. GET /v1/models lists those that you may use.`,
+  );
 }
 
 // A name in a message is a client's own text; a megabyte of it is not repeated.

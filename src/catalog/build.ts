@@ -1,6 +1,6 @@
 import type { PromptDefinition, ToolDefinition } from '../upstreams/upstream.ts';
 import type { JsonObject } from '../wire/json.ts';
-import type { Capability, Catalog, CatalogProblem, Member, Toolbox } from './catalog.ts';
+import { type Capability, type Catalog, type CatalogProblem, type Member, modelsPlace, type Toolbox } from './catalog.ts';
 import type { ToolboxConfig } from './config.ts';
 import { type ApprovedOf, type Contribution, contribute, type HeldDefinition } from './contribution.ts';
 import { mergeInstructions } from './instructions.ts';
@@ -56,7 +56,42 @@ export function buildCatalog(
       toolboxes.set(config.name, buildToolbox(config, name === 'admin' ? shares : offered, finder, problems));
   }
   const everything = assemble({ ...everythingConfig, search }, offered, finder, problems);
-  return Object.freeze({ version, everything, toolboxes, upstreams, held, problems: Object.freeze(problems) });
+  const models = assemble({ ...everythingConfig, name: modelsPlace }, offered.filter(isModel), undefined, problems);
+  const modelNames = nameModels(models, problems);
+  return Object.freeze({
+    version,
+    everything,
+    toolboxes,
+    models,
+    modelNames,
+    upstreams,
+    held,
+    problems: Object.freeze(problems),
+  });
+}
+
+function isModel({ contribution }: Share): boolean {
+  return contribution.member.config.kind === 'model';
+}
+
+// Aliases come last: none of them takes a name away from what is called so.
+function nameModels({ tools }: Toolbox, problems: CatalogProblem[]): Catalog['modelNames'] {
+  const names = new Map<string, Capability<ToolDefinition>>();
+  for (const capability of tools.values()) names.set(capability.name, capability).set(capability.outwardName, capability);
+  for (const capability of tools.values()) {
+    const { id, config } = capability.member;
+    for (const alias of config.transport.type === 'model' ? config.transport.aliases : []) {
+      const taken = names.get(alias);
+      if (taken === undefined) names.set(alias, capability);
+      else if (taken !== capability)
+        problems.push({
+          upstream: id,
+          subject: alias,
+          message: `The alias is not used: ${taken.name} is already called so. Choose another.`,
+        });
+    }
+  }
+  return names;
 }
 
 const everythingConfig: ToolboxConfig = {

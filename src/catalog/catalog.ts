@@ -19,12 +19,19 @@ export interface Catalog {
   readonly everything: Toolbox;
   /** By the name in `/mcp/<toolbox>`. */
   readonly toolboxes: ReadonlyMap<string, Toolbox>;
+  /** Every model; served at `/v1`. */
+  readonly models: Toolbox;
+  /** By what clients call them: `namespace/name`, the name of the tool, and aliases. */
+  readonly modelNames: ReadonlyMap<string, Capability<ToolDefinition>>;
   readonly upstreams: ReadonlyMap<string, Member>;
   /** What waits for somebody to approve it, by upstream. */
   readonly held: ReadonlyMap<string, readonly HeldDefinition[]>;
   /** Capabilities that are not listed, and why. */
   readonly problems: readonly CatalogProblem[];
 }
+
+/** Where models are called in their clients' own dialects, beside the toolboxes: no toolbox can be named so. */
+export const modelsPlace = '/v1';
 
 /** An upstream as the catalog knows it: its configuration and its running port. */
 export interface Member {

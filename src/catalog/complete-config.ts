@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { completeModel } from './complete-model.ts';
 import type { ApiTransport, DescriptionSource, ToolboxConfig, UpstreamAuth, UpstreamConfig } from './config.ts';
 import { keptDigest, sha256Of } from './description-files.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
@@ -6,7 +7,8 @@ import type { NamespaceFile } from './namespace-file.ts';
 
 type UpstreamEntry = NonNullable<NamespaceFile['upstreams']>[string];
 type ApiEntry = Extract<UpstreamEntry, { readonly kind: 'openapi' }>;
-type McpEntry = Exclude<UpstreamEntry, ApiEntry>;
+type ModelEntry = Extract<UpstreamEntry, { readonly kind: 'model' }>;
+type McpEntry = Exclude<UpstreamEntry, ApiEntry | ModelEntry>;
 type ToolboxEntry = NonNullable<NamespaceFile['toolboxes']>[string];
 type Policy = NonNullable<NamespaceFile['policy']>;
 
@@ -18,6 +20,9 @@ const defaults = {
   answerLimitBytes: 16 * 1024 * 1024,
   breaker: { errorRate: 0.5, minimumCalls: 10, windowMs: 60_000, openMs: 30_000 },
 };
+
+/** A model thinks for minutes, and many may wait for theirs at the same time. */
+const modelDefaults = { timeoutMs: 300_000, maxDurationMs: 1_800_000, concurrency: 2_000 };
 
 /** API descriptions that files name, by that name. */
 export type Descriptions = ReadonlyMap<string, DescriptionSource>;
@@ -62,7 +67,8 @@ function completeUpstream(
   transport: UpstreamConfig['transport'],
   origin: 'file' | 'guarded',
 ): UpstreamConfig {
-  const timeoutMs = entry.timeoutMs ?? policy.timeoutMs ?? defaults.timeoutMs;
+  const usual = entry.kind === 'model' ? modelDefaults : defaults;
+  const timeoutMs = entry.timeoutMs ?? policy.timeoutMs ?? usual.timeoutMs;
   // An API's operations are chosen and named where its description is known.
   const { era = 'auto', sessions = 'auto', include = ['*'], exclude = [], rename = {} } = entry.kind === 'mcp' ? entry : {};
   return {
@@ -76,19 +82,24 @@ function completeUpstream(
     era,
     sessions,
     timeoutMs,
-    maxDurationMs: entry.maxDurationMs ?? Math.max(timeoutMs, defaults.maxDurationMs),
-    concurrency: entry.concurrency ?? defaults.concurrency,
+    maxDurationMs: entry.maxDurationMs ?? Math.max(timeoutMs, usual.maxDurationMs),
+    concurrency: entry.concurrency ?? usual.concurrency,
     include,
     exclude,
     rename,
     answerLimitBytes: entry.answerLimitBytes ?? defaults.answerLimitBytes,
-    review: {
-      changes: entry.review?.changes ?? 'hold',
-      // Whoever wrote the file trusts the upstream; who registered it at run time was approved for what was seen then.
-      additions: entry.review?.additions ?? (origin === 'file' ? 'screen' : 'hold'),
-    },
+    // What a model offers is Gatehouse's own.
+    ...(entry.kind === 'model' ? {} : { review: completeReview(entry.review, origin) }),
     breaker: completeBreaker(policy.breaker, entry.breaker),
     own: { timeoutMs: entry.timeoutMs, breaker: entry.breaker },
+  };
+}
+
+function completeReview(review: McpEntry['review'], origin: 'file' | 'guarded'): UpstreamConfig['review'] {
+  return {
+    changes: review?.changes ?? 'hold',
+    // Whoever wrote the file trusts the upstream; who registered it at run time was approved for what was seen then.
+    additions: review?.additions ?? (origin === 'file' ? 'screen' : 'hold'),
   };
 }
 
@@ -98,6 +109,7 @@ function transportOf(
   origin: 'file' | 'guarded',
   descriptions: Descriptions,
 ): UpstreamConfig['transport'] {
+  if (entry.kind === 'model') return completeModel(entry, origin);
   return entry.kind === 'mcp' ? completeTransport(entry, root, origin) : completeApi(entry, origin, descriptions);
 }
 

@@ -5,7 +5,7 @@ export interface UpstreamConfig {
   readonly namespace: string;
   readonly name: string;
   /** `admin` and `finder` are the gateway's own; files declare the others. */
-  readonly kind: 'mcp' | 'openapi' | 'admin' | 'finder';
+  readonly kind: 'mcp' | 'openapi' | 'model' | 'admin' | 'finder';
   /** For people. */
   readonly title?: string | undefined;
   readonly description?: string | undefined;
@@ -26,7 +26,8 @@ export interface UpstreamConfig {
         /** Registered at run time: only public and allowed addresses are connected to. What a file says is taken as written. */
         readonly isGuarded?: boolean;
       }
-    | ApiTransport;
+    | ApiTransport
+    | ModelTransport;
   /** `auto` probes; the others pin. */
   readonly era: 'auto' | 'modern' | 'legacy';
   /** `shared`: one connection for all; `each`: one per client session; `auto`: shared until the upstream turns out to need more. */
@@ -102,6 +103,113 @@ export interface AnswerRules {
   readonly trim: readonly string[];
   readonly maxItems: number | undefined;
   readonly limitBytes: number | undefined;
+}
+
+/** A model: where it is, and how calls find their way there. */
+export interface ModelTransport {
+  readonly type: 'model';
+  /** Beside its own name, `namespace/name`. */
+  readonly aliases: readonly string[];
+  /** At least one; in the order of the file. */
+  readonly targets: readonly ModelTarget[];
+  readonly routing: ModelRouting;
+  readonly contextWindow: number | undefined;
+  readonly maxOutputTokens: number | undefined;
+  readonly can: readonly ModelAbility[];
+  readonly defaults: { readonly maxTokens: number | undefined };
+  readonly cache: ModelCache | undefined;
+  readonly isGuarded?: boolean;
+}
+
+export type ModelAbility = 'text' | 'images' | 'documents' | 'audio' | 'tools' | 'structured' | 'reasoning' | 'embeddings';
+
+export interface ModelTarget {
+  /** Unique in the model. */
+  readonly name: string;
+  readonly provider: 'openai' | 'azure' | 'openai-compatible' | 'anthropic' | 'gemini' | 'vertex' | 'bedrock';
+  /** The provider's name for it. */
+  readonly model: string;
+  /** Undefined: the provider's own address. */
+  readonly url: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly credential: ModelCredential | undefined;
+  readonly location: string | undefined;
+  readonly project: string | undefined;
+  readonly apiVersion: string | undefined;
+  /** Where data goes, in the operator's words. */
+  readonly region: string | undefined;
+  readonly weight: number;
+  /** What its answers are compared under. */
+  readonly version: string;
+  /** Undefined: as the provider usually does. */
+  readonly dialects: readonly ('chat' | 'responses' | 'completions' | 'messages' | 'gemini' | 'converse')[] | undefined;
+  readonly limits: TargetLimits;
+  /** Undefined: as the price list says. */
+  readonly price: ModelPrice | undefined;
+}
+
+/** Secrets as written, `${secret:NAME}`. */
+export type ModelCredential =
+  | { readonly kind: 'key'; readonly key: string }
+  | {
+      readonly kind: 'aws';
+      readonly accessKeyId: string;
+      readonly secretAccessKey: string;
+      readonly sessionToken: string | undefined;
+    }
+  | { readonly kind: 'google'; readonly account: string };
+
+/** Of one replica. */
+export interface TargetLimits {
+  /** Calls in a minute. */
+  readonly rpm: number | undefined;
+  /** Tokens in a minute. */
+  readonly tpm: number | undefined;
+  /** Calls at the same time. */
+  readonly concurrency: number | undefined;
+}
+
+/** US dollars per million tokens. */
+export interface ModelPrice {
+  readonly input: number;
+  readonly output: number;
+  readonly cacheRead: number;
+  readonly cacheWrite: number;
+}
+
+export interface ModelRouting {
+  readonly mode: 'priority' | 'weighted' | 'round-robin' | 'least-latency';
+  readonly sticky: 'consumer' | 'conversation' | undefined;
+  /** The first that fits; its targets are the only ones. */
+  readonly rules: readonly { readonly when: string; readonly targets: readonly string[] }[];
+  /** The only ones that a call may go to; undefined: any. */
+  readonly regions: readonly string[] | undefined;
+  readonly failover: ModelFailover;
+  /** Most targets for one call. */
+  readonly attempts: number;
+}
+
+/** When a target leaves routing, and for how long. */
+export interface ModelFailover {
+  readonly errorRate: number;
+  readonly minimumCalls: number;
+  readonly windowMs: number;
+  readonly consecutiveErrors: number;
+  /** An answer that takes longer to begin counts as failed. */
+  readonly latencyMs: number | undefined;
+  /** One attempt's longest wait for the answer to begin; undefined: 60 s for answers in parts, as long as the call for others. */
+  readonly firstByteMs: number | undefined;
+  readonly ejectMs: number;
+  readonly longestEjectMs: number;
+}
+
+export interface ModelCache {
+  readonly ttlMs: number;
+  readonly share: 'consumer' | 'all';
+  /** `model` is `namespace/name` of one that makes embeddings. */
+  readonly semantic: { readonly model: string; readonly threshold: number } | undefined;
+  /** Calls that offer tools are cached as well. */
+  readonly tools: boolean;
 }
 
 export interface DefinitionReview {

@@ -318,8 +318,19 @@ function keep({ member, madeFrom, successor }: Running, config: UpstreamConfig):
 // All else is the catalog's or the call's business: it changes without the upstream noticing. An upstream's own requests keep
 // the `timeoutMs` it was made with, which is no reason to break what goes on over its connection.
 function hasSameConnection(a: UpstreamConfig, b: UpstreamConfig): boolean {
-  const connectionOf = ({ kind, transport, era, sessions, secretsRevision, registration }: UpstreamConfig) => ({
+  const connectionOf = ({
+    kind,
+    transport,
+    era,
+    sessions,
+    secretsRevision,
+    registration,
+    title,
+    description,
+  }: UpstreamConfig) => ({
     ...{ kind, transport, era, sessions, secretsRevision, registration },
+    // What a model offers is made of them.
+    ...(kind === 'model' ? { title, description } : {}),
   });
   return isDeepStrictEqual(connectionOf(a), connectionOf(b));
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Problem, suggestName } from '../problems.ts';
 import { isObject } from '../wire/json.ts';
 import type { YamlFile } from '../yaml-file.ts';
+import { checkModelRules } from './check-model-rules.ts';
 import { completeConfig, type Descriptions } from './complete-config.ts';
 import type { DescriptionSource, ToolboxConfig } from './config.ts';
 import { descriptionsFingerprint, findDescription } from './description-files.ts';
@@ -115,6 +116,12 @@ async function readOne(path: string, imports: string | undefined): Promise<Loade
   if (flaws.length > 0)
     return broken(
       flaws.map(({ path, message }) => ({ ...yaml.locate(['policy', ...path]), message })),
+      yaml,
+    );
+  const modelFlaws = await checkModelRules(read.file);
+  if (modelFlaws.length > 0)
+    return broken(
+      modelFlaws.map(({ path, message }) => ({ ...yaml.locate(path), message })),
       yaml,
     );
   const { descriptions, missing } = await findDescriptions(read.file, imports);

@@ -3,14 +3,14 @@ import { describeIssue, type Flaw } from '../describe-issue.ts';
 import { gateSchema } from '../policy/gate-schema.ts';
 import { breakerSchema, policySchema } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
-import { checkSecretReferences, secretNames } from '../secrets.ts';
 import { isObject } from '../wire/json.ts';
+import { headers, isPlainUrl, milliseconds, secretOnly, secretText, serverUrl, upstreamBreaker } from './entry-fields.ts';
+import { checkModel, modelKeys, modelUpstream } from './model-entry.ts';
 import { readPattern } from './toolbox-pattern.ts';
 
 // The one definition of the namespace file format: the loader, the JSON Schema for editors and the reference in the docs are
 // made from it. Descriptions are read by the person who writes such a file.
 
-const longestMs = 24 * 60 * 60 * 1000;
 /** Of the text of an API description. */
 const descriptionLimitCharacters = 32 * 1024 * 1024;
 const legalName = /^[a-zA-Z0-9_-]{1,64}$/;
@@ -33,27 +33,7 @@ const toolboxName = nameOf(40, 'A toolbox').refine(
   'The toolbox name "admin" belongs to Gatehouse; choose another.',
 );
 
-const milliseconds = z.int().min(1).max(longestMs);
 const globs = z.array(z.string().min(1).max(256)).max(1000);
-
-/** Text into which secrets may be put. The check never repeats the text: it may hold one written out. */
-const secretText = z.string().superRefine((text, context) => {
-  const complaint = checkSecretReferences(text);
-  if (complaint !== undefined)
-    context.addIssue({ code: 'custom', message: `${complaint.charAt(0).toUpperCase()}${complaint.slice(1)}` });
-});
-
-// Set by Gatehouse itself or by HTTP: a configured one would break the connection or speak for the caller.
-const ownHeaders =
-  /^(host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|keep-alive|expect|accept|accept-encoding|last-event-id|mcp-.*|proxy-.*|x-gatehouse-hop)$/i;
-
-const headers = z.record(
-  z
-    .string()
-    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, 'A header name holds letters, digits and - only.')
-    .refine((name) => !ownHeaders.test(name), 'This header is set by Gatehouse itself; remove it.'),
-  secretText.regex(/^[\t\x20-\x7e]*$/, 'A header value is one line of plain ASCII.'),
-);
 
 const environment = z.record(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'The name of an environment variable holds letters, digits and _ only.'),
@@ -66,29 +46,6 @@ const url = secretText
     isPlainUrl,
     `This must be an http or https URL without user, password or fragment. Put credentials into "headers" as \${secret:NAME}.`,
   );
-
-// A secret may stand in the path or the query, where some services want it, but never decide where a call goes.
-function isPlainUrl(text: string): boolean {
-  const filled = text.replaceAll(/\$\{secret:[^}]*\}/g, 'secret');
-  if (!URL.canParse(filled)) return false;
-  const { protocol, username, password, hash } = new URL(filled);
-  const isOpen = secretNames(/^[a-z]+:\/\/[^/?#]*/i.exec(text)?.[0] ?? text).length === 0;
-  return isOpen && (protocol === 'http:' || protocol === 'https:') && username === '' && password === '' && hash === '';
-}
-
-const serverUrl = z
-  .string()
-  .max(2048)
-  .refine(
-    (text) => !text.includes(`\${secret`) && isPlainUrl(text),
-    'This must be an http or https URL without user, password, fragment and secrets.',
-  );
-
-/** A secret is referred to and never written out. */
-const secretOnly = z
-  .string()
-  .regex(/^\$\{secret:[^}]*\}$/, `Write it as \${secret:NAME}: a secret does not belong into this file.`)
-  .pipe(secretText);
 
 const auth = z
   .strictObject({
@@ -131,9 +88,6 @@ const auth = z
   })
   .describe('How requests to the url are authorized.');
 
-// What is in rows of their own, per capability, belongs to policies.
-const upstreamBreaker = breakerSchema.pick({ errorRate: true, minimumCalls: true, windowMs: true, openMs: true });
-
 const review = z
   .strictObject({
     changes: z
@@ -153,7 +107,9 @@ const review = z
 
 const mcpUpstream = z
   .strictObject({
-    kind: z.literal('mcp').describe('What the far end speaks: mcp, or openapi for an HTTP API with a description.'),
+    kind: z
+      .literal('mcp')
+      .describe('What the far end speaks: mcp, openapi for an HTTP API with a description, or model for a model.'),
     title: z.string().min(1).max(200).optional().describe('Name for people.'),
     description: z.string().max(4096).optional().describe('What it is, and who answers for it.'),
     command: z
@@ -340,7 +296,7 @@ const apiUpstream = z
   })
   .describe('A registered HTTP API.');
 
-const upstream = z.discriminatedUnion('kind', [mcpUpstream, apiUpstream]);
+const upstream = z.discriminatedUnion('kind', [mcpUpstream, apiUpstream, modelUpstream]);
 
 const pattern = z
   .string()
@@ -417,6 +373,8 @@ function checkUpstreams(value: unknown): Flaw[] {
   return Object.entries(upstreams).flatMap(([name, upstream]) => {
     if (!isObject(upstream)) return [];
     if (upstream.kind === 'openapi') return checkApi(['upstreams', name], upstream);
+    if (upstream.kind === 'model')
+      return [...checkDurations(['upstreams', name], upstream), ...checkModel(['upstreams', name], upstream)];
     return upstream.kind === undefined || upstream.kind === 'mcp' ? checkUpstream(['upstreams', name], upstream) : [];
   });
 }
@@ -526,10 +484,11 @@ function describeUnion({ path, input, errors, message }: z.core.$ZodIssueInvalid
   const written = isObject(input) ? input : {};
   // Without any: no kind fits.
   if (errors.length === 0) {
-    const kinds = [mcpUpstream, apiUpstream].map(({ shape }) => shape.kind.value);
+    const kinds = [mcpUpstream, apiUpstream, modelUpstream].map(({ shape }) => shape.kind.value);
     const { kind } = written;
     const place = path.at(-1) === 'kind' ? path : [...path, 'kind'];
-    if (kind === undefined) return [{ path: place, message: `"kind" is missing; add it: ${kinds.join(' or ')}.` }];
+    if (kind === undefined)
+      return [{ path: place, message: `"kind" is missing; add it: ${kinds.slice(0, -1).join(', ')} or ${kinds.at(-1)}.` }];
     const suggestion = typeof kind === 'string' ? suggestName(kind, kinds) : '';
     return [{ path: place, message: `"kind" must be one of ${kinds.join(', ')}.${suggestion}` }];
   }
@@ -553,6 +512,8 @@ function describeUnknown(key: string, path: readonly PropertyKey[], kind: unknow
 }
 
 function knownKeys(path: readonly PropertyKey[], kind?: unknown): string[] {
+  const ofModel = path[0] === 'upstreams' && (kind === 'model' || path.length > 2) ? modelKeys(path) : undefined;
+  if (ofModel !== undefined) return ofModel;
   if (path.at(-1) === 'breaker') return Object.keys((path[0] === 'policy' ? breakerSchema : upstreamBreaker).shape);
   if (path.at(-2) === 'gates') return Object.keys(gateSchema.shape);
   if (path.at(-1) === 'auth' || path.at(-2) === 'auth') return Object.keys(auth.shape);

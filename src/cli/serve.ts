@@ -35,6 +35,8 @@ export async function serve(settings: Settings, environment: NodeJS.ProcessEnv):
     bodyLimitBytes: settings.bodyLimitBytes,
     servePage: gateway.servePage,
     status: () => gateway.status(),
+    startedAtMs: systemClock.nowMs(),
+    ratings: gateway.ratings,
     isReady: () => isReady,
   };
   const server = createGatewayServer(ports);

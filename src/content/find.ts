@@ -58,6 +58,11 @@ export function lookAtForeign(text: string): number {
   return open;
 }
 
+/** What is found in a text that was decoded, in offsets of that text. */
+export function findDecoded(check: ContentCheck, text: string): readonly Finding[] {
+  return runRules(check, plainView(text), openGates(check, text));
+}
+
 function runRules(check: ContentCheck, view: View, open: number): Finding[] {
   const findings: Finding[] = [];
   for (const active of check.rules) {
@@ -74,8 +79,7 @@ function runRules(check: ContentCheck, view: View, open: number): Finding[] {
 function addDecoded(check: ContentCheck, view: View, findings: Finding[]): void {
   for (const part of decodeParts(view.text)) {
     const [start, end] = toOriginal(view, part.start, part.end);
-    for (const { active } of runRules(check, plainView(part.text), openGates(check, part.text)))
-      addNew(findings, { active, start, end });
+    for (const { active } of findDecoded(check, part.text)) addNew(findings, { active, start, end });
   }
 }
 
@@ -83,7 +87,7 @@ function addEscaped(check: ContentCheck, view: View, findings: Finding[]): void 
   const resolved = resolveEscapes(view.text);
   if (resolved === undefined) return;
   const { text, offsets } = resolved;
-  for (const found of runRules(check, plainView(text), openGates(check, text))) {
+  for (const found of findDecoded(check, text)) {
     const [start] = toOriginal(view, offsets[found.start] ?? 0, view.text.length);
     const [, end] = toOriginal(view, 0, offsets[found.end] ?? view.text.length);
     addNew(findings, { active: found.active, start, end });

@@ -50,9 +50,8 @@ export function foldText(original: string): View {
     const character = String.fromCodePoint(code);
     const next = at + character.length;
     if (code < 128) {
-      const isLatin = (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
       folded.push(character, at);
-      if (isLatin) hasLatin = true;
+      if (isLatin(code)) hasLatin = true;
       else {
         if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
         wordStart = folded.length;
@@ -82,6 +81,67 @@ export function foldText(original: string): View {
 // Scripts whose marks are letters or parts of syllables, not accents: Hebrew to Vedic, kana to Hangul.
 function isComposed(code: number): boolean {
   return (code >= 0x0590 && code <= 0x1cff) || (code >= 0x3000 && code <= 0xd7ff);
+}
+
+/** The end of a word that more letters may still make one of mixed alphabets. */
+const openEnd = /[\p{Script=Latin}\p{M}\p{Cf}\u0370-\u058f\u0261\u0131\u0142\u00f8\u0111]{1,200}$/u;
+
+/** Folds a text that grows: only what may still change is folded again. */
+export class GrowingView {
+  #text = '';
+  #offsets = new Uint32Array(0);
+  /** How much of the original is folded for good. */
+  #done = 0;
+
+  /** `original` is what it was before, and more. */
+  of(original: string): View {
+    const tail = foldText(original.slice(this.#done));
+    const offsets = new Uint32Array(this.#text.length + tail.text.length + 1);
+    offsets.set(this.#offsets.subarray(0, this.#text.length));
+    for (let at = 0; at <= tail.text.length; at++)
+      offsets[this.#text.length + at] = this.#done + (tail.offsets === undefined ? at : tail.offsets[at]!);
+    const view = { text: this.#text + tail.text, original, offsets };
+    const done = original.length - (openEnd.exec(original.slice(this.#done).slice(-200))?.[0].length ?? 0);
+    if (done > this.#done) {
+      this.#text = view.text.slice(0, firstFrom(offsets, done));
+      this.#offsets = offsets;
+      this.#done = done;
+    }
+    return view;
+  }
+}
+
+/** The first index of a folded text that came from this offset of the original, or from behind it. */
+export function firstFrom(offsets: Uint32Array, wanted: number): number {
+  let low = 0;
+  let high = offsets.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (offsets[middle]! < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const wordEnd = /[\p{L}\p{M}\p{Cf}]{1,200}$/u;
+
+/**
+ * Where the last word begins, if more letters may change how it is read: one with letters that look like Latin ones is folded only when
+ * it has Latin ones as well. Else the length of the text.
+ */
+export function openWord(text: string): number {
+  const last = text.charCodeAt(text.length - 1);
+  if (!(last >= 128)) {
+    // A Latin letter may stand behind others, and is then read with them.
+    if (!isLatin(last)) return text.length;
+  }
+  const word = wordEnd.exec(text.slice(-200))?.[0] ?? '';
+  for (const character of word) if (lookalikes.has(character)) return text.length - word.length;
+  return text.length;
+}
+
+function isLatin(code: number): boolean {
+  return (code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a;
 }
 
 export function isAscii(text: string): boolean {

@@ -1,5 +1,5 @@
 import { hasHiding, type View } from './fold.ts';
-import { type AddSpan, gate, type Rule } from './rule.ts';
+import { type AddSpan, gate, patternFinder, type Rule } from './rule.ts';
 
 const category = 'hidden-text';
 
@@ -62,7 +62,7 @@ export const hiddenTextRules: readonly Rule[] = [
     title: 'An HTML comment that gives orders',
     gates: gate.covered,
     reads: 'original',
-    find: ({ original }, add) => findComments(original, add),
+    find: ({ original }, add, from, isOpen) => findComments(original, add, from, isOpen),
   },
   originalRule({
     id: 'hidden-text/html-style',
@@ -85,14 +85,28 @@ export const hiddenTextRules: readonly Rule[] = [
 const longestComment = 2000;
 
 // Each end is looked for once, and a comment is read once: a text of many beginnings takes no longer than its length.
-function findComments(text: string, add: AddSpan): void {
+function findComments(text: string, add: AddSpan, from = 0, isOpen = false): number {
   let end = -1;
-  for (let start = text.indexOf('<!--'); start >= 0; start = text.indexOf('<!--', Math.max(start + 4, end))) {
+  for (let start = text.indexOf('<!--', from); start >= 0; start = text.indexOf('<!--', Math.max(start + 4, end))) {
     if (end < start) end = text.indexOf('-->', start + 4);
-    if (end < 0) return;
-    const words = text.slice(start + 4, Math.min(end, start + longestComment));
-    if (/\b(?:assistant|instructions?|ignore|must|prompt|model|ai agent)\b/i.test(words)) add(start, end + 3);
+    const last = end < 0 ? text.length : end;
+    const words = text.slice(start + 4, Math.min(last, start + longestComment));
+    const givesOrders = /\b(?:assistant|instructions?|ignore|must|prompt|model|ai agent)\b/i.test(words);
+    if (end < 0) {
+      // Whatever else follows, a long comment without such a word stays one.
+      if (isOpen && (givesOrders || last < start + longestComment)) return start;
+      continue;
+    }
+    if (givesOrders) add(start, end + 3);
   }
+  return isOpen ? openTail(text, '<!--', Math.max(from, end)) : text.length;
+}
+
+/** Where the text ends in a beginning of `word`, or its length. */
+function openTail(text: string, word: string, from: number): number {
+  for (let length = word.length - 1; length > 0; length--)
+    if (text.length - length >= from && text.endsWith(word.slice(0, length))) return text.length - length;
+  return text.length;
 }
 
 interface OriginalRule extends Omit<Rule, 'find' | 'category' | 'reads'> {
@@ -101,14 +115,14 @@ interface OriginalRule extends Omit<Rule, 'find' | 'category' | 'reads'> {
 }
 
 function originalRule({ pattern, accepts, ...rule }: OriginalRule): Rule {
+  const find = patternFinder(pattern, (match, add) => {
+    if (accepts === undefined || accepts(match[0], match.index, match.input)) add(match.index, match.index + match[0].length);
+  });
   return Object.freeze({
     ...rule,
     category,
     reads: 'original' as const,
-    find: ({ original }: View, add: AddSpan) => {
-      for (const match of original.matchAll(pattern))
-        if (accepts === undefined || accepts(match[0], match.index, original)) add(match.index, match.index + match[0].length);
-    },
+    find: ({ original }: View, add: AddSpan, from?: number, isOpen?: boolean) => find(original, add, from, isOpen),
   });
 }
 

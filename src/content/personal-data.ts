@@ -1,4 +1,5 @@
 import { isLuhn, isMod11And10, isMod97 } from './checksums.ts';
+import { openPattern } from './open-pattern.ts';
 import { type AddSpan, gate, patternRule, type Rule } from './rule.ts';
 
 const category = 'personal-data';
@@ -12,7 +13,7 @@ export const personalDataRules: readonly Rule[] = [
     title: 'An e-mail address',
     gates: gate.at,
     reads: 'folded',
-    find: ({ text }, add) => findAddresses(text, add),
+    find: ({ text }, add, from, isOpen) => findAddresses(text, add, from, isOpen),
   },
   patternRule({
     id: 'personal-data/phone',
@@ -41,7 +42,7 @@ export const personalDataRules: readonly Rule[] = [
     title: 'A bank account number (IBAN, ISO 13616)',
     gates: gate.digits,
     reads: 'folded',
-    find: ({ text }, add) => findIbans(text, add),
+    find: ({ text }, add, from, isOpen) => findIbans(text, add, from, isOpen),
   },
   patternRule({
     id: 'personal-data/us-ssn',
@@ -64,13 +65,18 @@ export const personalDataRules: readonly Rule[] = [
 
 const fileEndings = /\.(?:png|jpe?g|gif|svg|webp|ico|css|js|ts|json|md|ya?ml|html?)$/i;
 
+const longestLocal = 64;
+const longestDomain = 255;
+
 // From each @ outwards: never more than an address can be long (RFC 5321 section 4.5.3.1).
-function findAddresses(text: string, add: AddSpan): void {
-  for (let at = text.indexOf('@'); at >= 0; at = text.indexOf('@', at + 1)) {
-    let start = at;
-    while (start > 0 && at - start < 64 && /[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/.test(text.charAt(start - 1))) start--;
+function findAddresses(text: string, add: AddSpan, from = 0, isOpen = false): number {
+  for (let at = text.indexOf('@', from); at >= 0; at = text.indexOf('@', at + 1)) {
+    let start = localStart(text, at);
+    if (isOpen && isDomainOpen(text, at + 1)) return Math.max(from, start);
     while (start < at && /[^A-Za-z0-9]/.test(text.charAt(start))) start++;
-    const domain = /^(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])/.exec(text.slice(at + 1, at + 256))?.[0];
+    const domain = /^(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])/.exec(
+      text.slice(at + 1, at + 1 + longestDomain),
+    )?.[0];
     if (start === at || domain === undefined || domain.startsWith('-') || fileEndings.test(domain)) continue;
     const end = at + 1 + domain.length;
     // A remote repository, or the user and password of a URL.
@@ -78,6 +84,24 @@ function findAddresses(text: string, add: AddSpan): void {
     if (/(?::\/\/|\/\/[^\s/@]{0,64}:)$/.test(text.slice(Math.max(0, start - 70), start))) continue;
     add(start, end);
   }
+  return isOpen ? Math.max(from, localStart(text, text.length)) : text.length;
+}
+
+const localCharacters = Uint8Array.from({ length: 128 }, (_, code) =>
+  /[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/.test(String.fromCharCode(code)) ? 1 : 0,
+);
+
+function localStart(text: string, at: number): number {
+  let start = at;
+  while (start > 0 && at - start < longestLocal && localCharacters[text.charCodeAt(start - 1)] === 1) start--;
+  return start;
+}
+
+// What stands behind the domain is part of the decision.
+function isDomainOpen(text: string, start: number): boolean {
+  let end = start;
+  while (end < text.length && end - start < longestDomain && /[A-Za-z0-9.-]/.test(text.charAt(end))) end++;
+  return end >= text.length || (text.charAt(end) === ':' && end + 1 >= text.length);
 }
 
 function isPhone(text: string): boolean {
@@ -106,17 +130,25 @@ const ibanLengths = new Map(
     .map((entry) => [entry.slice(0, 2), Number(entry.slice(2))] as const),
 );
 
-function findIbans(text: string, add: AddSpan): void {
-  for (const match of text.matchAll(/(?<![A-Za-z0-9])[A-Z]{2}\d\d(?=([A-Z0-9 ]{11,45}))/g)) {
+const ibanHead = /(?<![A-Za-z0-9])[A-Z]{2}\d\d/g;
+const openIbanHead = openPattern(ibanHead);
+
+function findIbans(text: string, add: AddSpan, from = 0, isOpen = false): number {
+  const head = isOpen ? openIbanHead : ibanHead;
+  head.lastIndex = from;
+  for (let match = head.exec(text); match !== null; match = head.exec(text)) {
+    const start = match.index;
+    if (isOpen && start + match[0].length >= text.length) return start;
     const length = ibanLengths.get(match[0].slice(0, 2));
     if (length === undefined) continue;
-    const candidate = match[0] + (match[1] ?? '');
+    const candidate = match[0] + (/^[A-Z0-9 ]{0,45}/.exec(text.slice(start + 4, start + 49))?.[0] ?? '');
     let end = 0;
     let iban = '';
     for (; end < candidate.length && iban.length < length; end++) if (candidate[end] !== ' ') iban += candidate[end];
-    if (iban.length === length && !/[A-Za-z0-9]/.test(text.charAt(match.index + end)) && isMod97(iban))
-      add(match.index, match.index + end);
+    if (isOpen && start + end >= text.length) return start;
+    if (iban.length === length && !/[A-Za-z0-9]/.test(text.charAt(start + end)) && isMod97(iban)) add(start, start + end);
   }
+  return text.length;
 }
 
 // Eleven digits; among the first ten one digit stands twice or three times and no other twice.

@@ -108,23 +108,91 @@ interface Token {
   readonly isBreak: boolean;
 }
 
-/** The offset of the token behind the finding, or 0 where nothing is found at `at`. */
-type JudgeAt = (tokens: readonly Token[], at: number) => number;
+/**
+ * The index of the token behind the finding, or 0 where nothing is found at `at`; `unknown` where more tokens may follow (`isOpen`) and
+ * could change that.
+ */
+type JudgeAt = (tokens: readonly Token[], at: number, isOpen: boolean) => number;
+
+const unknown = -1;
 
 /** Words behind a trigger that still belong to it. */
 const reach = 9;
 
 function sentenceRule(judgeAt: JudgeAt): Rule['find'] {
-  return (view: View, add: AddSpan) => {
+  return (view: View, add: AddSpan, from = 0, isOpen = false) => {
+    if (isOpen) return findOpen(judgeAt, view, add, from);
     for (const tokens of passagesOf(view)) {
       for (let at = 0; at < tokens.length; at++) {
-        const end = judgeAt(tokens, at);
+        if (tokens[at]!.start < from) continue;
+        const end = judgeAt(tokens, at, false);
         if (end === 0) continue;
         add(tokens[at]!.start, tokens[end - 1]!.end);
         at = end - 1;
       }
     }
+    return view.text.length;
   };
+}
+
+/** In a text that goes on: only what sentences with one of the words at which they can begin say is read. */
+function findOpen(judgeAt: JudgeAt, view: View, add: AddSpan, from: number): number {
+  const { text } = view;
+  const start = firstTrigger(view, from);
+  if (start === text.length) return start;
+  const tokens = openTokens(view, start);
+  for (let at = 0; at < tokens.length; at++) {
+    const token = tokens[at]!;
+    if (token.start < start) continue;
+    const end = judgeAt(tokens, at, true);
+    // One token more says that what was found last is all of its word, or of its sentence.
+    if (end === unknown || (end > 0 && end >= tokens.length)) return token.start;
+    if (end === 0) continue;
+    add(token.start, tokens[end - 1]!.end);
+    at = end - 1;
+  }
+  const read = tokens.at(-1)?.end ?? start;
+  return firstTrigger(view, Math.max(read, start));
+}
+
+/** The last words of a view that were read, and from where. */
+const openKnown = new WeakMap<View, { readonly start: number; readonly tokens: readonly Token[] }>();
+
+function openTokens(view: View, start: number): readonly Token[] {
+  const known = openKnown.get(view);
+  if (known !== undefined && known.start <= start) return known.tokens;
+  const first = Math.max(0, start - before);
+  const all = readTokens(view.text.slice(first), first);
+  const last = all.at(-1);
+  const tokens = last !== undefined && isUnfinished(view.text, last.end) ? all.slice(0, -1) : all;
+  openKnown.set(view, { start, tokens });
+  return tokens;
+}
+
+/** Whether the word, or the mark, that ends here may go on. */
+function isUnfinished(text: string, end: number): boolean {
+  return text.length - end < (/['’]/.test(text.charAt(end)) ? 4 : 1);
+}
+
+let lastTrigger: { readonly view: View; readonly from: number; readonly at: number } | undefined;
+
+/** Where the first word stands at which a sentence can begin that some rule finds, or what may become one; else the length of the text. */
+function firstTrigger(view: View, from: number): number {
+  // Five rules ask the same.
+  if (lastTrigger?.view === view && lastTrigger.from === from) return lastTrigger.at;
+  const at = findTrigger(view.text, from);
+  lastTrigger = { view, from, at };
+  return at;
+}
+
+function findTrigger(text: string, from: number): number {
+  firstWord.lastIndex = from;
+  for (let match = firstWord.exec(text); match !== null; match = firstWord.exec(text)) {
+    const lower = match[0].toLowerCase().replace(/['’]/, '');
+    const isTail = isUnfinished(text, firstWord.lastIndex);
+    if (isTail ? triggerBeginnings.has(lower) : triggers.has(lower)) return match.index;
+  }
+  return text.length;
 }
 
 const before = 240;
@@ -168,6 +236,8 @@ const foreignWords = new RegExp(foreignAnchors.source, 'gi');
 
 const word = /[\p{L}\p{N}_]{1,40}(?:['’][a-z]{1,2}(?![a-z]))?|[.!?;:\n。]|https?:\/\/|@/giu;
 
+const firstWord = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${word.source.slice(0, word.source.indexOf('|'))})`, 'giu');
+
 function readTokens(text: string, offset: number): Token[] {
   const tokens: Token[] = [];
   for (const match of text.matchAll(word)) {
@@ -206,7 +276,8 @@ function firmness(tokens: readonly Token[], at: number): number {
   return 0;
 }
 
-function overrideAt(tokens: readonly Token[], at: number): number {
+function overrideAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
+  if (isOpen && at + 1 === tokens.length && dropPhrases.has(tokens[at]!.text)) return unknown;
   if (!has(tokens[at], part.drop) && !isDropPhrase(tokens, at)) return 0;
   let score = 1 + firmness(tokens, at);
   let order = 0;
@@ -217,14 +288,16 @@ function overrideAt(tokens: readonly Token[], at: number): number {
     if (order === 0 && (has(token, part.order | part.modelOrder) || isAllAbove(tokens, next))) order = next;
     if (order === 0 || next <= order + 3) seen |= token.parts;
   }
-  if (order === 0) return 0;
+  const isCut = isOpen && last === tokens.length && last <= at + reach;
+  if (order === 0) return isCut ? unknown : 0;
   const name = tokens[order]!;
   score += 1;
   if ((seen & part.before) !== 0) score += 2;
   if ((seen & part.yours) !== 0) score += 2;
   else if ((seen & part.whole) !== 0) score += 1;
   if (has(name, part.modelOrder) || /^(?:instruc|anweis|consign|istruz|инструк|інструк|instruk)/.test(name.text)) score += 1;
-  return score >= 5 ? order + 1 : 0;
+  if (score >= 5) return order + 1;
+  return isCut ? unknown : 0;
 }
 
 const dropPhrases: ReadonlyMap<string, RegExp> = new Map([
@@ -275,26 +348,36 @@ const openings: readonly (readonly string[])[] = [
   ['ahora', 'eres'],
 ];
 
-function roleAt(tokens: readonly Token[], at: number): number {
+function roleAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
   const opening = openings.find((words) => words.every((text, index) => tokens[at + index]?.text === text));
-  if (opening === undefined || firmness(tokens, at) < 0) return 0;
-  const last = Math.min(tokens.length, at + opening.length + 12);
+  if (opening === undefined) return isOpen && isOpeningCut(tokens, at) ? unknown : 0;
+  if (firmness(tokens, at) < 0) return 0;
+  const end = at + opening.length + 12;
+  const last = Math.min(tokens.length, end);
   let isFree = false;
   for (let next = at + opening.length; next < last; next++) {
     const token = tokens[next]!;
     if (token.isBreak && next > at + opening.length + 1) return 0;
+    // What a word or a mode is may be said by the words behind it.
+    if (isOpen && next + 1 === tokens.length) return unknown;
     if (has(token, part.freed)) return isEvilWord(tokens, next) ? next + 1 : 0;
     if (/^(?:without|no|free|zero|ignores?)$/.test(token.text)) isFree = true;
     else if (isFree && has(token, part.bonds)) return next + 1;
     const mode = tokens[next + 1]?.text;
-    if (
-      /^(?:developer|god|debug|dan|admin|jailbreak|unsafe)$/.test(token.text) &&
-      mode === 'mode' &&
-      isAboutModel(tokens, at, last)
-    )
-      return next + 2;
+    if (/^(?:developer|god|debug|dan|admin|jailbreak|unsafe)$/.test(token.text) && mode === 'mode') {
+      if (isAboutModel(tokens, at, last)) return next + 2;
+      if (isOpen && last < end) return unknown;
+    }
   }
-  return 0;
+  return isOpen && last < end ? unknown : 0;
+}
+
+function isOpeningCut(tokens: readonly Token[], at: number): boolean {
+  const left = tokens.length - at;
+  return (
+    left < 4 &&
+    openings.some((words) => words.length > left && tokens.slice(at).every(({ text }, index) => text === words[index]))
+  );
 }
 
 // "Dan" is also a name, and stands alone where it is one.
@@ -310,15 +393,17 @@ function isAboutModel(tokens: readonly Token[], at: number, last: number): boole
   return tokens.slice(at, last).some((token) => /^(?:you|your|youre|unrestricted|dan|god|jailbreak|unsafe)$/.test(token.text));
 }
 
-function handOutAt(tokens: readonly Token[], at: number): number {
+function handOutAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
   if (!has(tokens[at], part.hand)) return 0;
   const firm = firmness(tokens, at);
   if (firm < 0) return 0;
   const last = Math.min(tokens.length, at + 16);
   let treasure = 0;
   let score = 0;
+  const worthOf = () => (treasure > 0 && score + firm >= 5 ? treasure + 1 : 0);
   for (let next = at + 1; next < last; next++) {
     const token = tokens[next]!;
+    if (treasure === 0 && next > at + reach) return 0;
     const value = treasureAt(tokens, next);
     if (value > score && next <= at + reach) [treasure, score] = [next, value];
     if (
@@ -326,9 +411,10 @@ function handOutAt(tokens: readonly Token[], at: number): number {
       (token.text === '@' || token.text.startsWith('http') || /^(?:webhook|attacker|sidenote)$/.test(token.text))
     )
       return score + firm + 2 >= 5 ? Math.max(treasure, next) + 1 : 0;
-    if (token.isBreak && next > at + 3 && token.text !== ':') break;
+    if (token.isBreak && next > at + 3 && token.text !== ':') return worthOf();
   }
-  return treasure > 0 && score + firm >= 5 ? treasure + 1 : 0;
+  if (isOpen && last < at + 16) return unknown;
+  return worthOf();
 }
 
 /** What a word is worth to a thief, from 0 to 4; a prompt asked for by itself is enough. */
@@ -353,40 +439,42 @@ function treasureAt(tokens: readonly Token[], at: number): number {
   return 0;
 }
 
-function concealAt(tokens: readonly Token[], at: number): number {
-  if (tokens[at]!.text === 'keep') return keepFrom(tokens, at);
+function concealAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
+  if (tokens[at]!.text === 'keep') return keepFrom(tokens, at, isOpen);
   if (!has(tokens[at], part.never)) return 0;
   const last = Math.min(tokens.length, at + 11);
   let say = 0;
   let hasThis = false;
   for (let next = at + 1; next < last; next++) {
     const token = tokens[next]!;
-    if (token.isBreak) return 0;
+    if (token.isBreak || (say === 0 && next > at + 3)) return 0;
     if (has(token, part.say) && next <= at + 3) say = next;
     if (has(token, part.this)) hasThis = true;
     if (say === 0 || !has(token, part.person)) continue;
     const behindIt = tokens.slice(next + 1, next + 4);
     if (hasThis || /ing$/.test(tokens[say]!.text) || behindIt.some((other) => has(other, part.this))) return next + 1;
   }
-  return 0;
+  // Up to three words behind the person can say what it is about.
+  return isOpen && tokens.length < at + 14 ? unknown : 0;
 }
 
 /** "Keep this secret from the user". */
-function keepFrom(tokens: readonly Token[], at: number): number {
+function keepFrom(tokens: readonly Token[], at: number, isOpen: boolean): number {
+  if (isOpen && at + 1 === tokens.length) return unknown;
   if (!has(tokens[at + 1], part.this) || firmness(tokens, at) < 0) return 0;
   for (let next = at + 2; next < Math.min(tokens.length, at + 8); next++)
     if (has(tokens[next], part.person) && tokens.slice(at + 2, next).some(({ text }) => text === 'from')) return next + 1;
-  return 0;
+  return isOpen && tokens.length < at + 8 ? unknown : 0;
 }
 
-function toolOrderAt(tokens: readonly Token[], at: number): number {
+function toolOrderAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
   if (!has(tokens[at], part.use) || firmness(tokens, at) < 0) return 0;
   const last = Math.min(tokens.length, at + 18);
   const isCovert = has(tokens[at - 1], part.covert);
   let tool = 0;
   for (let next = at + 1; next < last; next++) {
     const token = tokens[next]!;
-    if (token.isBreak) return 0;
+    if (token.isBreak || (tool === 0 && next > at + 6)) return 0;
     if (has(token, part.tool) && next <= at + 6) tool = next;
     if (tool === 0) continue;
     if (isCovert || has(token, part.covert)) return next + 1;
@@ -396,5 +484,16 @@ function toolOrderAt(tokens: readonly Token[], at: number): number {
     )
       return next + 2;
   }
-  return 0;
+  return isOpen && tokens.length < at + 19 ? unknown : 0;
 }
+
+/** Words at which a sentence can begin that a rule finds. */
+const triggers: ReadonlySet<string> = new Set([
+  ...[...parts].flatMap(([text, bits]) => ((bits & (part.drop | part.hand | part.never | part.use)) === 0 ? [] : [text])),
+  ...dropPhrases.keys(),
+  ...openings.map(([text = '']) => text),
+  'keep',
+]);
+const triggerBeginnings: ReadonlySet<string> = new Set(
+  [...triggers].flatMap((text) => Array.from(text, (_, at) => text.slice(0, at + 1))),
+);

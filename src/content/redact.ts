@@ -1,16 +1,33 @@
 import { makeCategoryCheck } from './content-check.ts';
 import { type Finding, findIn } from './find.ts';
 
-/** The text with every finding that is to be redacted replaced by `[redacted:<rule id>]`; what overlaps is replaced once. */
-export function replaceFindings(text: string, findings: readonly Finding[]): string {
+/** A stretch of a text that must not be seen. */
+export interface Blank {
+  readonly start: number;
+  readonly end: number;
+  /** What stands in its place. */
+  readonly mark: string;
+}
+
+/** What is to be redacted, in order; what overlaps is one stretch, named after what begins first. */
+export function blanksOf(findings: readonly Finding[]): Blank[] {
   const places = findings.filter(({ active }) => active.action === 'redact').sort((a, b) => a.start - b.start || b.end - a.end);
-  let out = '';
-  let done = 0;
+  const blanks: Blank[] = [];
   for (let at = 0; at < places.length; ) {
     const { start, active } = places[at]!;
     let { end } = places[at]!;
     for (at++; at < places.length && places[at]!.start < end; at++) end = Math.max(end, places[at]!.end);
-    out += `${text.slice(done, start)}[redacted:${active.rule.id}]`;
+    blanks.push({ start, end, mark: `[redacted:${active.rule.id}]` });
+  }
+  return blanks;
+}
+
+/** The text with every finding that is to be redacted replaced by `[redacted:<rule id>]`; what overlaps is replaced once. */
+export function replaceFindings(text: string, findings: readonly Finding[]): string {
+  let out = '';
+  let done = 0;
+  for (const { start, end, mark } of blanksOf(findings)) {
+    out += text.slice(done, start) + mark;
     done = end;
   }
   return out + text.slice(done);

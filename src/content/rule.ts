@@ -1,4 +1,5 @@
 import type { View } from './fold.ts';
+import { openPattern } from './open-pattern.ts';
 
 export const categories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
 export type Category = (typeof categories)[number];
@@ -14,8 +15,11 @@ export interface Rule {
   readonly gates: number;
   /** Which of the two the offsets belong to: `view.text`, or `view.original` for what folding takes away. */
   readonly reads: 'folded' | 'original';
-  /** Calls `add` for every place it finds, Takes linear time on any input. */
-  find(view: View, add: AddSpan): void;
+  /**
+   * Calls `add` for every place it finds from `from` on, in linear time on any input. Where more text may follow (`isOpen`), only for
+   * what no further text can change. Returns the offset from which on something is not yet known, else the length of the text.
+   */
+  find(view: View, add: AddSpan, from?: number, isOpen?: boolean): number;
 }
 
 /** Reports one place, from `start` up to and without `end`. */
@@ -63,16 +67,35 @@ interface PatternRule extends Omit<Rule, 'find' | 'reads'> {
 
 /** A rule that is one regular expression and, where there is one, a checksum. */
 export function patternRule({ pattern, accepts, group, ...rule }: PatternRule): Rule {
+  const find = patternFinder(pattern, (match, add) => {
+    const [whole] = match;
+    if (accepts !== undefined && !accepts(whole, match)) return;
+    const end = match.index + whole.length;
+    add(group === undefined ? match.index : end - (match[group] ?? whole).length, end);
+  });
   return Object.freeze({
     ...rule,
     reads: 'folded' as const,
-    find: (view: View, add: AddSpan) => {
-      for (const match of view.text.matchAll(pattern)) {
-        const [whole] = match;
-        if (accepts !== undefined && !accepts(whole, match)) continue;
-        const end = match.index + whole.length;
-        add(group === undefined ? match.index : end - (match[group] ?? whole).length, end);
-      }
-    },
+    find: (view: View, add: AddSpan, from?: number, isOpen?: boolean) => find(view.text, add, from, isOpen),
   });
+}
+
+type FindInText = (text: string, add: AddSpan, from?: number, isOpen?: boolean) => number;
+
+/** `find` of a rule by a pattern that is global; `report` is called for each match, in order. */
+export function patternFinder(pattern: RegExp, report: (match: RegExpExecArray, add: AddSpan) => void): FindInText {
+  let open: RegExp | undefined;
+  return (text, add, from = 0, isOpen = false) => {
+    // Only streams need the other pattern.
+    if (isOpen) open ??= openPattern(pattern);
+    const search = isOpen && open !== undefined ? open : pattern;
+    search.lastIndex = from;
+    for (let match = search.exec(text); match !== null; match = search.exec(text)) {
+      const end = match.index + match[0].length;
+      if (isOpen && end >= text.length) return match.index;
+      report(match, add);
+      if (match[0] === '') search.lastIndex++;
+    }
+    return text.length;
+  };
 }

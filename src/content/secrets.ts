@@ -1,5 +1,6 @@
 import { endOfOwnKey, entropyBits } from './checksums.ts';
-import { gate, patternRule, type Rule } from './rule.ts';
+import { openPattern } from './open-pattern.ts';
+import { type AddSpan, gate, patternRule, type Rule } from './rule.ts';
 
 const severity = 'critical';
 const category = 'secrets';
@@ -126,7 +127,7 @@ export const secretRules: readonly Rule[] = [
     severity,
     category,
     reads: 'folded',
-    find: ({ text }, add) => findPrivateKeys(text, add),
+    find: ({ text }, add, from, isOpen) => findPrivateKeys(text, add, from, isOpen),
   },
   patternRule({
     id: 'secrets/url-password',
@@ -224,21 +225,29 @@ function isPassword(value: string): boolean {
 
 const longestKeyBlock = 16_384;
 
+const keyHead = /-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g;
+const openKeyHead = openPattern(keyHead);
+const longestEndLine = 80;
+
 // To the end marker, or as far as a key can reach where the text was cut off.
-function findPrivateKeys(text: string, add: (start: number, end: number) => void): void {
-  const begin = /-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g;
+function findPrivateKeys(text: string, add: AddSpan, from = 0, isOpen = false): number {
+  const begin = isOpen ? openKeyHead : keyHead;
+  begin.lastIndex = from;
   let close = -1;
   for (let match = begin.exec(text); match !== null; match = begin.exec(text)) {
     const body = match.index + match[0].length;
+    if (isOpen && body >= text.length) return match.index;
     // Looked for again only when it was passed: a text of many beginnings is read once.
     if (close < body && close !== text.length) {
       close = text.indexOf('-----END', body);
       if (close < 0) close = text.length;
     }
+    if (isOpen && text.length < Math.min(close + longestEndLine, body + longestKeyBlock)) return match.index;
     const last = Math.min(close === text.length ? close : endOfLine(text, close + 8), body + longestKeyBlock);
     add(match.index, last);
     begin.lastIndex = last;
   }
+  return text.length;
 }
 
 function endOfLine(text: string, from: number): number {

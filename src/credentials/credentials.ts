@@ -20,7 +20,7 @@ export function openCredentials(ports: CredentialPorts): Credentials {
   return {
     authorizationFor(config) {
       const { transport } = config;
-      if (transport.type === 'stdio' || transport.auth === undefined) return undefined;
+      if (!('auth' in transport) || transport.auth === undefined) return undefined;
       const source = makeSource(config, transport.auth, ports);
       if (transport.auth.kind === 'client-credentials') return new ServiceCredentials(source);
       const credentials = new UserCredentials(source, signIns);

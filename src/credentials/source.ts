@@ -52,7 +52,7 @@ export function makeSource(
     auth,
     isApi: transport.type === 'openapi',
     // What was registered at run time goes through the guard like everything that came from outside.
-    named: new Set(transport.type !== 'stdio' && transport.isGuarded === true ? [] : origins),
+    named: new Set('isGuarded' in transport && transport.isGuarded === true ? [] : origins),
     ports,
     client() {
       const { clientId, clientSecret, privateKey, clientAuth } = auth;
@@ -64,6 +64,6 @@ export function makeSource(
 
 /** What is written of it; an API whose address only its description names has none here. */
 function addressOf(transport: UpstreamConfig['transport']): string | undefined {
-  if (transport.type === 'stdio') return undefined;
-  return transport.type === 'http' ? transport.url : transport.baseUrl;
+  if (transport.type === 'http') return transport.url;
+  return transport.type === 'openapi' ? transport.baseUrl : undefined;
 }

@@ -5,7 +5,7 @@
 import { besidesOf } from '../admin/approvals.ts';
 import type { Approvals } from '../call/approve/approvals.ts';
 import { showJson, showText } from '../call/approve/exact-call.ts';
-import { isSamePerson, mayDecide } from '../call/approve/people.ts';
+import { isSamePerson, mayAdminister, mayDecide } from '../call/approve/people.ts';
 import { isDecider, type Request } from '../call/approve/request.ts';
 import { whoOf } from '../call/approve/say.ts';
 import type { Caller } from '../call/authenticate.ts';
@@ -94,11 +94,6 @@ function unknown(): GatewayError {
 function mayLook(request: Request, caller: Caller): boolean {
   if (isSamePerson(request.requester, caller)) return true;
   return mayAdminister(caller) && isDecider(request, caller);
-}
-
-function mayAdminister({ reaches }: Caller): boolean {
-  const tool = { namespace: 'admin', name: 'admin/decide_approval' };
-  return reaches.every((reach) => reach('admin', undefined) && reach('admin', tool));
 }
 
 /** Whether the form is of use to them. */

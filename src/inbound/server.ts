@@ -8,6 +8,7 @@ import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from './d
 import { RequestError, serveMcp } from './mcp/endpoint.ts';
 import { errorMessage, toRpcError } from './mcp/messages.ts';
 import { writeJson } from './mcp/stream.ts';
+import type { ModelRequest } from './models/endpoint.ts';
 import { checkAddressing } from './origin.ts';
 
 /** The HTTP server of every door. `local` callers come over a socket that only this machine's user can open: no key, no Host. */
@@ -60,8 +61,23 @@ function route(
     if (caller instanceof Promise) return caller.then(serveFor);
     return toolbox === 'admin' ? ports.loadAdministration().then(() => serveFor(caller)) : serveFor(caller);
   }
+  if (path.startsWith('/v1/')) {
+    refuseOwn(ports.edge.hop, request);
+    if (request.method === 'OPTIONS') return void preflight(request, response, headers);
+    const ip = local === undefined ? clientAddress(request.socket.remoteAddress, request.headers, ports.isTrustedProxy) : '';
+    const model: ModelRequest = { caller: local, ip, request, response, headers };
+    return models === undefined ? loadModels().then((loaded) => loaded(ports, model)) : models(ports, model);
+  }
   // Express costs 50 ms to load and four times a call: it serves people, and is loaded when the first one comes.
   return import('./web.ts').then(({ webApp }) => webApp(ports, local)(request, response));
+}
+
+// Dialects and what they need are for gateways that have models.
+let models: typeof import('./models/endpoint.ts').serveModels | undefined;
+
+async function loadModels(): Promise<NonNullable<typeof models>> {
+  ({ serveModels: models } = await import('./models/endpoint.ts'));
+  return models;
 }
 
 function toolboxOf(path: string): string | undefined {

@@ -54,6 +54,23 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
       throw new GatewayError('forbidden', 'Metrics are for administrators and auditors.');
     response.set('content-type', metricsContentType).send(await ports.metricsText());
   });
+  // No key: what proves it is its signature, over the very bytes.
+  const { signedDecisions } = ports.edge;
+  if (signedDecisions !== undefined)
+    app.post(
+      '/api/approvals/:id/decisions/signed',
+      express.raw({ type: () => true, limit: '16kb' }),
+      async (request, response) => {
+        const { row } = await signedDecisions.decide({
+          id: request.params.id ?? '',
+          messageId: request.get('webhook-id'),
+          timestamp: request.get('webhook-timestamp'),
+          signature: request.get('webhook-signature'),
+          body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+        });
+        response.json({ id: row.id, state: row.state });
+      },
+    );
   app.use('/api', identify, express.json({ limit: ports.bodyLimitBytes, strict: true }));
   app.get('/api/status', (request, response) => {
     if (callerOf(request).roles.length === 0)

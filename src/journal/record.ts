@@ -1,3 +1,5 @@
+import type { Spent } from '../models/spent.ts';
+
 /** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut. */
 export interface CallFacts {
   /** `key:<id>`, `local:<user>`, ... */
@@ -37,6 +39,8 @@ export interface CallResult {
   readonly bytesOut?: number | undefined;
   /** Names of the content rules that matched; the first 16 are kept. */
   readonly contentRules?: readonly string[] | undefined;
+  /** Of a model's call. */
+  readonly spent?: Spent | undefined;
 }
 
 /** Something about the gateway itself that was changed. */
@@ -107,7 +111,21 @@ export function resultFields(result: CallResult): string {
     `,"ms":${Number.isFinite(result.ms) ? Math.round(result.ms * 100) / 100 : 0}` +
     numberField('bytesIn', result.bytesIn) +
     numberField('bytesOut', result.bytesOut) +
-    listField('contentRules', result.contentRules)
+    listField('contentRules', result.contentRules) +
+    (result.spent === undefined ? '' : spentFields(result.spent))
+  );
+}
+
+function spentFields({ target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers }: Spent): string {
+  return (
+    `,"target":${quote(target)},"provider":${quote(provider)},"model":${quote(model)}` +
+    numberField('tokensIn', usage.input) +
+    numberField('tokensOut', usage.output) +
+    (isEstimated ? ',"isEstimated":true' : '') +
+    numberField('nanoUsd', nanoUsd) +
+    textField('finish', finish) +
+    textField('cache', cache) +
+    numberField('failovers', failovers === 0 ? undefined : failovers)
   );
 }
 

@@ -50,13 +50,15 @@ export interface StreamWriter {
   write(event: ReplyEvent): string;
   /** What follows the last event of a stream that ended well. */
   end(): string;
+  /** `writeStreamError` by a writer that knows how far the stream has come; not there where that makes no difference. */
+  fail?(error: GatewayError): string;
 }
 
 /** The same for how a provider is spoken to. */
 export interface ProviderDialect {
   readonly name: ProviderDialectName;
   /** `model` is the provider's name for it. Throws GatewayError `invalid_request` for what cannot be said in it. */
-  writePrompt(prompt: Prompt, model: string): JsonObject;
+  writePrompt(prompt: Prompt, model: string, habits?: ServerHabits): JsonObject;
   /** Throws ReplyError where it is none. */
   readReply(body: JsonObject): Reply;
   /** For one answer. */
@@ -65,6 +67,12 @@ export interface ProviderDialect {
   readFailure(status: number, body: JsonObject | undefined): ProviderFailure;
   /** Of a whole reply, for answers that are passed on as they are; undefined where it says none. */
   usageOf(body: JsonObject): Usage | undefined;
+}
+
+/** What servers that speak one dialect do not agree on. */
+export interface ServerHabits {
+  /** What `chat` calls the limit of an answer; OpenAI's own models that reason refuse the old name, most other servers know no other. */
+  readonly maxTokensMember?: 'max_tokens' | 'max_completion_tokens' | undefined;
 }
 
 export type ProviderDialectName = ClientDialectName | 'gemini' | 'converse';

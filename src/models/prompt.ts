@@ -111,6 +111,8 @@ export type AnswerFormat =
 
 /** One of the two, as the dialect has it. */
 export interface ReasoningWish {
-  readonly effort: 'none' | 'minimal' | 'low' | 'medium' | 'high' | undefined;
+  readonly effort: 'none' | 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max' | undefined;
   readonly budgetTokens: number | undefined;
+  /** The client wants to read it. */
+  readonly isShown?: boolean | undefined;
 }

@@ -64,4 +64,6 @@ export interface ProviderFailure {
   readonly message: string;
   /** The provider's own word for it, e.g. `context_length_exceeded`. */
   readonly code: string | undefined;
+  /** Where the body says when to come back. */
+  readonly retryAfterMs?: number | undefined;
 }

@@ -25,6 +25,16 @@ export interface WebhookSettings {
   readonly url: string;
   /** As written, `${secret:NAME}`. */
   readonly secret: string;
+  /** Undefined: nobody decides by a webhook. */
+  readonly decisions?: DecisionSettings | undefined;
+}
+
+/** Who may decide on calls that wait by a signed request. */
+export interface DecisionSettings {
+  /** As written, `${secret:NAME}`; not the one that events are signed with. */
+  readonly secret: string;
+  /** Ids of the members in whose name it decides. */
+  readonly members: readonly string[];
 }
 
 const webUrl = z
@@ -76,13 +86,28 @@ const smtp = z
       });
   });
 
+const decisions = z.strictObject({
+  secret: secretReference.describe(`What decisions are signed with, as \${secret:NAME}; another one than that of events.`),
+  members: z
+    .array(z.string().min(1).max(128))
+    .min(1, 'Name at least one member in whose name it decides.')
+    .max(50)
+    .describe('Ids of the members in whose name it decides, each on what they may decide on.'),
+});
+
+const webhook = z
+  .strictObject({
+    url: webUrl.describe('Where each event is posted as JSON.'),
+    secret: secretReference.describe(`What events are signed with, as \${secret:NAME}.`),
+    decisions: decisions.optional().describe('Lets the receiver decide on calls that wait. Default: it may not.'),
+  })
+  .refine(({ secret, decisions: taken }) => taken?.secret !== secret, {
+    path: ['decisions', 'secret'],
+    message: 'Whoever may hear is not whoever may decide: name another secret than that of the events.',
+  });
+
 const notifySchema = z.strictObject({
-  webhook: z
-    .strictObject({
-      url: webUrl.describe('Where each event is posted as JSON.'),
-      secret: secretReference.describe(`What events are signed with, as \${secret:NAME}.`),
-    })
-    .optional(),
+  webhook: webhook.optional(),
   smtp: smtp.optional(),
 });
 

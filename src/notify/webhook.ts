@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Reach } from '../upstreams/fetch-json.ts';
+import type { JsonObject } from '../wire/json.ts';
 import type { Channel, NotifyEvent } from './notify.ts';
 import type { WebhookSettings } from './notify-settings.ts';
 
@@ -10,19 +11,21 @@ interface WebhookPorts {
   /** `${secret:NAME}` to its value. Throws where there is none. */
   readonly resolveSecret: (text: string) => string | Promise<string>;
   readonly clock: Clock;
+  /** What the receiver alone may know of an event; looked up whenever it is sent, and kept nowhere. */
+  readonly confide?: (event: NotifyEvent) => Promise<JsonObject>;
 }
 
 /**
  * Posts each event as JSON, signed as Standard Webhooks 1.0 says: `webhook-signature: v1,<base64 of HMAC-SHA256 over
  * "id.timestamp.body">`, `webhook-timestamp` in seconds. Anything but a 2xx answer is tried again.
  */
-export function webhookChannel({ settings: { url, secret }, reach, resolveSecret, clock }: WebhookPorts): Channel {
+export function webhookChannel({ settings: { url, secret }, reach, resolveSecret, clock, confide }: WebhookPorts): Channel {
   // Whoever writes gatehouse.yaml says where events go; a redirect leads nowhere else.
   const named: ReadonlySet<string> = new Set([new URL(url).origin]);
   return {
     name: 'webhook',
     async send(event) {
-      const body = JSON.stringify(bodyOf(event));
+      const body = JSON.stringify(bodyOf(event, (await confide?.(event)) ?? {}));
       const timestamp = Math.floor(clock.nowMs() / 1000);
       const key = keyBytes(await resolveSecret(secret));
       const headers = {
@@ -43,10 +46,11 @@ export function signatureOf(key: Buffer, id: string, timestampS: number, body: s
 }
 
 /** `whsec_<base64>` is the form in which others hand such secrets out; any other text is its own bytes. */
-function keyBytes(secret: string): Buffer {
+export function keyBytes(secret: string): Buffer {
   return secret.startsWith('whsec_') ? Buffer.from(secret.slice('whsec_'.length), 'base64') : Buffer.from(secret);
 }
 
-function bodyOf({ kind, atMs, title, text, url, audience, data }: NotifyEvent): object {
-  return { type: kind, timestamp: new Date(atMs).toISOString(), data: { title, text, url: url ?? null, audience, ...data } };
+function bodyOf({ kind, atMs, title, text, url, audience, data }: NotifyEvent, confided: JsonObject): object {
+  const facts = { title, text, url: url ?? null, audience, ...data, ...confided };
+  return { type: kind, timestamp: new Date(atMs).toISOString(), data: facts };
 }

@@ -72,6 +72,18 @@ export const policySchema = z.strictObject({
     .describe(
       'Whether operations of API descriptions that remove something wait for an approver where no gate names them. Default: true.',
     ),
+  sampling: z
+    .strictObject({
+      model: z
+        .string()
+        .regex(/^[^\s/]{1,128}\/[^\s/]{1,128}$/, 'Write "namespace/name" of a registered model.')
+        .describe('A registered model, as "namespace/name".'),
+      maxTokens: z.int().min(1).max(1_000_000).optional().describe('Most tokens of one answer. Default: 4096.'),
+    })
+    .optional()
+    .describe(
+      'Who answers when an upstream asks for a model (sampling) and the client has none. The caller must be allowed to call the model, and its limits count. Default: nobody.',
+    ),
   retry: retrySchema.optional().describe('What may be repeated when it fails.'),
 });
 

@@ -51,6 +51,8 @@ export interface CallPolicy {
   readonly gates: readonly Gate[];
   /** Whether what removes something waits for an approver where no gate names it. */
   readonly gatesDestructive: boolean;
+  /** Who answers an upstream that asks for a model, where the client has none. */
+  readonly sampling: { readonly model: string; readonly maxTokens: number } | undefined;
   /** Everything that was written, from the widest scope to the nearest. */
   readonly sources: readonly Policy[];
 }
@@ -183,6 +185,7 @@ function merge(
     contentIn: screen('in'),
     contentOut: screen('out'),
     gates: neverGated.has(capability) ? noGates : parts.flatMap(({ gates }) => gates.filter(({ covers }) => covers(capability))),
+    sampling: samplingOf(nearest('sampling')),
     gatesDestructive: nearest('gateDestructive') ?? true,
     sources: parts.map(({ policy }) => policy),
   });
@@ -199,6 +202,12 @@ export function policyVersion(policy: CallPolicy): string {
     versions.set(policy, version);
   }
   return version;
+}
+
+const defaultSampledTokens = 4096;
+
+function samplingOf(sampling: Policy['sampling']): CallPolicy['sampling'] {
+  return sampling && { model: sampling.model, maxTokens: sampling.maxTokens ?? defaultSampledTokens };
 }
 
 function attemptsOf(capability: string, retry: Policy['retry']): number {

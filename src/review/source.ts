@@ -1,4 +1,4 @@
-import type { UpstreamConfig } from '../catalog/config.ts';
+import type { ModelTransport, UpstreamConfig } from '../catalog/config.ts';
 import type { ReviewRules } from '../registry/documents.ts';
 import { secretNames } from '../secrets.ts';
 
@@ -37,6 +37,7 @@ export function sourceOf({ transport }: Pick<UpstreamConfig, 'transport'>): Sour
       secrets,
     };
   }
+  if (transport.type === 'model') return sourceOfModel(transport, secrets);
   const { headers, auth } = transport;
   const url = transport.type === 'openapi' ? (transport.baseUrl ?? '') : transport.url;
   const read = URL.parse(url.replaceAll(/\$\{secret:[^}]*\}/g, 'secret'));
@@ -46,10 +47,31 @@ export function sourceOf({ transport }: Pick<UpstreamConfig, 'transport'>): Sour
     command: undefined,
     publisher: undefined,
     isVersionExact: true,
-    isEncrypted: read?.protocol === 'https:' || /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(read?.hostname ?? ''),
+    isEncrypted: isEncrypted(read),
     authorization: auth?.kind ?? (Object.keys(headers).length > 0 || secrets.length > 0 ? 'headers' : 'none'),
     secrets,
   };
+}
+
+/** Several targets are one source only where they have one address. */
+function sourceOfModel({ targets }: ModelTransport, secrets: readonly string[]): Source {
+  const addresses = targets.map(({ url }) => (url === undefined ? undefined : URL.parse(url)));
+  const hosts = new Set(addresses.map((address) => address?.host.toLowerCase()));
+  return {
+    kind: 'address',
+    host: hosts.size === 1 ? [...hosts][0] : undefined,
+    command: undefined,
+    publisher: undefined,
+    isVersionExact: true,
+    // A provider's own address, which nobody wrote, is one.
+    isEncrypted: addresses.every((address) => address === undefined || isEncrypted(address)),
+    authorization: secrets.length > 0 ? 'headers' : 'none',
+    secrets,
+  };
+}
+
+function isEncrypted(address: URL | null): boolean {
+  return address?.protocol === 'https:' || /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(address?.hostname ?? '');
 }
 
 // Read strictly: a flag could name another package than the one that seems to be run.

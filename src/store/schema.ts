@@ -99,6 +99,61 @@ export interface Schema {
     readonly tokens_out: number;
     readonly cost_micros: number;
   } & { readonly [Bucket in BucketColumn]: number };
+  readonly model_calls: {
+    readonly minute_ms: number;
+    readonly model: string;
+    readonly version: string;
+    readonly target: string;
+    readonly consumer: string;
+    readonly key_id: string;
+    readonly ending: string;
+    readonly calls: number;
+    readonly failed: number;
+    readonly cached: number;
+    readonly failovers: number;
+    readonly total_ms: number;
+    readonly total_square: number;
+    readonly first_calls: number;
+    readonly first_ms: number;
+    readonly tokens_in: number;
+    readonly tokens_out: number;
+    readonly nano_usd: number;
+    readonly unpriced: number;
+  };
+  readonly model_answers: {
+    readonly id: string;
+    readonly at_ms: number;
+    readonly model: string;
+    readonly version: string;
+    readonly consumer: string;
+  };
+  readonly model_ratings: {
+    readonly id: string;
+    readonly at_ms: number;
+    readonly model: string;
+    readonly version: string;
+    readonly consumer: string;
+    readonly score: number;
+    readonly note: string | null;
+  };
+  readonly alert_events: {
+    readonly id: string;
+    readonly at_ms: number;
+    readonly alert: string;
+    readonly subject: string;
+    readonly message: string;
+    readonly used: number;
+    readonly amount: number;
+  };
+  readonly failovers: {
+    readonly id: string;
+    readonly at_ms: number;
+    readonly model: string;
+    readonly from_target: string;
+    readonly to_target: string | null;
+    readonly reason: string;
+    readonly detail: string;
+  };
   readonly audit_calls: {
     readonly chain: string;
     readonly id: string;
@@ -177,6 +232,18 @@ export interface Schema {
     readonly actor: string;
     readonly action: string;
     readonly detail: string;
+  };
+  readonly approval_results: {
+    readonly approval_id: string;
+    readonly result: string;
+    readonly kept_at_ms: number;
+  };
+  readonly notices: {
+    readonly channel: string;
+    readonly id: string;
+    readonly event: string;
+    readonly tried: number;
+    readonly due_at_ms: number;
   };
   readonly definitions: {
     readonly hash: string;

@@ -1,3 +1,5 @@
+import type { Spent } from '../models/spent.ts';
+
 /**
  * What telemetry is told of a call when it has ended: numbers and names, no argument, no result, no message. Every name comes
  * from the catalog or from what identifies the caller; a name that a client made up belongs to no field.
@@ -29,6 +31,10 @@ export interface CallCourse {
   readonly tokensOut: number;
   /** Millionths of the currency that prices are given in. */
   readonly costMicros: number;
+  /** Of a model's call: by whom it was answered, and how. */
+  readonly spent?: Spent | undefined;
+  /** By which its client may speak of the answer later. */
+  readonly answerId?: string | undefined;
   /** Attempts after the first. */
   readonly retries: number;
   /** Limits that refused it, those in shadow mode included. */

@@ -1,10 +1,12 @@
 import type { UpstreamConfig } from '../catalog/config.ts';
 import { McpUpstream, type McpUpstreamDeps } from './mcp/mcp-upstream.ts';
+import { type ModelState, ModelUpstream } from './model/model-upstream.ts';
+import type { ModelDeps } from './model/open-model.ts';
 import { compareApis } from './openapi/compare-apis.ts';
 import { OpenapiUpstream, type OpenapiUpstreamDeps } from './openapi/openapi-upstream.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps, 'convert'> {
+export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps, 'convert'>, ModelDeps {
   /** In place of the converter, for tests. */
   readonly convert?: OpenapiUpstreamDeps['convert'] | undefined;
   /** The gateway's own administration, which is made where everything is. */
@@ -17,6 +19,7 @@ type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
 const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
   openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? convert }),
+  model: (config, deps) => new ModelUpstream(config, deps),
   admin: (_config, { admin }) => admin(),
 };
 
@@ -37,4 +40,9 @@ export function compareUpstreams(running: Upstream, tried: Upstream): readonly s
   if (!(running instanceof OpenapiUpstream) || !(tried instanceof OpenapiUpstream)) return undefined;
   if (running.served === undefined || tried.served === undefined) return undefined;
   return compareApis(running.served, tried.served);
+}
+
+/** How the targets of a model fare; undefined for what is none. */
+export function modelStateOf(upstream: Upstream): ModelState | undefined {
+  return upstream instanceof ModelUpstream ? upstream.state : undefined;
 }

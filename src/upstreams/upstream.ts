@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import type { Spent } from '../models/spent.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { RawResult, RpcError } from '../wire/message.ts';
@@ -23,6 +24,8 @@ export interface Upstream {
    * Throws GatewayError (`upstream_*`, `answer_too_large`, `cancelled`) when there is no answer.
    */
   call(call: UpstreamCall): Promise<Answer>;
+  /** What a `models/call` with these params may use up at most, for what is reserved at its entry. */
+  estimate?(params: JsonObject): Promise<CallEstimate> | CallEstimate;
   /** Wants `resource-updated` changes for this URI until as many `unsubscribe` have come. */
   subscribe(uri: string): Promise<void>;
   unsubscribe(uri: string): Promise<void>;
@@ -34,6 +37,11 @@ export interface Upstream {
   onChange(listener: (change: UpstreamChange) => void): () => void;
   /** Ends every connection and child process; resolves when nothing is left. */
   close(): Promise<void>;
+}
+
+export interface CallEstimate {
+  readonly tokens: number;
+  readonly nanoUsd: number;
 }
 
 export type UpstreamChange =
@@ -98,12 +106,15 @@ export const emptyOffer: Offer = Object.freeze({
   problems: [],
 });
 
-export type CallMethod = 'tools/call' | 'prompts/get' | 'resources/read' | 'completion/complete';
+export type CallMethod = 'tools/call' | 'prompts/get' | 'resources/read' | 'completion/complete' | 'models/call';
 
 /** One call on its way out, in the upstream's own names and URIs. */
 export interface UpstreamCall {
   readonly method: CallMethod;
-  /** As judged; without `_meta`, `inputResponses` and `requestState`. */
+  /**
+   * As judged; without `_meta`, `inputResponses` and `requestState`. Of a `models/call`: `name`, `dialect` (a client dialect,
+   * `embeddings` or `count`), and the client's whole request as `arguments`.
+   */
   readonly params: JsonObject;
   /** The client's `_meta` without the reserved keys and without its progress token; trace context included. */
   readonly meta: JsonObject | undefined;
@@ -126,6 +137,19 @@ export interface UpstreamCall {
   readonly cancel: Cancel;
   /** Largest answer to accept. */
   readonly limitBytes: number;
+  /** Where a `models/call` puts an answer that its client wants in parts. */
+  readonly stream?: AnswerStream | undefined;
+  /**
+   * What a call used up, as far as is known: the last word of each call counts, also of one that fails or is given up. To be said of
+   * every call that a provider heard of.
+   */
+  spent?(spent: Spent): void;
+}
+
+/** An answer on its way to its client while the call runs: whole server-sent events in the client's dialect. */
+export interface AnswerStream {
+  /** Undefined, or resolves, when more can be taken. What was written cannot be taken back: no other target may answer any more. */
+  write(bytes: Uint8Array): Promise<void> | undefined;
 }
 
 /** The client behind a call, as far as an upstream may know it. */
@@ -191,7 +215,11 @@ export type Answer =
   | { readonly kind: 'result'; readonly result: RawResult }
   /** MCP 2026-07-28 basic/patterns/mrtr: at least one of the two is present. */
   | { readonly kind: 'input-required'; readonly inputRequests: JsonObject | undefined; readonly requestState: string | undefined }
-  | { readonly kind: 'error'; readonly error: RpcError };
+  | { readonly kind: 'error'; readonly error: RpcError }
+  /** A model's whole answer: a JSON document in the client's dialect. */
+  | { readonly kind: 'reply'; readonly body: Buffer; readonly headers: Readonly<Record<string, string>> }
+  /** A model's answer went out in parts, to its end. */
+  | { readonly kind: 'streamed'; readonly bytes: number };
 
 export type UpstreamState =
   | 'connecting'

@@ -18,7 +18,8 @@ afterEach(() => counters.close());
 function permitWith(rows: readonly LimitRow[], ofCaller: readonly CompiledLimits[] = []): Permit {
   const who = { id: 'key:k', kind: 'key', key: 'k', consumer: 'shop', member: 'ada', limits: ofCaller };
   const policy = { limits: [compileLimits(rows, 'namespace hr')] };
-  return { namespace: 'hr', capability: 'hr/find', caller: makeCaller(who), policy } as unknown as Permit;
+  const member = { config: { kind: 'mcp' } };
+  return { namespace: 'hr', capability: 'hr/find', caller: makeCaller(who), policy, member } as unknown as Permit;
 }
 
 function admit(permit: Permit): Admission {

@@ -36,6 +36,8 @@ interface GatedOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly clock?: { nowMs(): number };
   readonly directory?: string;
+  /** Text of `gatehouse.yaml`. */
+  readonly file?: string;
   readonly upstream?: CountingUpstream;
   /** People are there already. */
   readonly keys?: Gated['keys'];

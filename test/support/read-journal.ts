@@ -7,6 +7,7 @@ export interface JournalLine {
   readonly kind: string;
   readonly call?: string;
   readonly principal?: string;
+  readonly door?: string;
   readonly capability?: string;
   readonly argumentsDigest?: string;
   readonly decision?: string;

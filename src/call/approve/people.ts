@@ -1,6 +1,7 @@
 /** Who may decide on whose call, and whether enough have. */
 import type { Gate, GateBy } from '../../policy/gate.ts';
 import type { RoleGrant } from '../../registry/documents.ts';
+import type { Caller } from '../authenticate.ts';
 
 /** Somebody as far as decisions go. */
 export interface Person {
@@ -38,6 +39,12 @@ export function mayDecide(by: GateBy, requester: Identity, person: Person, names
     case 'members':
       return !isSamePerson(requester, person) && person.member !== undefined && by.members.includes(person.member);
   }
+}
+
+/** Whether they could use the tool decide_approval: a key that was made for an agent alone decides on no other's call. */
+export function mayAdminister({ reaches }: Pick<Caller, 'reaches'>): boolean {
+  const tool = { namespace: 'admin', name: 'admin/decide_approval', isModel: false };
+  return reaches.every((reach) => reach('admin', undefined) && reach('admin', tool));
 }
 
 /** The namespace "admin" is the gateway's own, whoever may call themselves its admin. */

@@ -1,3 +1,4 @@
+import { modelsPlace } from '../../catalog/catalog.ts';
 import { compileGlob } from '../../catalog/glob.ts';
 import type { CompiledLimits } from '../../policy/compile-limits.ts';
 import type { NetworkTest } from '../../policy/network.ts';
@@ -35,6 +36,7 @@ interface ReachedCapability {
   readonly namespace: string;
   /** `namespace/name`. */
   readonly name: string;
+  readonly isModel: boolean;
 }
 
 type Optional = 'roles' | 'reaches' | 'missingScopes' | 'limits' | 'isInNetwork' | 'validUntilMs';
@@ -82,15 +84,22 @@ export function asCaller(value: unknown): Caller | undefined {
 
 const ranking = ['admin', 'approver', 'developer', 'auditor'] as const;
 
-/** What a key is scoped to: each list that is there must hold what is called. */
-export function reachOfScope({ toolboxes, namespaces, capabilities }: Scope): Reach | undefined {
-  if (toolboxes === undefined && namespaces === undefined && capabilities === undefined) return undefined;
+/**
+ * What a key is scoped to: each list that is there must hold what is called. Models have a list and an address of their own: a key
+ * for toolboxes alone does not open it, and one for models alone shows nothing else in a toolbox.
+ */
+export function reachOfScope({ toolboxes, namespaces, capabilities, models }: Scope): Reach | undefined {
+  if ([toolboxes, namespaces, capabilities, models].every((list) => list === undefined)) return undefined;
   const globs = capabilities?.map(compileGlob);
-  return (toolbox, capability) =>
-    (toolboxes === undefined || toolboxes.includes(toolbox)) &&
-    (capability === undefined ||
-      ((namespaces === undefined || namespaces.includes(capability.namespace)) &&
-        (globs === undefined || globs.some((takes) => takes(capability.name)))));
+  const modelGlobs = models?.map(compileGlob);
+  const isForModels = models !== undefined && toolboxes === undefined && capabilities === undefined;
+  const isOpen = (toolbox: string) =>
+    toolbox === modelsPlace ? toolboxes === undefined || models !== undefined : (toolboxes?.includes(toolbox) ?? true);
+  const holds = ({ namespace, name, isModel }: ReachedCapability) =>
+    (namespaces?.includes(namespace) ?? true) &&
+    (globs === undefined || globs.some((takes) => takes(name)) || (isModel && models !== undefined)) &&
+    (isModel ? (modelGlobs?.some((takes) => takes(name)) ?? true) : !isForModels);
+  return (toolbox, capability) => isOpen(toolbox) && (capability === undefined || holds(capability));
 }
 
 /** What a member may call: what those do who develop or administer it. Approving and auditing need no calls. */

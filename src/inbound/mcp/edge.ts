@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Approvals } from '../../call/approve/approvals.ts';
+import type { SignedDecisions } from '../../call/approve/signed-decisions.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
@@ -8,6 +9,7 @@ import type { Listeners } from './listen.ts';
 import type { ParkedCalls } from './parked.ts';
 import type { Sessions } from './sessions.ts';
 import type { Subscriptions } from './subscriptions.ts';
+import type { TaskRuns } from './tasks.ts';
 
 /** What the MCP doors share. */
 export interface Edge {
@@ -22,8 +24,11 @@ export interface Edge {
   renewed(caller: Caller): Caller | undefined;
   readonly calls: CallPorts;
   readonly approvals: Approvals;
+  /** Undefined where nobody decides by signed requests. */
+  readonly signedDecisions: SignedDecisions | undefined;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;
+  readonly tasks: TaskRuns;
   readonly listeners: Listeners;
   readonly subscriptions: Subscriptions;
   readonly log: Logger;

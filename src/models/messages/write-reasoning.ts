@@ -3,7 +3,7 @@ import type { Message, Prompt, ReasoningWish } from '../prompt.ts';
 import type { Generation } from './generations.ts';
 
 const leastBudget = 1024;
-const budgets = { minimal: 1024, low: 2048, medium: 8192, high: 24_576 } as const;
+const budgets = { minimal: 1024, low: 2048, medium: 8192, high: 24_576, xhigh: 32_768, max: 32_768 } as const;
 
 /** How a model is asked to think. Nothing at all where it cannot, or where thinking does not go with the rest of the request. */
 export function writeReasoning(

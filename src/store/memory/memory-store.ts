@@ -6,6 +6,8 @@ import { memoryApprovals } from './memory-approvals.ts';
 import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
 import { memoryDefinitions } from './memory-definitions.ts';
+import { memoryModelRecords } from './memory-model-records.ts';
+import { memoryNotices } from './memory-notices.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
 import { memoryRollUps } from './roll-ups.ts';
 
@@ -75,6 +77,8 @@ export function memoryStore(clock: Clock = systemClock): Store {
     credentials: memoryCredentials(),
     approvals: memoryApprovals(),
     definitions: memoryDefinitions(),
+    models: memoryModelRecords(),
+    notices: memoryNotices(),
   };
 }
 

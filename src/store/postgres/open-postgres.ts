@@ -17,6 +17,8 @@ import { sqlCredentials } from '../sql/credentials.ts';
 import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
+import { sqlModelRecords } from '../sql/model-records.ts';
+import { sqlNotices } from '../sql/notices.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
 import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSealedRows } from '../sql/sealed-rows.ts';
@@ -80,6 +82,8 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       credentials: sqlCredentials(database),
       approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
+      models: sqlModelRecords(database),
+      notices: sqlNotices(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

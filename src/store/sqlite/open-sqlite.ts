@@ -15,6 +15,8 @@ import { sqlCredentials } from '../sql/credentials.ts';
 import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
+import { sqlModelRecords } from '../sql/model-records.ts';
+import { sqlNotices } from '../sql/notices.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
 import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSessions } from '../sql/sessions.ts';
@@ -67,6 +69,8 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       credentials: sqlCredentials(database),
       approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
+      models: sqlModelRecords(database),
+      notices: sqlNotices(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

@@ -60,4 +60,6 @@ export interface ProviderRequest {
   readonly url: URL;
   readonly body: Buffer;
   readonly nowMs: number;
+  /** What a client of the same dialect said in headers, names in lower case: some of it belongs to the request. */
+  readonly clientHeaders?: Readonly<Record<string, string | undefined>> | undefined;
 }

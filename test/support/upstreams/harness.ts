@@ -201,6 +201,7 @@ export function toolCall(name: string, args: JsonObject = {}, overrides: CallOve
 export function textOf(answer: Answer): string {
   if (answer.kind === 'error') return `error ${answer.error.code}: ${answer.error.message}`;
   if (answer.kind === 'input-required') return 'input required';
+  if (answer.kind !== 'result') throw new Error(`a ${answer.kind} has no text`);
   const { content } = answer.result.value as { content?: { text?: string }[] };
   return content?.map(({ text }) => text ?? '').join('\n') ?? '';
 }

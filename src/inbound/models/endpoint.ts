@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Ask } from '../../call/ask.ts';
+import type { Caller } from '../../call/authenticate.ts';
+import { visibleToolbox } from '../../call/authorize.ts';
+import { call, refuse } from '../../call/call.ts';
+import type { Outcome } from '../../call/inspect.ts';
+import { modelsPlace } from '../../catalog/catalog.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
+import type { ClientDialect, ClientDialectName } from '../../models/dialect.ts';
+import { clientDialects } from '../../models/dialects.ts';
+import { RpcFailure } from '../../upstreams/upstream.ts';
+import { Cancel } from '../../wire/cancel.ts';
+import type { JsonObject } from '../../wire/json.ts';
+import { readBody } from '../body.ts';
+import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from '../door.ts';
+import { hopsOf, traceHeadersOf } from '../mcp/headers.ts';
+import { describeModel, type ListShape, listModels } from './list.ts';
+import { rateAnswer } from './rate.ts';
+import { readRequest } from './read-request.ts';
+import { type ModelRoute, routeOf } from './routes.ts';
+import { ReplyStream } from './stream.ts';
+
+/** One HTTP request to an address of models. */
+export interface ModelRequest {
+  /** Undefined: it shows who it is. */
+  readonly caller: Caller | undefined;
+  /** Of the client. */
+  readonly ip: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** For every response: CORS, where an origin was allowed. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Prompts hold pictures and documents: an ordinary one is larger than what other requests may be. */
+const leastBodyLimitBytes = 32 * 1024 * 1024;
+
+/** OpenAI's and Anthropic's endpoints. Whatever goes wrong is answered, in the client's dialect. */
+export async function serveModels(ports: ServerPorts, model: ModelRequest): Promise<void> {
+  const { request, response, headers } = model;
+  const route = routeOf(pathOf(request.url ?? ''));
+  const dialect = dialectNamed(dialectOf(route, request));
+  const requestId = randomBytes(12).toString('hex');
+  const answerHeaders = { ...headers, 'x-request-id': requestId };
+  try {
+    if (route === undefined)
+      throw new GatewayError(
+        'not_found',
+        'There is no such address here; models are called at /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings and /v1/messages, and listed at /v1/models.',
+      );
+    checkMethod(request, route);
+    const shown = model.caller ?? authenticateRequest(ports, request, pathOf(request.url ?? ''));
+    const caller = shown instanceof Promise ? await shown : shown;
+    if (route.kind === 'rate') await serveRating(ports, { ...model, headers: answerHeaders, caller, requestId });
+    else if (route.kind === 'call')
+      await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect);
+    else answerList(ports, { ...model, headers: answerHeaders, caller, requestId }, route);
+  } catch (thrown) {
+    const error = toGatewayError(thrown);
+    if (error.code === 'internal') ports.edge.log.error({ err: error.cause, url: request.url }, 'a request failed');
+    if (response.destroyed || response.writableEnded) return;
+    if (response.headersSent) {
+      // Never what ends a good stream: its client must not take a part for the whole.
+      response.end(dialect.writeStreamError(error));
+      return;
+    }
+    const { status, body } = dialect.writeError(error);
+    writeJson(response, status, Buffer.from(JSON.stringify(body)), { ...answerHeaders, ...errorHeaders(ports, request, error) });
+  }
+}
+
+function dialectNamed(name: ClientDialectName): ClientDialect {
+  const dialect = clientDialects.get(name);
+  if (dialect === undefined) throw new Error(`there is no dialect ${name}`);
+  return dialect;
+}
+
+function dialectOf(route: ModelRoute | undefined, request: IncomingMessage): ClientDialectName {
+  if (route?.kind === 'call') return route.dialect;
+  return shapeOf(request) === 'anthropic' ? 'messages' : 'chat';
+}
+
+// Anthropic's clients always send their version.
+function shapeOf({ headers }: IncomingMessage): ListShape {
+  return headers['anthropic-version'] === undefined ? 'openai' : 'anthropic';
+}
+
+function checkMethod({ method }: IncomingMessage, { kind }: ModelRoute): void {
+  const wanted = kind === 'call' || kind === 'rate' ? 'POST' : 'GET';
+  if (method !== wanted) throw new GatewayError('method_not_allowed', `Use ${wanted} here.`);
+}
+
+type KnownRequest = ModelRequest & { readonly caller: Caller; readonly requestId: string };
+
+async function serveCall(
+  { edge, bodyLimitBytes }: ServerPorts,
+  { caller, ip, request, response, headers, requestId }: KnownRequest,
+  route: ModelRoute & { readonly kind: 'call' },
+  dialect: ClientDialect,
+): Promise<void> {
+  const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes));
+  const body = readRequest(bytes);
+  const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
+  const stream = isStream ? new ReplyStream(response, dialect, headers) : undefined;
+  const cancel = new Cancel();
+  response.once('close', () => {
+    if (!response.writableFinished) cancel.cancel('the client closed the connection');
+  });
+  const ask: Ask = {
+    door: 'http',
+    era: 'modern',
+    toolbox: modelsPlace,
+    method: 'models/call',
+    params: paramsOf(route, request, body),
+    meta: undefined,
+    client: { principal: caller.id, session: conversationOf(request), capabilities: {} },
+    conversation: silent,
+    retry: undefined,
+    cancel,
+    ip,
+    traceHeaders: traceHeadersOf(request.headers),
+    hops: hopsOf(request.headers),
+    bytesIn: bytes.length,
+    answerId: requestId,
+    stream,
+  };
+  if (typeof body.model !== 'string' || body.model === '') {
+    const error = new GatewayError(
+      'invalid_request',
+      '"model" must be a string: the name of a model, as GET /v1/models lists it.',
+    );
+    refuse(edge.calls, caller, ask, error);
+    throw error;
+  }
+  const outcome = await call(edge.calls, edge.catalog(), caller, ask);
+  if (outcome.kind === 'streamed') stream?.end();
+  else answer(response, outcome, headers);
+}
+
+function answer(response: ServerResponse, outcome: Outcome, headers: Readonly<Record<string, string>>): void {
+  if (outcome.kind !== 'reply') throw new Error(`a ${outcome.kind} is no answer of a model`);
+  writeJson(response, 200, outcome.body, { ...headers, ...outcome.headers });
+}
+
+function paramsOf(
+  { request: dialect }: ModelRoute & { readonly kind: 'call' },
+  request: IncomingMessage,
+  body: JsonObject,
+): JsonObject {
+  const cacheControl = request.headers['cache-control'];
+  const name = typeof body.model === 'string' ? body.model : '';
+  return cacheControl === undefined ? { name, dialect, arguments: body } : { name, dialect, arguments: body, cacheControl };
+}
+
+/** Requests that belong together, where the application says so: a target that answered the first may answer all. */
+function conversationOf({ headers }: IncomingMessage): string | undefined {
+  const named = headers['x-gatehouse-conversation'];
+  return typeof named === 'string' && named.length <= 256 ? named : undefined;
+}
+
+const silent: Ask['conversation'] = {
+  takesRounds: false,
+  logLevel: undefined,
+  progress: undefined,
+  log() {},
+  notify() {},
+  ask: () => Promise.reject(new RpcFailure({ code: -32601, message: 'Nothing can be asked here.' })),
+};
+
+async function serveRating(
+  { ratings, bodyLimitBytes }: ServerPorts,
+  { caller, request, response, headers }: KnownRequest,
+): Promise<void> {
+  const body = readRequest(await readBody(request, bodyLimitBytes));
+  const kept = await rateAnswer(ratings, caller, body);
+  writeJson(response, 201, Buffer.from(JSON.stringify(kept)), headers);
+}
+
+function answerList(
+  { edge, startedAtMs }: ServerPorts,
+  { caller, ip, request, response, headers }: KnownRequest,
+  route: ModelRoute,
+): void {
+  const catalog = edge.catalog();
+  const { tools } = visibleToolbox(edge.circumstances(ip), catalog, caller, modelsPlace);
+  const shape = shapeOf(request);
+  if (route.kind !== 'model') {
+    writeJson(response, 200, Buffer.from(JSON.stringify(listModels([...tools.values()], shape, startedAtMs))), headers);
+    return;
+  }
+  const found = catalog.modelNames.get(route.name);
+  const model = found === undefined ? undefined : tools.get(found.outwardName);
+  if (model === undefined)
+    throw new GatewayError('unknown_model', 'There is no such model here for you. GET /v1/models lists those that you may use.');
+  writeJson(response, 200, Buffer.from(JSON.stringify(describeModel(model, shape, startedAtMs))), headers);
+}
+
+function writeJson(
+  response: ServerResponse,
+  status: number,
+  body: Buffer,
+  headers: Readonly<Record<string, string | number>>,
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length, ...headers }).end(body);
+}

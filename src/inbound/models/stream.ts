@@ -1,0 +1,45 @@
+import type { ServerResponse } from 'node:http';
+import type { AskedStream } from '../../call/ask.ts';
+import type { ClientDialect } from '../../models/dialect.ts';
+
+/** A model's answer in parts, on its way to one client (WHATWG HTML 9.2). Nothing is sent before the first part: until then the answer may still be an error. */
+export class ReplyStream implements AskedStream {
+  readonly dialect: ClientDialect;
+  readonly #response: ServerResponse;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(response: ServerResponse, dialect: ClientDialect, headers: Readonly<Record<string, string>>) {
+    this.#response = response;
+    this.dialect = dialect;
+    this.#headers = headers;
+  }
+
+  get hasBegun(): boolean {
+    return this.#response.headersSent;
+  }
+
+  write(bytes: Uint8Array): Promise<void> | undefined {
+    const response = this.#response;
+    if (!response.headersSent) response.writeHead(200, { ...sseHeaders, ...this.#headers });
+    if (response.write(bytes) || response.destroyed) return undefined;
+    return new Promise((resolve) => {
+      const go = () => {
+        response.off('drain', go).off('close', go);
+        resolve();
+      };
+      response.on('drain', go).on('close', go);
+    });
+  }
+
+  end(): void {
+    if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers });
+    this.#response.end();
+  }
+}
+
+const sseHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // Keeps nginx and its kin from holding events back.
+  'x-accel-buffering': 'no',
+} as const;

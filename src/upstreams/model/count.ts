@@ -1,0 +1,34 @@
+import { providerDialects } from '../../models/dialects.ts';
+import { estimateTokens } from '../../models/tokens.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import type { Answer, UpstreamCall } from '../upstream.ts';
+import { attemptAll, type ModelCallPorts, none, readBody } from './model-calls.ts';
+
+const operation = { kind: 'count', dialect: 'messages' } as const;
+
+/** Tokens of a prompt, in Anthropic's shape: as the provider counts them where it can, else as they are estimated. */
+export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObject): Promise<Answer> {
+  return attemptAll(ports, call, { dialect: 'messages', body }, async (target, course): Promise<Answer> => {
+    const messages = providerDialects.get('messages');
+    if (messages === undefined || !target.speaks('messages') || !target.can(operation)) return estimated(body);
+    course.wasHeard = true;
+    course.isFree = true;
+    const answer = await target.send(
+      {
+        operation,
+        isStream: false,
+        body: Buffer.from(JSON.stringify({ ...body, model: target.config.model })),
+        firstByteMs: course.firstByteMs,
+        sinkFor: none,
+      },
+      call,
+    );
+    const counted = readBody(answer, target, messages);
+    if (!isObject(counted) || typeof counted.input_tokens !== 'number') return estimated(body);
+    return { kind: 'reply', body: answer.body, headers: {} };
+  });
+}
+
+function estimated(body: JsonObject): Answer {
+  return { kind: 'reply', body: Buffer.from(JSON.stringify({ input_tokens: estimateTokens(body, 'messages') })), headers: {} };
+}

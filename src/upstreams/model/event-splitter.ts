@@ -1,0 +1,79 @@
+import { Pieces } from '../../wire/pieces.ts';
+
+const lf = 0x0a;
+const cr = 0x0d;
+const empty = Buffer.alloc(0);
+
+/**
+ * Cuts a stream of server-sent events (WHATWG HTML 9.2) behind the empty line that ends each, and changes no byte. Lines may end in LF
+ * or CRLF; nobody who streams models ends them in a lone CR.
+ */
+export class EventSplitter {
+  readonly #limitBytes: number;
+  readonly #rest = new Pieces();
+  /** The last two bytes of the rest: an empty line may begin there. */
+  #tail: Buffer = empty;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  /** Bytes of an event that has no end yet. */
+  get restBytes(): number {
+    return this.#rest.length;
+  }
+
+  /** Calls `take` with each whole event. Throws RangeError for one that is larger than the limit. */
+  push(chunk: Buffer, take: (event: Buffer) => void): void {
+    let from = 0;
+    if (this.#rest.length > 0) {
+      const found = endOf(Buffer.concat([this.#tail, chunk]), 0);
+      if (found < 0) {
+        this.#keep(chunk);
+        return;
+      }
+      const end = found - this.#tail.length;
+      this.#rest.push(chunk.subarray(0, end));
+      take(this.#rest.take());
+      this.#tail = empty;
+      from = end;
+    }
+    for (let end = endOf(chunk, from); end >= 0; end = endOf(chunk, from)) {
+      take(from === 0 && end === chunk.length ? chunk : chunk.subarray(from, end));
+      from = end;
+    }
+    if (from < chunk.length) this.#keep(chunk.subarray(from));
+  }
+
+  #keep(bytes: Buffer): void {
+    if (this.#rest.length + bytes.length > this.#limitBytes)
+      throw new RangeError(`an event is larger than ${this.#limitBytes} bytes`);
+    this.#tail = bytes.length >= 2 ? Buffer.from(bytes.subarray(-2)) : Buffer.concat([this.#tail, bytes]).subarray(-2);
+    // A copy: the little that is left would keep the whole chunk alive.
+    this.#rest.push(Buffer.from(bytes));
+  }
+}
+
+/** Behind the next empty line; -1 where there is none. */
+function endOf(bytes: Buffer, from: number): number {
+  for (let at = bytes.indexOf(lf, from); at >= 0; at = bytes.indexOf(lf, at + 1)) {
+    if (bytes[at + 1] === lf) return at + 2;
+    if (bytes[at + 1] === cr && bytes[at + 2] === lf) return at + 3;
+  }
+  return -1;
+}
+
+/** The type and the data of one event. */
+export function readEvent(event: Buffer): { readonly type: string; readonly data: string } | undefined {
+  let type = '';
+  let data: string | undefined;
+  for (const line of event.toString().split(/\r?\n/)) {
+    if (line.startsWith('data:')) {
+      const text = line.slice(line[5] === ' ' ? 6 : 5);
+      data = data === undefined ? text : `${data}\n${text}`;
+    } else if (line.startsWith('event:')) {
+      type = line.slice(line[6] === ' ' ? 7 : 6);
+    }
+  }
+  return data === undefined ? undefined : { type, data };
+}

@@ -1,0 +1,195 @@
+import type { ModelTransport, UpstreamConfig } from '../../catalog/config.ts';
+import { GatewayError } from '../../errors.ts';
+import type { JsonObject } from '../../wire/json.ts';
+import { BoundedLog } from '../bounded-log.ts';
+import { Health } from '../health.ts';
+import { LinkError } from '../link-error.ts';
+import {
+  type Answer,
+  type CallEstimate,
+  emptyOffer,
+  FailedAnswer,
+  type Offer,
+  type Upstream,
+  type UpstreamCall,
+  type UpstreamChange,
+  type UpstreamHealth,
+} from '../upstream.ts';
+import { modelTool } from './model-tool.ts';
+import type { ModelDeps, OpenModel } from './open-model.ts';
+import type { RoutingEvent } from './routing.ts';
+import type { TargetStatus } from './target-state.ts';
+
+/** How the targets of a model fare, and what happened to them. */
+export interface ModelState {
+  readonly targets: readonly TargetStatus[];
+  /** The last ones, the newest last. */
+  readonly events: readonly RoutingEvent[];
+}
+
+const retryMs = 30_000;
+
+/** A model: one tool, and whatever its clients say to it in their own dialects. */
+export class ModelUpstream implements Upstream {
+  readonly id: string;
+  readonly kind = 'model';
+  readonly #config: UpstreamConfig;
+  readonly #transport: ModelTransport;
+  readonly #deps: ModelDeps;
+  readonly #log: BoundedLog;
+  readonly #subject: string;
+  readonly #health: Health;
+  readonly #listeners = new Set<(change: UpstreamChange) => void>();
+  readonly #ready = Promise.withResolvers<void>();
+  #offer: Offer = emptyOffer;
+  #model: OpenModel | undefined;
+  #opening: Promise<void> | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #callsInFlight = 0;
+
+  constructor(config: UpstreamConfig, deps: ModelDeps) {
+    const { transport } = config;
+    if (transport.type !== 'model') throw new GatewayError('bad_configuration', `${config.id} has no targets.`);
+    this.id = config.id;
+    this.#config = config;
+    this.#transport = transport;
+    this.#deps = deps;
+    this.#log = new BoundedLog(deps.log.child({ upstream: config.id }), deps.clock);
+    this.#subject = `The model ${config.id}`;
+    this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
+  }
+
+  start(): void {
+    if (this.#opening === undefined && !this.#isClosed) this.#open();
+  }
+
+  offer(): Offer {
+    return this.#offer;
+  }
+
+  ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get state(): ModelState {
+    return { targets: this.#model?.status() ?? [], events: this.#model?.events() ?? [] };
+  }
+
+  health(): UpstreamHealth {
+    const { state, lastError, lastSuccessAtMs, calls, nextAttemptAtMs } = this.#health;
+    const providers = [...new Set(this.#transport.targets.map(({ provider }) => provider))];
+    return {
+      state,
+      protocolVersion: undefined,
+      era: undefined,
+      transport: 'http',
+      server: providers.join(', '),
+      lastError,
+      lastSuccessAtMs,
+      calls,
+      callsInFlight: this.#callsInFlight,
+      nextAttemptAtMs,
+      connections: 0,
+    };
+  }
+
+  estimate(params: JsonObject): CallEstimate | Promise<CallEstimate> {
+    if (this.#model !== undefined) return this.#model.estimate(params);
+    return (this.#opening ?? Promise.resolve()).then(() => this.#opened().estimate(params));
+  }
+
+  async call(call: UpstreamCall): Promise<Answer> {
+    this.#callsInFlight++;
+    try {
+      if (this.#model === undefined && this.#opening !== undefined) await this.#opening;
+      const answer = await this.#opened().call(call);
+      this.#health.callSucceeded();
+      return answer;
+    } catch (error) {
+      this.#note(error, call);
+      throw error;
+    } finally {
+      this.#callsInFlight--;
+    }
+  }
+
+  // Providers tell nothing by themselves.
+  async subscribe(): Promise<void> {}
+  async unsubscribe(): Promise<void> {}
+  notify(): void {}
+  endSession(): void {}
+
+  onChange(listener: (change: UpstreamChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#health.become('closed');
+    clearTimeout(this.#retryTimer);
+    this.#ready.resolve();
+    await this.#opening;
+    await this.#model?.close(new LinkError('upstream_unavailable', `${this.#subject} was removed.`));
+  }
+
+  get #isClosed(): boolean {
+    return this.#health.state === 'closed';
+  }
+
+  #opened(): OpenModel {
+    if (this.#model === undefined || this.#isClosed) throw this.#health.unavailable();
+    return this.#model;
+  }
+
+  #open(): void {
+    this.#opening = this.#load()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => this.#ready.resolve());
+  }
+
+  async #load(): Promise<void> {
+    // Dialects, prices and the tokenizer are large, and a gateway without models needs none of them.
+    const { openModel } = await import('./open-model.ts');
+    const model = await openModel(this.#config, this.#transport, this.#deps);
+    this.#model = model;
+    if (this.#isClosed) return;
+    this.#offer = Object.freeze({
+      ...emptyOffer,
+      tools: [modelTool(this.#config)],
+      isStale: false,
+      problems: model.problems,
+    });
+    for (const { subject, message } of model.problems)
+      this.#log.warn({ target: subject, problem: message }, 'a target is not used');
+    this.#emit({ kind: 'offer' });
+    this.#health.become('healthy');
+  }
+
+  #failed(error: unknown): void {
+    if (this.#isClosed) return;
+    this.#health.down(error, retryMs);
+    const err = error instanceof GatewayError ? undefined : error;
+    this.#log.warn({ reason: this.#health.lastError?.message, err }, 'the model is not served');
+    this.#retryTimer = setTimeout(() => this.#open(), retryMs).unref();
+  }
+
+  #note(error: unknown, { cancel }: UpstreamCall): void {
+    if (!(error instanceof GatewayError)) return;
+    // A deadline comes as a cancellation; a far end that stays silent is not well.
+    if (cancel.reason === 'timeout')
+      this.#health.callFailed(new GatewayError('upstream_timeout', 'a call was not answered in time'));
+    else if (error instanceof FailedAnswer && !error.isItsFault) this.#health.answered();
+    else if (error.code.startsWith('upstream_') || error.code === 'credentials_failed') this.#health.callFailed(error);
+  }
+
+  #emit(change: UpstreamChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#log.warn({ err: error }, 'a listener for changes failed');
+      }
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import type { Logger } from 'pino';
+import type { ModelTarget, ModelTransport, UpstreamConfig } from '../../catalog/config.ts';
+import type { Clock } from '../../clock.ts';
+import { GatewayError } from '../../errors.ts';
+import type { ClientDialectName } from '../../models/dialect.ts';
+import { clientDialects } from '../../models/dialects.ts';
+import { loadPriceList } from '../../models/price-list.ts';
+import { type EditedPrices, findPrice } from '../../models/prices.ts';
+import { loadTokenizer } from '../../models/tokens.ts';
+import type { Facts } from '../../policy/rule-facts.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import type { EgressGuard } from '../egress.ts';
+import { openReach } from '../fetch-json.ts';
+import type { Answer, CallEstimate, UpstreamCall } from '../upstream.ts';
+import { count } from './count.ts';
+import { embed } from './embed.ts';
+import { complete, estimateCall, generate, type ModelCallPorts } from './model-calls.ts';
+import { bodyOf, failedResult, promptOf, resultOf, vectorsOf } from './model-tool.ts';
+import { OpenTarget } from './open-target.ts';
+import { openProviders } from './providers.ts';
+import { Routing, type RoutingEvent } from './routing.ts';
+import type { TargetStatus } from './target-state.ts';
+
+export interface ModelDeps {
+  readonly resolveSecrets: (text: string) => string;
+  readonly egress: Pick<EgressGuard, 'dispatcherFor' | 'connect'>;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** What rules may look at of whoever calls, where that is known. */
+  readonly callerFacts?: ((caller: object | undefined) => Facts['caller'] | undefined) | undefined;
+  /** Where administrators keep prices of their own. */
+  readonly editedPrices?: EditedPrices | undefined;
+  /** Is told of every failover, ejection and return. */
+  readonly onRouting?: ((modelId: string, event: RoutingEvent) => void) | undefined;
+}
+
+/** A model whose targets are known, with their connections. */
+export interface OpenModel {
+  call(call: UpstreamCall): Promise<Answer>;
+  estimate(params: JsonObject): CallEstimate;
+  status(): readonly TargetStatus[];
+  events(): readonly RoutingEvent[];
+  /** Targets that cannot be used, and why. */
+  readonly problems: readonly { readonly subject: string; readonly message: string }[];
+  close(error: Error): Promise<void>;
+}
+
+/** Throws GatewayError `bad_configuration` where no target can be used, or a rule is none. */
+export async function openModel(config: UpstreamConfig, transport: ModelTransport, deps: ModelDeps): Promise<OpenModel> {
+  const { clock } = deps;
+  const [prices] = await Promise.all([loadPriceList(), loadTokenizer()]);
+  const problems: { readonly subject: string; readonly message: string }[] = [];
+  const priceOf = ({ provider, model, url, price }: ModelTarget) =>
+    findPrice({ provider, model, url, price }, deps.editedPrices ?? none, prices, clock.nowMs())?.price;
+  const targets = openTargets(config, transport, deps, priceOf, problems);
+  const [first] = problems;
+  if (targets.length === 0 && first !== undefined) throw new GatewayError('bad_configuration', first.message);
+  const routing = new Routing(
+    targets.map((target) => target.config),
+    transport.routing,
+    { clock, random: Math.random, onEvent: (event) => tell(config.id, event, deps) },
+  );
+  const ports: ModelCallPorts = {
+    id: config.id,
+    transport,
+    targets,
+    routing,
+    rules: await compileRules(config.id, transport, routing),
+    factsOf: (call) => factsOf(config, call, deps),
+    nowMs: () => clock.nowMs(),
+  };
+  return {
+    call: (call) => perform(ports, call),
+    estimate: (params) => estimateCall(ports, askOf(params)),
+    status: () => routing.status(),
+    events: () => routing.events(),
+    problems,
+    close: async (error) => void (await Promise.all(targets.map((target) => target.close(error)))),
+  };
+}
+
+function none(): undefined {
+  return undefined;
+}
+
+function openTargets(
+  config: UpstreamConfig,
+  { targets, isGuarded = false }: ModelTransport,
+  deps: ModelDeps,
+  priceOf: (target: ModelTarget) => ReturnType<EditedPrices>,
+  problems: { readonly subject: string; readonly message: string }[],
+): readonly OpenTarget[] {
+  const providers = openProviders(openReach(deps.egress));
+  const { resolveSecrets, egress, clock } = deps;
+  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, priceOf };
+  return targets.flatMap((target) => {
+    try {
+      return [new OpenTarget(config.id, target, providers[target.provider], ports)];
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      problems.push({ subject: target.name, message: error.message });
+      return [];
+    }
+  });
+}
+
+async function compileRules(
+  id: string,
+  { routing: { rules } }: ModelTransport,
+  routing: Routing,
+): Promise<ModelCallPorts['rules']> {
+  if (rules.length === 0) return [];
+  const { compileRule } = await import('../../policy/rule.ts');
+  return await Promise.all(
+    rules.map(async ({ when, targets }, at) => {
+      const compiled = await compileRule(when);
+      if ('rule' in compiled) return { rule: compiled.rule, targets: routing.reachable(targets) };
+      const [problem] = compiled.problems;
+      throw new GatewayError('bad_configuration', `Rule ${at + 1} of the routing of ${id} is none: ${problem?.message ?? ''}`);
+    }),
+  );
+}
+
+function tell(id: string, event: RoutingEvent, { log, onRouting }: ModelDeps): void {
+  const { kind, from, to, reason, untilMs } = event;
+  const level = kind === 'returned' ? 'info' : 'warn';
+  log[level]({ model: id, event: kind, from, to, reason, untilMs }, 'the targets of a model changed');
+  onRouting?.(id, event);
+}
+
+const nobody: Facts['caller'] = { id: '', kind: '', roles: [], role: '', consumer: '', member: '', key: '' };
+
+function factsOf({ id, namespace }: UpstreamConfig, call: UpstreamCall, { callerFacts, clock }: ModelDeps): Facts {
+  return {
+    caller: callerFacts?.(call.caller) ?? nobody,
+    capability: { name: id, namespace, upstream: id, kind: 'model', method: call.method },
+    ip: call.ip ?? '',
+    nowMs: clock.nowMs(),
+  };
+}
+
+// Calls
+
+function perform(ports: ModelCallPorts, call: UpstreamCall): Promise<Answer> {
+  const ask = askOf(call.params);
+  if (call.method === 'tools/call') return performTool(ports, call);
+  if (call.method !== 'models/call') throw new GatewayError('method_not_found', `A model takes no ${call.method}.`);
+  if (call.params.dialect === 'embeddings') return embed(ports, call, ask.body);
+  if (call.params.dialect === 'count') return count(ports, call, ask.body);
+  if (ask.dialect === 'embeddings') throw new GatewayError('invalid_request', 'The call names no dialect.');
+  return generate(ports, call, { dialect: ask.dialect, body: ask.body });
+}
+
+/** As a tool it is asked without a dialect, and its arguments are ours. */
+function askOf({ dialect, arguments: given }: JsonObject): {
+  readonly dialect: ClientDialectName | 'embeddings';
+  readonly body: JsonObject;
+} {
+  const args = isObject(given) ? given : {};
+  if (dialect === undefined)
+    return args.input === undefined ? { dialect: 'messages', body: bodyOf(args) } : { dialect: 'embeddings', body: args };
+  if (dialect === 'embeddings') return { dialect, body: args };
+  const known = [...clientDialects.keys()].find((name) => name === dialect);
+  return { dialect: known ?? 'messages', body: args };
+}
+
+async function performTool(ports: ModelCallPorts, call: UpstreamCall): Promise<Answer> {
+  const args = isObject(call.params.arguments) ? call.params.arguments : {};
+  try {
+    if (args.input !== undefined) {
+      const { model = '' } = ports.targets[0]?.config ?? {};
+      const answer = await embed(ports, call, args);
+      return answer.kind === 'reply' ? vectorsOf(JSON.parse(answer.body.toString()) as JsonObject, model) : answer;
+    }
+    const { reply, target } = await complete(ports, call, promptOf(ports.id, args), bodyOf(args));
+    return resultOf(reply, target.model);
+  } catch (error) {
+    if (error instanceof GatewayError && mendable.has(error.code)) return failedResult(error.message);
+    throw error;
+  }
+}
+
+/** What a model that calls a tool can do something about. */
+const mendable: ReadonlySet<string> = new Set(['invalid_request', 'prompt_too_long', 'content_blocked']);

@@ -1,0 +1,40 @@
+import type { Provider } from '../provider.ts';
+import { baseOf, cannot, under } from './address.ts';
+import { keyOf } from './credential.ts';
+import { openaiPath } from './openai-paths.ts';
+import { encodeStrictly } from './sign-aws.ts';
+
+const openaiRoot = '/openai';
+
+/** Google AI Studio (ai.google.dev/api), and its address for OpenAI clients where a target's `dialects` name theirs. */
+export const gemini: Provider = {
+  name: 'gemini',
+  framing: 'sse',
+  dialectsOf: (target) => target.dialects ?? ['gemini'],
+  addressOf(target, operation, isStream) {
+    const base = baseOf(target, 'https://generativelanguage.googleapis.com/v1beta');
+    if (operation.kind === 'embed') return under(base, `${modelPath(target.model)}:batchEmbedContents`);
+    if (operation.kind === 'generate' && operation.dialect === 'gemini')
+      return generateAddress(base, modelPath(target.model), isStream);
+    const path = operation.kind === 'generate' && operation.dialect === 'chat' ? openaiPath(operation) : undefined;
+    if (path === undefined) throw cannot(target, operation);
+    return under(base, openaiRoot + path);
+  },
+  authorize(target, { url }) {
+    const key = keyOf(target);
+    return url.pathname.endsWith(`${openaiRoot}/chat/completions`)
+      ? { authorization: `Bearer ${key}` }
+      : { 'x-goog-api-key': key };
+  },
+};
+
+/** `base` and `model` are encoded. */
+export function generateAddress(base: string, model: string, isStream: boolean): URL {
+  return isStream ? under(base, `${model}:streamGenerateContent`, { alt: 'sse' }) : under(base, `${model}:generateContent`);
+}
+
+/** `gemini-3-flash`, `models/gemini-3-flash` or `tunedModels/mine`. */
+function modelPath(model: string): string {
+  const [, collection = 'models', name = model] = /^(models|tunedModels)\/(.+)$/.exec(model) ?? [];
+  return `/${collection}/${encodeStrictly(name)}`;
+}

@@ -1,0 +1,17 @@
+import type { Provider } from '../provider.ts';
+import { baseOf, cannot, under } from './address.ts';
+import { keyOf } from './credential.ts';
+import { openaiPath } from './openai-paths.ts';
+
+/** Whatever speaks as OpenAI does: vLLM, Ollama, Groq, OpenRouter, ... Some want no key. */
+export const openaiCompatible: Provider = {
+  name: 'openai-compatible',
+  framing: 'sse',
+  dialectsOf: (target) => target.dialects ?? ['chat'],
+  addressOf(target, operation) {
+    const path = openaiPath(operation);
+    if (path === undefined) throw cannot(target, operation);
+    return under(baseOf(target, undefined), path);
+  },
+  authorize: (target) => (target.credential === undefined ? {} : { authorization: `Bearer ${keyOf(target)}` }),
+};

@@ -1,0 +1,46 @@
+import type { ClientDialectName } from '../../models/dialect.ts';
+import type { Json, JsonObject } from '../../wire/json.ts';
+import { isObject } from '../../wire/json.ts';
+
+/** Where each dialect says how long an answer may be; the first is the one to write. */
+const lengthMembers: Readonly<Record<ClientDialectName, readonly string[]>> = {
+  chat: ['max_completion_tokens', 'max_tokens'],
+  responses: ['max_output_tokens'],
+  completions: ['max_tokens'],
+  messages: ['max_tokens'],
+};
+
+/** Most tokens of the answer, as the client says; undefined where it does not. */
+export function lengthOf(body: JsonObject, dialect: ClientDialectName): number | undefined {
+  const given = lengthMembers[dialect].map((name) => body[name]).find((value) => typeof value === 'number' && value > 0);
+  return typeof given === 'number' ? given : undefined;
+}
+
+/** Answers that are wanted to one prompt. */
+export function answersOf({ n, best_of: best }: JsonObject): number {
+  const many = (value: Json | undefined) => (typeof value === 'number' && value >= 1 ? Math.min(Math.floor(value), 128) : 1);
+  return Math.max(many(n), many(best));
+}
+
+export interface PassedBody {
+  readonly body: JsonObject;
+  /** Gatehouse asked for the usage at the end of the stream; the client did not. */
+  readonly keepsUsage: boolean;
+}
+
+/** A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it. */
+export function passBody(
+  body: JsonObject,
+  dialect: ClientDialectName,
+  { model, isStream, maxTokens }: { readonly model: string; readonly isStream: boolean; readonly maxTokens: number | undefined },
+): PassedBody {
+  const passed: JsonObject = { ...body, model };
+  if (!isStream && passed.stream === true) passed.stream = false;
+  const [member] = lengthMembers[dialect];
+  if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) passed[member] = maxTokens;
+  const reports = dialect === 'chat' || dialect === 'completions';
+  const options = isObject(body.stream_options) ? body.stream_options : {};
+  if (!isStream || !reports || options.include_usage === true) return { body: passed, keepsUsage: false };
+  passed.stream_options = { ...options, include_usage: true };
+  return { body: passed, keepsUsage: true };
+}
