@@ -6,6 +6,9 @@ export interface Generation {
   /** How it is told to think: not at all, by a number of tokens, or by an effort that it makes of by itself. */
   readonly thinking: 'never' | 'budget' | 'adaptive';
   readonly hasEffort: boolean;
+  /** The most that it can be asked for: `xhigh` came after `max`. */
+  readonly hasMaxEffort: boolean;
+  readonly hasXhighEffort: boolean;
   /** It thinks unless told otherwise, and some of its kind cannot be told. */
   readonly thinksByItself: boolean;
   /** Its thoughts are left out of the answer unless they are asked for. */
@@ -23,6 +26,8 @@ export interface Generation {
 const otherMakers: Generation = {
   thinking: 'budget',
   hasEffort: false,
+  hasMaxEffort: false,
+  hasXhighEffort: false,
   thinksByItself: false,
   hidesThoughts: false,
   hasSampling: true,
@@ -36,6 +41,8 @@ export function generationOf(model: string): Generation {
   const version = versionOf(model);
   return {
     thinking: version < 307 ? 'never' : version < 406 ? 'budget' : 'adaptive',
+    hasMaxEffort: version >= 406,
+    hasXhighEffort: version >= 407,
     hasEffort: version >= 406 || /opus-4[-.]5/.test(model),
     thinksByItself: version >= 500,
     hidesThoughts: version >= 407,

@@ -217,6 +217,9 @@ test.each([
   ['claude-3-7-sonnet-20250219', 'high', { thinking: { type: 'enabled', budget_tokens: 13_107 } }],
   ['claude-3-5-haiku-20241022', 'high', {}],
   ['anthropic/claude-opus-4.5', 'low', { thinking: { type: 'enabled', budget_tokens: 2048 }, output_config: { effort: 'low' } }],
+  ['claude-opus-4-8', 'xhigh', { thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'xhigh' } }],
+  ['claude-opus-4-6', 'xhigh', { thinking: { type: 'adaptive' }, output_config: { effort: 'high' } }],
+  ['claude-opus-4-6', 'max', { thinking: { type: 'adaptive' }, output_config: { effort: 'max' } }],
   ['claude-opus-4-10', 'low', { thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'low' } }],
   ['claude-sonnet-4@20250514', 'low', { thinking: { type: 'enabled', budget_tokens: 2048 } }],
   ['claude-2.1', 'low', {}],
@@ -226,6 +229,19 @@ test.each([
   const { thinking, output_config } = write({ reasoning: { effort, budgetTokens: undefined } }, model);
   expect({ ...(thinking && { thinking }), ...(output_config && { output_config }) }).toEqual(written);
 });
+
+test.each(['low', 'xhigh', 'max'])(
+  'the effort %s of a client is the same at the provider, and so is whether thoughts are shown',
+  (effort) => {
+    const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }], output_config: { effort } };
+    for (const display of ['summarized', 'omitted']) {
+      const prompt = messagesClient.readPrompt({ ...body, thinking: { type: 'adaptive', display } });
+      const shown = display === 'omitted' ? {} : { display };
+      expect(write(prompt)).toMatchObject({ thinking: { type: 'adaptive', ...shown }, output_config: { effort } });
+      expect('display' in Object(write(prompt).thinking)).toBe(display !== 'omitted');
+    }
+  },
+);
 
 test('thinking gives way to what excludes it: a forced tool, a short answer, a tool turn that began without it', () => {
   const reasoning = { effort: undefined, budgetTokens: 4000 };
