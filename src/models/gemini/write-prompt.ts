@@ -62,6 +62,6 @@ function writeThinking({ effort, budgetTokens }: ReasoningWish, model: string, i
   const isPro = /\bpro\b/.test(model);
   const includeThoughts = effort !== 'none';
   if (!isThird) return { thinkingBudget: effort === 'none' && isPro ? 128 : budgets[effort], includeThoughts };
-  const least = isPro ? 'low' : 'minimal';
-  return { thinkingLevel: effort === 'none' || effort === 'minimal' ? least : effort, includeThoughts };
+  const least = isPro ? 'LOW' : 'MINIMAL';
+  return { thinkingLevel: effort === 'none' || effort === 'minimal' ? least : effort.toUpperCase(), includeThoughts };
 }

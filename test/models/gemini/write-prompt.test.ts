@@ -82,9 +82,9 @@ describe('reasoning', () => {
   });
 
   test('is a level from the third on', () => {
-    expect(thinking(effort('high'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'high', includeThoughts: true });
-    expect(thinking(effort('none'), 'gemini-3-flash')).toEqual({ thinkingLevel: 'minimal', includeThoughts: false });
-    expect(thinking(effort('minimal'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'low', includeThoughts: true });
+    expect(thinking(effort('high'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'HIGH', includeThoughts: true });
+    expect(thinking(effort('none'), 'gemini-3-flash')).toEqual({ thinkingLevel: 'MINIMAL', includeThoughts: false });
+    expect(thinking(effort('minimal'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'LOW', includeThoughts: true });
   });
 
   test('keeps a budget that was given', () => {

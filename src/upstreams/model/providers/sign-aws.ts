@@ -1,5 +1,6 @@
 import { createHmac, hash } from 'node:crypto';
 import type { Secret } from '../../../secret.ts';
+import { encodeStrictly } from './address.ts';
 
 export interface AwsCredential {
   readonly accessKeyId: string;
@@ -59,11 +60,6 @@ function canonicalQuery(query: URLSearchParams): string {
     .sort((first, second) => byName(first, second) || byName([first[1], ''], [second[1], '']))
     .map(([name, value]) => `${name}=${value}`)
     .join('&');
-}
-
-/** Everything but the unreserved characters of RFC 3986. */
-export function encodeStrictly(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 interface HeldKey {
