@@ -215,7 +215,7 @@ export async function attemptAll<Result>(
       }
       last = judgeFailure(thrown, target, attempt, call.cancel);
       const isOver = !last.mayGoOn || course.meter.hasWritten || call.cancel.isCancelled;
-      course.settle(last.isCharged);
+      course.settle(last.isCharged || course.meter.hasWritten);
       if (isOver) throw broken(last, course, target);
     }
   }
