@@ -33,6 +33,8 @@ import { Listeners } from './inbound/mcp/listen.ts';
 import { ParkedCalls } from './inbound/mcp/parked.ts';
 import { Sessions } from './inbound/mcp/sessions.ts';
 import { Subscriptions } from './inbound/mcp/subscriptions.ts';
+import { TaskRuns } from './inbound/mcp/tasks.ts';
+import type { RatingPorts } from './inbound/models/rate.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
 import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
@@ -77,6 +79,7 @@ export interface Gateway {
   /** The admin key, when this start made it: it is shown once and never again. */
   readonly newAdminKey: string | undefined;
   status(): Status;
+  readonly ratings: RatingPorts;
   /** The pages that people sign in to upstreams on. */
   readonly servePage: Credentials['servePage'];
   /** Tells the gateway an address of its own that a browser on this machine can open; the setting `publicUrl` wins. */
@@ -233,6 +236,8 @@ async function build(
       registry,
       confide: async (event) => (await signedDecisions?.confide(event)) ?? {},
     }),
+    store: store.notices,
+    clock,
     log,
   });
   const subscriptions = new Subscriptions(log);
@@ -337,6 +342,7 @@ async function build(
   let approvalsPending: number | undefined;
   const telemetry = openTelemetry({
     store: store.rollUps,
+    models: store.models,
     clock,
     log,
     gauges: {
@@ -437,6 +443,7 @@ async function build(
     signedDecisions,
     sessions,
     parked: new ParkedCalls(stateKey, clock),
+    tasks: new TaskRuns(),
     listeners,
     subscriptions,
     log,
@@ -473,6 +480,15 @@ async function build(
   const noteUses = async (): Promise<void> => {
     const uses = keys.takeUses();
     if (uses.length > 0) await store.keyUses.note(uses);
+  };
+  const watching = setInterval(() => {
+    if (registry.list('alert').length > 0) void alertsLookedAt();
+  }, watchAlertsEveryMs);
+  watching.unref();
+  const alertsLookedAt = async (): Promise<void> => {
+    const { watchAlerts } = await import('./alerts/alert-watch.ts');
+    const { records, flush } = adminPorts.models;
+    await watchAlerts({ registry, records, flush, notifier, ownUrl, clock, log });
   };
   const noting = setInterval(() => {
     noteUses().catch((error: unknown) => log.warn({ err: error }, 'when keys were last used could not be written'));
@@ -517,6 +533,7 @@ async function build(
     counters,
     checks,
     rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
+    models: { records: store.models, flush: () => telemetry.models.flush() },
     audit: store.audit,
     journal,
     dataDir: settings.data,
@@ -567,8 +584,10 @@ async function build(
       publicUrl ??= url;
     },
     status,
+    ratings: { ...adminPorts.models, nowMs: () => clock.nowMs() },
     connected: (withinMs) => connected(live, withinMs),
     async close() {
+      clearInterval(watching);
       clearInterval(noting);
       clearInterval(tidying);
       clearInterval(expiring);
@@ -578,6 +597,7 @@ async function build(
       await pins.close();
       registry.close();
       edge.parked.cancelAll();
+      await edge.tasks.close();
       await sessions.close();
       await live.close();
       await approvals.close();
@@ -591,6 +611,7 @@ async function build(
 }
 
 const noteUsesEveryMs = 10_000;
+const watchAlertsEveryMs = 30_000;
 const tidyEveryMs = 3_600_000;
 const endExpiredEveryMs = 1_000;
 

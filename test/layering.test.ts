@@ -13,7 +13,7 @@ const layers: readonly (readonly string[])[] = [
   ['inbound/', 'portal/'],
   ['admin/'],
   ['call/'],
-  ['review/'],
+  ['alerts/', 'review/'],
   ['registry/'],
   ['finding/'],
   ['catalog/'],
@@ -53,7 +53,7 @@ const groundFiles = [
   'finding/search-settings.ts',
 ];
 
-const storeDoors = ['store/ports.ts', 'store/open-store.ts', 'store/follow-registry.ts'];
+const storeDoors = ['store/ports.ts', 'store/model-ports.ts', 'store/open-store.ts', 'store/follow-registry.ts'];
 
 /** For commands that work on the store as a whole. */
 const operatorDoors = ['store/backup/backup-store.ts', 'store/backup/restore-store.ts', 'store/store-options.ts'];

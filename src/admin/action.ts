@@ -18,6 +18,7 @@ import type { RoleGrant } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { SecretValues } from '../registry/secret-values.ts';
 import type { Pins } from '../review/pins.ts';
+import type { ModelRecords } from '../store/model-ports.ts';
 import type {
   AuditHead,
   AuditIndex,
@@ -56,6 +57,7 @@ export interface AdminPorts {
   readonly counters: Counters;
   readonly checks: ArgumentChecks;
   readonly rollUps: { readonly query: RollUps['query']; readonly flush: () => Promise<void> };
+  readonly models: { readonly records: ModelRecords; readonly flush: () => Promise<void> };
   readonly audit: AuditIndex;
   readonly journal: Journal;
   readonly dataDir: string;

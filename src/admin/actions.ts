@@ -1,7 +1,9 @@
 import type { Action } from './action.ts';
+import { deleteAlert, listAlerts, setAlert } from './alerts.ts';
 import { decideApproval, getApproval, listApprovals } from './approvals.ts';
 import { searchAudit, verifyAudit } from './audit.ts';
 import { getCapability, listCapabilities } from './capabilities.ts';
+import { compareVariants } from './compare-variants.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
 import { getDocumentation } from './documentation.ts';
@@ -57,6 +59,10 @@ export const actions: readonly Action[] = [
   createMember,
   updateMember,
   listMembers,
+  setAlert,
+  deleteAlert,
+  listAlerts,
+  compareVariants,
   createKey,
   requestKey,
   listKeys,

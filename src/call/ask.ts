@@ -27,6 +27,10 @@ export interface Ask {
   /** The gateways that the request came through, as the header has it; undefined where there are none. */
   readonly hops?: string | undefined;
   readonly bytesIn: number;
+  /** The request for a person's consent that this call goes on from: it runs by that one, and asks nobody anew. */
+  readonly approval?: string | undefined;
+  /** By which its client may speak of the answer later. */
+  readonly answerId?: string | undefined;
   /** Where a model's answer goes that its client wants in parts. */
   readonly stream?: AskedStream | undefined;
 }

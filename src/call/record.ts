@@ -123,6 +123,7 @@ export class Course {
         tokensOut: spent?.usage.output ?? 0,
         costMicros: Math.round((spent?.nanoUsd ?? 0) / 1000),
         spent,
+        answerId: ask.answerId,
         retries: this.retries,
         limitRefusals: (this.admission?.shadowRefusals ?? 0) + (code === 'rate_limited' || code === 'limit_reached' ? 1 : 0),
         contentHits: this.#hits.length,

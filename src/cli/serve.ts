@@ -36,6 +36,7 @@ export async function serve(settings: Settings, environment: NodeJS.ProcessEnv):
     servePage: gateway.servePage,
     status: () => gateway.status(),
     startedAtMs: systemClock.nowMs(),
+    ratings: gateway.ratings,
     isReady: () => isReady,
   };
   const server = createGatewayServer(ports);

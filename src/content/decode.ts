@@ -63,6 +63,45 @@ function decodeForm(
   return text.length;
 }
 
+const shortestEncoded = 24;
+const base64Digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+/** Values of the digits of base64, in both of its alphabets, and 64 for what is none. */
+const base64Values = Uint8Array.from({ length: 128 }, (_, code) => {
+  const value = base64Digits.indexOf(String.fromCharCode(code === 0x2d ? 0x2b : code === 0x5f ? 0x2f : code));
+  return value < 0 ? 64 : value;
+});
+
+/** Whether `decodeOpen` has anything to do from `from` on; a quick look that may say yes too often. */
+export function mayBeEncoded(text: string, from: number): boolean {
+  if (text.length - from >= shortestEncoded) return true;
+  let start = text.length;
+  while (start > from && isRun(text.charCodeAt(start - 1))) start--;
+  if (start < text.length && !(start > 0 && isRun(text.charCodeAt(start - 1))) && isTextInBase64(text, start)) return true;
+  for (start = text.length; start > from && /[0-9A-Fa-f]/.test(text.charAt(start - 1)); ) start--;
+  const isCut = start > 0 && /[0-9A-Za-z]/.test(text.charAt(start - 1));
+  return start < text.length && !isCut && isPrintable(Number.parseInt(text.slice(start, start + 2).padEnd(2, '0'), 16));
+}
+
+function isRun(code: number): boolean {
+  return code < 128 && code !== 0x2b && code !== 0x2f && base64Values[code]! < 64;
+}
+
+function isTextInBase64(text: string, start: number): boolean {
+  const value = (at: number) => base64Values[text.charCodeAt(start + at)] ?? 0;
+  const count = text.length - start;
+  const first = (value(0) << 2) | (count > 1 ? value(1) >> 4 : 0);
+  if (count === 1) return isPrintable(first) || isPrintable(first | 1) || isPrintable(first | 2);
+  if (!isPrintable(first & 255)) return false;
+  if (count === 2) return true;
+  const second = ((value(1) << 4) | (value(2) >> 2)) & 255;
+  if (!isPrintable(second)) return false;
+  return count === 3 || isPrintable(((value(2) << 6) | value(3)) & 255);
+}
+
+function isPrintable(byte: number): boolean {
+  return (byte >= 0x20 && byte < 0x7f) || byte === 0x09 || byte === 0x0a || byte === 0x0d;
+}
+
 /** Where the text ends in the beginning of an escape, or its length. */
 export function openEscape(text: string): number {
   return text.length - (/(?:%[2-7]?|\\(?:u(?:0(?:0[2-7]?)?)?)?)$/.exec(text.slice(-6))?.[0].length ?? 0);

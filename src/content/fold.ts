@@ -83,6 +83,46 @@ function isComposed(code: number): boolean {
   return (code >= 0x0590 && code <= 0x1cff) || (code >= 0x3000 && code <= 0xd7ff);
 }
 
+/** The end of a word that more letters may still make one of mixed alphabets. */
+const openEnd = /[\p{Script=Latin}\p{M}\p{Cf}\u0370-\u058f\u0261\u0131\u0142\u00f8\u0111]{1,200}$/u;
+
+/** Folds a text that grows: only what may still change is folded again. */
+export class GrowingView {
+  #text = '';
+  #offsets = new Uint32Array(0);
+  /** How much of the original is folded for good. */
+  #done = 0;
+
+  /** `original` is what it was before, and more. */
+  of(original: string): View {
+    const tail = foldText(original.slice(this.#done));
+    const offsets = new Uint32Array(this.#text.length + tail.text.length + 1);
+    offsets.set(this.#offsets.subarray(0, this.#text.length));
+    for (let at = 0; at <= tail.text.length; at++)
+      offsets[this.#text.length + at] = this.#done + (tail.offsets === undefined ? at : tail.offsets[at]!);
+    const view = { text: this.#text + tail.text, original, offsets };
+    const done = original.length - (openEnd.exec(original.slice(this.#done).slice(-200))?.[0].length ?? 0);
+    if (done > this.#done) {
+      this.#text = view.text.slice(0, firstFrom(offsets, done));
+      this.#offsets = offsets;
+      this.#done = done;
+    }
+    return view;
+  }
+}
+
+/** The first index of a folded text that came from this offset of the original, or from behind it. */
+export function firstFrom(offsets: Uint32Array, wanted: number): number {
+  let low = 0;
+  let high = offsets.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (offsets[middle]! < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 const wordEnd = /[\p{L}\p{M}\p{Cf}]{1,200}$/u;
 
 /**

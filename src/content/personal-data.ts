@@ -87,9 +87,13 @@ function findAddresses(text: string, add: AddSpan, from = 0, isOpen = false): nu
   return isOpen ? Math.max(from, localStart(text, text.length)) : text.length;
 }
 
+const localCharacters = Uint8Array.from({ length: 128 }, (_, code) =>
+  /[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/.test(String.fromCharCode(code)) ? 1 : 0,
+);
+
 function localStart(text: string, at: number): number {
   let start = at;
-  while (start > 0 && at - start < longestLocal && /[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/.test(text.charAt(start - 1))) start--;
+  while (start > 0 && at - start < longestLocal && localCharacters[text.charCodeAt(start - 1)] === 1) start--;
   return start;
 }
 

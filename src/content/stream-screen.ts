@@ -1,8 +1,9 @@
 /** Content rules over a text that comes in pieces, such as the answer of a model. */
+import { type Beginnings, beginningsOf } from './beginnings.ts';
 import type { ActiveRule, ContentCheck } from './content-check.ts';
-import { decodeOpen, openEscape, resolveEscapes, type Unescaped } from './decode.ts';
+import { decodeOpen, mayBeEncoded, openEscape, resolveEscapes, type Unescaped } from './decode.ts';
 import { type Finding, findDecoded } from './find.ts';
-import { foldText, isAscii, openWord, toOriginal, type View } from './fold.ts';
+import { firstFrom, GrowingView, openWord, toOriginal, type View } from './fold.ts';
 import { type Blank, blanksOf } from './redact.ts';
 import { gate } from './rule.ts';
 import type { ContentHit } from './screen.ts';
@@ -85,40 +86,59 @@ const lookBack = 300;
 /** From here on a held text is looked at again only when it has grown by an eighth. */
 const longWait = 256;
 
-/** How far a rule has decided, in the text as it came and in the text with its escapes resolved. */
+/** How far a rule has decided that has something open, in the text as it came and in the text with its escapes resolved. */
 interface Reader {
   readonly active: ActiveRule;
-  readonly isStrict: boolean;
+  readonly isFolded: boolean;
+  isAwake: boolean;
   plain: number;
   unescaped: number;
+}
+
+interface Escapes {
+  /** Offset of the first that is not whole yet, or of the end. */
+  readonly stop: number;
+  readonly resolved: Unescaped | undefined;
 }
 
 class ChannelScreen {
   readonly #note: (active: ActiveRule) => void;
   readonly #check: ContentCheck;
   readonly #readers: readonly Reader[];
-  readonly #hasFolded: boolean;
+  readonly #beginnings: Beginnings;
   readonly #holds: boolean;
   readonly #decodes: boolean;
   /** The end of what came, from `#base` on. */
   #text = '';
   #base = 0;
+  /** Up to here every rule has looked; those that are not awake have nothing open there. */
+  #looked = 0;
   #decoded = 0;
   #released = 0;
   /** Everything before this is decided by every rule. */
   #watched = 0;
   #nextLook = 0;
+  /** Where the last character beyond ASCII came, and the last that an escape begins with. */
+  #foreignAt = -1;
+  #escapeAt = -1;
+  /** Where an escape begins that is not whole yet. */
+  #escaped = Number.POSITIVE_INFINITY;
+  #fold = new GrowingView();
+  #awake: Reader[] = [];
   /** What was found and is not yet left behind. */
   #findings: Finding[] = [];
   #blanks: Blank[] = [];
-  #blocked = new Set<string>();
+  #blockedAt = Number.POSITIVE_INFINITY;
+  readonly #blocked = new Set<string>();
 
   constructor(check: ContentCheck, note: (active: ActiveRule) => void) {
     this.#check = check;
     this.#note = note;
-    this.#readers = check.rules.map((active) => ({ active, isStrict: active.action !== 'flag', plain: 0, unescaped: 0 }));
-    const folded = check.rules.filter(({ rule }) => rule.reads === 'folded');
-    this.#hasFolded = folded.length > 0;
+    this.#readers = check.rules.map((active) => {
+      const isFolded = active.rule.reads === 'folded';
+      return { active, isFolded, isAwake: false, plain: 0, unescaped: 0 };
+    });
+    this.#beginnings = beginningsOf(check);
     this.#decodes = (check.gates & gate.encoded) !== 0;
     this.#holds = check.strictest !== 'flag';
   }
@@ -128,7 +148,9 @@ class ChannelScreen {
   }
 
   push(text: string): StreamProgress {
+    const start = this.#end;
     this.#text += text;
+    this.#noteSigns(text, start);
     if (this.#end >= this.#nextLook) this.#look(true);
     if (this.#end - this.#watched > longestHold) this.#look(false);
     return this.#progress();
@@ -137,7 +159,7 @@ class ChannelScreen {
   letGo(): StreamProgress {
     this.#look(true);
     if (this.#findings.length > 0) this.#blank(this.#end);
-    this.#released = this.#end;
+    this.#released = Math.min(this.#end, this.#blockedAt);
     return this.#progress();
   }
 
@@ -152,22 +174,55 @@ class ChannelScreen {
     return { released: this.#released, blanks, blocked: this.#blocked.size === 0 ? none : [...this.#blocked] };
   }
 
-  #look(isOpen: boolean): void {
-    const text = isOpen && endsInHalf(this.#text) ? this.#text.slice(0, -1) : this.#text;
-    const view = isAscii(text) ? { text, original: text, offsets: undefined } : foldText(text);
-    const limit = isOpen && this.#hasFolded && view.offsets !== undefined ? openWord(text) : text.length;
-    for (const reader of this.#readers) reader.plain = this.#read(reader, view, limit, isOpen);
-    if (this.#decodes) {
-      this.#readUnescaped(view, limit, isOpen);
-      this.#readDecoded(view, limit, isOpen);
+  #noteSigns(text: string, start: number): void {
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code >= 128) this.#foreignAt = start + at;
+      else if (code === 0x25 || code === 0x5c) this.#escapeAt = start + at;
     }
+  }
+
+  #look(isOpen: boolean): void {
+    const isHalf = isOpen && this.#foreignAt === this.#end - 1 && endsInHalf(this.#text);
+    const text = isHalf ? this.#text.slice(0, -1) : this.#text;
+    const hasForeign = this.#foreignAt >= this.#base;
+    const view = hasForeign ? this.#fold.of(text) : { text, original: text, offsets: undefined };
+    const limit = isOpen && hasForeign ? openWord(text) : text.length;
+    const unescaped = this.#unescape(view, limit, isOpen);
+    if (!isOpen || unescaped?.resolved !== undefined) for (const reader of this.#readers) this.#wake(reader);
+    else this.#wakeFor(view);
+    for (const reader of this.#awake) reader.plain = this.#read(reader, view, limit, isOpen);
+    this.#readUnescaped(view, unescaped, isOpen);
+    if (this.#decodes) this.#readDecoded(view, limit, isOpen);
+    this.#looked = this.#base + text.length;
     this.#settle(isOpen);
   }
 
+  #wakeFor(view: View): void {
+    const from = this.#looked - this.#base;
+    const { offsets, text, original } = view;
+    this.#beginnings.look(original, from, (rule) => {
+      const reader = this.#readers[rule]!;
+      if (offsets === undefined || !reader.isFolded) this.#wake(reader);
+    });
+    if (offsets === undefined) return;
+    this.#beginnings.look(text, toFolded(view, from), (rule) => {
+      const reader = this.#readers[rule]!;
+      if (reader.isFolded) this.#wake(reader);
+    });
+  }
+
+  #wake(reader: Reader): void {
+    if (reader.isAwake) return;
+    reader.isAwake = true;
+    reader.plain = this.#looked;
+    reader.unescaped = Math.min(this.#looked, this.#escaped);
+    this.#awake.push(reader);
+  }
+
   /** One rule over what it has not decided on. Returns how far that is now. */
-  #read({ active, plain }: Reader, view: View, limit: number, isOpen: boolean): number {
+  #read({ active, isFolded, plain }: Reader, view: View, limit: number, isOpen: boolean): number {
     const { rule } = active;
-    const isFolded = rule.reads === 'folded';
     const from = isFolded ? toFolded(view, plain - this.#base) : plain - this.#base;
     let decided = Number.POSITIVE_INFINITY;
     const read = rule.find(
@@ -183,21 +238,25 @@ class ChannelScreen {
     return Math.max(plain, this.#base + Math.min(decided, isFolded ? Math.min(limit, fromFolded(view, read)) : read));
   }
 
-  #readUnescaped(view: View, limit: number, isOpen: boolean): void {
+  /** The text with its escapes resolved, as far as the last of them is whole; undefined where there is no trace of one. */
+  #unescape(view: View, limit: number, isOpen: boolean): Escapes | undefined {
+    if (!this.#decodes || this.#escapeAt < this.#base) return undefined;
     const whole = isOpen ? Math.min(openEscape(view.text), toFolded(view, limit)) : view.text.length;
-    const text = whole === view.text.length ? view.text : view.text.slice(0, whole);
-    const unescaped = mayEscape(text) ? resolveEscapes(text) : undefined;
-    const stop = this.#base + fromFolded(view, whole);
-    for (const reader of this.#readers) {
-      if (reader.active.rule.reads === 'original') reader.unescaped = reader.plain;
-      else
-        reader.unescaped =
-          unescaped === undefined ? Math.min(reader.plain, stop) : this.#readResolved(reader, view, unescaped, isOpen);
+    return { stop: this.#base + fromFolded(view, whole), resolved: resolveEscapes(view.text.slice(0, whole)) };
+  }
+
+  #readUnescaped(view: View, unescaped: Escapes | undefined, isOpen: boolean): void {
+    const stop = unescaped?.stop ?? Number.POSITIVE_INFINITY;
+    for (const reader of this.#awake) {
+      if (unescaped?.resolved !== undefined && reader.isFolded)
+        reader.unescaped = this.#readResolved(reader, view, unescaped.resolved, isOpen);
+      else reader.unescaped = Math.min(reader.plain, stop);
     }
+    this.#escaped = stop;
   }
 
   #readResolved(reader: Reader, view: View, { text, offsets }: Unescaped, isOpen: boolean): number {
-    const from = lowerBound(offsets, toFolded(view, reader.unescaped - this.#base));
+    const from = firstFrom(offsets, toFolded(view, reader.unescaped - this.#base));
     let decided = Number.POSITIVE_INFINITY;
     const read = reader.active.rule.find(
       { text, original: text, offsets: undefined },
@@ -214,14 +273,18 @@ class ChannelScreen {
   }
 
   #readDecoded(view: View, limit: number, isOpen: boolean): void {
-    const settled = this.#readers.reduce((least, { plain, unescaped }) => Math.min(least, plain, unescaped), this.#end);
+    const whole = isOpen ? view.text.slice(0, toFolded(view, limit)) : `${view.text} `;
     const from = toFolded(view, this.#decoded - this.#base);
-    const read = decodeOpen(isOpen ? view.text.slice(0, toFolded(view, limit)) : `${view.text} `, from, (part) => {
-      const found = this.#findingOf(undefined, view, part.start, part.end);
-      if (isOpen && found.end > settled) return false;
-      for (const { active } of findDecoded(this.#check, part.text)) this.#foundNew({ ...found, active });
-      return true;
-    });
+    let read = whole.length;
+    if (mayBeEncoded(whole, from)) {
+      const settled = this.#awake.reduce((least, { plain, unescaped }) => Math.min(least, plain, unescaped), this.#end);
+      read = decodeOpen(whole, from, (part) => {
+        const found = this.#findingOf(undefined, view, part.start, part.end);
+        if (isOpen && found.end > settled) return false;
+        for (const { active } of findDecoded(this.#check, part.text)) this.#foundNew({ ...found, active });
+        return true;
+      });
+    }
     this.#decoded = this.#base + fromFolded(view, Math.min(read, view.text.length));
   }
 
@@ -240,32 +303,47 @@ class ChannelScreen {
   #found(found: Finding): void {
     this.#findings.push(found);
     this.#note(found.active);
-    if (found.active.action === 'block') this.#blocked.add(found.active.rule.id);
+    if (found.active.action !== 'block') return;
+    this.#blocked.add(found.active.rule.id);
+    this.#blockedAt = Math.min(this.#blockedAt, found.start);
   }
 
   #settle(isOpen: boolean): void {
-    const end = isOpen && endsInHalf(this.#text) ? this.#end - 1 : this.#end;
-    let watched = this.#decodes ? this.#decoded : end;
-    let held = this.#decodes && this.#holds ? this.#decoded : this.#holds ? end : this.#end;
-    for (const { isStrict, plain, unescaped } of this.#readers) {
-      const read = this.#decodes ? Math.min(plain, unescaped) : plain;
+    const end = this.#looked;
+    // What is left of the beginning of an escape, or of a character, may become anything.
+    let watched = Math.min(end, this.#escaped, this.#decodes ? this.#decoded : end);
+    let held = this.#holds ? watched : this.#end;
+    for (const { active, plain, unescaped } of this.#awake) {
+      const read = Math.min(plain, unescaped);
       watched = Math.min(watched, read);
-      if (isStrict) held = Math.min(held, read);
+      if (active.action !== 'flag') held = Math.min(held, read);
     }
-    if (!isOpen) watched = held = this.#end;
+    if (!isOpen) {
+      watched = held = this.#decoded = this.#end;
+      this.#sleep(() => true);
+    } else this.#sleep(({ plain, unescaped }) => plain >= end && unescaped >= Math.min(end, this.#escaped));
     this.#watched = watched;
     if (this.#findings.length > 0) held = this.#blank(held);
-    this.#released = Math.max(this.#released, held);
+    this.#released = Math.max(this.#released, Math.min(held, this.#blockedAt));
     const waits = this.#end - watched;
     this.#nextLook = waits > longWait ? this.#end + (waits >>> 3) : 0;
-    if (!isOpen) for (const reader of this.#readers) reader.plain = reader.unescaped = this.#end;
-    if (!isOpen) this.#decoded = this.#end;
-    this.#forget(Math.min(watched, this.#released));
+    const needed = Math.min(watched, this.#released);
+    if (this.#findings.length > 0) this.#findings = this.#findings.filter((found) => found.end > needed);
+    this.#forget(needed);
+  }
+
+  #sleep(hasNothing: (reader: Reader) => boolean): void {
+    if (this.#awake.length === 0) return;
+    for (const reader of this.#awake) if (hasNothing(reader)) reader.isAwake = false;
+    this.#awake = this.#awake.filter(({ isAwake }) => isAwake);
   }
 
   /** Takes the stretches that end before `held`; one that reaches beyond it is held from its start. */
   #blank(held: number): number {
-    for (const { start, end, mark } of blanksOf(this.#findings)) {
+    // Where two rules find the same, the one further up names it, whichever was sure of it first.
+    const { rules } = this.#check;
+    const findings = this.#findings.toSorted((a, b) => rules.indexOf(a.active) - rules.indexOf(b.active));
+    for (const { start, end, mark } of blanksOf(findings)) {
       if (end <= this.#released) continue;
       if (end > held) return Math.min(held, start);
       this.#blanks.push({ start: Math.max(start, this.#released), end, mark });
@@ -275,10 +353,10 @@ class ChannelScreen {
 
   #forget(needed: number): void {
     const cut = needed - lookBack;
-    if (cut - this.#base < 4 * lookBack) return;
+    if (cut - this.#base < lookBack) return;
     this.#text = this.#text.slice(cut - this.#base);
     this.#base = cut;
-    if (this.#findings.length > 0) this.#findings = this.#findings.filter(({ end }) => end > cut);
+    this.#fold = new GrowingView();
   }
 }
 
@@ -289,26 +367,10 @@ function endsInHalf(text: string): boolean {
   return last >= 0xd800 && last < 0xdc00;
 }
 
-function mayEscape(text: string): boolean {
-  return text.includes('%') || text.includes('\\u');
-}
-
-/** The first offset of the folded text that came from this one of the original, or from behind it. */
 function toFolded({ offsets }: View, at: number): number {
-  return offsets === undefined ? at : lowerBound(offsets, at);
+  return offsets === undefined ? at : firstFrom(offsets, at);
 }
 
 function fromFolded({ offsets, original }: View, at: number): number {
   return offsets === undefined ? at : (offsets[at] ?? original.length);
-}
-
-function lowerBound(offsets: Uint32Array, wanted: number): number {
-  let low = 0;
-  let high = offsets.length - 1;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (offsets[middle]! < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

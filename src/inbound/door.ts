@@ -8,6 +8,7 @@ import { bearerChallenge, resourceUrl, scopesOf } from '../identity/resource-met
 import type { NetworkTest } from '../policy/network.ts';
 import type { Edge } from './mcp/edge.ts';
 import { retryHeaders } from './mcp/messages.ts';
+import type { RatingPorts } from './models/rate.ts';
 import type { Addressing } from './origin.ts';
 
 /** What the doors need of the gateway. */
@@ -21,6 +22,7 @@ export interface ServerPorts {
   readonly addressing: Addressing;
   readonly bodyLimitBytes: number;
   readonly startedAtMs: number;
+  readonly ratings: RatingPorts;
   /** The pages under `/oauth/`; undefined for a path that is none of them. */
   servePage(request: PageRequest): Promise<PageResponse | undefined>;
   /** Prometheus text (GET /metrics). */

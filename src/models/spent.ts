@@ -11,6 +11,8 @@ export interface Spent {
   readonly target: string;
   /** What its answers are compared under. */
   readonly version: string;
+  /** The model has other versions beside it. */
+  readonly isCompared: boolean;
   readonly provider: string;
   /** The provider's name of the model. */
   readonly model: string;

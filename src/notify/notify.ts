@@ -1,3 +1,5 @@
+import type { Clock } from '../clock.ts';
+import type { NoticeStore, StoredNotice } from '../store/ports.ts';
 import type { JsonObject } from '../wire/json.ts';
 
 /** Something that people should hear of. */
@@ -27,10 +29,13 @@ export interface Audience {
   readonly namespace: string;
 }
 
-/** Tells people, behind whatever happens: nobody waits for it, and what cannot be told is in the log. */
+/**
+ * Tells people, behind whatever happens: nobody waits for it. What is to be told is kept until it was, or was tried often enough; then it
+ * is in the log. A receiver may get an event twice, with the same id.
+ */
 export interface Notifier {
   notify(event: NotifyEvent): void;
-  /** Resolves when everything was told, given up, or the time is over. */
+  /** Resolves when what is due was told, or the time is over; the rest is told after the next start. */
   close(withinMs?: number): Promise<void>;
 }
 
@@ -44,6 +49,9 @@ export interface Channel {
 
 interface NotifierPorts {
   readonly channels: readonly Channel[];
+  /** Keeps what has to be told until it was: over restarts, and for every replica. */
+  readonly store: NoticeStore;
+  readonly clock: Clock;
   readonly log: NotifyLog;
   /** Pauses before each further try, ms. */
   readonly pausesMs?: readonly number[];
@@ -59,9 +67,13 @@ const mostWaiting = 1_000;
 const mostUnderWay = 4;
 const usualPausesMs = [1_000, 5_000, 30_000, 120_000, 600_000];
 const closeWithinMs = 2_000;
+/** How long one that is being told is nobody else's: longer than any channel takes. */
+const leaseMs = 2 * 60_000;
+/** What a replica that is gone had begun is looked for this often. */
+const lookEveryMs = 30_000;
 
-export function openNotifier({ channels, log, pausesMs = usualPausesMs }: NotifierPorts): Notifier {
-  const queues = channels.map((channel) => new Queue(channel, log, pausesMs));
+export function openNotifier({ channels, pausesMs = usualPausesMs, ...ports }: NotifierPorts): Notifier {
+  const queues = channels.map((channel) => new Queue(channel, ports, pausesMs));
   return {
     notify(event) {
       for (const queue of queues) queue.add(event);
@@ -72,92 +84,138 @@ export function openNotifier({ channels, log, pausesMs = usualPausesMs }: Notifi
   };
 }
 
-/** What waits for one channel. */
+/** What waits for one channel: in the store, and where that is away, here. */
 class Queue {
   readonly #channel: Channel;
-  readonly #log: NotifyLog;
+  readonly #ports: Pick<NotifierPorts, 'store' | 'clock' | 'log'>;
   readonly #pausesMs: readonly number[];
-  readonly #waiting: NotifyEvent[] = [];
-  readonly #pauses = new Set<() => void>();
+  readonly #working = new Set<Promise<void>>();
   #underWay = 0;
+  #isLooking = false;
+  #isWanted = false;
   #isClosing = false;
-  #whenEmpty: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(channel: Channel, log: NotifyLog, pausesMs: readonly number[]) {
+  constructor(channel: Channel, ports: Pick<NotifierPorts, 'store' | 'clock' | 'log'>, pausesMs: readonly number[]) {
     this.#channel = channel;
-    this.#log = log;
+    this.#ports = ports;
     this.#pausesMs = pausesMs;
+    this.#look();
   }
 
   add(event: NotifyEvent): void {
-    if (this.#isClosing || this.#waiting.length >= mostWaiting) {
-      this.#giveUp(event, 'too many events wait already');
-      return;
-    }
-    this.#waiting.push(event);
-    this.#next();
+    this.#track(this.#keep(event).then(() => this.#look()));
   }
 
+  /** What was not told stays in the store for the next start. */
   async close(withinMs: number): Promise<void> {
-    this.#isClosing = true;
-    // Nobody waits for a pause of ten minutes: each that waits is tried once more at once.
-    for (const end of this.#pauses) end();
-    if (this.#underWay === 0 && this.#waiting.length === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, withinMs);
     });
-    const empty = new Promise<void>((resolve) => {
-      this.#whenEmpty = resolve;
-    });
-    await Promise.race([empty, late]);
+    await Promise.race([this.#idle(), late]);
+    this.#isClosing = true;
+    clearTimeout(this.#timer);
     clearTimeout(timer);
-    for (const event of this.#waiting.splice(0)) this.#giveUp(event, 'the gateway stops');
   }
 
-  #next(): void {
-    while (this.#underWay < mostUnderWay) {
-      const event = this.#waiting.shift();
-      if (event === undefined) break;
-      this.#underWay += 1;
-      void this.#deliver(event).then(() => {
-        this.#underWay -= 1;
-        this.#next();
-      });
+  /** Also what comes of what is under way. */
+  async #idle(): Promise<void> {
+    while (this.#working.size > 0) await Promise.allSettled(this.#working);
+  }
+
+  #track(work: Promise<void>): void {
+    this.#working.add(work);
+    void work.finally(() => this.#working.delete(work));
+  }
+
+  async #keep(event: NotifyEvent): Promise<void> {
+    const { store, clock } = this.#ports;
+    const notice = { channel: this.#channel.name, id: event.id, event: JSON.stringify(event), tried: 0, dueAtMs: clock.nowMs() };
+    try {
+      if (!(await store.add(notice, mostWaiting))) this.#giveUp(event, 'too many events wait already');
+    } catch {
+      // Better told once than not at all.
+      await this.#channel.send(event).catch((error: unknown) => this.#giveUp(event, reasonOf(error)));
     }
-    if (this.#underWay === 0 && this.#waiting.length === 0) this.#whenEmpty?.();
   }
 
-  async #deliver(event: NotifyEvent): Promise<void> {
-    for (let tried = 0; ; tried++) {
-      try {
-        await this.#channel.send(event);
-        return;
-      } catch (error) {
-        const pauseMs = this.#pausesMs[tried];
-        const reason = error instanceof Error ? error.message : 'unknown';
-        if (pauseMs === undefined || (this.#isClosing && tried > 0)) {
-          this.#giveUp(event, reason);
-          return;
-        }
-        if (!this.#isClosing) await this.#pause(pauseMs);
+  /** Takes what is due, as much as there is room for, and comes back for the rest. */
+  #look(): void {
+    if (this.#isClosing) return;
+    this.#isWanted = true;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#track(
+      this.#takeAll().finally(() => {
+        this.#isLooking = false;
+        if (this.#isWanted) this.#look();
+      }),
+    );
+  }
+
+  async #takeAll(): Promise<void> {
+    this.#isWanted = false;
+    clearTimeout(this.#timer);
+    const { store, clock } = this.#ports;
+    const { name } = this.#channel;
+    let inMs = lookEveryMs;
+    try {
+      const nowMs = clock.nowMs();
+      const room = mostUnderWay - this.#underWay;
+      // Whoever is done looks again.
+      if (room === 0) return;
+      const taken = await store.take(name, nowMs, nowMs + leaseMs, room);
+      for (const notice of taken) {
+        this.#underWay += 1;
+        this.#track(
+          this.#deliver(notice).then(() => {
+            this.#underWay -= 1;
+            this.#look();
+          }),
+        );
       }
+      const dueMs = taken.length === room ? undefined : await store.nextDueMs(name);
+      if (dueMs !== undefined) inMs = Math.min(lookEveryMs, Math.max(0, dueMs - clock.nowMs()));
+    } catch {
+      // A store that is away is looked at again later.
+    }
+    if (!this.#isClosing) this.#timer = setTimeout(() => this.#look(), inMs).unref();
+  }
+
+  async #deliver({ channel, id, event: text, tried }: StoredNotice): Promise<void> {
+    const { store, clock } = this.#ports;
+    const event = JSON.parse(text) as NotifyEvent;
+    try {
+      const failure = await this.#send(event);
+      const pauseMs = this.#pausesMs[tried];
+      if (failure !== undefined && pauseMs !== undefined) {
+        await store.postpone(channel, id, tried + 1, clock.nowMs() + pauseMs);
+        return;
+      }
+      if (failure !== undefined) this.#giveUp(event, failure);
+      await store.remove(channel, id);
+    } catch (error) {
+      // It is told once more after a while, under the same id.
+      this.#ports.log.warn({ err: error, channel, event: id }, 'that people were told could not be noted');
     }
   }
 
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#pauses.delete(end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms).unref();
-      this.#pauses.add(end);
-    });
+  /** Why not, where it was not. */
+  async #send(event: NotifyEvent): Promise<string | undefined> {
+    try {
+      await this.#channel.send(event);
+      return undefined;
+    } catch (error) {
+      return reasonOf(error);
+    }
   }
 
   #giveUp({ id, kind }: NotifyEvent, reason: string): void {
-    this.#log.warn({ channel: this.#channel.name, event: id, kind, reason }, 'people could not be told of an event');
+    this.#ports.log.warn({ channel: this.#channel.name, event: id, kind, reason }, 'people could not be told of an event');
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown';
 }

@@ -257,6 +257,33 @@ export const reviewRulesSchema = z.strictObject({
 
 const reviewRules = reviewRulesSchema;
 
+const alertGlob = z
+  .string()
+  .regex(/^[^\s/]{1,128}\/[^\s/]{1,128}$/, 'Write "namespace/name" of a model; * stands for any run of characters.');
+
+export const alertSchema = z.strictObject({
+  title: z.string().min(1).max(200).optional().describe('What people call it.'),
+  namespace: namespaceNameSchema.optional().describe('Whose admins it is for, and told to. Default: those of the whole gateway.'),
+  per: z
+    .enum(['all', 'model', 'consumer', 'key'])
+    .describe('Whose use is added up: each model, consumer or key by itself, or all together.'),
+  match: z.array(alertGlob).min(1).max(100).optional().describe('Only calls of these models, as "namespace/name". Default: all.'),
+  subject: z.string().min(1).max(256).optional().describe('Only this one model, consumer or key. Default: each.'),
+  unit: z.enum(['usd', 'tokens', 'calls']).describe('What is added up: US dollars as prices say, tokens, or calls.'),
+  amount: z.number().gt(0).max(1_000_000_000_000).describe('What 100 % is, in the unit.'),
+  window: z.enum(['hour', 'day', 'month']).describe('Calendar window in UTC, after which counting begins again.'),
+  thresholds: z
+    .array(z.number().gt(0).max(10))
+    .min(1)
+    .max(10)
+    .optional()
+    .describe('Shares of the amount at which to tell, e.g. 0.5. Default: 0.8 and 1.'),
+  forecast: z
+    .boolean()
+    .optional()
+    .describe('Tell also when the present rate would pass the amount before the window ends. Default: true.'),
+});
+
 const documentSchemas = {
   consumer,
   member,
@@ -271,10 +298,12 @@ const documentSchemas = {
   pin,
   submission,
   'review-rules': reviewRules,
+  alert: alertSchema,
 } as const;
 
 export type DocumentKind = keyof typeof documentSchemas;
 export type Documents = { readonly [Kind in DocumentKind]: z.output<(typeof documentSchemas)[Kind]> };
+export type AlertDocument = Documents['alert'];
 export type KeyDocument = Documents['key'];
 export type MemberDocument = Documents['member'];
 export type ConsumerDocument = Documents['consumer'];

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
+import { windowAt } from '../policy/calendar.ts';
 import type { BudgetLimit, Limit } from '../policy/compile-limits.ts';
-import { windowAt } from './calendar.ts';
 import type { StoredBudget } from './ports.ts';
 import { RateLog } from './rate-log.ts';
 

@@ -4,6 +4,9 @@ export interface ModelRecords {
   addCalls(batch: readonly ModelCalls[]): Promise<void>;
   /** The sums of each group, those with the most calls first. */
   sumCalls(query: ModelCallsQuery): Promise<readonly ModelCallsSum[]>;
+  /** Answers that may be rated. */
+  addAnswers(answers: readonly AnsweredCall[]): Promise<void>;
+  findAnswer(id: string): Promise<AnsweredCall | undefined>;
   /** Keeps what somebody thought of one answer. Returns false, and changes nothing, when that answer has a rating. */
   rate(rating: ModelRating): Promise<boolean>;
   /** By version. */
@@ -66,13 +69,16 @@ export interface ModelCallsSum extends ModelNumbers {
   readonly group: readonly string[];
 }
 
-export interface ModelRating {
-  /** Of the answer. */
+export interface AnsweredCall {
   readonly id: string;
   readonly atMs: number;
   readonly model: string;
   readonly version: string;
   readonly consumer: string;
+}
+
+/** Of the answer of this id. */
+export interface ModelRating extends AnsweredCall {
   /** 0 to 1. */
   readonly score: number;
   readonly note: string | undefined;

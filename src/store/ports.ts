@@ -19,6 +19,7 @@ export interface Store {
   readonly approvals: ApprovalStore;
   readonly definitions: DefinitionStore;
   readonly models: ModelRecords;
+  readonly notices: NoticeStore;
   close(): Promise<void>;
 }
 
@@ -541,6 +542,11 @@ export interface ApprovalStore {
   /** How many wait; of one caller, where one is named. */
   countPending(caller?: string): Promise<number>;
   events(id: string): Promise<readonly StoredApprovalEvent[]>;
+  /** Keeps what came of a call whose client asks for it later, in the place of what came of an earlier part of it. Durable before it resolves. */
+  keepResult(id: string, result: string, nowMs: number): Promise<void>;
+  findResult(id: string): Promise<string | undefined>;
+  /** Forgets what was kept before this time. Returns of how many. */
+  dropResults(beforeMs: number): Promise<number>;
   /** Forgets the arguments of those that were closed before this time. Returns of how many. */
   dropArguments(beforeMs: number): Promise<number>;
   /** Removes what was closed before this time, with its events. Returns how many. */
@@ -642,4 +648,27 @@ export interface StoredDefinition {
   readonly hash: string;
   /** JSON. */
   readonly body: string;
+}
+
+/** What people have to be told yet, by the way it goes. Whoever takes a notice has it for a while; not removed by then, it is there again. */
+export interface NoticeStore {
+  /** Durable before it resolves; one that is there already stays as it is. False, and nothing is kept, where `most` wait in its channel. */
+  add(notice: StoredNotice, most: number): Promise<boolean>;
+  /** Those due at `nowMs`, the longest due first; nobody else gets them before `untilMs`. */
+  take(channel: string, nowMs: number, untilMs: number, limit: number): Promise<readonly StoredNotice[]>;
+  /** Puts one that was taken back, for another try. */
+  postpone(channel: string, id: string, tried: number, dueAtMs: number): Promise<void>;
+  remove(channel: string, id: string): Promise<void>;
+  /** When the next one is due; undefined where none waits. */
+  nextDueMs(channel: string): Promise<number | undefined>;
+}
+
+export interface StoredNotice {
+  readonly channel: string;
+  /** Of the event: whoever gets it twice knows it by this. */
+  readonly id: string;
+  /** JSON. */
+  readonly event: string;
+  readonly tried: number;
+  readonly dueAtMs: number;
 }

@@ -120,6 +120,13 @@ export interface Schema {
     readonly nano_usd: number;
     readonly unpriced: number;
   };
+  readonly model_answers: {
+    readonly id: string;
+    readonly at_ms: number;
+    readonly model: string;
+    readonly version: string;
+    readonly consumer: string;
+  };
   readonly model_ratings: {
     readonly id: string;
     readonly at_ms: number;
@@ -225,6 +232,18 @@ export interface Schema {
     readonly actor: string;
     readonly action: string;
     readonly detail: string;
+  };
+  readonly approval_results: {
+    readonly approval_id: string;
+    readonly result: string;
+    readonly kept_at_ms: number;
+  };
+  readonly notices: {
+    readonly channel: string;
+    readonly id: string;
+    readonly event: string;
+    readonly tried: number;
+    readonly due_at_ms: number;
   };
   readonly definitions: {
     readonly hash: string;

@@ -33,6 +33,8 @@ export interface CallCourse {
   readonly costMicros: number;
   /** Of a model's call: by whom it was answered, and how. */
   readonly spent?: Spent | undefined;
+  /** By which its client may speak of the answer later. */
+  readonly answerId?: string | undefined;
   /** Attempts after the first. */
   readonly retries: number;
   /** Limits that refused it, those in shadow mode included. */

@@ -6,6 +6,7 @@ import { CallMeter } from './call-meter.ts';
 import { type CallTrace, type GivenContext, type KeptTrace, startTrace, untraced } from './call-trace.ts';
 import type { CallCourse } from './course.ts';
 import type { Gauges } from './gauges.ts';
+import { ModelBuffer, type ModelBufferOptions } from './model-buffer.ts';
 import type { TelemetryLog } from './outage.ts';
 import { RollUpBuffer } from './roll-up-buffer.ts';
 import { TraceExport } from './trace-export.ts';
@@ -16,6 +17,7 @@ const slowMs = 5000;
 
 export interface TelemetryOptions {
   readonly store: RollUps;
+  readonly models: ModelBufferOptions['store'];
   readonly clock: Clock;
   readonly log: TelemetryLog;
   readonly gauges: Gauges;
@@ -33,6 +35,7 @@ export interface TelemetryOptions {
 export interface Telemetry {
   readonly meter: CallMeter;
   readonly rollUps: RollUpBuffer;
+  readonly models: ModelBuffer;
   /**
    * A call begins: follows it in a trace, where traces are on. `meta` is the message's `_meta`, `headers` those of its HTTP
    * request.
@@ -50,9 +53,20 @@ export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Opens nothing and loads nothing: OpenTelemetry comes with the first scrape and the first trace that is kept. */
 export function openTelemetry(options: TelemetryOptions): Telemetry {
-  const { store, clock, log, gauges, otlpUrl, traceSampling, metricsCapabilities, rollUpRetentionMs = 35 * dayMs } = options;
+  const {
+    store,
+    models: modelStore,
+    clock,
+    log,
+    gauges,
+    otlpUrl,
+    traceSampling,
+    metricsCapabilities,
+    rollUpRetentionMs = 35 * dayMs,
+  } = options;
   const meter = new CallMeter({ capabilities: metricsCapabilities });
   const rollUps = new RollUpBuffer({ store, clock, log, retentionMs: rollUpRetentionMs });
+  const models = new ModelBuffer({ store: modelStore, clock, log, retentionMs: rollUpRetentionMs });
   const traces = otlpUrl && new TraceExport({ url: otlpUrl, version: gauges.version, clock, log });
   const rules = { sampling: traceSampling, slowMs };
   const keep = (trace: KeptTrace): void => traces?.offer(trace);
@@ -72,6 +86,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
   return {
     meter,
     rollUps,
+    models,
     started(meta, headers) {
       meter.started();
       return traces === undefined ? untraced : startTrace(rules, keep, meta, headers);
@@ -79,6 +94,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
     ended(course, trace) {
       meter.ended(course);
       rollUps.add(course);
+      models.add(course);
       trace.ended(course);
     },
     metricsText() {
@@ -89,7 +105,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
       return scrape;
     },
     async close() {
-      await Promise.all([rollUps.close(), traces?.close()]);
+      await Promise.all([rollUps.close(), models.close(), traces?.close()]);
     },
   };
 }

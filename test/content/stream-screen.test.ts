@@ -4,12 +4,14 @@ import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { findIn } from '../../src/content/find.ts';
 import { type Blank, blanksOf } from '../../src/content/redact.ts';
 import { categories } from '../../src/content/rule.ts';
-import { StreamScreen } from '../../src/content/stream-screen.ts';
+import { longestHold, StreamScreen } from '../../src/content/stream-screen.ts';
 import { benign } from '../fixtures/content/benign.ts';
 import { positive } from '../fixtures/content/positive.ts';
 
 const redact = makeCategoryCheck('out', categories, 'redact');
 const lines = [...Object.values(positive).flat(), ...Object.values(benign).flat()];
+
+const token = `ghp_${'R8kLm2nQ5tVx7zAc4eGh9jBd3fWy6uSpZ1oT'}`;
 
 function blanked(text: string, blanks: readonly Blank[]): string {
   let out = '';
@@ -63,7 +65,7 @@ function expectSame(text: string, lengths: readonly number[]): void {
 const cuts = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 8 });
 
 describe('a text in pieces', () => {
-  test.each([[[1]], [[2, 3]], [[7]], [[40]], [[100_000]]])(
+  test.each([[[1]], [[2, 5]], [[30]], [[100_000]]])(
     'every labelled line is judged as it is as a whole, in pieces of %j',
     (lengths) => {
       for (const line of lines) if (line.length >= 5) expectSame(line, lengths);
@@ -81,5 +83,85 @@ describe('a text in pieces', () => {
       }),
       { numRuns: process.env.TEST_LONG === undefined ? 150 : 5000 },
     );
+  });
+
+  test('a text without anything that a rule looks for is never held back', () => {
+    const check = makeCategoryCheck('out', ['secrets', 'personal-data'], 'flag');
+    const text = 'write to anna.keller@nordwind.io. '.repeat(20);
+    expect(stream(text, [3], check)).toMatchObject({ longest: 0, rules: ['personal-data/email 20'] });
+    const secrets = makeCategoryCheck('out', ['secrets'], 'redact');
+    const prose = 'Down by the old mill the water runs on, and no one can do it but you. '.repeat(20);
+    expect(stream(prose, [1], secrets).longest).toBeLessThan(5);
+  });
+
+  test('a secret is held from its first character on, and what stands before it is not', () => {
+    const screen = new StreamScreen(makeCategoryCheck('out', ['secrets'], 'redact'));
+    const released = ['the key is ', `${'gh'}p_R8kLm2nQ5tVx7zAc4eGh`, '9jBd3fWy6uSpZ1oT', ' and why'].map(
+      (piece) => screen.push('t', piece).released,
+    );
+    expect(released).toEqual([11, 11, 11, 11 + 40 + 9]);
+  });
+
+  test('what is to be blocked is not released, and the rules that say so are named', () => {
+    const check = makeCategoryCheck('out', ['secrets'], 'block');
+    const { blocked, released } = stream(`the key is ${token}, use it`, [5], check);
+    expect({ blocked, isHeld: released <= 11 }).toEqual({ blocked: ['secrets/github-token'], isHeld: true });
+    expect(stream('the key is under the mat', [5], check).blocked).toEqual([]);
+  });
+
+  test('channels are read apart, and each is named in the hits', () => {
+    const screen = new StreamScreen(redact);
+    for (const [at, character] of Array.from(token).entries()) {
+      screen.push('choices/0', character);
+      screen.push('choices/1', at % 2 === 0 ? 'a ' : 'b ');
+    }
+    screen.end();
+    expect(screen.hits).toMatchObject([{ ruleId: 'secrets/github-token', pointer: '/choices/0', count: 1 }]);
+  });
+
+  test('what is let go is still found when it becomes whole, and no longer held back', () => {
+    const screen = new StreamScreen(redact);
+    expect(screen.push('t', token.slice(0, 20)).released).toBe(0);
+    expect(screen.letGo('t').released).toBe(20);
+    screen.push('t', token.slice(20));
+    screen.push('t', ' and');
+    expect(screen.hits).toMatchObject([{ ruleId: 'secrets/github-token', count: 1 }]);
+  });
+
+  test('a hold ends at the longest thing that a rule finds', () => {
+    const key = `-----BEGIN ${'PRIVATE'} KEY-----\n`;
+    const { longest, text, rules } = stream(`${key}${'MIIEvQIBADAN\n'.repeat(4000)}`, [100]);
+    expect(longest).toBeLessThan(longestHold * 1.2);
+    expect(rules).toEqual(['secrets/private-key 1']);
+    expect(text.length).toBeLessThan(4000 * 13 - 16_000);
+  });
+
+  test.each([
+    ...[
+      'gh_',
+      'ignore ',
+      'send key ',
+      'a@',
+      '4111 ',
+      'eyJaaaaaaaaaa.',
+      '\u001b',
+      'ä',
+      'aа',
+      '%41',
+      '%',
+      '\\u00',
+      '忽略',
+      '<!--',
+      'aGVs',
+    ],
+    ...[' ', '-----BEGIN ', 'token', 'password: aA1', '1-', '![](http://a?data=', 'DE89 3704 ', 'bearer ', '://a:b'],
+  ])('a long text of %j in small pieces takes time linear to its length', (piece) => {
+    const size = process.env.TEST_LONG === undefined ? 8192 : 65_536;
+    const text = piece.repeat(Math.ceil(size / piece.length));
+    const start = process.cpuUsage();
+    stream(text, [4]);
+    const { user } = process.cpuUsage(start);
+    if (process.env.SHOW !== undefined) console.log(JSON.stringify(piece), (user / size).toFixed(2), 'us per character');
+    expect(user / 1000).toBeLessThan((size / 1024) * 250);
   });
 });

@@ -153,6 +153,21 @@ export function approvalContract(
       expect((await b.listOverdue(20, 1)).map(({ id }) => id)).toEqual(['b']);
     });
 
+    it('keeps the latest of what came of a call, for every replica, and forgets it once it is old', async () => {
+      const [a, b] = await replicas();
+      const large = `'"\u{1f600}${'x'.repeat(100_000)}`;
+      await a.keepResult('ap1', 'first', 1);
+      await a.keepResult('ap1', large, 10);
+      await b.keepResult('ap2', '{}', 20);
+      expect([await b.findResult('ap1'), await a.findResult('ap2'), await a.findResult('none')]).toEqual([
+        large,
+        '{}',
+        undefined,
+      ]);
+      expect(await a.dropResults(20)).toBe(1);
+      expect([await b.findResult('ap1'), await b.findResult('ap2')]).toEqual([undefined, '{}']);
+    });
+
     it('forgets arguments and then the whole of what was closed, and nothing that is open', async () => {
       const [a, b] = await replicas();
       await a.create(approval({ id: 'open', digest: 'a', updatedAtMs: 1 }), event);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RememberedUpstream, SessionStore, Store, StoredSession } from '../../src/store/ports.ts';
 import { definitionsContract } from './definitions.contract.ts';
+import { noticesContract } from './notices.contract.ts';
 import { registryContract } from './registry.contract.ts';
 
 /** One place that stores can be opened on, empty at first. */
@@ -144,6 +145,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
 
     registryContract(async () => (await place()).open, isShared);
     definitionsContract(place, isShared);
+    noticesContract(place, isShared);
 
     describe.runIf(isShared)('for whoever opens it next', () => {
       it('keeps everything over close and open', async () => {

@@ -63,6 +63,24 @@ describe('AP-02: one approval', () => {
   );
 });
 
+describe('AP-02: one task', () => {
+  test('makes one call, whichever replicas its client asks at once', async () => {
+    const capabilities = { extensions: { 'io.modelcontextprotocol/tasks': {} } };
+    const { taskId } = (await callAt(0, { task: 1 }, { capabilities })).body.result;
+    const get = async (n: number) =>
+      (await at(n).gateway.mcp('', 'tasks/get', { taskId }, key, { 'mcp-name': taskId }, capabilities)).body.result;
+    expect(await Promise.all([get(0), get(1), get(2)])).toMatchObject(Array(3).fill({ status: 'working' }));
+    const [waiting] = await at(1).pending();
+    await at(1).decide(waiting?.id ?? '', 'approve');
+    await Promise.all(Array.from({ length: 50 }, (_, n) => get(n)));
+    await until('every replica says so', async () =>
+      (await Promise.all([get(0), get(1), get(2)])).every(({ status }) => status === 'completed'),
+    );
+    expect((await get(2)).result.content[0].text).toBe('{"task":1}');
+    expect(upstream.calls).toHaveLength(1);
+  });
+});
+
 describe('AP-08: two decide at the same instant on two replicas', () => {
   test.each(Array.from({ length: isLong ? 30 : 5 }, (_, n) => n))('and one decision stands (%d)', async (n) => {
     const id = await asked(0, { both: n });

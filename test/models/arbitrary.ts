@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import type { Message, Part, Prompt, ReasoningPart, TextPart, ToolCallPart } from '../../src/models/prompt.ts';
 import type { Reply, ReplyEvent, ReplyPart, Usage } from '../../src/models/reply.ts';
 import { emptyPrompt } from './golden.ts';
-import '../support/fast-check.ts';
 
 /** Text with whatever may break a line, a quote or an event. */
 const text = fc.oneof(

@@ -3,7 +3,7 @@ import { clientDialects, providerDialects } from '../../src/models/dialects.ts';
 import { isObject, type JsonObject } from '../../src/wire/json.ts';
 import { goldenFacts, goldenFiles } from './golden.ts';
 
-describe.each(['chat'] as const)('%s, as its documentation has it', (name) => {
+describe.each(['chat', 'responses', 'completions'] as const)('%s, as its documentation has it', (name) => {
   const client = clientDialects.get(name)!;
   const provider = providerDialects.get(name)!;
 

@@ -8,7 +8,7 @@ import { goldenFacts } from './golden.ts';
 
 const numRuns = process.env.TEST_LONG === undefined ? 200 : 20_000;
 
-describe.each(['chat'] as const)('%s', (name) => {
+describe.each(['chat', 'responses'] as const)('%s', (name) => {
   const client = clientDialects.get(name)!;
   const provider = providerDialects.get(name)!;
 

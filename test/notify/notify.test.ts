@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts';
 import { type Channel, type NotifyEvent, openNotifier } from '../../src/notify/notify.ts';
 import { readNotifySettings } from '../../src/notify/notify-settings.ts';
 import { signatureOf, webhookChannel } from '../../src/notify/webhook.ts';
+import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { createEgressGuard } from '../../src/upstreams/egress.ts';
 import { openReach } from '../../src/upstreams/fetch-json.ts';
 import { until } from '../support/until.ts';
@@ -31,42 +32,111 @@ afterEach(async () => {
 });
 
 describe('notifying', () => {
-  test('nobody waits for a channel that hangs, and what it holds up is given up at the end', async () => {
-    const notifier = openNotifier({ channels: [{ name: 'slow', send: () => new Promise(() => {}) }], log });
-    for (let n = 0; n < 10; n++) notifier.notify({ ...event, id: `evt_${n}` });
-    await notifier.close(20);
-    expect(told.map(({ message }) => message)).toEqual(Array(6).fill('people could not be told of an event'));
-  });
-
-  test('an event is tried again until it is taken', async () => {
-    let tries = 0;
-    const channel: Channel = {
-      name: 'flaky',
-      async send() {
-        tries += 1;
-        if (tries < 3) throw new Error('not now');
+  const hangs: Channel = { name: 'slow', send: () => new Promise(() => {}) };
+  /** Refuses what it is sent as often as said, then takes it. */
+  function channelOf(refusals = 0): Channel & { readonly got: string[]; tries: number; isAway: boolean } {
+    const made = {
+      name: 'hook',
+      got: [] as string[],
+      tries: 0,
+      isAway: false,
+      async send({ id }: NotifyEvent) {
+        made.tries += 1;
+        if (made.isAway || made.tries <= refusals) throw new Error('not now');
+        made.got.push(id);
       },
     };
-    const notifier = openNotifier({ channels: [channel], log, pausesMs: [1, 1, 1] });
-    notifier.notify(event);
-    await until('it was taken', () => tries === 3);
-    await notifier.close();
+    return made;
+  }
+  const open = (channels: readonly Channel[], more: Partial<Parameters<typeof openNotifier>[0]> = {}) =>
+    openNotifier({ channels, store: memoryStore().notices, clock: systemClock, log, ...more });
+
+  test('nobody waits for a channel that hangs, not at the end either', async () => {
+    const store = memoryStore().notices;
+    const notifier = open([hangs], { store });
+    for (let n = 0; n < 10; n++) notifier.notify({ ...event, id: `evt_${n}` });
+    await notifier.close(20);
     expect(told).toEqual([]);
+    expect(await store.take('slow', Number.MAX_SAFE_INTEGER, 0, 100)).toHaveLength(10);
+  });
+
+  test('an event is tried again until it is taken, and told once', async () => {
+    const channel = channelOf(2);
+    const notifier = open([channel], { pausesMs: [1, 1, 1] });
+    notifier.notify(event);
+    await until('it was taken', () => channel.got.length === 1);
+    await notifier.close();
+    expect([channel.tries, told]).toEqual([3, []]);
   });
 
   test('an event that is never taken is given up, and said so', async () => {
-    const channel: Channel = { name: 'dead', send: () => Promise.reject(new Error('no')) };
-    const notifier = openNotifier({ channels: [channel], log, pausesMs: [1] });
+    const channel = channelOf(Number.POSITIVE_INFINITY);
+    const store = memoryStore().notices;
+    const notifier = open([channel], { store, pausesMs: [1] });
     notifier.notify(event);
     await until('it was given up', () => told.length === 1);
-    expect(told[0]?.fields).toMatchObject({ channel: 'dead', event: 'evt_1', reason: 'no' });
+    expect(told[0]?.fields).toMatchObject({ channel: 'hook', event: 'evt_1', reason: 'not now' });
+    await notifier.close();
+    expect(await store.nextDueMs('hook')).toBeUndefined();
   });
 
-  test('more events than a channel can hold are dropped, and memory is not', async () => {
-    const notifier = openNotifier({ channels: [{ name: 'slow', send: () => new Promise(() => {}) }], log });
-    for (let n = 0; n < 1_100; n++) notifier.notify(event);
-    expect(told).toHaveLength(1_100 - 1_000 - 4);
+  test('what was not told is told after the next start, with the tries that it had and the same id', async () => {
+    const store = memoryStore().notices;
+    const channel = channelOf();
+    channel.isAway = true;
+    const first = open([channel], { store, pausesMs: [60_000] });
+    first.notify(event);
+    first.notify({ ...event, id: 'evt_2' });
+    await until('both were tried', () => channel.tries === 2);
+    await first.close();
+    channel.isAway = false;
+    const later = { nowMs: () => Date.now() + 61_000 };
+    const second = open([channel], { store, clock: later, pausesMs: [60_000] });
+    await until('both were told', () => channel.got.length === 2);
+    await second.close();
+    expect([channel.got.sort(), channel.tries, await store.nextDueMs('hook')]).toEqual([['evt_1', 'evt_2'], 4, undefined]);
+  });
+
+  test('what somebody had begun who is gone is told by another once the time for it is over', async () => {
+    const store = memoryStore().notices;
+    const gone = open([{ ...hangs, name: 'hook' }], { store });
+    gone.notify(event);
+    await until('it is begun', async () => ((await store.nextDueMs('hook')) ?? 0) > Date.now() + 60_000);
+    const channel = channelOf();
+    const soon = open([channel], { store });
+    await soon.close();
+    expect(channel.got).toEqual([]);
+    const later = open([channel], { store, clock: { nowMs: () => Date.now() + 3 * 60_000 } });
+    await until('it was told', () => channel.got.length === 1);
+    await Promise.all([later.close(), gone.close(1)]);
+  });
+
+  test('two that share a store tell each event once', async () => {
+    const store = memoryStore().notices;
+    const channel = channelOf();
+    const [one, other] = [open([channel], { store }), open([channel], { store })];
+    for (let n = 0; n < 100; n++) (n % 2 === 0 ? one : other).notify({ ...event, id: `evt_${n}` });
+    await until('all were told', () => channel.got.length >= 100);
+    await Promise.all([one.close(), other.close()]);
+    expect(new Set(channel.got).size).toBe(100);
+    expect(channel.got).toHaveLength(100);
+  });
+
+  test('more events than a channel may hold are dropped, and said so', async () => {
+    const notifier = open([hangs]);
+    for (let n = 0; n < 1_100; n++) notifier.notify({ ...event, id: `evt_${n}` });
+    await until('all were looked at', () => told.length === 100);
     await notifier.close(1);
+  });
+
+  test('a store that is away keeps nobody from being told, once', async () => {
+    const away = () => Promise.reject(new Error('away'));
+    const store = { add: away, take: away, postpone: away, remove: away, nextDueMs: away };
+    const channel = channelOf();
+    const notifier = open([channel], { store });
+    notifier.notify(event);
+    await until('it was told', () => channel.got.length === 1);
+    await notifier.close();
   });
 });
 

@@ -1,9 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { afterEach, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { type NotifyEvent, openNotifier } from '../../src/notify/notify.ts';
 import { readNotifySettings } from '../../src/notify/notify-settings.ts';
 import { smtpChannel } from '../../src/notify/smtp.ts';
+import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { until } from '../support/until.ts';
 
 const event: NotifyEvent = {
@@ -67,6 +69,8 @@ function notifierFor(port: number, more: object = {}) {
   const warned: string[] = [];
   const notifier = openNotifier({
     channels: [channel],
+    store: memoryStore().notices,
+    clock: systemClock,
     log: { warn: (_fields, message) => void warned.push(message) },
     pausesMs: [1, 1, 1],
   });

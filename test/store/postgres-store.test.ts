@@ -3,6 +3,7 @@ import { newestVersion } from '../../src/store/migrations/migrations.ts';
 import { approvalContract } from '../contracts/approvals.contract.ts';
 import { auditIndexContract } from '../contracts/audit-index.contract.ts';
 import { credentialContract } from '../contracts/credentials.contract.ts';
+import { modelRecordsContract } from '../contracts/model-records.contract.ts';
 import { rollUpsContract } from '../contracts/roll-ups.contract.ts';
 import { storeContract } from '../contracts/store.contract.ts';
 import { onPostgres, type PostgresService, servicesTimeoutMs, startPostgres } from '../support/services.ts';
@@ -24,6 +25,7 @@ async function makePlace() {
 
 storeContract('PostgreSQL', makePlace, { isShared: true, prunes: true });
 rollUpsContract('PostgreSQL', makePlace, { isShared: true });
+modelRecordsContract('PostgreSQL', makePlace);
 auditIndexContract('PostgreSQL', makePlace);
 credentialContract('PostgreSQL', makePlace, { isShared: true });
 approvalContract('PostgreSQL', makePlace, { isShared: true, racesInProcess: true });

@@ -180,6 +180,7 @@ export function doorsOf(gateway: Gateway, local?: Caller, issuers: readonly Trus
       addressing: { host: '127.0.0.1', allowedHosts: [], allowedOrigins: [] },
       bodyLimitBytes: 1_000_000,
       startedAtMs: 0,
+      ratings: gateway.ratings,
       servePage: gateway.servePage,
       status: () => gateway.status(),
       isReady: () => true,

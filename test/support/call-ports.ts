@@ -48,6 +48,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
   const gauges = { version: '', startedAtMs: 0, sessions: () => 0, streams: () => 0, journalLagMs: () => 0, upstreams: () => [] };
   const telemetry = openTelemetry({
     store: memoryStore().rollUps,
+    models: memoryStore().models,
     clock,
     log,
     gauges,

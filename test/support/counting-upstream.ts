@@ -7,6 +7,14 @@ export interface CountingUpstream extends TestServer {
   readonly calls: string[];
   /** Headers of the last one. */
   headers: Readonly<Record<string, unknown>>;
+  /** What a call is answered with in place of its arguments. */
+  behave: ((params: CallParams) => object | Promise<object>) | undefined;
+}
+
+interface CallParams {
+  readonly arguments?: unknown;
+  readonly inputResponses?: unknown;
+  readonly requestState?: string;
 }
 
 const echo = {
@@ -37,8 +45,9 @@ export async function startCountingUpstream(): Promise<CountingUpstream> {
       case 'tools/call': {
         calls.push(body);
         upstream.headers = request.headers;
-        const text = JSON.stringify((JSON.parse(body) as { params: { arguments?: unknown } }).params.arguments ?? {});
-        answer({ content: [{ type: 'text', text }] });
+        const { params } = JSON.parse(body) as { params: CallParams };
+        const text = JSON.stringify(params.arguments ?? {});
+        answer((await upstream.behave?.(params)) ?? { content: [{ type: 'text', text }] });
         return;
       }
       default:
@@ -46,6 +55,10 @@ export async function startCountingUpstream(): Promise<CountingUpstream> {
         response.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Method not found"}}');
     }
   });
-  const upstream: CountingUpstream = Object.assign(await listenOn(server), { calls, headers: {} });
+  const upstream: CountingUpstream = Object.assign(await listenOn(server), {
+    calls,
+    headers: {},
+    behave: undefined,
+  });
   return upstream;
 }

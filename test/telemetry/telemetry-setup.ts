@@ -43,6 +43,7 @@ export interface Said {
 export function open(changes: Partial<TelemetryOptions> = {}, said: Said[] = []): Telemetry {
   return openTelemetry({
     store: memoryStore().rollUps,
+    models: memoryStore().models,
     clock: { nowMs: () => noon },
     log: logInto(said),
     gauges: {

@@ -17,7 +17,16 @@ import { type ExactCall, exactCall, openText, readExactCall, sealText } from './
 import { openLedger, reaching, self } from './ledger.ts';
 import { isEnough, isSamePerson, type Person } from './people.ts';
 import { type Decision, isDecider, isOpen, newRequest, next, type Request, readRequest, unmet } from './request.ts';
-import { type ApprovalPending, deniedOf, eventOf, mayNotDecide, noSuchApproval, pendingOf } from './say.ts';
+import {
+  type ApprovalPending,
+  deniedOf,
+  eventOf,
+  mayNotDecide,
+  noLongerGood,
+  noSuchApproval,
+  pendingOf,
+  withdrawn,
+} from './say.ts';
 import type { Decider } from './standing.ts';
 
 interface ApprovalPorts {
@@ -58,6 +67,17 @@ export interface Approvals {
   decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string, door?: string): Promise<Request>;
   /** Puts another call in the place of one that waits; `caller` decides on neither by that. Throws as `decide` does. */
   amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request>;
+  /** Ends a request that is open, for whoever made it; what is over stays as it is. Throws GatewayError `audit_unavailable`, `approval_unavailable`. */
+  withdraw(id: string, caller: Caller): Promise<void>;
+  /** What a client may know a request by: of use to this caller alone. */
+  handleFor(id: string, caller: Caller): string;
+  /** The request behind a handle; undefined for anything else. */
+  idOf(handle: string, caller: Caller): string | undefined;
+  /** Keeps, sealed, what came of a call, for whoever asks with its handle later. */
+  keepResult(id: string, text: string): Promise<void>;
+  resultOf(id: string): Promise<string | undefined>;
+  /** Why a request that was denied is not made. */
+  refusalOf(request: Request): Promise<GatewayError>;
   /** Resolves when a request no longer waits, or the time is over. Rejects with GatewayError `cancelled`. */
   settled(id: string, withinMs: number, cancel: Cancel): Promise<void>;
   find(id: string): Promise<Request | undefined>;
@@ -107,7 +127,10 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     if (ask.retry !== undefined) return await goOn(screened, ask, exact.digest);
     for (let tried = 0; tried < attempts; tried++) {
       const row = await reaching(() => store.findLatest(exact.digest));
-      if (row === undefined || !(await isStillGood(row, screened))) {
+      const isGood = row !== undefined && (await isStillGood(row, screened));
+      if (ask.approval !== undefined && (row?.id !== ask.approval || !isGood || row.state !== 'approved'))
+        throw noLongerGood(ask.approval, screened.capability);
+      if (row === undefined || !isGood) {
         const made = await open(screened, exact, gates, { door: ask.door, tool: String(ask.params.name) });
         if (made !== undefined) throw pending(readRequest(made), exact.text);
         continue;
@@ -117,6 +140,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       if (row.state === 'pending') throw pending(request, exact.text);
       if (!isEnough(gates, request.requester, agreed(request), row.namespace)) {
         await end(row, 'void', 'Somebody who agreed may no longer decide on this.');
+        if (ask.approval !== undefined) throw noLongerGood(row.id, screened.capability);
         continue;
       }
       const used = next(row, nowFor(row), { state: 'consumed' });
@@ -292,6 +316,15 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     await store.replace(after, event);
   }
 
+  async function withdraw(id: string, caller: Caller): Promise<void> {
+    for (let tried = 0; tried < attempts; tried++) {
+      const row = await reaching(() => store.find(id));
+      if (row === undefined || !isOpen(row.state)) return;
+      if (await change(next(row, nowFor(row), { state: 'void', note: withdrawn }), caller, 'withdraw')) return;
+    }
+    throw new GatewayError('approval_unavailable', `Others decide on ${id} right now; try it again.`);
+  }
+
   async function settled(id: string, withinMs: number, cancel: Cancel): Promise<void> {
     const endsAtMs = ports.steady.steadyMs() + withinMs;
     for (;;) {
@@ -338,10 +371,23 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       if (!isObject(opened) || typeof opened.credential !== 'string' || typeof opened.endsAtMs !== 'number') return undefined;
       return opened.endsAtMs <= nowMs() ? undefined : opened.credential;
     },
+    withdraw,
+    handleFor: (id, caller) => seal(key, `approval of ${caller.id}`, id),
+    idOf(handle, caller) {
+      const id = unseal(key, `approval of ${caller.id}`, handle);
+      return typeof id === 'string' ? id : undefined;
+    },
+    keepResult: (id, text) => reaching(() => store.keepResult(id, sealText(key, `${id} result`, text), nowMs())),
+    async resultOf(id) {
+      const sealed = await reaching(() => store.findResult(id));
+      return sealed === undefined ? undefined : openText(key, `${id} result`, sealed);
+    },
+    refusalOf: denied,
     countPending: () => reaching(() => store.countPending()),
     async tidy() {
       await sweep();
       await store.dropArguments(nowMs() - keepArgumentsMs);
+      await store.dropResults(nowMs() - keepArgumentsMs);
       await store.prune(nowMs() - keepMs);
     },
     async close() {

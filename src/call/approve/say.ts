@@ -16,14 +16,19 @@ export class ApprovalPending extends GatewayError {
   readonly isForCaller: boolean;
   /** What is to be decided, for the caller's person. */
   readonly question: string;
+  readonly requestedAtMs: number;
   readonly expiresAtMs: number;
 
-  constructor(facts: Pick<ApprovalPending, 'id' | 'url' | 'isForCaller' | 'question' | 'expiresAtMs'>, message: string) {
+  constructor(
+    facts: Pick<ApprovalPending, 'id' | 'url' | 'isForCaller' | 'question' | 'requestedAtMs' | 'expiresAtMs'>,
+    message: string,
+  ) {
     super('approval_pending', message, { data: { approval: facts.id, url: facts.url ?? null } });
     this.id = facts.id;
     this.url = facts.url;
     this.isForCaller = facts.isForCaller;
     this.question = facts.question;
+    this.requestedAtMs = facts.requestedAtMs;
     this.expiresAtMs = facts.expiresAtMs;
   }
 }
@@ -38,7 +43,7 @@ export function pendingOf(
   args: JsonObject,
   url: string | undefined,
 ): ApprovalPending {
-  const { id, capability, expiresAtMs } = row;
+  const { id, capability, requestedAtMs, expiresAtMs } = row;
   const why = requirements.flatMap(({ reason }) => reason ?? []).join(' ');
   const reason = why === '' ? '' : ` (${why})`;
   const where = url === undefined ? `with "gatehouse decide-approval ${id}" or the tool decide_approval` : `at ${url}`;
@@ -48,7 +53,7 @@ export function pendingOf(
     'Once it was approved, repeat exactly the same call, and it will run.';
   const question = `${capability} is to be called${reason}, with:\n\n${shorten(showJson(args), url)}`;
   return new ApprovalPending(
-    { id, url, isForCaller: open.every(({ by }) => by.kind === 'caller'), question, expiresAtMs },
+    { id, url, isForCaller: open.every(({ by }) => by.kind === 'caller'), question, requestedAtMs, expiresAtMs },
     message,
   );
 }
@@ -75,6 +80,17 @@ export function deniedOf({ row, decisions }: Request, instead: JsonObject | unde
   return new GatewayError(
     'approval_denied',
     `This call of ${row.capability} was not agreed to (${row.id}); another one was put in its place, as ${row.replacedBy}.${words}${how}`,
+  );
+}
+
+/** Of a request that its own caller ended. */
+export const withdrawn = 'Its caller withdrew it.';
+
+/** For a call that goes on from a request alone, where that no longer speaks for it. */
+export function noLongerGood(id: string, capability: string): GatewayError {
+  return new GatewayError(
+    'approval_denied',
+    `What was agreed to as ${id} no longer speaks for this call of ${capability}: it was used, its time is over, or what it was bound to was changed. Call again from the start.`,
   );
 }
 

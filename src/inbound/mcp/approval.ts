@@ -11,9 +11,14 @@ export const decideWithinMs = 45_000;
 
 /** What `elicitation/create` asks for; undefined where the client can neither decide nor send its person to the page. */
 export function questionOf(pending: ApprovalPending, capabilities: JsonObject): JsonObject | undefined {
-  if (pending.isForCaller && canFill(capabilities)) return formOf(pending);
+  if (canDecideHere(pending, capabilities)) return formOf(pending);
   if (pending.url === undefined || !canVisit(capabilities)) return undefined;
   return { mode: 'url', url: pending.url, message: pending.message };
+}
+
+/** Whether the client's person can be asked for the decision itself, here and now. */
+export function canDecideHere({ isForCaller }: ApprovalPending, capabilities: JsonObject): boolean {
+  return isForCaller && canFill(capabilities);
 }
 
 /** Forms: whoever declares an empty object, or the form itself (MCP 2025-11-25 client/elicitation). */

@@ -9,6 +9,7 @@ import type { Listeners } from './listen.ts';
 import type { ParkedCalls } from './parked.ts';
 import type { Sessions } from './sessions.ts';
 import type { Subscriptions } from './subscriptions.ts';
+import type { TaskRuns } from './tasks.ts';
 
 /** What the MCP doors share. */
 export interface Edge {
@@ -27,6 +28,7 @@ export interface Edge {
   readonly signedDecisions: SignedDecisions | undefined;
   readonly sessions: Sessions;
   readonly parked: ParkedCalls;
+  readonly tasks: TaskRuns;
   readonly listeners: Listeners;
   readonly subscriptions: Subscriptions;
   readonly log: Logger;

@@ -7,7 +7,14 @@ import type { JsonObject } from '../../wire/json.ts';
 import type { RequestMessage } from '../../wire/message.ts';
 import { decodeHeaderValue, type ParamHeader, paramHeaders, paramHeaderText } from '../../wire/param-headers.ts';
 
-const namedBy: Readonly<Record<string, string>> = { 'tools/call': 'name', 'prompts/get': 'name', 'resources/read': 'uri' };
+const namedBy: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
+};
 
 /** `Mcp-Method` and `Mcp-Name` must say what the body says (MCP 2026-07-28 streamable HTTP). Throws GatewayError `header_mismatch`. */
 export function checkNamedHeaders(headers: IncomingHttpHeaders, { method, params }: RequestMessage): void {

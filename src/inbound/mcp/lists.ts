@@ -5,6 +5,7 @@ import { GatewayError } from '../../errors.ts';
 import { hopsKey } from '../../upstreams/hop.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { ownModernResult } from './messages.ts';
+import { tasksExtension } from './tasks-extension.ts';
 
 /** The four lists, as method -> member of its result. */
 const listKeys = {
@@ -111,6 +112,7 @@ export function capabilitiesOf(toolbox: Toolbox, era: 'modern' | 'legacy'): Json
   }
   if (isUnknown || toolbox.can.complete) capabilities.completions = {};
   if (isUnknown || toolbox.can.log) capabilities.logging = {};
+  if (era === 'modern' && toolbox.tools.size > 0) capabilities.extensions = { [tasksExtension]: {} };
   return capabilities;
 }
 

@@ -15,7 +15,7 @@ import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { modernVersion, passesLevel } from '../../wire/mcp.ts';
 import { memberBytes, notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
-import { decideOwn, decideWithinMs, questionOf, readReply } from './approval.ts';
+import { canDecideHere, decideOwn, decideWithinMs, questionOf, readReply } from './approval.ts';
 import { checkClientCan, checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { type Envelope, readEnvelope } from './era.ts';
@@ -35,6 +35,8 @@ import {
 import { digestOf, type Round, type State } from './parked.ts';
 import type { Reply } from './reply.ts';
 import { callSignedIn, canVisit, visitOf } from './sign-in.ts';
+import { newTask, serveTask } from './tasks.ts';
+import { declaresTasks } from './tasks-extension.ts';
 
 /** One request of the 2026-07-28 era. It carries everything: nothing is remembered from one to the next. */
 export interface ModernRequest {
@@ -73,6 +75,10 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
     case 'subscriptions/listen':
       readEnvelope(message.params);
       return listen(edge, { caller, ip: request.ip, toolbox: request.toolbox, message, reply });
+    case 'tasks/get':
+    case 'tasks/update':
+    case 'tasks/cancel':
+      return serveTask(edge, request, method, readEnvelope(message.params).capabilities);
     case 'server/discover':
       readEnvelope(message.params);
       return answerSettled(edge, request, () =>
@@ -391,6 +397,11 @@ class ModernCall implements Conversation {
       return;
     }
     if (error instanceof ApprovalPending && !this.#wasAsked && this.#askPerson(round, error)) return;
+    if (error instanceof ApprovalPending && declaresTasks(this.#envelope.capabilities)) {
+      const task = newTask(error, this.#edge.approvals.handleFor(error.id, this.#request.caller));
+      round.reply.finish(resultMessage(round.id, ownModernResult(task)));
+      return;
+    }
     const asResult = method === 'tools/call' ? toolError(error) : undefined;
     if (error.code === 'cancelled') round.reply.abandon();
     else if (asResult !== undefined) round.reply.finish(resultMessage(round.id, modernResult(RawResult.from(asResult))));
@@ -399,7 +410,10 @@ class ModernCall implements Conversation {
 
   /** Puts the decision to the client's person, where the client can. */
   #askPerson(round: Round, pending: ApprovalPending): boolean {
-    const params = questionOf(pending, this.#envelope.capabilities);
+    const { capabilities } = this.#envelope;
+    // A task waits as long as the decision takes; sending its person to the page only says where that is made.
+    if (declaresTasks(capabilities) && !canDecideHere(pending, capabilities)) return false;
+    const params = questionOf(pending, capabilities);
     if (params === undefined) return false;
     const state: State = { kind: 'approval', id: pending.id, wasForm: params.mode !== 'url' };
     const { caller } = this.#request;
@@ -452,7 +466,7 @@ function finishInputRequired(round: Round, inputRequests: JsonObject | undefined
   round.reply.finish(resultMessage(round.id, ownModernResult(result)));
 }
 
-function questionsOf(data: unknown): JsonObject {
+export function questionsOf(data: unknown): JsonObject {
   const elicitations = isObject(data) && Array.isArray(data.elicitations) ? data.elicitations : [];
   return Object.fromEntries(
     elicitations

@@ -16,6 +16,7 @@ import { readBody } from '../body.ts';
 import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from '../door.ts';
 import { hopsOf, traceHeadersOf } from '../mcp/headers.ts';
 import { describeModel, type ListShape, listModels } from './list.ts';
+import { rateAnswer } from './rate.ts';
 import { readRequest } from './read-request.ts';
 import { type ModelRoute, routeOf } from './routes.ts';
 import { ReplyStream } from './stream.ts';
@@ -51,8 +52,10 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     checkMethod(request, route);
     const shown = model.caller ?? authenticateRequest(ports, request, pathOf(request.url ?? ''));
     const caller = shown instanceof Promise ? await shown : shown;
-    if (route.kind === 'call') await serveCall(ports, { ...model, headers: answerHeaders, caller }, route, dialect);
-    else answerList(ports, { ...model, headers: answerHeaders, caller }, route);
+    if (route.kind === 'rate') await serveRating(ports, { ...model, headers: answerHeaders, caller, requestId });
+    else if (route.kind === 'call')
+      await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect);
+    else answerList(ports, { ...model, headers: answerHeaders, caller, requestId }, route);
   } catch (thrown) {
     const error = toGatewayError(thrown);
     if (error.code === 'internal') ports.edge.log.error({ err: error.cause, url: request.url }, 'a request failed');
@@ -84,15 +87,15 @@ function shapeOf({ headers }: IncomingMessage): ListShape {
 }
 
 function checkMethod({ method }: IncomingMessage, { kind }: ModelRoute): void {
-  const wanted = kind === 'call' ? 'POST' : 'GET';
+  const wanted = kind === 'call' || kind === 'rate' ? 'POST' : 'GET';
   if (method !== wanted) throw new GatewayError('method_not_allowed', `Use ${wanted} here.`);
 }
 
-type KnownRequest = ModelRequest & { readonly caller: Caller };
+type KnownRequest = ModelRequest & { readonly caller: Caller; readonly requestId: string };
 
 async function serveCall(
   { edge, bodyLimitBytes }: ServerPorts,
-  { caller, ip, request, response, headers }: KnownRequest,
+  { caller, ip, request, response, headers, requestId }: KnownRequest,
   route: ModelRoute & { readonly kind: 'call' },
   dialect: ClientDialect,
 ): Promise<void> {
@@ -119,6 +122,7 @@ async function serveCall(
     traceHeaders: traceHeadersOf(request.headers),
     hops: hopsOf(request.headers),
     bytesIn: bytes.length,
+    answerId: requestId,
     stream,
   };
   if (typeof body.model !== 'string' || body.model === '') {
@@ -163,6 +167,15 @@ const silent: Ask['conversation'] = {
   notify() {},
   ask: () => Promise.reject(new RpcFailure({ code: -32601, message: 'Nothing can be asked here.' })),
 };
+
+async function serveRating(
+  { ratings, bodyLimitBytes }: ServerPorts,
+  { caller, request, response, headers }: KnownRequest,
+): Promise<void> {
+  const body = readRequest(await readBody(request, bodyLimitBytes));
+  const kept = await rateAnswer(ratings, caller, body);
+  writeJson(response, 201, Buffer.from(JSON.stringify(kept)), headers);
+}
 
 function answerList(
   { edge, startedAtMs }: ServerPorts,

@@ -7,6 +7,8 @@ export type ModelRoute =
       readonly dialect: 'chat' | 'responses' | 'completions' | 'messages';
     }
   | { readonly kind: 'list' }
+  /** What a client thinks of an answer. */
+  | { readonly kind: 'rate' }
   | { readonly kind: 'model'; readonly name: string };
 
 const calls: Readonly<Record<string, ModelRoute & { readonly kind: 'call' }>> = {
@@ -24,6 +26,7 @@ const modelPath = '/v1/models/';
 export function routeOf(path: string): ModelRoute | undefined {
   if (Object.hasOwn(calls, path)) return calls[path];
   if (path === '/v1/models') return { kind: 'list' };
+  if (path === '/v1/ratings') return { kind: 'rate' };
   if (!path.startsWith(modelPath) || path.length === modelPath.length) return undefined;
   try {
     return { kind: 'model', name: decodeURIComponent(path.slice(modelPath.length)) };

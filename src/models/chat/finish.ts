@@ -16,6 +16,9 @@ export function readFinish(reason: Json | undefined, { hasCalls, hasRefusal }: F
       return 'length';
     case 'content_filter':
       return 'content-filter';
+    case 'tool_calls':
+    case 'function_call':
+      return 'tool-calls';
     default:
       if (hasCalls) return 'tool-calls';
       if (hasRefusal) return 'refusal';

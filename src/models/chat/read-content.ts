@@ -59,7 +59,7 @@ function readImage(part: JsonObject, at: string): MediaPart {
 }
 
 export function readImageUrl(url: string, detail: string | undefined, at: string): MediaPart {
-  const more = detail === undefined ? {} : { detail };
+  const more = detail === undefined || detail === 'auto' ? {} : { detail };
   const inline = readDataUrl(url);
   if (inline !== undefined)
     return { kind: 'media', mediaType: inline.mediaType, source: { kind: 'base64', data: inline.data }, ...more };

@@ -61,17 +61,25 @@ function joinTexts(value: Json | undefined): string {
 }
 
 function readCall(value: Json): ToolCallPart {
-  const named = isObject(value) ? value.function : undefined;
-  if (!isObject(value) || !isObject(named) || typeof named.name !== 'string')
-    throw new ReplyError('a tool call without function.name');
+  if (!isObject(value)) throw new ReplyError('a tool call that is no object');
+  const { name, input } = readNamed(value);
+  if (typeof name !== 'string') throw new ReplyError('a tool call without a name');
   const signature = signatureOfCall(value);
   return {
     kind: 'tool-call',
     id: wordOf(value.id) || newCallId(),
-    name: named.name,
-    arguments: argumentText(named.arguments),
+    name,
+    arguments: argumentText(input),
     ...(signature === undefined ? {} : { signature }),
   };
+}
+
+/** What is called, and with what. Custom tools are offered only by requests that are passed on as they are. */
+export function readNamed(call: JsonObject): { readonly name: Json | undefined; readonly input: Json | undefined } {
+  if (isObject(call.custom)) return { name: call.custom.name, input: call.custom.input };
+  return isObject(call.function)
+    ? { name: call.function.name, input: call.function.arguments }
+    : { name: undefined, input: undefined };
 }
 
 /** Some servers send the arguments as the object they are. */

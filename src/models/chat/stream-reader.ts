@@ -3,7 +3,7 @@ import { ReplyError, type StreamReader } from '../dialect.ts';
 import { readStreamFailure } from '../openai-error.ts';
 import type { ReplyEvent } from '../reply.ts';
 import { readFinish } from './finish.ts';
-import { contentPieces, newCallId, wordOf } from './read-reply.ts';
+import { contentPieces, newCallId, readNamed, wordOf } from './read-reply.ts';
 import { readDetail, reasoningText, signatureOfCall } from './reasoning.ts';
 import { readChatUsage } from './usage.ts';
 
@@ -37,7 +37,7 @@ export class ChatStreamReader implements StreamReader {
   read(event: string, data: string): readonly ReplyEvent[] {
     if (this.isComplete) return nothing;
     this.#events = [];
-    if (data === '[DONE]') this.#end();
+    if (data.startsWith('[DONE]')) this.#end();
     else this.#chunk(event, parseEvent(data));
     return this.#events;
   }
@@ -112,11 +112,10 @@ export class ChatStreamReader implements StreamReader {
 
   #toolCall(piece: Json): void {
     if (!isObject(piece)) throw new ReplyError('a tool call that is no object');
-    const named = isObject(piece.function) ? piece.function : {};
+    const { name, input } = readNamed(piece);
     const call = this.#callOf(piece);
-    if (typeof named.arguments === 'string') call.held += named.arguments;
-    else if (isObject(named.arguments)) call.held += JSON.stringify(named.arguments);
-    if (!call.isOpen && typeof named.name === 'string' && named.name !== '') this.#openCall(call, named.name);
+    call.held += typeof input === 'string' ? input : isObject(input) ? JSON.stringify(input) : '';
+    if (!call.isOpen && typeof name === 'string' && name !== '') this.#openCall(call, name);
     if (!call.isOpen || this.#open !== 'tool-call') return;
     if (call.held !== '') {
       this.#events.push({ kind: 'delta', index: this.#index, text: call.held });
@@ -153,7 +152,7 @@ export class ChatStreamReader implements StreamReader {
   }
 
   #close(): void {
-    if (this.#call !== undefined && !this.#call.isOpen) throw new ReplyError('a tool call without function.name');
+    if (this.#call !== undefined && !this.#call.isOpen) throw new ReplyError('a tool call without a name');
     if (this.#open === undefined) return;
     this.#events.push({ kind: 'close', index: this.#index });
     this.#open = undefined;

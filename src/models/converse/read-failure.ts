@@ -25,19 +25,22 @@ const exceptions: Readonly<Record<string, number>> = {
   validation: 400,
 };
 
-/** Of an event or error type, however it is written: `throttlingException`, `com.amazon...#ThrottlingException:http://...`. */
+/** Of an event or error type, such as `throttlingException`; undefined for one that is no failure. */
 export function exceptionStatus(type: string): number | undefined {
-  const name = /(?:^|#)([A-Za-z]{1,60})(?:Exception|Error)?(?::|$)/.exec(type)?.[1] ?? '';
-  const word = name.replace(/(?:Exception|Error)$/, '').toLowerCase();
+  const word = type.replace(/(?:Exception|Error)$/, '').toLowerCase();
   if (Object.hasOwn(exceptions, word)) return exceptions[word];
-  return /(?:Exception|Error|Failure)$/.test(name) ? 500 : undefined;
+  return /(?:Exception|Error|Failure)$/.test(type) ? 500 : undefined;
 }
 
 export function readFailure(status: number, body: JsonObject | undefined): ProviderFailure {
   const message = shortMessage(textAt(body, 'message') ?? textAt(body, 'Message'), status);
-  const type = textAt(body, '__type') ?? textAt(body, 'code');
-  const code = type === undefined ? undefined : (/(?:^|#)([A-Za-z]{1,80})/.exec(type)?.[1] ?? undefined);
+  const code = shortType(textAt(body, '__type') ?? textAt(body, 'code'));
   return { status, kind: kindOf(status, code, message), message, code };
+}
+
+/** `ThrottlingException` of `com.amazon.coral.service#ThrottlingException:http://...`. */
+function shortType(type: string | undefined): string | undefined {
+  return /^(?:[^#]{0,200}#)?([A-Za-z]{1,80})/.exec(type ?? '')?.[1];
 }
 
 const tooLong =

@@ -7,7 +7,7 @@ import { objectAt } from '../read-members.ts';
  */
 export function cleanSchema(schema: JsonObject): JsonObject {
   const definitions = { ...objectAt(schema, 'definitions'), ...objectAt(schema, '$defs') };
-  const cleaner: Cleaner = { definitions, nodesLeft: mostNodes };
+  const cleaner: Cleaner = { definitions, nodesLeft: mostNodes, mergesLeft: mostMerges };
   const cleaned = cleanNode(cleaner, schema, 0);
   const names = Object.keys(definitions);
   if (names.length === 0) return cleaned;
@@ -15,12 +15,14 @@ export function cleanSchema(schema: JsonObject): JsonObject {
 }
 
 const mostNodes = 20_000;
+const mostMerges = 500;
 const deepest = 64;
 
 interface Cleaner {
   readonly definitions: JsonObject;
-  /** References in `allOf` are written out, and could be made to double with every step. */
   nodesLeft: number;
+  /** References in `allOf` are written out, and could be made to double with every step. */
+  mergesLeft: number;
 }
 
 function cleanNode(cleaner: Cleaner, given: Json | undefined, depth: number): JsonObject {
@@ -58,8 +60,8 @@ function mergeAll(cleaner: Cleaner, schema: JsonObject, depth: number): JsonObje
   if (!Array.isArray(allOf)) return schema;
   let merged: JsonObject = own;
   for (const member of allOf) {
-    cleaner.nodesLeft -= 1;
-    if (!isObject(member) || depth > deepest || cleaner.nodesLeft < 0) continue;
+    cleaner.mergesLeft -= 1;
+    if (!isObject(member) || depth > deepest || cleaner.mergesLeft < 0) continue;
     const reference = readReference(member);
     const resolved = reference === undefined ? member : objectAt(cleaner.definitions, reference);
     if (resolved === undefined || (reference !== undefined && !Object.hasOwn(cleaner.definitions, reference))) continue;

@@ -156,6 +156,8 @@ async function markRestored(db: Kysely<Schema>, header: BackupHeader, keys: 'kee
   await db.updateTable('registry_state').set({ restored_at_ms: atMs, backup_made_at_ms: header.madeAtMs }).execute();
   const revokedKeys = keys === 'revoke' ? await revokeKeys(db, revision, atMs) : 0;
   await voidApprovals(db, atMs);
+  // What people were to be told then, they were told since.
+  await db.deleteFrom('notices').execute();
   await db
     .insertInto('change_records')
     .values({

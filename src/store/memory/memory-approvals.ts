@@ -4,6 +4,7 @@ import type { ApprovalEventFacts, ApprovalState, ApprovalStore, StoredApproval, 
 export function memoryApprovals(): ApprovalStore {
   const approvals = new Map<string, StoredApproval>();
   const events = new Map<string, StoredApprovalEvent[]>();
+  const results = new Map<string, { readonly result: string; readonly atMs: number }>();
 
   function put(approval: StoredApproval, { actor, action, detail }: ApprovalEventFacts): void {
     const { id, version, updatedAtMs } = approval;
@@ -52,6 +53,13 @@ export function memoryApprovals(): ApprovalStore {
     countPending: async (caller) =>
       all().filter((approval) => approval.state === 'pending' && (caller === undefined || approval.caller === caller)).length,
     events: async (id) => events.get(id) ?? [],
+    keepResult: async (id, result, nowMs) => void results.set(id, { result, atMs: nowMs }),
+    findResult: async (id) => results.get(id)?.result,
+    async dropResults(beforeMs) {
+      const old = [...results].filter(([, { atMs }]) => atMs < beforeMs);
+      for (const [id] of old) results.delete(id);
+      return old.length;
+    },
     async dropArguments(beforeMs) {
       const old = all().filter((approval) => isClosedBefore(beforeMs)(approval) && approval.arguments !== '');
       for (const approval of old) approvals.set(approval.id, { ...approval, arguments: '' });

@@ -1,6 +1,7 @@
 import { addModelCalls, keyOfModelCalls, mergeModelCalls } from '../merge-model-calls.ts';
 import type {
   AlertEvent,
+  AnsweredCall,
   FailoverEvent,
   ModelCalls,
   ModelCallsSum,
@@ -12,6 +13,7 @@ import { modelDimensions } from '../model-ports.ts';
 
 export function memoryModelRecords(): ModelRecords {
   const calls = new Map<string, ModelCalls>();
+  const answers = new Map<string, AnsweredCall>();
   const ratings = new Map<string, ModelRating>();
   const alerts = new Map<string, AlertEvent>();
   const failovers = new Map<string, FailoverEvent>();
@@ -46,6 +48,14 @@ export function memoryModelRecords(): ModelRecords {
         groups.set(key, earlier === undefined ? sum : addModelCalls(earlier, sum));
       }
       return [...groups.values()].sort((a, b) => b.calls - a.calls).slice(0, 1000);
+    },
+
+    async addAnswers(added) {
+      for (const answer of added) if (!answers.has(answer.id)) answers.set(answer.id, answer);
+    },
+
+    async findAnswer(id) {
+      return answers.get(id);
     },
 
     async rate(rating) {
@@ -86,11 +96,12 @@ export function memoryModelRecords(): ModelRecords {
     },
 
     async prune(beforeMs) {
-      const before = calls.size + ratings.size + alerts.size + failovers.size;
+      const size = () => [calls, answers, ratings, alerts, failovers].reduce((sum, rows) => sum + rows.size, 0);
+      const before = size();
       for (const [key, { minuteMs }] of calls) if (minuteMs < beforeMs) calls.delete(key);
-      for (const events of [ratings, alerts, failovers])
+      for (const events of [answers, ratings, alerts, failovers])
         for (const [key, { atMs }] of events) if (atMs < beforeMs) events.delete(key);
-      return before - (calls.size + ratings.size + alerts.size + failovers.size);
+      return before - size();
     },
   };
 }

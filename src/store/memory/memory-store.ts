@@ -7,6 +7,7 @@ import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
 import { memoryDefinitions } from './memory-definitions.ts';
 import { memoryModelRecords } from './memory-model-records.ts';
+import { memoryNotices } from './memory-notices.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
 import { memoryRollUps } from './roll-ups.ts';
 
@@ -77,6 +78,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     approvals: memoryApprovals(),
     definitions: memoryDefinitions(),
     models: memoryModelRecords(),
+    notices: memoryNotices(),
   };
 }
 

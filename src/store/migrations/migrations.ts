@@ -7,7 +7,9 @@ import { rollUps } from './0005-roll-ups.ts';
 import { credentials } from './0006-credentials.ts';
 import { approvals } from './0007-approvals.ts';
 import { reviews } from './0008-reviews.ts';
-import { models } from './0010-models.ts';
+import { approvalResults } from './0009-approval-results.ts';
+import { notices } from './0010-notices.ts';
+import { models } from './0011-models.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
@@ -23,6 +25,8 @@ const migrations: readonly (readonly string[])[] = [
   credentials,
   approvals,
   reviews,
+  approvalResults,
+  notices,
   models,
 ];
 

@@ -18,6 +18,7 @@ import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlModelRecords } from '../sql/model-records.ts';
+import { sqlNotices } from '../sql/notices.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
 import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSealedRows } from '../sql/sealed-rows.ts';
@@ -82,6 +83,7 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
       models: sqlModelRecords(database),
+      notices: sqlNotices(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

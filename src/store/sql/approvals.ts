@@ -91,6 +91,27 @@ export function sqlApprovals(database: Database): ApprovalStore {
         .execute();
     },
 
+    async keepResult(id, result, nowMs) {
+      const db = await database();
+      await db
+        .insertInto('approval_results')
+        .values({ approval_id: id, result, kept_at_ms: nowMs })
+        .onConflict((conflict) => conflict.column('approval_id').doUpdateSet({ result, kept_at_ms: nowMs }))
+        .execute();
+    },
+
+    async findResult(id) {
+      const db = await database();
+      const row = await db.selectFrom('approval_results').select('result').where('approval_id', '=', id).executeTakeFirst();
+      return row?.result;
+    },
+
+    async dropResults(beforeMs) {
+      const db = await database();
+      const { numDeletedRows } = await db.deleteFrom('approval_results').where('kept_at_ms', '<', beforeMs).executeTakeFirst();
+      return Number(numDeletedRows);
+    },
+
     async dropArguments(beforeMs) {
       const db = await database();
       const { numUpdatedRows } = await db

@@ -71,6 +71,25 @@ export function sqlModelRecords(database: Database): ModelRecords {
       );
     },
 
+    async addAnswers(answers) {
+      const db = await database();
+      for (const batch of batches(answers.map(({ atMs, ...answer }) => ({ ...answer, at_ms: atMs }))))
+        await db
+          .insertInto('model_answers')
+          .values(batch)
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+    },
+
+    async findAnswer(id) {
+      const db = await database();
+      return await db
+        .selectFrom('model_answers')
+        .select(['id', 'at_ms as atMs', 'model', 'version', 'consumer'])
+        .where('id', '=', id)
+        .executeTakeFirst();
+    },
+
     async rate({ id, atMs, model, version, consumer, score, note }) {
       const db = await database();
       const { numInsertedOrUpdatedRows } = await db
@@ -148,6 +167,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
       const db = await database();
       const gone = await Promise.all([
         db.deleteFrom('model_calls').where('minute_ms', '<', beforeMs).executeTakeFirst(),
+        db.deleteFrom('model_answers').where('at_ms', '<', beforeMs).executeTakeFirst(),
         db.deleteFrom('model_ratings').where('at_ms', '<', beforeMs).executeTakeFirst(),
         db.deleteFrom('alert_events').where('at_ms', '<', beforeMs).executeTakeFirst(),
         db.deleteFrom('failovers').where('at_ms', '<', beforeMs).executeTakeFirst(),

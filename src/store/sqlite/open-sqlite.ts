@@ -16,6 +16,7 @@ import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlModelRecords } from '../sql/model-records.ts';
+import { sqlNotices } from '../sql/notices.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
 import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSessions } from '../sql/sessions.ts';
@@ -69,6 +70,7 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
       models: sqlModelRecords(database),
+      notices: sqlNotices(database),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

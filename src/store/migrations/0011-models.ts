@@ -10,6 +10,10 @@ export const models = [
      primary key (minute_ms, model, version, target, consumer, key_id, ending)
    )`,
   'create index model_calls_model on model_calls (model, minute_ms)',
+  `create table model_answers (
+     id text not null primary key, at_ms bigint not null, model text not null, version text not null, consumer text not null
+   )`,
+  'create index model_answers_at on model_answers (at_ms)',
   `create table model_ratings (
      id text not null primary key, at_ms bigint not null, model text not null, version text not null, consumer text not null,
      score double precision not null, note text

@@ -1,4 +1,4 @@
-import type { BudgetWindow } from '../policy/compile-limits.ts';
+import type { BudgetWindow } from './compile-limits.ts';
 
 const lengthsMs = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
 

@@ -1,0 +1,142 @@
+import type { Clock } from '../clock.ts';
+import { type AnsweredCall, type ModelCalls, type ModelRecords, modelBatchLimit } from '../store/model-ports.ts';
+import { type CallCourse, failureOf } from './course.ts';
+import { Outage, type TelemetryLog } from './outage.ts';
+
+const minuteMs = 60_000;
+const flushEveryMs = 10_000;
+/** Rows that wait while the store is away; beyond it the oldest go. */
+const waitingLimit = 20_000;
+const batchSize = Math.min(100, modelBatchLimit);
+const pruneEveryMs = 3_600_000;
+
+export interface ModelBufferOptions {
+  readonly store: Pick<ModelRecords, 'addCalls' | 'addAnswers' | 'prune'>;
+  readonly clock: Clock;
+  readonly log: TelemetryLog;
+  /** How long minutes are kept. */
+  readonly retentionMs: number;
+}
+
+/** Adds the calls of models up per minute, behind the calls, as RollUpBuffer does for all calls. */
+export class ModelBuffer {
+  readonly #options: ModelBufferOptions;
+  readonly #outage: Outage;
+  #rows = new Map<string, Writable<ModelCalls>>();
+  #waiting: ModelCalls[] = [];
+  #answers: AnsweredCall[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #lastFlush: Promise<void> = Promise.resolve();
+  #prunedAtMs = 0;
+  #isClosed = false;
+
+  constructor(options: ModelBufferOptions) {
+    this.#options = options;
+    this.#outage = new Outage(
+      options.log,
+      'Calls of models cannot be added up in the store; they are kept in memory and added later.',
+    );
+  }
+
+  /** Calls that are none of a model's leave no trace here. */
+  add(course: CallCourse): void {
+    const { spent, capability } = course;
+    if (capability === undefined || (spent === undefined && course.method !== 'models/call')) return;
+    const nowMs = this.#options.clock.nowMs();
+    const minute = nowMs - (nowMs % minuteMs);
+    const failure = failureOf(course);
+    const names = {
+      minuteMs: minute,
+      model: capability,
+      version: spent?.version ?? '',
+      target: spent?.target ?? '',
+      consumer: course.consumer ?? '',
+      key: course.key ?? '',
+      ending: failure === '' ? (spent?.finish ?? '') : failure,
+    };
+    const key = JSON.stringify(Object.values(names));
+    const row = this.#rows.get(key) ?? { ...names, ...nothing };
+    this.#rows.set(key, row);
+    row.calls += 1;
+    if (failure !== '') row.failed += 1;
+    row.totalMs += course.ms;
+    row.totalSquare += course.ms * course.ms;
+    if (spent !== undefined) {
+      if (spent.cache !== undefined) row.cached += 1;
+      row.failovers += spent.failovers;
+      if (spent.firstTokenMs !== undefined) {
+        row.firstCalls += 1;
+        row.firstMs += spent.firstTokenMs;
+      }
+      row.tokensIn += spent.usage.input;
+      row.tokensOut += spent.usage.output;
+      row.nanoUsd += spent.nanoUsd ?? 0;
+      if (spent.nanoUsd === undefined) row.unpriced += 1;
+      // What may be rated later has to be found again.
+      if (spent.isCompared && course.answerId !== undefined && this.#answers.length < waitingLimit) {
+        const { consumer = '', answerId: id } = course;
+        this.#answers.push({ id, atMs: nowMs, model: capability, version: spent.version, consumer });
+      }
+    }
+    if (this.#timer === undefined) this.#schedule();
+  }
+
+  /** Tries to store everything that was added so far. Never throws: what fails is tried again later. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#lastFlush = this.#lastFlush.then(() => this.#writeAll());
+    return this.#lastFlush;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.flush();
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => void this.flush(), flushEveryMs).unref();
+  }
+
+  async #writeAll(): Promise<void> {
+    const { store, clock, retentionMs } = this.#options;
+    this.#waiting.push(...this.#rows.values());
+    this.#rows = new Map();
+    this.#waiting.splice(0, Math.max(0, this.#waiting.length - waitingLimit));
+    try {
+      for (let batch = this.#waiting.slice(0, batchSize); batch.length > 0; batch = this.#waiting.slice(0, batchSize)) {
+        await store.addCalls(batch);
+        this.#waiting.splice(0, batch.length);
+      }
+      const answers = this.#answers.splice(0);
+      if (answers.length > 0) await store.addAnswers(answers);
+      const nowMs = clock.nowMs();
+      if (Math.abs(nowMs - this.#prunedAtMs) >= pruneEveryMs) {
+        await store.prune(nowMs - retentionMs);
+        this.#prunedAtMs = nowMs;
+      }
+      this.#outage.ended();
+    } catch (error) {
+      this.#outage.failed(error);
+      if (this.#timer === undefined) this.#schedule();
+    }
+  }
+}
+
+type Writable<Row> = { -readonly [Key in keyof Row]: Row[Key] };
+
+const nothing = {
+  calls: 0,
+  failed: 0,
+  cached: 0,
+  failovers: 0,
+  totalMs: 0,
+  totalSquare: 0,
+  firstCalls: 0,
+  firstMs: 0,
+  tokensIn: 0,
+  tokensOut: 0,
+  nanoUsd: 0,
+  unpriced: 0,
+};
