@@ -263,6 +263,7 @@ async function build(
       log,
       clock,
       admin: () => admin,
+      callerFacts: (whoever) => asCaller(whoever)?.facts,
     });
   const isRegistered = ({ id, registration }: UpstreamConfig) =>
     registration === undefined || registry.get('upstream', id)?.body.registration === registration;
