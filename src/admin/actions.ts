@@ -4,6 +4,7 @@ import { searchAudit, verifyAudit } from './audit.ts';
 import { getCapability, listCapabilities } from './capabilities.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
+import { setContentPolicy } from './content-policy.ts';
 import { getDocumentation } from './documentation.ts';
 import { explainCall } from './explain-call.ts';
 import { getHealth } from './get-health.ts';
@@ -63,6 +64,7 @@ export const actions: readonly Action[] = [
   revokeKey,
   setPolicy,
   getPolicy,
+  setContentPolicy,
   setSecret,
   listSecrets,
   listApprovals,

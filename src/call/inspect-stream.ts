@@ -1,5 +1,6 @@
 /** Refuses, cleans or notes what a streaming answer holds, while it passes. */
 
+import { mostJudged } from '../content/judge-limit.ts';
 import type { Blank } from '../content/redact.ts';
 import type { ContentHit } from '../content/screen.ts';
 import type { StreamProgress, StreamScreen } from '../content/stream-screen.ts';
@@ -26,6 +27,9 @@ export interface InspectedStream extends AnswerStream {
   readonly hits: readonly ContentHit[];
 }
 
+/** Rejects with ContentRefusal, as `judgeAnswer` does. */
+export type StreamJudge = (texts: readonly string[]) => Promise<readonly ContentHit[]>;
+
 /** Larger events are none that a model sends. */
 const largestEventBytes = 16 * 1024 * 1024;
 /** Held bytes and events with text of other channels, beyond which a held channel is let go. */
@@ -38,14 +42,17 @@ const mostChannels = 1000;
  * Passes a stream of server-sent events on as `screen` allows. Whole events are held while some of their text is; they go on in the
  * order they came, as the very bytes they were where nothing in them is blanked out. A rule that blocks ends the stream: what stood
  * before it goes out, then `write` throws, or rejects with, ContentRefusal. `capability` names the model in the refusal.
+ *
+ * `judge` is asked once, at the end, about all that was said; what ends the answer waits for it, the words before do not.
  */
 export function inspectStream(
-  screen: StreamScreen,
+  screen: StreamScreen | undefined,
   dialect: Pick<ClientDialect, 'textsOf'>,
   sink: AnswerStream,
   capability: string,
+  judge?: StreamJudge,
 ): InspectedStream {
-  return new Inspection(screen, dialect, sink, capability);
+  return new Inspection(screen, dialect, sink, capability, judge);
 }
 
 /** A text in a held event, and where it stands in all that came of its channel. */
@@ -66,10 +73,13 @@ interface Channel {
   released: number;
   /** Not yet written, in order. */
   blanks: readonly Blank[];
+  /** The end of its text, where a judge will be asked. */
+  said: string;
 }
 
 class Inspection implements InspectedStream {
-  readonly #screen: StreamScreen;
+  readonly #screen: StreamScreen | undefined;
+  readonly #judge: StreamJudge | undefined;
   readonly #dialect: Pick<ClientDialect, 'textsOf'>;
   readonly #sink: AnswerStream;
   readonly #capability: string;
@@ -79,8 +89,16 @@ class Inspection implements InspectedStream {
   #heldBytes = 0;
   #overtaking = 0;
   #blocked: readonly string[] = [];
+  #judged: readonly ContentHit[] = [];
 
-  constructor(screen: StreamScreen, dialect: Pick<ClientDialect, 'textsOf'>, sink: AnswerStream, capability: string) {
+  constructor(
+    screen: StreamScreen | undefined,
+    dialect: Pick<ClientDialect, 'textsOf'>,
+    sink: AnswerStream,
+    capability: string,
+    judge: StreamJudge | undefined,
+  ) {
+    this.#judge = judge;
     this.#screen = screen;
     this.#dialect = dialect;
     this.#sink = sink;
@@ -88,7 +106,8 @@ class Inspection implements InspectedStream {
   }
 
   get hits(): readonly ContentHit[] {
-    return this.#screen.hits;
+    const found = this.#screen?.hits ?? [];
+    return this.#judged.length === 0 ? found : [...found, ...this.#judged];
   }
 
   write(bytes: Buffer): Promise<void> | undefined {
@@ -97,15 +116,20 @@ class Inspection implements InspectedStream {
       this.#take(event);
       if (this.#blocked.length > 0) break;
     }
-    return this.#pass();
+    return this.#pass(this.#judge === undefined);
   }
 
   end(): Promise<void> | undefined {
     this.#refuseBlocked();
-    for (const [name, progress] of this.#screen.end()) this.#settle(this.#channelOf(name), progress);
+    for (const [name, progress] of this.#screen?.end() ?? []) this.#settle(this.#channelOf(name), progress);
     const { rest } = this.#cutter;
     if (rest.length > 0) this.#hold({ event: { bytes: rest, data: undefined }, document: undefined, texts: [] });
-    return this.#pass();
+    if (this.#judge === undefined || this.#blocked.length > 0) return this.#pass(true);
+    const said = [...this.#channels.values()].map(({ said }) => said);
+    return this.#judge(said).then((hits) => {
+      this.#judged = hits;
+      return this.#pass(true);
+    });
   }
 
   #cut(bytes: Buffer): readonly RawEvent[] {
@@ -128,7 +152,9 @@ class Inspection implements InspectedStream {
       const start = channel.came;
       channel.came += slot.text.length;
       texts.push({ slot, start, end: channel.came });
-      this.#settle(channel, this.#screen.push(slot.channel, slot.text));
+      if (this.#judge !== undefined) channel.said = (channel.said + slot.text).slice(-mostJudged);
+      if (this.#screen === undefined) channel.released = channel.came;
+      else this.#settle(channel, this.#screen.push(slot.channel, slot.text));
     }
     this.#hold({ event, document, texts });
     this.#overtake(texts);
@@ -152,7 +178,7 @@ class Inspection implements InspectedStream {
     else if (texts.length > 0) this.#overtaking++;
     if (this.#overtaking < mostOvertaking && this.#heldBytes < mostHeldBytes) return;
     this.#overtaking = 0;
-    this.#settle(this.#channelOf(channel), this.#screen.letGo(channel));
+    if (this.#screen !== undefined) this.#settle(this.#channelOf(channel), this.#screen.letGo(channel));
   }
 
   #settle(channel: Channel, { released, blanks, blocked }: StreamProgress): void {
@@ -161,9 +187,11 @@ class Inspection implements InspectedStream {
     if (blocked.length > 0) this.#blocked = [...new Set([...this.#blocked, ...blocked])];
   }
 
-  #pass(): Promise<void> | undefined {
+  /** `isWhole`: also what follows the last words, which may be the end of the answer. */
+  #pass(isWhole: boolean): Promise<void> | undefined {
     let count = 0;
     while (count < this.#held.length && this.#isFree(this.#held[count]!)) count++;
+    while (!isWhole && count > 0 && this.#held[count - 1]!.texts.length === 0) count--;
     const free = this.#held.splice(0, count).map((held) => this.#finish(held));
     const [only] = free;
     const written = only === undefined ? undefined : this.#sink.write(free.length === 1 ? only : Buffer.concat(free));
@@ -202,7 +230,7 @@ class Inspection implements InspectedStream {
     if (channel === undefined) {
       if (this.#channels.size >= mostChannels)
         throw new GatewayError('upstream_failed', `The model sent more than ${mostChannels} texts in one answer.`);
-      channel = { came: 0, released: 0, blanks: [] };
+      channel = { came: 0, released: 0, blanks: [], said: '' };
       this.#channels.set(name, channel);
     }
     return channel;

@@ -2,10 +2,11 @@ import { compileGlob } from '../catalog/glob.ts';
 import type { Json } from '../wire/json.ts';
 import { type ContentCheck, type Direction, makeCheck, stricter } from './content-check.ts';
 import type { ContentLine } from './content-schema.ts';
+import type { JudgeRow } from './judge.ts';
 import type { Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
 import { loadRules, rules } from './rules.ts';
-import { type ContentVerdict, inspectBytes, screenValue } from './screen.ts';
+import { type ContentVerdict, inspectBytes, screenPrompt, screenValue } from './screen.ts';
 import { StreamScreen } from './stream-screen.ts';
 
 /** Content rules as calls use them. */
@@ -14,12 +15,16 @@ export interface ContentPolicy {
   checkFor(capability: string, direction: Direction): ContentCheck | undefined;
   /** What runs that check. */
   screenFor(capability: string, direction: Direction): ContentScreen | undefined;
+  /** The judges that are asked. */
+  judgesFor(capability: string, direction: Direction): readonly JudgeRow[];
 }
 
 /** A check with what runs it: calls that nothing is looked for in need none of this loaded. */
 export interface ContentScreen {
   /** Judges parsed JSON, such as the arguments of a call. */
   screenValue(value: Json): ContentVerdict;
+  /** The same for what a model is sent: pictures, sounds and documents in base64 are passed over. */
+  screenPrompt(value: Json): ContentVerdict;
   /** Judges the bytes of one JSON value, such as a result. */
   inspectBytes(bytes: Buffer): ContentVerdict;
   /** For one answer that comes in pieces. */
@@ -29,6 +34,7 @@ export interface ContentScreen {
 function screenOf(check: ContentCheck): ContentScreen {
   return Object.freeze({
     screenValue: (value: Json) => screenValue(check, value),
+    screenPrompt: (value: Json) => screenPrompt(check, value),
     inspectBytes: (bytes: Buffer) => inspectBytes(check, bytes),
     stream: () => new StreamScreen(check),
   });
@@ -39,15 +45,17 @@ function screenOf(check: ContentCheck): ContentScreen {
  * `all`: what `loadRules` loaded for the lines.
  */
 export function compileContentPolicy(lines: readonly ContentLine[], all: readonly Rule[] = rules): ContentPolicy {
-  const compiled = lines.map((line) => ({ ...line, ids: idsOf(line.rules, all), globs: line.match?.map(compileGlob) }));
+  const compiled = lines.map((line) => ({ ...line, ids: idsOf(line.rules ?? [], all), globs: line.match?.map(compileGlob) }));
   // Most capabilities share their checks.
   const checks = new Map<string, ContentCheck | undefined>();
-  const checkFor = (capability: string, direction: Direction) => {
-    const applying = compiled.filter(
+  const applyingTo = (capability: string, direction: Direction) =>
+    compiled.filter(
       (line) =>
         (line.direction ?? 'both') !== (direction === 'in' ? 'out' : 'in') &&
         (line.globs?.some((takes) => takes(capability)) ?? true),
     );
+  const checkFor = (capability: string, direction: Direction) => {
+    const applying = applyingTo(capability, direction);
     const key = `${direction} ${applying.map((line) => compiled.indexOf(line)).join(' ')}`;
     if (!checks.has(key)) checks.set(key, makeCheck(direction, strictestActions(applying), all));
     return checks.get(key);
@@ -58,6 +66,10 @@ export function compileContentPolicy(lines: readonly ContentLine[], all: readonl
       const check = checkFor(capability, direction);
       return check === undefined ? undefined : screenOf(check);
     },
+    judgesFor: (capability: string, direction: Direction) =>
+      applyingTo(capability, direction).flatMap(({ judge, do: action }) =>
+        judge === undefined ? [] : [Object.freeze({ settings: judge, action })],
+      ),
   });
 }
 
@@ -80,6 +92,6 @@ export interface ContentRules {
 
 /** Loads what the lines name. */
 export async function openContentRules(lines: readonly ContentLine[]): Promise<ContentRules> {
-  const all = await loadRules(lines.flatMap((line) => line.rules));
+  const all = await loadRules(lines.flatMap((line) => line.rules ?? []));
   return { compile: (own) => compileContentPolicy(own, all) };
 }

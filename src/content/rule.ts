@@ -6,6 +6,9 @@ export const baseCategories = ['secrets', 'personal-data', 'prompt-injection', '
 /** What models are asked for, and should not say. */
 export const safetyCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'profanity'] as const;
 export const categories = [...baseCategories, ...safetyCategories] as const;
+/** What a judge can be asked about. */
+export const judgedCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'prompt-injection'] as const;
+export type JudgedCategory = (typeof judgedCategories)[number];
 export type Category = (typeof categories)[number];
 
 /** One thing that content is looked through for. */

@@ -7,6 +7,7 @@
 import { hash } from 'node:crypto';
 import { compileGlob } from '../catalog/glob.ts';
 import type { ContentRules, ContentScreen } from '../content/content-policy.ts';
+import type { JudgeRow } from '../content/judge.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
 import { type CompiledLimits, compileLimits } from './compile-limits.ts';
@@ -47,6 +48,9 @@ export interface CallPolicy {
   /** What is looked for on the way in and on the way out; undefined where nothing is. */
   readonly contentIn: ContentScreen | undefined;
   readonly contentOut: ContentScreen | undefined;
+  /** Who is asked besides. Empty for nearly everything. */
+  readonly judgesIn: readonly JudgeRow[];
+  readonly judgesOut: readonly JudgeRow[];
   /** Those that may hold a call of this capability. All that do must let it pass. */
   readonly gates: readonly Gate[];
   /** Whether what removes something waits for an approver where no gate names it. */
@@ -103,6 +107,7 @@ export class Policies {
 
 const noLimits = compileLimits([], 'global');
 const noGates: readonly Gate[] = Object.freeze([]);
+const noJudges: readonly JudgeRow[] = Object.freeze([]);
 
 /** A decision must not wait for a decision. */
 const neverGated: ReadonlySet<string> = new Set(
@@ -181,6 +186,8 @@ function merge(
     attempts: attemptsOf(capability, nearest('retry')),
     contentIn: screen('in'),
     contentOut: screen('out'),
+    judgesIn: content?.judgesFor(capability, 'in') ?? noJudges,
+    judgesOut: content?.judgesFor(capability, 'out') ?? noJudges,
     gates: neverGated.has(capability) ? noGates : parts.flatMap(({ gates }) => gates.filter(({ covers }) => covers(capability))),
     gatesDestructive: nearest('gateDestructive') ?? true,
     sources: parts.map(({ policy }) => policy),
