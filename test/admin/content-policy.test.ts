@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AdminGateway, namespaceFor, openAdminGateway } from '../support/admin-gateway.ts';
 import { type StagedUpstream, startStagedUpstream } from '../support/staged-upstream.ts';
+import { until } from '../support/until.ts';
 
 let upstream: StagedUpstream;
 let gateway: AdminGateway;
@@ -42,8 +43,9 @@ describe('set_content_policy', () => {
     expect(refused).toContain('violence/threat');
     expect(refused).not.toContain('kill you');
     expect(await call('I will call you')).toBe('done');
-    const { calls } = await gateway.ok('GET /audit?capability=hr/echo');
-    expect(JSON.stringify(calls ?? {})).toContain('violence/threat');
+    await until('the audit says which rule it was', async () =>
+      JSON.stringify(await gateway.ok('GET /audit?capability=hr/echo')).includes('violence/threat'),
+    );
     const off = await set('capability:hr/echo', { categories: { violence: { in: 'off', out: 'off' }, secrets: { in: 'off' } } });
     expect(off.body).toMatchObject({ content: [], revision: null });
     expect(await call(threat)).toBe('done');
