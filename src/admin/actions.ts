@@ -6,6 +6,7 @@ import { getCapability, listCapabilities } from './capabilities.ts';
 import { compareVariants } from './compare-variants.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
+import { setContentPolicy } from './content-policy.ts';
 import { getDocumentation } from './documentation.ts';
 import { explainCall } from './explain-call.ts';
 import { getHealth } from './get-health.ts';
@@ -71,6 +72,7 @@ export const actions: readonly Action[] = [
   revokeKey,
   setPolicy,
   getPolicy,
+  setContentPolicy,
   setSecret,
   listSecrets,
   listApprovals,

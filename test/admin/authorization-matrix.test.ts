@@ -122,6 +122,7 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   set_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr', policy: { timeoutMs: 60_000 } }) },
   get_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr' }) },
+  set_content_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr', categories: { profanity: { out: 'flag' } } }) },
   set_secret: { where: 'hr', input: (n) => ({ name: 'HR__MATRIX', value: `value ${n}` }) },
   list_secrets: { where: 'anywhere', input: () => ({}) },
   list_approvals: { where: 'anywhere', input: () => ({}) },
