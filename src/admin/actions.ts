@@ -9,6 +9,7 @@ import { explainCall } from './explain-call.ts';
 import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
 import { createMember, listMembers, updateMember } from './members.ts';
+import { listModelPrices, setModelPrice } from './model-prices.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
 import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
@@ -65,6 +66,8 @@ export const actions: readonly Action[] = [
   getPolicy,
   setSecret,
   listSecrets,
+  setModelPrice,
+  listModelPrices,
   listApprovals,
   getApproval,
   decideApproval,
