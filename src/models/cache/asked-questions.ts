@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ReplyCache } from '../../store/ports.ts';
-import { type VectorArena, vectorArena } from './vector-arena.ts';
+import { bytesPerRow, type VectorArena, vectorArena } from './vector-arena.ts';
 
 /** A question that was answered. */
 export interface Asked {
@@ -33,7 +33,7 @@ export interface AskedLimits {
   readonly bytes: number;
 }
 
-export const usualAskedLimits: AskedLimits = { rows: 50_000, bytes: 256 * 1024 * 1024 };
+export const usualAskedLimits: AskedLimits = { rows: 50_000, bytes: 384 * 1024 * 1024 };
 
 interface Scope {
   arena: VectorArena<Asked> | undefined;
@@ -71,7 +71,7 @@ export function askedQuestions(cache: ReplyCache, limits: AskedLimits = usualAsk
     if (vector.length === 0 || vector.length > mostDimensions) return false;
     const scope = open(name);
     // Another embeddings model under the same name: what the old one said cannot be compared with it.
-    if (scope.arena?.dimensions !== vector.length) scope.arena = vectorArena(vector.length, limits.rows);
+    if (scope.arena?.dimensions !== vector.length) scope.arena = vectorArena(vector.length, rowsWithin(limits, vector.length));
     const isAdded = scope.arena.add(vector, groupOf(asked.rest), asked);
     makeRoom();
     return isAdded;
@@ -81,7 +81,8 @@ export function askedQuestions(cache: ReplyCache, limits: AskedLimits = usualAsk
     let bytes = 0;
     for (const { arena } of scopes.values()) bytes += arena?.bytes ?? 0;
     for (const [name, { arena }] of scopes) {
-      if (bytes <= limits.bytes && scopes.size <= mostScopes) return;
+      // The last one is in use; by itself it is never larger than all may be.
+      if ((bytes <= limits.bytes && scopes.size <= mostScopes) || scopes.size === 1) return;
       bytes -= arena?.bytes ?? 0;
       scopes.delete(name);
     }
@@ -118,6 +119,11 @@ export function askedQuestions(cache: ReplyCache, limits: AskedLimits = usualAsk
       cache.append(name, Buffer.from(JSON.stringify(line)), ttlMs);
     },
   };
+}
+
+/** As many as are asked for, and as have room. */
+function rowsWithin({ rows, bytes }: AskedLimits, dimensions: number): number {
+  return Math.max(1, Math.min(rows, Math.floor(bytes / bytesPerRow(dimensions))));
 }
 
 function readLine(bytes: Buffer): (Asked & { readonly by: string; readonly vector: Float32Array }) | undefined {

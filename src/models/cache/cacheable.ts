@@ -15,7 +15,7 @@ export type Bypass =
   | 'too-large';
 
 /** Characters of a request, and values in it. Digesting more costs more than most answers are worth. */
-const longestChars = 512 * 1024;
+const longestChars = 256 * 1024;
 const mostValues = 20_000;
 
 /** Undefined where an answer of it can be kept and given again. */

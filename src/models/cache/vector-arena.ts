@@ -6,7 +6,7 @@ export interface Match<Entry> {
 
 const rowsPerChunk = 128;
 /** Dimensions after which it is asked whether a row can still come to the threshold. */
-const blockDimensions = 128;
+const blockDimensions = 64;
 /** What single precision may have lost on the way. */
 const tolerance = 1e-4;
 const mostMatches = 8;
@@ -35,6 +35,11 @@ export interface VectorArena<Entry> {
   search(vector: Float32Array, group: number, threshold: number, pause: () => Promise<void>): Promise<Match<Entry>[] | undefined>;
 }
 
+/** Nearly: rows are made room for some at a time. */
+export function bytesPerRow(dimensions: number): number {
+  return 4 * (dimensions + Math.ceil(dimensions / blockDimensions) + 1);
+}
+
 export function vectorArena<Entry>(dimensions: number, mostRows: number): VectorArena<Entry> {
   const blocks = Math.ceil(dimensions / blockDimensions);
   const chunks: Chunk[] = [];
@@ -57,7 +62,7 @@ export function vectorArena<Entry>(dimensions: number, mostRows: number): Vector
       return entries.length;
     },
     get bytes() {
-      return chunks.length * rowsPerChunk * 4 * (dimensions + blocks + 1);
+      return chunks.length * rowsPerChunk * bytesPerRow(dimensions);
     },
     add(vector, group, entry) {
       const unit = normalized(vector, dimensions);
@@ -116,11 +121,28 @@ function searchChunk(chunk: Chunk, count: number, query: Query, found: (row: num
     let block = 0;
     for (let start = 0; start < dimensions; start += blockDimensions, block++) {
       const end = Math.min(start + blockDimensions, dimensions);
-      for (let at = start; at < end; at++) dot += unit[at]! * rows[base + at]!;
+      dot += dotOf(unit, rows, base, start, end);
       if (dot + queryTails[block]! * tails[row * blocks + block]! < least) break;
     }
     if (block === blocks && dot >= query.threshold - 1e-6) found(row, dot);
   }
+}
+
+/** In four sums: one alone would wait for itself at every step. */
+function dotOf(unit: Float32Array, rows: Float32Array, base: number, start: number, end: number): number {
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let at = start;
+  for (; at + 3 < end; at += 4) {
+    a += unit[at]! * rows[base + at]!;
+    b += unit[at + 1]! * rows[base + at + 1]!;
+    c += unit[at + 2]! * rows[base + at + 2]!;
+    d += unit[at + 3]! * rows[base + at + 3]!;
+  }
+  for (; at < end; at++) a += unit[at]! * rows[base + at]!;
+  return a + b + c + d;
 }
 
 function keepBest<Entry>(matches: Match<Entry>[]): Match<Entry>[] {
