@@ -33,7 +33,8 @@ export function objection(first: string, second: string): Objection | undefined 
   if (a.negations !== b.negations) return 'negation';
   if (a.asked !== undefined && b.asked !== undefined && a.asked !== b.asked) return 'asked for';
   if (haveOpposites(a, b) || haveOtherExtremes(a, b)) return 'opposites';
-  if (isReordered(a, b) || isTurnedRound(a, b) || isTurnedRound(b, a)) return 'order';
+  if (isReordered(a, b) || isTurnedRound(a, b) || isTurnedRound(b, a) || isPassive(a) !== isPassive(b)) return 'order';
+  if (shareLittle(a.content, b.content)) return 'words';
   return differInOneWord(a, b) || differInFewWords(a.content, b.content) ? 'words' : undefined;
 }
 
@@ -67,8 +68,10 @@ const oppositesOf: ReadonlyMap<string, ReadonlySet<string>> = (() => {
 /** One says a word, the other says its opposite in its place. */
 function haveOpposites(a: QuestionFacts, b: QuestionFacts): boolean {
   const [all, others] = [stems(a), stems(b)];
-  const onlyA = [...all].filter((word) => !others.has(word));
-  const onlyB = new Set([...others].filter((word) => !all.has(word)));
+  const only = (mine: ReadonlySet<string>, theirs: ReadonlySet<string>) =>
+    [...mine].filter((word) => !theirs.has(word)).flatMap(degrees);
+  const onlyA = only(all, others);
+  const onlyB = new Set(only(others, all));
   return onlyA.some((word) => {
     for (const opposite of oppositesOf.get(word) ?? []) if (onlyB.has(opposite)) return true;
     for (const other of onlyB) if (reverses(word, other) || reverses(other, word)) return true;
@@ -90,15 +93,24 @@ function stems({ words }: QuestionFacts): ReadonlySet<string> {
   return new Set(words.map(stem));
 }
 
+/** "cheaper", and "cheap". */
+function degrees(word: string): readonly string[] {
+  const plain = /^(.{3,}?)(er|est)$/.exec(word)?.[1];
+  return plain === undefined ? [word] : [word, stem(plain)];
+}
+
 function reverses(word: string, other: string): boolean {
   if (word.length > 3 && other.length > word.length && other.endsWith(word))
     return reversing.includes(other.slice(0, -word.length));
   return word.endsWith('ful') && other === `${word.slice(0, -3)}less`;
 }
 
-/** The same words in another order: only where a phrase moved from one end to the other. */
+/** What both say comes in another order: only all of it may, where a phrase moved from one end to the other. */
 function isReordered(a: QuestionFacts, b: QuestionFacts): boolean {
-  if (agree(a.content, b.content) || !agreeUnordered(a.content, b.content)) return false;
+  const common = (mine: QuestionFacts, theirs: QuestionFacts) => mine.content.filter((word) => theirs.content.includes(word));
+  const [mine, theirs] = [common(a, b), common(b, a)];
+  if (agree(mine, theirs) || mine.length < 2) return false;
+  if (!agreeUnordered(a.content, b.content)) return true;
   return !a.content.some((_, at) => at > 0 && isMoved(a, b, at));
 }
 
@@ -135,6 +147,17 @@ function isTurnedRound(a: QuestionFacts, b: QuestionFacts): boolean {
     const [left, right] = [theirs.indexOf(before), theirs.indexOf(after)];
     return left >= 0 && right >= 0 && right < left && b.words.some((other) => directions.has(other));
   });
+}
+
+/** "By" turns round who does it. */
+function isPassive({ words }: QuestionFacts): boolean {
+  return words.includes('by');
+}
+
+/** Less than half of what the shorter one says is in the longer one. */
+function shareLittle(a: readonly string[], b: readonly string[]): boolean {
+  const shorter = Math.min(a.length, b.length);
+  return a.length - without(a, b).length < shorter / 2;
 }
 
 /** Word for word the same but for one, be it the smallest: "on", "she", "need". */
