@@ -19,6 +19,7 @@ const layers: readonly (readonly string[])[] = [
   ['catalog/'],
   ['credentials/', 'notify/'],
   ['upstreams/', 'telemetry/', 'identity/', 'journal/'],
+  ['models/cache/'],
   ['store/'],
   ['policy/'],
   ['arguments/', 'content/'],

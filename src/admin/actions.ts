@@ -12,6 +12,7 @@ import { explainCall } from './explain-call.ts';
 import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
 import { createMember, listMembers, updateMember } from './members.ts';
+import { listModelPrices, setModelPrice } from './model-prices.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
 import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
@@ -75,6 +76,8 @@ export const actions: readonly Action[] = [
   setContentPolicy,
   setSecret,
   listSecrets,
+  setModelPrice,
+  listModelPrices,
   listApprovals,
   getApproval,
   decideApproval,
