@@ -38,6 +38,7 @@ const layers: readonly (readonly string[])[] = [
     'secret.ts',
     'secrets.ts',
     'settings.ts',
+    'turns.ts',
     'version.ts',
     'yaml-file.ts',
   ],
