@@ -1,11 +1,23 @@
 import { type Actions, actionsOf, agreement } from './actions.ts';
 import type { Profile } from './profile.ts';
-import type { Wanted } from './query.ts';
+
+export interface HeardWord {
+  readonly word: string;
+  readonly share: number;
+  /** Its share of how rare it is. */
+  readonly tells: number;
+}
+
+export interface HeardWanted {
+  readonly words: readonly HeardWord[];
+  /** Of the word that tells most. */
+  readonly most: number;
+}
 
 /** A question as a view understands it. */
 export interface Heard {
   /** What something in the view speaks of, and how much the word that tells most of it counts. */
-  readonly wanted: readonly (Wanted & { readonly most: number })[];
+  readonly wanted: readonly HeardWanted[];
   /** Of all of them. */
   readonly total: number;
   readonly shares: ReadonlyMap<string, number>;
@@ -87,12 +99,11 @@ interface Held {
 /** What is asked for first is mostly what is meant; what comes later, with which it is to be done. */
 const firstShares = [3 / 6, 2 / 6, 1 / 6];
 
-function heldBy({ name, telling, owner, about }: Profile, { wanted, rarity, total }: Heard): Held {
+function heldBy({ name, telling, owner, about }: Profile, { wanted, total }: Heard): Held {
   const held = { telling: 0, about: 0, first: 0 };
   for (const [at, { words, most }] of wanted.entries()) {
     let [told, named, said] = [0, 0, 0];
-    for (const [word, share] of words) {
-      const tells = share * rarity(word);
+    for (const { word, share, tells } of words) {
       if (telling.has(word)) told = Math.max(told, tells);
       if (owner.has(word) || name.includes(word)) named = Math.max(named, tells);
       if (owner.has(word) || about.has(word)) said = Math.max(said, share);

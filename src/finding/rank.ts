@@ -1,4 +1,4 @@
-import { fitness, type Heard, type Look } from './fitness.ts';
+import { fitness, type Heard, type HeardWanted, type HeardWord, type Look } from './fitness.ts';
 import type { Question } from './query.ts';
 import type { Postings, Segment } from './segment.ts';
 import type { View } from './view.ts';
@@ -55,19 +55,21 @@ function score<Entry>(view: View<Entry>, { wanted, actions }: Question): { sheet
   const sheets = view.parts.map(openSheet);
   const rarity = (word: string) => view.rarities.get(word) ?? rarityOf(view, word);
   const shares = new Map<string, number>();
-  const known: { words: readonly (readonly [string, number])[]; most: number }[] = [];
+  const known: HeardWanted[] = [];
   for (const { words } of wanted) {
     let most = 0;
+    const heard: HeardWord[] = [];
     for (const [word, share] of words) {
       shares.set(word, Math.max(shares.get(word) ?? 0, share));
       const tells = share * rarity(word);
       if (tells <= 0) continue;
+      heard.push({ word, share, tells });
       most = Math.max(most, tells);
       for (const sheet of sheets) raise(sheet, word, tells);
     }
     // What nothing has asks for nothing.
     if (most === 0) continue;
-    known.push({ words, most });
+    known.push({ words: heard, most });
     for (const sheet of sheets) settle(sheet, most);
   }
   return { sheets, heard: { wanted: known, shares, rarity, actions, total: known.reduce((sum, { most }) => sum + most, 0) } };
@@ -158,7 +160,7 @@ function best<Entry>(sheets: readonly Sheet<Entry>[], heard: Heard, leastMatched
 }
 
 function inOrder<Entry>(found: readonly Found<Entry>[], heard: Heard, limit: number): readonly Entry[] {
-  const looked = found.slice(0, mostLookedAt).map((one) => ({ ...one, score: fitness(lookAt(one, heard), heard) }));
+  const looked = found.slice(0, mostLookedAt).map((one) => ({ entry: one.entry, score: fitness(lookAt(one, heard), heard) }));
   const rest = found.slice(mostLookedAt);
   return [...looked.sort(byScore), ...rest].slice(0, limit).map(({ entry }) => entry);
 }
