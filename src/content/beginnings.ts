@@ -58,7 +58,7 @@ const mostFirst = 32;
 const fronts = ['', 'a'];
 
 // A pattern is read; what is made of more is asked whether it waits for more.
-function pairsOf(rule: Rule): Uint8Array {
+export function pairsOf(rule: Rule): Uint8Array {
   let table = tables.get(rule);
   if (table !== undefined) return table;
   table = new Uint8Array(size * (size + 1));

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { compileGlob } from '../catalog/glob.ts';
 import type { Json } from '../wire/json.ts';
+import { pairsOf } from './beginnings.ts';
 import { type ContentCheck, type Direction, makeCheck, stricter } from './content-check.ts';
 import type { ContentLine } from './content-schema.ts';
 import type { JudgeRow } from './judge.ts';
@@ -99,6 +100,7 @@ export async function openContentRules(lines: readonly ContentLine[]): Promise<C
   for (const rule of all) {
     if (!isSafety(rule.category) || !(names.includes(rule.category) || names.includes(rule.id))) continue;
     rule.find({ text: 'how', original: 'how', offsets: undefined }, () => {}, 0, true);
+    pairsOf(rule);
     await setImmediate();
   }
   return { compile: (own) => compileContentPolicy(own, all) };
