@@ -1,9 +1,21 @@
 /** Asks the judges that a policy names about the texts of a call. */
 import type { Direction } from '../content/content-check.ts';
-import { categoriesOf, defaultDeadlineMs, failureOf, hitsOf, type JudgeRow, type Judges, lastOf } from '../content/judge.ts';
+import {
+  categoriesOf,
+  defaultDeadlineMs,
+  failureOf,
+  hitsOf,
+  type JudgeRow,
+  type Judges,
+  lastOf,
+  NoVerdict,
+} from '../content/judge.ts';
 import type { ContentHit } from '../content/screen.ts';
 import { textsIn } from '../content/texts-in.ts';
 import type { Json } from '../wire/json.ts';
+
+/** Where no judge can be asked: what a policy says of that then holds. */
+export const noJudges: Judges = { of: () => ({ verdict: () => Promise.reject(new NoVerdict('no judge can be asked here')) }) };
 
 /** What all the judges say, asked at the same time. Never rejects: what cannot be asked is a hit, too. */
 export async function askJudges(

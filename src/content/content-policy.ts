@@ -1,11 +1,13 @@
+import { setImmediate } from 'node:timers/promises';
 import { compileGlob } from '../catalog/glob.ts';
 import type { Json } from '../wire/json.ts';
+import { pairsOf } from './beginnings.ts';
 import { type ContentCheck, type Direction, makeCheck, stricter } from './content-check.ts';
 import type { ContentLine } from './content-schema.ts';
 import type { JudgeRow } from './judge.ts';
 import type { Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
-import { loadRules, rules } from './rules.ts';
+import { isSafety, loadRules, rules } from './rules.ts';
 import { type ContentVerdict, inspectBytes, screenPrompt, screenValue } from './screen.ts';
 import { StreamScreen } from './stream-screen.ts';
 
@@ -92,6 +94,14 @@ export interface ContentRules {
 
 /** Loads what the lines name. */
 export async function openContentRules(lines: readonly ContentLine[]): Promise<ContentRules> {
-  const all = await loadRules(lines.flatMap((line) => line.rules ?? []));
+  const names = lines.flatMap((line) => line.rules ?? []);
+  const all = await loadRules(names);
+  // Large patterns take milliseconds to compile each: not in the first call that needs them, and not all at a stretch.
+  for (const rule of all) {
+    if (!isSafety(rule.category) || !(names.includes(rule.category) || names.includes(rule.id))) continue;
+    rule.find({ text: 'how', original: 'how', offsets: undefined }, () => {}, 0, true);
+    pairsOf(rule);
+    await setImmediate();
+  }
   return { compile: (own) => compileContentPolicy(own, all) };
 }

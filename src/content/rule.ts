@@ -20,6 +20,8 @@ export interface Rule {
   readonly title: string;
   /** Bits of `gate`: the quick look must have opened one of them, or the rule cannot match and is not run. */
   readonly gates: number;
+  /** What it looks for, where that is one pattern. */
+  readonly pattern?: RegExp | undefined;
   /** Which of the two the offsets belong to: `view.text`, or `view.original` for what folding takes away. */
   readonly reads: 'folded' | 'original';
   /**
@@ -62,7 +64,7 @@ export const gate = {
   safetyWords: 4096,
 } as const;
 
-interface PatternRule extends Omit<Rule, 'find' | 'reads'> {
+interface PatternRule extends Omit<Rule, 'find' | 'reads' | 'pattern'> {
   /**
    * Global. Without nested or overlapping quantifiers, with every repetition bounded, and fixed by a literal or a look behind at the
    * start, so that V8 takes linear time.
@@ -84,6 +86,7 @@ export function patternRule({ pattern, accepts, group, ...rule }: PatternRule): 
   });
   return Object.freeze({
     ...rule,
+    pattern,
     reads: 'folded' as const,
     find: (view: View, add: AddSpan, from?: number, isOpen?: boolean) => find(view.text, add, from, isOpen),
   });

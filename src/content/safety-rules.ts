@@ -159,9 +159,8 @@ const hate: readonly SafetyRule[] = [
     severity: 'critical',
     title: 'Calls for a group of people to be killed or driven out',
     phrases: [
-      `(?:gas|exterminate|eradicate|lynch|hang|deport|wipe out|get rid of)(?: all| the| those| every){1,2} ${people}`,
-      `${people} (?:should|must|need to|deserve to)(?: all)? (?:be (?:killed|exterminated|gassed|deported|shot|hanged|wiped out)|die|burn)`,
-      `death to(?: all| the)? ${people}|mort aux ${people}|muerte a los ${people}|(?:tod den|vergast die) ${people}|${people} raus`,
+      `(?:(?:gas|exterminate|eradicate|lynch|hang|deport|wipe out|get rid of)(?: all| the| those| every){1,2}|death to(?: all| the)?|mort aux|muerte a los|tod den|vergast die) ${people}`,
+      `${people} (?:(?:should|must|need to|deserve to)(?: all)? (?:be (?:killed|exterminated|gassed|deported|shot|hanged|wiped out)|die|burn)|raus)`,
     ],
   },
   {

@@ -152,14 +152,14 @@ describe('a judge at an address', () => {
 
   test('is asked in OpenAI’s shape with its key, and its scores are read', async () => {
     answer = { status: 200, body: JSON.stringify({ results: [{ category_scores: { violence: 0.8 } }] }) };
-    const verdict = await judge({ key: `\${secret:K}` }).verdict(['a', 'b'], ['violence'], 1000);
+    const verdict = await judge({ key: `\${secret:K}` }).verdict(['a', 'b'], ['violence'], 10_000);
     expect(Object.fromEntries(verdict)).toEqual({ violence: 0.8 });
     expect(seen.at(-1)).toEqual({ body: { input: ['a', 'b'] }, authorization: 'Bearer k1' });
   });
 
   test('is asked in the simple shape', async () => {
     answer = { status: 200, body: JSON.stringify({ flagged: true, categories: ['hate'] }) };
-    const verdict = await judge({ shape: 'simple' }).verdict(['a'], ['hate'], 1000);
+    const verdict = await judge({ shape: 'simple' }).verdict(['a'], ['hate'], 10_000);
     expect(Object.fromEntries(verdict)).toEqual({ hate: 1 });
     expect(seen.at(-1)).toEqual({ body: { texts: ['a'], categories: ['hate'] }, authorization: undefined });
   });
@@ -168,7 +168,7 @@ describe('a judge at an address', () => {
     const guard = createEgressGuard([]);
     const inside = urlJudge({ settings: { url }, reach: openReach(guard), resolveSecret: () => 'k1' });
     const before = seen.length;
-    await expect(inside.verdict(['a'], ['hate'], 1000)).rejects.toThrow(/may not be reached/);
+    await expect(inside.verdict(['a'], ['hate'], 10_000)).rejects.toThrow(/may not be reached/);
     expect(seen.length).toBe(before);
     await guard.close();
   });
@@ -179,6 +179,6 @@ describe('a judge at an address', () => {
     [302, ''],
   ])('that answers %i %j has said nothing', async (status, body) => {
     answer = { status, body };
-    await expect(judge({}).verdict(['a'], ['hate'], 1000)).rejects.toThrow();
+    await expect(judge({}).verdict(['a'], ['hate'], 10_000)).rejects.toThrow();
   });
 });
