@@ -11,8 +11,10 @@ import { callerOfMember, TokenCallers } from './call/authenticate/token-callers.
 import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
 import { mayEnter, visibleToolbox } from './call/authorize.ts';
 import type { BreakerStatus } from './call/breaker.ts';
-import { type CallPorts, circumstancesOf } from './call/call.ts';
+import { type CallPorts, call, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
+import { modelJudge } from './call/model-judge.ts';
+import { urlJudge } from './call/url-judge.ts';
 import type { Toolbox } from './catalog/catalog.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
 import type { ApprovedOf } from './catalog/contribution.ts';
@@ -22,6 +24,7 @@ import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import { type Clock, systemSteadyClock } from './clock.ts';
 import { type Credentials, openCredentials } from './credentials/credentials.ts';
+import type { Judges } from './content/judge.ts';
 import { GatewayError } from './errors.ts';
 import { Finder, finderMember } from './finding/finder.ts';
 import type { IssuerStatus } from './identity/issuer-keys.ts';
@@ -388,7 +391,20 @@ async function build(
       journal,
       clock,
     });
+  const judges: Judges = {
+    of(settings) {
+      const { url, model } = settings;
+      if (url !== undefined)
+        return urlJudge({
+          settings: { ...settings, url },
+          reach: openReach(egress),
+          resolveSecret: (text) => secrets.resolve(text),
+        });
+      return modelJudge(model ?? '', (caller, ask) => call(calls, live.current, caller, ask));
+    },
+  };
   const calls: CallPorts = {
+    judges,
     approvals,
     lanes,
     log,

@@ -1,16 +1,13 @@
 import type { ServerResponse } from 'node:http';
-import type { AskedStream } from '../../call/ask.ts';
-import type { ClientDialect } from '../../models/dialect.ts';
+import type { AnswerStream } from '../../upstreams/upstream.ts';
 
 /** A model's answer in parts, on its way to one client (WHATWG HTML 9.2). Nothing is sent before the first part: until then the answer may still be an error. */
-export class ReplyStream implements AskedStream {
-  readonly dialect: ClientDialect;
+export class ReplyStream implements AnswerStream {
   readonly #response: ServerResponse;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(response: ServerResponse, dialect: ClientDialect, headers: Readonly<Record<string, string>>) {
+  constructor(response: ServerResponse, headers: Readonly<Record<string, string>>) {
     this.#response = response;
-    this.dialect = dialect;
     this.#headers = headers;
   }
 
