@@ -97,10 +97,10 @@ function passSink(
   provider: ProviderDialect,
   { keepsUsage }: PassedBody,
   { meter }: AttemptCourse,
-  { secrets }: OpenTarget,
+  target: OpenTarget,
   stream: NonNullable<UpstreamCall['stream']>,
 ): BodySink {
-  return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, secrets, keepsUsage });
+  return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, target, keepsUsage });
 }
 
 function noteWhole(body: JsonObject, dialect: ProviderDialect, course: AttemptCourse): void {
@@ -150,7 +150,7 @@ async function translate(
           writer: client.streamWriter(facts),
           meter: course.meter,
           stream,
-          secrets: target.secrets,
+          target,
         });
   course.wasHeard = true;
   const answer = await target.send(
