@@ -52,7 +52,7 @@ import type { Settings } from './settings.ts';
 import { openCounters, openStore } from './store/open-store.ts';
 import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
 import type { UpstreamGauge } from './telemetry/gauges.ts';
-import { openTelemetry } from './telemetry/telemetry.ts';
+import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { createEgressGuard } from './upstreams/egress.ts';
 import { openReach, type Reach } from './upstreams/fetch-json.ts';
 import { createGuardedFetch } from './upstreams/guarded-fetch.ts';
@@ -263,7 +263,8 @@ async function build(
       log,
       clock,
       admin: () => admin,
-      callerFacts: (whoever) => asCaller(whoever)?.facts,
+      callerFacts: (caller) => asCaller(caller)?.facts,
+      onRouting: (model, event) => telemetry.models.addFailover(model, event),
     });
   const isRegistered = ({ id, registration }: UpstreamConfig) =>
     registration === undefined || registry.get('upstream', id)?.body.registration === registration;
@@ -341,7 +342,7 @@ async function build(
   await configuration.take(loaded.namespaces);
 
   let approvalsPending: number | undefined;
-  const telemetry = openTelemetry({
+  const telemetry: Telemetry = openTelemetry({
     store: store.rollUps,
     models: store.models,
     clock,

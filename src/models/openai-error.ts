@@ -55,8 +55,11 @@ export function readOpenaiFailure(status: number, body: JsonObject | undefined):
   const error = errorIn(body);
   const code = wordOf(error.code) ?? wordOf(error.type);
   const message = wordOf(error.message) ?? wordOf(body?.detail) ?? wordOf(body?.error) ?? `HTTP ${status}`;
-  return { status, kind: kindOf(status, code ?? '', message), message, code };
+  return { status, kind: kindOf(status, code ?? '', message), message: message.slice(0, longestMessage), code };
 }
+
+/** A server may send back the whole of what it was sent. */
+const longestMessage = 2_000;
 
 /** Some servers put the members of the error into the body itself. */
 function errorIn(body: JsonObject | undefined): JsonObject {

@@ -111,7 +111,7 @@ export interface FailoverEvent {
   /** Undefined: there was no other. */
   readonly to: string | undefined;
   readonly reason: string;
-  readonly detail: string;
+  readonly kind: 'failover' | 'ejected' | 'returned' | 'refused';
 }
 
 export interface FailoverQuery {

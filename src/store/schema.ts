@@ -152,7 +152,7 @@ export interface Schema {
     readonly from_target: string;
     readonly to_target: string | null;
     readonly reason: string;
-    readonly detail: string;
+    readonly kind: 'failover' | 'ejected' | 'returned' | 'refused';
   };
   readonly audit_calls: {
     readonly chain: string;

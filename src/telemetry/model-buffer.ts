@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { type AnsweredCall, type ModelCalls, type ModelRecords, modelBatchLimit } from '../store/model-ports.ts';
+import { randomUUID } from 'node:crypto';
+import { type AnsweredCall, type FailoverEvent, type ModelCalls, type ModelRecords, modelBatchLimit } from '../store/model-ports.ts';
 import { type CallCourse, failureOf } from './course.ts';
 import { Outage, type TelemetryLog } from './outage.ts';
 
@@ -7,11 +8,12 @@ const minuteMs = 60_000;
 const flushEveryMs = 10_000;
 /** Rows that wait while the store is away; beyond it the oldest go. */
 const waitingLimit = 20_000;
+const mostFailovers = 500;
 const batchSize = Math.min(100, modelBatchLimit);
 const pruneEveryMs = 3_600_000;
 
 export interface ModelBufferOptions {
-  readonly store: Pick<ModelRecords, 'addCalls' | 'addAnswers' | 'prune'>;
+  readonly store: Pick<ModelRecords, 'addCalls' | 'addAnswers' | 'addFailovers' | 'prune'>;
   readonly clock: Clock;
   readonly log: TelemetryLog;
   /** How long minutes are kept. */
@@ -25,6 +27,7 @@ export class ModelBuffer {
   #rows = new Map<string, Writable<ModelCalls>>();
   #waiting: ModelCalls[] = [];
   #answers: AnsweredCall[] = [];
+  #failovers: FailoverEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   #lastFlush: Promise<void> = Promise.resolve();
   #prunedAtMs = 0;
@@ -81,6 +84,13 @@ export class ModelBuffer {
     if (this.#timer === undefined) this.#schedule();
   }
 
+  /** Something happened to the targets of a model. When all calls of a busy gateway fail over, the first of each ten seconds are kept. */
+  addFailover(model: string, { atMs, kind, from, to, reason }: RoutedEvent): void {
+    if (this.#failovers.length >= mostFailovers) return;
+    this.#failovers.push({ id: randomUUID(), atMs, model, kind, from, to, reason });
+    if (this.#timer === undefined) this.#schedule();
+  }
+
   /** Tries to store everything that was added so far. Never throws: what fails is tried again later. */
   flush(): Promise<void> {
     clearTimeout(this.#timer);
@@ -111,6 +121,8 @@ export class ModelBuffer {
       }
       const answers = this.#answers.splice(0);
       if (answers.length > 0) await store.addAnswers(answers);
+      const failovers = this.#failovers.splice(0);
+      if (failovers.length > 0) await store.addFailovers(failovers);
       const nowMs = clock.nowMs();
       if (Math.abs(nowMs - this.#prunedAtMs) >= pruneEveryMs) {
         await store.prune(nowMs - retentionMs);
@@ -123,6 +135,9 @@ export class ModelBuffer {
     }
   }
 }
+
+/** As the routing of a model tells it. */
+type RoutedEvent = Omit<FailoverEvent, 'id' | 'model'>;
 
 type Writable<Row> = { -readonly [Key in keyof Row]: Row[Key] };
 

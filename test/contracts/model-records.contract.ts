@@ -124,7 +124,7 @@ export function modelRecordsContract(name: string, makePlace: () => Promise<Stor
 
     it('lists failovers, newest first, of one model or of all', async () => {
       const { records, atMs, range } = fresh();
-      const event = { model: 'models/fast', from: 'one', reason: 'status-503', detail: '' };
+      const event = { model: 'models/fast', from: 'one', reason: 'status-503', kind: 'failover' as const };
       const first = { ...event, id: `f1-${day}`, atMs, to: 'two' };
       const second = { ...event, id: `f2-${day}`, atMs: atMs + 5, to: undefined };
       await records.addFailovers([first, second]);

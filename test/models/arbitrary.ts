@@ -25,8 +25,8 @@ const reasoning: fc.Arbitrary<ReasoningPart> = fc.oneof(
 );
 
 const usage: fc.Arbitrary<Usage> = fc.record({
-  input: fc.nat(100_000),
-  output: fc.nat(100_000),
+  input: fc.integer({ min: 2_000, max: 100_000 }),
+  output: fc.integer({ min: 1_000, max: 100_000 }),
   cacheRead: fc.nat(1_000),
   cacheWrite: fc.nat(1_000),
   reasoning: fc.nat(1_000),

@@ -13,12 +13,24 @@ export function readChatUsage(usage: Json | undefined): Usage | undefined {
   const outputDetails = isObject(usage.completion_tokens_details) ? usage.completion_tokens_details : {};
   const input = readTokens(usage.prompt_tokens);
   const reasoning = readTokens(outputDetails.reasoning_tokens);
-  return {
+  return fitUsage({
     input,
     output: readOutput(usage, input, reasoning),
     cacheRead: readTokens(inputDetails.cached_tokens ?? usage.prompt_cache_hit_tokens),
     cacheWrite: readTokens(inputDetails.cache_write_tokens),
     reasoning,
+  });
+}
+
+/** A part is never more than its whole, whatever a server counts: prices are worked out of the differences. */
+export function fitUsage({ input, output, cacheRead, cacheWrite, reasoning }: Usage): Usage {
+  const read = Math.min(cacheRead, input);
+  return {
+    input,
+    output,
+    cacheRead: read,
+    cacheWrite: Math.min(cacheWrite, input - read),
+    reasoning: Math.min(reasoning, output),
   };
 }
 

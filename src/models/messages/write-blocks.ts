@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { MediaPart, Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } from '../prompt.ts';
+import { signatureForClaude } from '../signature.ts';
 import type { ToolIds } from './tool-ids.ts';
 
 export const cacheControl = { cache_control: { type: 'ephemeral' } };
@@ -34,8 +35,10 @@ function writeBlock(part: Part, ids: ToolIds): JsonObject | undefined {
   }
 }
 
-export function writeThinking({ text, signature, redacted }: ReasoningPart): JsonObject | undefined {
-  if (redacted !== undefined) return { type: 'redacted_thinking', data: redacted };
+/** Undefined for thoughts that Claude did not sign or seal itself: it refuses them. */
+export function writeThinking({ text, signature: given, redacted }: ReasoningPart): JsonObject | undefined {
+  const signature = signatureForClaude(redacted ?? given);
+  if (redacted !== undefined) return signature === undefined ? undefined : { type: 'redacted_thinking', data: redacted };
   return signature === undefined ? undefined : { type: 'thinking', thinking: text, signature };
 }
 

@@ -69,7 +69,10 @@ function readItem(item: JsonObject, at: string, system: TextPart[], turns: Turns
       return;
     }
     case 'item_reference':
-      refuse(`${at}.type`, 'names an item that another provider keeps; send the item itself');
+      refuse(
+        `${at}.type`,
+        'names an item that only the provider that made it keeps; send the item itself, as most clients do with `store: false`',
+      );
       break;
     default:
       refuse(

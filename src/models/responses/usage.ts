@@ -1,18 +1,18 @@
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
-import { readTokens } from '../chat/usage.ts';
+import { fitUsage, readTokens } from '../chat/usage.ts';
 import type { Usage } from '../reply.ts';
 
 export function readResponseUsage(usage: Json | undefined): Usage | undefined {
   if (!isObject(usage)) return undefined;
   const inputDetails = isObject(usage.input_tokens_details) ? usage.input_tokens_details : {};
   const outputDetails = isObject(usage.output_tokens_details) ? usage.output_tokens_details : {};
-  return {
+  return fitUsage({
     input: readTokens(usage.input_tokens),
     output: readTokens(usage.output_tokens),
     cacheRead: readTokens(inputDetails.cached_tokens),
     cacheWrite: readTokens(inputDetails.cache_write_tokens),
     reasoning: readTokens(outputDetails.reasoning_tokens),
-  };
+  });
 }
 
 export function writeResponseUsage(usage: Usage): JsonObject {

@@ -13,6 +13,7 @@ import type {
   ToolChoice,
   ToolResultPart,
 } from '../prompt.ts';
+import { signatureForOpenai } from '../signature.ts';
 import { writeReasoningItem } from './reasoning.ts';
 
 /**
@@ -62,7 +63,7 @@ function writeMessage({ role, parts }: Message): JsonObject[] {
     if (part.kind === 'tool-call')
       items.push({ type: 'function_call', call_id: part.id, name: part.name, arguments: part.arguments || '{}' });
     else if (part.kind === 'tool-result') items.push(writeResult(part));
-    else if (part.signature !== undefined || part.redacted !== undefined) items.push(writeReasoningItem(part));
+    else if (signatureForOpenai(part.redacted ?? part.signature) !== undefined) items.push(writeReasoningItem(part));
   }
   return items;
 }

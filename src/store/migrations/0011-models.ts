@@ -26,7 +26,7 @@ export const models = [
   'create index alert_events_at on alert_events (at_ms)',
   `create table failovers (
      id text not null primary key, at_ms bigint not null, model text not null, from_target text not null, to_target text,
-     reason text not null, detail text not null
+     reason text not null, kind text not null
    )`,
   'create index failovers_at on failovers (at_ms)',
 ] as const;

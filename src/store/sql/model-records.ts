@@ -155,7 +155,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
       const db = await database();
       let found = db
         .selectFrom('failovers')
-        .select(['id', 'at_ms as atMs', 'model', 'from_target as from', 'to_target as to', 'reason', 'detail'])
+        .select(['id', 'at_ms as atMs', 'model', 'from_target as from', 'to_target as to', 'reason', 'kind'])
         .where('at_ms', '>=', fromMs)
         .where('at_ms', '<', toMs);
       if (model !== undefined) found = found.where('model', '=', model);
@@ -230,6 +230,6 @@ function toSum(group: readonly string[], sums: Readonly<Record<(typeof numbers)[
   };
 }
 
-function toFailoverRow({ id, atMs, model, from, to, reason, detail }: FailoverEvent): Schema['failovers'] {
-  return { id, at_ms: atMs, model, from_target: from, to_target: to ?? null, reason, detail };
+function toFailoverRow({ id, atMs, model, from, to, reason, kind }: FailoverEvent): Schema['failovers'] {
+  return { id, at_ms: atMs, model, from_target: from, to_target: to ?? null, reason, kind };
 }

@@ -174,7 +174,8 @@ function write(
   prompt: Prompt,
 ): { readonly dialect: ProviderDialect; readonly request: { readonly body: Buffer } } {
   const dialect = dialectOf(target.dialects[0]);
-  return { dialect, request: { body: Buffer.from(JSON.stringify(dialect.writePrompt(prompt, target.config.model))) } };
+  const body = dialect.writePrompt(prompt, target.config.model, target.provider.habits);
+  return { dialect, request: { body: Buffer.from(JSON.stringify(body)) } };
 }
 
 function withDefaults(prompt: Prompt, { defaults }: ModelTransport, isStream: boolean): Prompt {

@@ -99,7 +99,8 @@ function openTargets(
 ): readonly OpenTarget[] {
   const providers = openProviders(openReach(deps.egress));
   const { resolveSecrets, egress, clock } = deps;
-  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, priceOf };
+  const isCompared = new Set(targets.map(({ version }) => version)).size > 1;
+  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, isCompared, priceOf };
   return targets.flatMap((target) => {
     try {
       return [new OpenTarget(config.id, target, providers[target.provider], ports)];

@@ -102,13 +102,12 @@ describe('streams of servers that differ', () => {
     };
     const { events } = readAll(chunk({ content: 'x' }, 'stop'), JSON.stringify({ choices: [], x_groq: { usage } }), '[DONE]');
     expect(events).toContainEqual({ kind: 'usage', usage: { input: 10, output: 12, cacheRead: 0, cacheWrite: 0, reasoning: 7 } });
-    expect(chatProvider.usageOf({ usage: { prompt_tokens: -1, completion_tokens: '7', prompt_cache_hit_tokens: 3 } })).toEqual({
-      input: 0,
-      output: 0,
-      cacheRead: 3,
-      cacheWrite: 0,
-      reasoning: 0,
-    });
+    const none = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 };
+    expect(chatProvider.usageOf({ usage: { prompt_tokens: -1, completion_tokens: '7', prompt_cache_hit_tokens: 3 } })).toEqual(
+      none,
+    );
+    const cached = { prompt_tokens: 10, prompt_tokens_details: { cached_tokens: 7, cache_write_tokens: 9 } };
+    expect(chatProvider.usageOf({ usage: cached })).toEqual({ ...none, input: 10, cacheRead: 7, cacheWrite: 3 });
     expect(chatProvider.usageOf({ usage: null })).toBeUndefined();
   });
 

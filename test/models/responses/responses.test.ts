@@ -116,7 +116,11 @@ describe('requests', () => {
         {
           role: 'assistant',
           content: null,
-          reasoning_details: [{ type: 'reasoning.encrypted', data: 'sealed' }],
+          reasoning_details: [
+            { type: 'reasoning.encrypted', data: 'gAAAAsealed' },
+            { type: 'reasoning.text', text: 'of another maker', signature: 'ErUB' },
+            { type: 'reasoning.encrypted', data: 'EmwK' },
+          ],
           tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } }],
         },
         { role: 'tool', tool_call_id: 'call_1', content: 'y' },
@@ -125,7 +129,7 @@ describe('requests', () => {
     const written = responsesProvider.writePrompt(chatClient.readPrompt(request), 'm');
     expect(written.input).toEqual([
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'x' }] },
-      { type: 'reasoning', summary: [], encrypted_content: 'sealed' },
+      { type: 'reasoning', summary: [], encrypted_content: 'gAAAAsealed' },
       { type: 'function_call', call_id: 'call_1', name: 'f', arguments: '{}' },
       { type: 'function_call_output', call_id: 'call_1', output: 'y' },
     ]);
