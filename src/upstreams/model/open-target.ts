@@ -20,8 +20,6 @@ export interface TargetPorts {
   readonly isGuarded: boolean;
   /** Calls at the same time. */
   readonly concurrency: number;
-  /** The model has several versions. */
-  readonly isCompared: boolean;
   /** What a call to it costs; undefined where nobody knows. */
   readonly priceOf: (target: ModelTarget) => Price | undefined;
 }
@@ -70,10 +68,6 @@ export class OpenTarget {
     // Whatever is missing for an address shows now and not at the first call.
     const [first] = this.dialects;
     if (first !== undefined) this.#addressOf({ kind: 'generate', dialect: first }, false);
-  }
-
-  get isCompared(): boolean {
-    return this.#ports.isCompared;
   }
 
   get price(): Price | undefined {
