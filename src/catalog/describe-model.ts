@@ -51,7 +51,9 @@ export function describeModel(
 
 /** By what a million tokens cost, three of four of them sent: below 1 USD it is low, from 10 on high. */
 function tierOf(prices: readonly (Price | undefined)[]): PriceTier | undefined {
-  const known = prices.flatMap((price) => (price === undefined ? [] : [0.75 * rateOf(price.input) + 0.25 * rateOf(price.output)]));
+  const known = prices.flatMap((price) =>
+    price === undefined ? [] : [0.75 * rateOf(price.input) + 0.25 * rateOf(price.output)],
+  );
   if (known.length === 0) return undefined;
   const dearest = Math.max(...known);
   if (dearest === 0) return 'free';

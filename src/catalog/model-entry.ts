@@ -67,7 +67,9 @@ const target = z
         'Address of the API up to where its operations begin, e.g. http://localhost:11434/v1. Required for azure and openai-compatible.',
       ),
     headers: headers.optional().describe(`Headers sent with every request. \${secret:NAME} is replaced.`),
-    location: word.optional().describe('For bedrock and vertex: the place of the API, e.g. us-east-1 or europe-west4. Default for vertex: global.'),
+    location: word
+      .optional()
+      .describe('For bedrock and vertex: the place of the API, e.g. us-east-1 or europe-west4. Default for vertex: global.'),
     apiVersion: word.optional().describe('For azure, anthropic, gemini and vertex: the version of the API.'),
     region: word.optional().describe('Where the data goes, in words of your own, e.g. eu: for "regions".'),
     weight: z

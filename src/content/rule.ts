@@ -1,7 +1,14 @@
 import type { View } from './fold.ts';
 import { openPattern } from './open-pattern.ts';
 
-export const categories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
+/** What gateways look for in tools' traffic as well. */
+export const baseCategories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
+/** What models are asked for, and should not say. */
+export const safetyCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'profanity'] as const;
+export const categories = [...baseCategories, ...safetyCategories] as const;
+/** What a judge can be asked about. */
+export const judgedCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'prompt-injection'] as const;
+export type JudgedCategory = (typeof judgedCategories)[number];
 export type Category = (typeof categories)[number];
 
 /** One thing that content is looked through for. */
@@ -51,6 +58,8 @@ export const gate = {
   roleMarks: 1024,
   /** A backslash and a `u`: in JSON, any character written so that no search sees it. */
   escaped: 2048,
+  /** Words that the rules of content safety look for. */
+  safetyWords: 4096,
 } as const;
 
 interface PatternRule extends Omit<Rule, 'find' | 'reads'> {

@@ -124,7 +124,14 @@ describe('the description of a model', () => {
     });
     const description = describeModel(config);
     expect(description).toMatchObject({
-      ...{ id: 'models/fast', aliases: ['gpt-x'], providers: ['openai'], can: ['text', 'tools'], contextWindow: 1000, priceTier: 'medium' },
+      ...{
+        id: 'models/fast',
+        aliases: ['gpt-x'],
+        providers: ['openai'],
+        can: ['text', 'tools'],
+        contextWindow: 1000,
+        priceTier: 'medium',
+      },
       targets: [{ name: 'openai', region: 'eu' }, { name: 'openai-2' }],
     });
     expect(JSON.stringify(description)).not.toMatch(/secret|internal/);

@@ -73,7 +73,12 @@ async function pass(
   isStream: boolean,
 ): Promise<Answer> {
   const dialect = dialectOf(name);
-  const passed = passBody(body, name, { model: target.config.model, isStream, maxTokens: transport.defaults.maxTokens, habits: target.provider.habits });
+  const passed = passBody(body, name, {
+    model: target.config.model,
+    isStream,
+    maxTokens: transport.defaults.maxTokens,
+    habits: target.provider.habits,
+  });
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream);
   course.wasHeard = true;

@@ -38,7 +38,11 @@ interface PassWish {
 }
 
 /** A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it. */
-export function passBody(body: JsonObject, dialect: ClientDialectName, { model, isStream, maxTokens, habits }: PassWish): PassedBody {
+export function passBody(
+  body: JsonObject,
+  dialect: ClientDialectName,
+  { model, isStream, maxTokens, habits }: PassWish,
+): PassedBody {
   const passed: JsonObject = { ...body, model };
   if (!isStream && passed.stream === true) passed.stream = false;
   const [usual] = lengthMembers[dialect];

@@ -171,7 +171,12 @@ test('Responses to Responses keeps every event, and reads what the last one says
   await upstream.call(call);
   expect(received.text).toBe(events.join(''));
   expect(one.heard[0]).toMatchObject({ path: '/v1/responses', body: { model: 'theirs', input: 'Say hello.', stream: true } });
-  expect(spent.at(-1)).toMatchObject({ isEstimated: false, finish: 'stop', model: 'gpt-of-theirs', usage: { input: 6, output: 4 } });
+  expect(spent.at(-1)).toMatchObject({
+    isEstimated: false,
+    finish: 'stop',
+    model: 'gpt-of-theirs',
+    usage: { input: 6, output: 4 },
+  });
 });
 
 describe('a target that speaks otherwise', () => {
@@ -221,7 +226,12 @@ describe('each provider', () => {
 
   test.each([
     ['gemini', { key }, '/v1/models/theirs:generateContent', geminiAnswer('hello', { finishReason: 'STOP' })],
-    ['bedrock', { accessKeyId: 'AKIAEXAMPLEEXAMPLE00', secretAccessKey: key, location: 'us-east-1' }, '/v1/model/theirs/converse', converseAnswer],
+    [
+      'bedrock',
+      { accessKeyId: 'AKIAEXAMPLEEXAMPLE00', secretAccessKey: key, location: 'us-east-1' },
+      '/v1/model/theirs/converse',
+      converseAnswer,
+    ],
     ['azure', { key }, '/v1/openai/v1/chat/completions', chatReply('hello')],
     ['openai', { key }, '/v1/chat/completions', chatReply('hello')],
   ])('%s answers a client of Chat Completions', async (provider, credential, path, answer) => {
@@ -237,7 +247,10 @@ describe('each provider', () => {
   test('gemini streams to a client of Messages', async () => {
     const { upstream } = await model([{ provider: 'gemini', model: 'theirs', url: one.url, key }]);
     const events = [geminiAnswer('hel'), geminiAnswer('lo', { finishReason: 'STOP' })];
-    one.does((_heard, response) => void openStream(response).end(events.map((event) => `data: ${JSON.stringify(event)}\r\n\r\n`).join('')));
+    one.does(
+      (_heard, response) =>
+        void openStream(response).end(events.map((event) => `data: ${JSON.stringify(event)}\r\n\r\n`).join('')),
+    );
     const { call, spent, received } = ask('messages', { ...question, max_tokens: 9, stream: true });
     await upstream.call(call);
     expect(one.heard[0]?.path).toBe('/v1/models/theirs:streamGenerateContent?alt=sse');
@@ -277,7 +290,9 @@ describe('each provider', () => {
   test('gemini makes embeddings for a client of OpenAI', async () => {
     const { upstream } = await model([{ provider: 'gemini', model: 'theirs', url: one.url, key }], { can: ['embeddings'] });
     one.does((_heard, response) => json(response, 200, { embeddings: [{ values: [1, 2] }] }));
-    expect(bodyOf(await upstream.call(ask('embeddings', { model: 'models/fast', input: 'x' }).call))).toMatchObject({ data: [{ embedding: [1, 2] }] });
+    expect(bodyOf(await upstream.call(ask('embeddings', { model: 'models/fast', input: 'x' }).call))).toMatchObject({
+      data: [{ embedding: [1, 2] }],
+    });
   });
 });
 
