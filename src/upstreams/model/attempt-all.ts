@@ -101,4 +101,3 @@ function stickyKeyOf({ transport, factsOf }: ModelCallPorts, call: UpstreamCall,
   const conversation = conversationOf(body);
   return conversation === undefined ? undefined : `${consumer}\0${conversation}`;
 }
-

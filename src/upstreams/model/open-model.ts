@@ -99,8 +99,7 @@ function openTargets(
 ): readonly OpenTarget[] {
   const providers = openProviders(openReach(deps.egress));
   const { resolveSecrets, egress, clock } = deps;
-  const isCompared = new Set(targets.map(({ version }) => version)).size > 1;
-  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, isCompared, priceOf };
+  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, priceOf };
   return targets.flatMap((target) => {
     try {
       return [new OpenTarget(config.id, target, providers[target.provider], ports)];
