@@ -243,7 +243,7 @@ export class Pins {
 }
 
 /** Definitions as the store keeps them. */
-export function toStored(offered: readonly Offered[], instructions: string | undefined) {
+function toStored(offered: readonly Offered[], instructions: string | undefined) {
   return offered.map(({ hash, definition }) => ({ hash, body: canonicalJson(reviewedPart(definition, instructions)) }));
 }
 
