@@ -5,6 +5,7 @@ import type { AnswerStream } from '../../upstreams/upstream.ts';
 export class ReplyStream implements AnswerStream {
   readonly #response: ServerResponse;
   readonly #headers: Readonly<Record<string, string>>;
+  #more: Readonly<Record<string, string>> = {};
 
   constructor(response: ServerResponse, headers: Readonly<Record<string, string>>) {
     this.#response = response;
@@ -15,9 +16,13 @@ export class ReplyStream implements AnswerStream {
     return this.#response.headersSent;
   }
 
+  begin(headers: Readonly<Record<string, string>>): void {
+    this.#more = headers;
+  }
+
   write(bytes: Uint8Array): Promise<void> | undefined {
     const response = this.#response;
-    if (!response.headersSent) response.writeHead(200, { ...sseHeaders, ...this.#headers });
+    if (!response.headersSent) response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
     if (response.write(bytes) || response.destroyed) return undefined;
     return new Promise((resolve) => {
       const go = () => {
@@ -29,7 +34,7 @@ export class ReplyStream implements AnswerStream {
   }
 
   end(): void {
-    if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers });
+    if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
     this.#response.end();
   }
 }
