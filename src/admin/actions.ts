@@ -6,11 +6,13 @@ import { getCapability, listCapabilities } from './capabilities.ts';
 import { compareVariants } from './compare-variants.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
+import { setContentPolicy } from './content-policy.ts';
 import { getDocumentation } from './documentation.ts';
 import { explainCall } from './explain-call.ts';
 import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
 import { createMember, listMembers, updateMember } from './members.ts';
+import { listModelPrices, setModelPrice } from './model-prices.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
 import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
@@ -71,8 +73,11 @@ export const actions: readonly Action[] = [
   revokeKey,
   setPolicy,
   getPolicy,
+  setContentPolicy,
   setSecret,
   listSecrets,
+  setModelPrice,
+  listModelPrices,
   listApprovals,
   getApproval,
   decideApproval,

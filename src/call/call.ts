@@ -17,6 +17,7 @@
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Clock } from '../clock.ts';
+import type { Judges } from '../content/judge.ts';
 import { toGatewayError } from '../errors.ts';
 import type { Policies } from '../policy/policy.ts';
 import type { Counters } from '../store/ports.ts';
@@ -25,6 +26,7 @@ import type { Approvals } from './approve/approvals.ts';
 import { asAgreed } from './approve/exact-call.ts';
 import { type Approved, approve, type Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
+import { noJudges } from './ask-judges.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
@@ -42,6 +44,8 @@ export interface CallPorts extends RecordPorts {
   readonly policies: () => Policies;
   readonly counters: Counters;
   readonly checks: ArgumentChecks;
+  /** Who is asked where a policy names a judge. */
+  readonly judges?: Judges | undefined;
   readonly clock: Clock;
   readonly approvals: Pick<Approvals, 'pass' | 'ended'>;
   readonly maySeeAction: Circumstances['maySeeAction'];
@@ -78,7 +82,7 @@ function admit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask, cou
 function screenAdmitted(ports: CallPorts, admission: Admission, course: Course): Screened | Promise<Screened> {
   course.admission = admission;
   course.trace.step('screen');
-  return screen(ports.checks, admission);
+  return screen(ports.checks, admission, ports.judges ?? noJudges);
 }
 
 /** What decides what a caller may see and call right now, besides who it is. */

@@ -1,4 +1,5 @@
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import { parseExact } from '../wire/json-scan.ts';
 
 /** Members of what a provider sent: nothing about it is sure, and what is not as expected is as if it were not there. */
 export function textAt(object: JsonObject | undefined, name: string): string | undefined {
@@ -27,12 +28,15 @@ export function countAt(object: JsonObject | undefined, name: string): number | 
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
-/** What is written as JSON text, where it is an object. */
+/** What is written as JSON text, where it is an object. Numbers that a double cannot keep come out as they went in. */
 export function parseObject(text: string): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = longDigits.test(text) ? parseExact(text) : JSON.parse(text);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
 }
+
+/** Parsing exactly takes several times as long. */
+const longDigits = /\d{16}/;

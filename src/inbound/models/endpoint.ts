@@ -66,7 +66,13 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
       return;
     }
     const { status, body } = dialect.writeError(error);
-    writeJson(response, status, Buffer.from(JSON.stringify(body)), { ...answerHeaders, ...errorHeaders(ports, request, error) });
+    // Both SDKs repeat whatever has a status of 500 and more, unless they are told.
+    const retry = error.row.retryable ? {} : { 'x-should-retry': 'false' };
+    writeJson(response, status, Buffer.from(JSON.stringify(body)), {
+      ...answerHeaders,
+      ...retry,
+      ...errorHeaders(ports, request, error),
+    });
   }
 }
 

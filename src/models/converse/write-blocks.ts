@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
+import { argumentsOf } from '../call-arguments.ts';
 import { exactMediaType } from '../media-type.ts';
 import type { MediaPart, Message, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } from '../prompt.ts';
-import { parseObject } from '../read-members.ts';
 import { signatureForClaude } from '../signature.ts';
 
 /** `withTools`: calls and their results may stand in the request; Converse refuses them where no tools are offered. */
@@ -62,14 +62,7 @@ function isBase64(text: string): boolean {
 }
 
 function writeCall({ id, name, arguments: text }: ToolCallPart): JsonObject {
-  const input = parseObject(text === '' ? '{}' : text);
-  if (input === undefined) {
-    throw new GatewayError(
-      'invalid_request',
-      `The arguments of the call of ${name} are not a JSON object; send them as the model gave them.`,
-    );
-  }
-  return { toolUse: { toolUseId: writeCallId(id), name, input } };
+  return { toolUse: { toolUseId: writeCallId(id), name, input: argumentsOf(text) } };
 }
 
 /** Ids are words of up to 64 characters here; another one is replaced by what always comes out the same for it. */

@@ -1,8 +1,8 @@
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
+import { argumentsOf } from '../call-arguments.ts';
 import { exactMediaType } from '../media-type.ts';
 import type { MediaPart, Message, Part, ToolCallPart, ToolResultPart } from '../prompt.ts';
-import { parseObject } from '../read-members.ts';
 import { signatureForGemini } from '../signature.ts';
 import { isMadeUp } from './call-id.ts';
 
@@ -81,15 +81,11 @@ function writeCall(
   { isThird }: Conversation,
   isFirst: boolean,
 ): JsonObject {
-  const args = parseObject(text === '' ? '{}' : text);
-  if (args === undefined) {
-    throw new GatewayError(
-      'invalid_request',
-      `The arguments of the call of ${name} are not a JSON object; send them as the model gave them.`,
-    );
-  }
   const thoughtSignature = signatureForGemini(signature) ?? (isThird && isFirst ? anySignature : undefined);
-  return { functionCall: { ...sayId(id), name, args }, ...(thoughtSignature !== undefined && { thoughtSignature }) };
+  return {
+    functionCall: { ...sayId(id), name, args: argumentsOf(text) },
+    ...(thoughtSignature !== undefined && { thoughtSignature }),
+  };
 }
 
 function sayId(id: string): { readonly id?: string } {

@@ -57,7 +57,7 @@ const budgets = { none: 0, minimal: 1_024, low: 1_024, medium: 8_192, high: 24_5
 
 function levelOf(effort: NonNullable<ReasoningWish['effort']>, least: string): string {
   if (effort === 'none' || effort === 'minimal') return least;
-  return effort === 'xhigh' || effort === 'max' ? 'high' : effort;
+  return effort === 'xhigh' || effort === 'max' ? 'HIGH' : effort.toUpperCase();
 }
 
 /** `none` is the least that a model can: those of the second generation named pro, and all later ones, always think. */
@@ -67,6 +67,5 @@ function writeThinking({ effort, budgetTokens }: ReasoningWish, model: string, i
   const isPro = /\bpro\b/.test(model);
   const includeThoughts = effort !== 'none';
   if (!isThird) return { thinkingBudget: effort === 'none' && isPro ? 128 : budgets[effort], includeThoughts };
-  const least = isPro ? 'low' : 'minimal';
-  return { thinkingLevel: levelOf(effort, least), includeThoughts };
+  return { thinkingLevel: levelOf(effort, isPro ? 'LOW' : 'MINIMAL'), includeThoughts };
 }

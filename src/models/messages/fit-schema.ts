@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 
-const deepest = 100;
+const deepest = 200;
 const schemaMaps = ['properties', '$defs', 'definitions'];
 const schemaLists = ['anyOf', 'allOf'];
 const kept = new Set([
@@ -21,14 +21,35 @@ const formats = new Set(['date-time', 'time', 'date', 'duration', 'email', 'host
 /**
  * A JSON Schema as Anthropic takes it for structured output: objects are closed, and bounds (`minimum`, `maxLength`, `pattern`, ...)
  * that it refuses are said in the description instead, where the model reads them. Source: the page on structured outputs.
+ * Undefined where an object may have members of any name: closed, it could have none.
  */
-export function fitSchema(schema: JsonObject): JsonObject {
-  return fitAt(schema, 0);
+export function fitSchema(schema: JsonObject): JsonObject | undefined {
+  return hasFreeNames(schema, 0) ? undefined : fitAt(schema, 0);
+}
+
+const descriptions = ['anyOf', 'allOf', 'oneOf', 'items', 'properties', '$defs', 'definitions'];
+
+function hasFreeNames(schema: Json, depth: number): boolean {
+  checkDepth(depth);
+  if (Array.isArray(schema)) return schema.some((one) => hasFreeNames(one, depth + 1));
+  if (!isObject(schema)) return false;
+  const hasMembers = isObject(schema.properties) && Object.keys(schema.properties).length > 0;
+  const isFree = isObject(schema.additionalProperties) || schema.additionalProperties === true || 'patternProperties' in schema;
+  if (isFree && !hasMembers) return true;
+  return descriptions.some((name) => {
+    const value = schema[name];
+    if (!isObject(value) || name === 'items') return value !== undefined && hasFreeNames(value, depth + 1);
+    return Object.values(value).some((one) => hasFreeNames(one, depth + 1));
+  });
+}
+
+function checkDepth(depth: number): void {
+  if (depth > deepest)
+    throw new GatewayError('invalid_request', `The schema of the answer is nested more than ${deepest} deep; make it flatter.`);
 }
 
 function fitAt(schema: JsonObject, depth: number): JsonObject {
-  if (depth > deepest)
-    throw new GatewayError('invalid_request', `The schema of the answer is nested more than ${deepest} deep; make it flatter.`);
+  checkDepth(depth);
   const fitted: [string, Json][] = [];
   const bounds: [string, Json][] = [];
   for (const [name, value] of Object.entries(schema)) {

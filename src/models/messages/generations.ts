@@ -6,6 +6,9 @@ export interface Generation {
   /** How it is told to think: not at all, by a number of tokens, or by an effort that it makes of by itself. */
   readonly thinking: 'never' | 'budget' | 'adaptive';
   readonly hasEffort: boolean;
+  /** The most that it can be asked for: `xhigh` came after `max`. */
+  readonly hasMaxEffort: boolean;
+  readonly hasXhighEffort: boolean;
   /** It thinks unless told otherwise, and some of its kind cannot be told. */
   readonly thinksByItself: boolean;
   /** Its thoughts are left out of the answer unless they are asked for. */
@@ -23,6 +26,8 @@ export interface Generation {
 const otherMakers: Generation = {
   thinking: 'budget',
   hasEffort: false,
+  hasMaxEffort: false,
+  hasXhighEffort: false,
   thinksByItself: false,
   hidesThoughts: false,
   hasSampling: true,
@@ -35,22 +40,24 @@ export function generationOf(model: string): Generation {
   if (!model.includes('claude')) return otherMakers;
   const version = versionOf(model);
   return {
-    thinking: version < 3.7 ? 'never' : version < 4.6 ? 'budget' : 'adaptive',
-    hasEffort: version >= 4.6 || model.includes('opus-4-5'),
-    thinksByItself: version >= 5,
-    hidesThoughts: version >= 4.7,
-    hasSampling: version < 4.7,
-    hasOneSamplingOnly: version >= 4.1,
-    hasStructuredOutput: version >= 4.5,
-    defaultMaxTokens: version < 3.5 ? 4096 : version < 3.7 ? 8192 : version < 4.5 ? 16_384 : 32_000,
+    thinking: version < 307 ? 'never' : version < 406 ? 'budget' : 'adaptive',
+    hasMaxEffort: version >= 406,
+    hasXhighEffort: version >= 407,
+    hasEffort: version >= 406 || /opus-4[-.]5/.test(model),
+    thinksByItself: version >= 500,
+    hidesThoughts: version >= 407,
+    hasSampling: version < 407,
+    hasOneSamplingOnly: version >= 401,
+    hasStructuredOutput: version >= 405,
+    defaultMaxTokens: version < 305 ? 4096 : version < 307 ? 8192 : version < 405 ? 16_384 : 32_000,
   };
 }
 
 /**
- * `claude-3-7-sonnet-20250219` is 3.7, `claude-opus-4-1` 4.1, `claude-sonnet-4-20250514` and `claude-sonnet-4@20250514` 4. A name
- * without a number is newer than any with one.
+ * Hundreds are what stands before the point: `claude-3-7-sonnet-20250219` is 307, `claude-opus-4-1` 401, `claude-sonnet-4-20250514` and
+ * `claude-sonnet-4@20250514` 400. A name without a number is newer than any with one.
  */
 function versionOf(model: string): number {
-  const found = /claude-(?:[a-z]+-)?(\d)(?!\d)(?:[-.](\d)(?!\d))?/.exec(model);
-  return found === null ? Number.POSITIVE_INFINITY : Number(`${found[1]}.${found[2] ?? 0}`);
+  const found = /claude-(?:[a-z]+-)?(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?/.exec(model);
+  return found === null ? Number.POSITIVE_INFINITY : Number(found[1]) * 100 + Number(found[2] ?? 0);
 }

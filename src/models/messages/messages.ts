@@ -11,7 +11,8 @@ import { readUsage } from './usage.ts';
 import { writePrompt } from './write-prompt.ts';
 import { writeReply } from './write-reply.ts';
 
-// Anthropic's Messages API (version 2023-06-01): https://platform.claude.com/docs/en/api/messages
+// Anthropic's Messages API: https://platform.claude.com/docs/en/api/messages. Requests are written for version 2023-06-01, which has
+// all that is needed; replies are such that clients of 2026-10-21 can read them as well.
 
 export const messagesClient: ClientDialect = {
   name: 'messages',

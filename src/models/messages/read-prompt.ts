@@ -116,7 +116,7 @@ function readFormat(output: JsonObject): AnswerFormat {
   return { kind: 'schema', name: 'answer', description: undefined, schema, isStrict: true };
 }
 
-const efforts = { low: 'low', medium: 'medium', high: 'high', xhigh: 'high', max: 'high' } as const;
+const efforts = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 
 function readReasoning(thinking: JsonObject | undefined, output: JsonObject | undefined): ReasoningWish | undefined {
   const effort = output === undefined ? undefined : readEffort(output);
@@ -125,9 +125,9 @@ function readReasoning(thinking: JsonObject | undefined, output: JsonObject | un
       if (thinking !== undefined) return refuse('thinking.type', '"adaptive", "enabled", "between_tools" or "disabled"');
       return effort === undefined ? undefined : { effort, budgetTokens: undefined };
     case 'enabled':
-      return { effort, budgetTokens: readOptionalCount(thinking, 'budget_tokens', 'thinking') };
+      return { effort, budgetTokens: readOptionalCount(thinking, 'budget_tokens', 'thinking'), ...isShown(thinking) };
     case 'adaptive':
-      return { effort: effort ?? 'medium', budgetTokens: undefined };
+      return { effort: effort ?? 'medium', budgetTokens: undefined, ...isShown(thinking) };
     case 'between_tools':
       return { effort: effort ?? 'low', budgetTokens: undefined };
     case 'disabled':
@@ -137,10 +137,16 @@ function readReasoning(thinking: JsonObject | undefined, output: JsonObject | un
   }
 }
 
+function isShown({ display }: JsonObject): { readonly isShown?: boolean } {
+  return typeof display === 'string' ? { isShown: display !== 'omitted' } : {};
+}
+
 function readEffort(output: JsonObject): ReasoningWish['effort'] {
   const effort = readOptionalText(output, 'effort', 'output_config');
-  for (const [said, meant] of Object.entries(efforts)) if (said === effort) return meant;
-  return effort === undefined ? undefined : refuse('output_config.effort', '"low", "medium", "high", "xhigh" or "max"');
+  const known = efforts.find((one) => one === effort);
+  return effort === undefined || known !== undefined
+    ? known
+    : refuse('output_config.effort', '"low", "medium", "high", "xhigh" or "max"');
 }
 
 /** The client wants the answer in parts. */

@@ -3,8 +3,8 @@ import type { ReplyFacts, StreamWriter } from '../dialect.ts';
 import { type Finish, noUsage, type ReplyEvent } from '../reply.ts';
 import { writeCallSignature } from './call-signature.ts';
 import { writeStopReason } from './finish.ts';
-import { writeUsage } from './usage.ts';
-import { callId, writeEnvelope, writeStop } from './write-reply.ts';
+import { writeDeltaUsage, writeUsage } from './usage.ts';
+import { callId, writeEnvelope, writeStop, writeTextBlock, writeToolUse } from './write-reply.ts';
 
 type Kind = 'text' | 'thinking' | 'tool_use';
 
@@ -35,7 +35,8 @@ export function streamWriter(facts: ReplyFacts): StreamWriter {
   function start(): string {
     if (isStarted) return '';
     isStarted = true;
-    const message = { ...writeEnvelope(facts), content: [], stop_reason: null, stop_sequence: null, usage: writeUsage(usage) };
+    const stop = { stop_reason: null, stop_sequence: null, stop_details: null };
+    const message = { ...writeEnvelope(facts), content: [], ...stop, usage: writeUsage(usage) };
     return event('message_start', { message });
   }
 
@@ -71,7 +72,7 @@ export function streamWriter(facts: ReplyFacts): StreamWriter {
     const id = callId(given.id, given.index, facts);
     const part: OpenPart = {
       kind: 'tool_use',
-      opening: { type: 'tool_use', id, name: given.name, input: {} },
+      opening: writeToolUse(id, given.name, {}),
       block: undefined,
       after: undefined,
     };
@@ -122,7 +123,8 @@ export function streamWriter(facts: ReplyFacts): StreamWriter {
     end: () => {
       const closed = [...parts].map(([index, part]) => close(index, part)).join('');
       const stop = writeStop(writeStopReason(finish, hasToolCalls, stopSequence), stopSequence);
-      return start() + closed + event('message_delta', { delta: stop, usage: writeUsage(usage) }) + event('message_stop', {});
+      const delta = { delta: { ...stop, container: null }, usage: writeDeltaUsage(usage) };
+      return start() + closed + event('message_delta', delta) + event('message_stop', {});
     },
   };
 }
@@ -137,7 +139,7 @@ function openPart(part: 'text' | 'reasoning' | 'refusal'): OpenPart {
   const isThinking = part === 'reasoning';
   return {
     kind: isThinking ? 'thinking' : 'text',
-    opening: isThinking ? { type: 'thinking', thinking: '', signature: '' } : { type: 'text', text: '' },
+    opening: isThinking ? { type: 'thinking', thinking: '', signature: '' } : writeTextBlock(''),
     block: undefined,
     after: undefined,
   };

@@ -39,13 +39,26 @@ export function usageReader(): (usage: Json | undefined) => Partial<Usage> {
   };
 }
 
+/** Clients of API version 2026-10-21 count on every member, null where it does not apply; older ones pass over them. */
 export function writeUsage(usage: Usage): JsonObject {
+  return {
+    ...writeDeltaUsage(usage),
+    cache_creation: null,
+    inference_geo: null,
+    service_tier: null,
+    speed: null,
+  };
+}
+
+/** What the end of a stream says of it. */
+export function writeDeltaUsage(usage: Usage): JsonObject {
   return {
     input_tokens: Math.max(0, usage.input - usage.cacheRead - usage.cacheWrite),
     cache_creation_input_tokens: usage.cacheWrite,
     cache_read_input_tokens: usage.cacheRead,
     output_tokens: usage.output,
-    ...(usage.reasoning > 0 && { output_tokens_details: { thinking_tokens: usage.reasoning } }),
+    output_tokens_details: { thinking_tokens: usage.reasoning },
+    server_tool_use: null,
   };
 }
 

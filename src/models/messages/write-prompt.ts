@@ -15,22 +15,23 @@ export function writePrompt(prompt: Prompt, model: string): JsonObject {
   const generation = generationOf(model);
   const maxTokens = prompt.maxTokens ?? generation.defaultMaxTokens;
   const reasoning = writeReasoning(prompt, generation, maxTokens);
+  const schema = prompt.format.kind === 'schema' && generation.hasStructuredOutput ? fitSchema(prompt.format.schema) : undefined;
   return {
     model,
     max_tokens: maxTokens,
-    ...writeConversation(prompt, generation),
+    ...writeConversation(prompt, schema === undefined),
     ...writeTools(prompt, generation),
     ...(prompt.stop.length > 0 && { stop_sequences: prompt.stop.filter((text) => text.trim() !== '') }),
     ...(reasoning.thinking === undefined ? writeSampling(prompt, generation) : { thinking: reasoning.thinking }),
-    ...writeOutput(prompt, generation, reasoning.effort),
+    ...writeOutput(schema, reasoning.effort),
     ...(prompt.user !== undefined && { metadata: { user_id: prompt.user } }),
     ...(prompt.isStream && { stream: true }),
   };
 }
 
 /** Instructions alone are what the model is asked, where there is nothing else: Anthropic wants a message of the user. */
-function writeConversation(prompt: Prompt, generation: Generation): JsonObject {
-  const system = writeSystem([...prompt.system, ...formatInstruction(prompt, generation)]);
+function writeConversation(prompt: Prompt, asksInWords: boolean): JsonObject {
+  const system = writeSystem([...prompt.system, ...(asksInWords ? formatInstruction(prompt) : [])]);
   const messages = writeMessages(prompt.messages);
   if (messages.length > 0) return { ...(system.length > 0 && { system }), messages };
   if (system.length > 0) return { messages: [{ role: 'user', content: system }] };
@@ -41,12 +42,11 @@ function writeSystem(parts: readonly TextPart[]): JsonObject[] {
   return parts.map(writeText).filter((block) => block !== undefined);
 }
 
-/** How the answer is asked for where the model has no parameter for it. */
-function formatInstruction({ format }: Prompt, generation: Generation): readonly TextPart[] {
+/** How an answer is asked for where there is no parameter for it. */
+function formatInstruction({ format }: Prompt): readonly TextPart[] {
   if (format.kind === 'text') return [];
   const all = 'Answer with one JSON object and nothing else: no words before or after it, and no code fence.';
   if (format.kind !== 'schema') return [{ kind: 'text', text: all }];
-  if (generation.hasStructuredOutput) return [];
   return [{ kind: 'text', text: `${all} It has to fit this JSON Schema:\n${JSON.stringify(format.schema)}` }];
 }
 
@@ -87,13 +87,12 @@ function writeSampling({ temperature, topP, topK }: Prompt, generation: Generati
   };
 }
 
-function writeOutput({ format }: Prompt, generation: Generation, effort: string | undefined): JsonObject {
-  const hasFormat = format.kind === 'schema' && generation.hasStructuredOutput;
-  if (!hasFormat && effort === undefined) return {};
+function writeOutput(schema: JsonObject | undefined, effort: string | undefined): JsonObject {
+  if (schema === undefined && effort === undefined) return {};
   return {
     output_config: {
       ...(effort !== undefined && { effort }),
-      ...(hasFormat && { format: { type: 'json_schema', schema: fitSchema(format.schema) } }),
+      ...(schema !== undefined && { format: { type: 'json_schema', schema } }),
     },
   };
 }

@@ -15,10 +15,13 @@ export function writeReasoning(
   const { reasoning } = prompt;
   if (reasoning === undefined) return {};
   if (reasoning.effort === 'none') return generation.thinksByItself ? { effort: 'low' } : {};
-  const effort = generation.hasEffort ? { effort: effortOf(reasoning) } : {};
+  const effort = generation.hasEffort ? { effort: effortOf(reasoning, generation) } : {};
   if (generation.thinking === 'never' || isForced(prompt)) return effort;
   if (generation.thinking === 'adaptive')
-    return { ...effort, thinking: { type: 'adaptive', ...(generation.hidesThoughts && { display: 'summarized' }) } };
+    return {
+      ...effort,
+      thinking: { type: 'adaptive', ...(generation.hidesThoughts && reasoning.isShown !== false && { display: 'summarized' }) },
+    };
   const budget = Math.min(budgetOf(reasoning), Math.floor(maxTokens * 0.8));
   if (budget < leastBudget || isToolTurnWithoutThoughts(prompt.messages)) return effort;
   return { ...effort, thinking: { type: 'enabled', budget_tokens: budget } };
@@ -41,8 +44,11 @@ function budgetOf({ effort, budgetTokens }: ReasoningWish): number {
   return effort === undefined || effort === 'none' ? budgets.medium : budgets[effort];
 }
 
-function effortOf({ effort, budgetTokens }: ReasoningWish): string {
-  if (effort !== undefined) return effort === 'minimal' ? 'low' : effort;
+function effortOf({ effort, budgetTokens }: ReasoningWish, generation: Generation): string {
+  if (effort === 'minimal') return 'low';
+  if (effort === 'xhigh' && !generation.hasXhighEffort) return 'high';
+  if (effort === 'max' && !generation.hasMaxEffort) return 'high';
+  if (effort !== undefined) return effort;
   if (budgetTokens === undefined) return 'medium';
   return budgetTokens <= budgets.low * 2 ? 'low' : budgetTokens < budgets.high * 0.75 ? 'medium' : 'high';
 }

@@ -19,15 +19,30 @@ export function writeReply(reply: Reply, facts: ReplyFacts): JsonObject {
 }
 
 export function writeEnvelope(facts: ReplyFacts): JsonObject {
-  return { id: `msg_${facts.id}`, type: 'message', role: 'assistant', model: facts.model };
+  return {
+    id: `msg_${facts.id}`,
+    type: 'message',
+    role: 'assistant',
+    model: facts.model,
+    container: null,
+    diagnostics: null,
+  };
 }
 
 export function writeStop(stopReason: string, stopSequence: string | undefined): JsonObject {
   return {
     stop_reason: stopReason,
     stop_sequence: stopReason === 'stop_sequence' ? (stopSequence ?? null) : null,
-    ...(stopReason === 'refusal' && { stop_details: { type: 'refusal', category: null, explanation: null } }),
+    stop_details: stopReason === 'refusal' ? { type: 'refusal', category: null, explanation: null } : null,
   };
+}
+
+export function writeTextBlock(text: string): JsonObject {
+  return { type: 'text', text, citations: null };
+}
+
+export function writeToolUse(id: string, name: string, input: JsonObject): JsonObject {
+  return { type: 'tool_use', id, name, input, caller: { type: 'direct' } };
 }
 
 /** A call keeps its provider's id, which comes back with its result. */
@@ -39,9 +54,9 @@ function writeReplyBlocks(part: ReplyPart, at: number, facts: ReplyFacts): JsonO
   switch (part.kind) {
     case 'text':
     case 'refusal':
-      return part.text === '' ? [] : [{ type: 'text', text: part.text }];
+      return part.text === '' ? [] : [writeTextBlock(part.text)];
     case 'tool-call': {
-      const block = { type: 'tool_use', id: callId(part.id, at, facts), name: part.name, input: readArguments(part.arguments) };
+      const block = writeToolUse(callId(part.id, at, facts), part.name, readArguments(part.arguments));
       return part.signature === undefined ? [block] : [block, writeCallSignature(part.signature)];
     }
     case 'reasoning': {

@@ -14,7 +14,8 @@ import { openReach } from '../fetch-json.ts';
 import type { Answer, CallEstimate, UpstreamCall } from '../upstream.ts';
 import { count } from './count.ts';
 import { embed } from './embed.ts';
-import { complete, estimateCall, generate, type ModelCallPorts } from './model-calls.ts';
+import { complete, generate } from './generate.ts';
+import { estimateCall, type ModelCallPorts } from './model-calls.ts';
 import { bodyOf, failedResult, promptOf, resultOf, vectorsOf } from './model-tool.ts';
 import { OpenTarget } from './open-target.ts';
 import { openProviders } from './providers.ts';
@@ -67,6 +68,7 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     routing,
     rules: await compileRules(config.id, transport, routing),
     factsOf: (call) => factsOf(config, call, deps),
+    isCompared: hasVersions(transport),
     nowMs: () => clock.nowMs(),
   };
   return {
@@ -77,6 +79,11 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     problems,
     close: async (error) => void (await Promise.all(targets.map((target) => target.close(error)))),
   };
+}
+
+/** A fallback alone is no second version: it gets what the first cannot take. */
+function hasVersions({ targets, routing: { mode, rules } }: ModelTransport): boolean {
+  return new Set(targets.map(({ version }) => version)).size > 1 && (mode !== 'priority' || rules.length > 0);
 }
 
 function none(): undefined {

@@ -51,10 +51,9 @@ export class PassSink implements BodySink {
 
   readonly #take = (event: Buffer): void => {
     const { isOther, finish, spoken, hasPreamble } = this.#traits;
-    if (!this.#hasModel || isOther(event)) {
-      if (this.#read(event)) return;
-    }
-    if (finish !== undefined && !this.#hasFinished && hasText(event, finish)) this.#hasFinished = true;
+    const isLast = finish !== undefined && hasText(event, finish);
+    if (isLast) this.#hasFinished = true;
+    if ((!this.#hasModel || isLast || isOther(event)) && this.#read(event)) return;
     const said = spokenIn(event, spoken);
     this.#options.meter.spokenBytes += said;
     if (!this.#hasSpoken && (said > 0 || !hasPreamble?.(event))) this.#hasSpoken = true;

@@ -1,4 +1,4 @@
-import type { ClientDialectName, ProviderDialectName } from '../../models/dialect.ts';
+import type { ClientDialectName, ProviderDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Secret } from '../../secret.ts';
 
 /** A way of reaching models: what a request's address and credentials are. One file each, all in providers.ts, all under one contract test. */
@@ -16,6 +16,8 @@ export interface Provider {
     target: ProviderTarget,
     request: ProviderRequest,
   ): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
+  /** What its servers expect beside what the dialect leaves open; undefined: nothing. */
+  readonly habits?: ServerHabits | undefined;
   /** How answers in parts are framed. */
   readonly framing: 'sse' | 'aws-event-stream';
 }

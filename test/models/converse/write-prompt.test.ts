@@ -192,8 +192,15 @@ describe('messages', () => {
         .match(/call_[A-Za-z0-9_-]{32}/g)
         ?.every((id, _, ids) => id === ids[0]),
     ).toBe(true);
-    const odd: Part = { ...call, arguments: 'null' } as Part;
-    expect(() => messages([assistant(odd)], { tools: [weatherTool] })).toThrow(/arguments of the call of get_weather/);
+    const odd: Part = { kind: 'tool-call', id: 'c1', name: 'f', arguments: 'null' };
+    expect(messages([assistant(odd)], { tools: [weatherTool] })).toEqual([
+      { role: 'assistant', content: [{ toolUse: { toolUseId: 'c1', name: 'f', input: { unreadable: 'null' } } }] },
+    ]);
+  });
+
+  test('keep the digits of long numbers in arguments', () => {
+    const long: Part = { kind: 'tool-call', id: 'c1', name: 'f', arguments: '{"id":12345678901234567890}' };
+    expect(JSON.stringify(messages([assistant(long)], { tools: [weatherTool] }))).toContain('{"id":12345678901234567890}');
   });
 
   test('tell of calls in words where no tools are to be called', () => {

@@ -75,6 +75,15 @@ describe('a reply of Gemini', () => {
     expect(ids(gatherReply(stream([[call], [call]]).events))).toEqual([first, second]);
   });
 
+  test('in parts keeps the digits of long numbers in arguments', () => {
+    const text = JSON.stringify(answer([{ functionCall: { name: 'f', args: { id: 'long' } } }])).replace(
+      '"long"',
+      '12345678901234567890',
+    );
+    const [part] = gatherReply(gemini.streamReader().read('message', text)).parts;
+    expect(part).toMatchObject({ arguments: '{"id":12345678901234567890}' });
+  });
+
   test.each<[string, Finish]>([
     ['STOP', 'stop'],
     ['MAX_TOKENS', 'length'],

@@ -82,9 +82,9 @@ describe('reasoning', () => {
   });
 
   test('is a level from the third on', () => {
-    expect(thinking(effort('high'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'high', includeThoughts: true });
-    expect(thinking(effort('none'), 'gemini-3-flash')).toEqual({ thinkingLevel: 'minimal', includeThoughts: false });
-    expect(thinking(effort('minimal'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'low', includeThoughts: true });
+    expect(thinking(effort('high'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'HIGH', includeThoughts: true });
+    expect(thinking(effort('none'), 'gemini-3-flash')).toEqual({ thinkingLevel: 'MINIMAL', includeThoughts: false });
+    expect(thinking(effort('minimal'), 'gemini-3-pro-preview')).toEqual({ thinkingLevel: 'LOW', includeThoughts: true });
   });
 
   test('keeps a budget that was given', () => {
@@ -181,10 +181,12 @@ describe('contents', () => {
     ]);
   });
 
-  test('a result without its call and arguments that are no object are refused, naming what is wrong', () => {
+  test('a result without its call is refused; arguments that are no object are passed on as text', () => {
     expect(() => contents([{ role: 'user', parts: [result('c9')] }])).toThrow(/no message before it makes/);
     const odd: Part = { kind: 'tool-call', id: 'c1', name: 'f', arguments: '[1' };
-    expect(() => contents([assistant(odd)])).toThrow(/arguments of the call of f/);
+    expect(contents([assistant(odd)])).toEqual([
+      { role: 'model', parts: [{ functionCall: { id: 'c1', name: 'f', args: { unreadable: '[1' } } }] },
+    ]);
   });
 
   test('thoughts of other makers stay away, its own go back', () => {

@@ -75,6 +75,64 @@ test('the SDK reads a reply', async () => {
   });
 });
 
+type Keys<T> = Readonly<Record<keyof T, unknown>>;
+const any = expect.anything();
+/** Every member that its types promise. A new one is a type error here. */
+const promised = {
+  id: any,
+  container: null,
+  content: any,
+  diagnostics: null,
+  model: any,
+  role: any,
+  stop_details: null,
+  stop_reason: any,
+  stop_sequence: null,
+  type: any,
+  usage: {
+    cache_creation: null,
+    cache_creation_input_tokens: 5,
+    cache_read_input_tokens: 30,
+    inference_geo: null,
+    input_tokens: 65,
+    output_tokens: 20,
+    output_tokens_details: any,
+    server_tool_use: null,
+    service_tier: null,
+    speed: null,
+  } satisfies Keys<Anthropic.Usage>,
+} satisfies Keys<Anthropic.Message>;
+
+test('nothing is missing that the SDK promises to who uses it, whole or streamed', () => {
+  const whole = messagesClient.writeReply(reply, facts);
+  expect(whole).toEqual(promised);
+  const writer = messagesClient.streamWriter(facts);
+  const text =
+    eventsOf(reply)
+      .map((event) => writer.write(event))
+      .join('') + writer.end();
+  const events = [...text.matchAll(/^data: (.+)$/gm)].map(([, data = '']) => JSON.parse(data));
+  expect(Object.keys(events[0].message).sort()).toEqual(Object.keys(promised).sort());
+  expect(Object.keys(events[0].message.usage).sort()).toEqual(Object.keys(promised.usage).sort());
+  expect(events.at(-2)).toEqual({
+    type: 'message_delta',
+    delta: {
+      container: null,
+      stop_details: null,
+      stop_reason: 'tool_use',
+      stop_sequence: null,
+    } satisfies Keys<Anthropic.RawMessageDeltaEvent.Delta>,
+    usage: {
+      cache_creation_input_tokens: 5,
+      cache_read_input_tokens: 30,
+      input_tokens: 65,
+      output_tokens: 20,
+      output_tokens_details: { thinking_tokens: 7 },
+      server_tool_use: null,
+    } satisfies Keys<Anthropic.MessageDeltaUsage>,
+  });
+});
+
 test('the SDK reads the same out of the stream, cut anywhere', async () => {
   answer = (response) => {
     response.setHeader('content-type', 'text/event-stream');

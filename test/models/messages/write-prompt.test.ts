@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { readCount, writeCount, writeCountRequest } from '../../../src/models/messages/count.ts';
 import { messagesClient, messagesProvider } from '../../../src/models/messages/messages.ts';
 import type { Message, OfferedTool, Part, Prompt } from '../../../src/models/prompt.ts';
+import type { JsonObject } from '../../../src/wire/json.ts';
 import { asked, emptyPrompt } from './messages-fixtures.ts';
 
 const write = (prompt: Partial<Prompt>, model = 'claude-opus-5-5') =>
@@ -191,6 +192,21 @@ test('a schema is taken as output_config where the model has it, closed and with
   expect(JSON.stringify(write({ format: { kind: 'json' } }).system)).toContain('one JSON object');
 });
 
+test('a schema of members with any name is asked for in words, one of members with names is not', () => {
+  const dictionary = { type: 'object', additionalProperties: { type: 'number' } };
+  const asked = (schema: JsonObject) =>
+    write({ format: { kind: 'schema', name: 'x', description: undefined, schema, isStrict: undefined } });
+  for (const schema of [
+    dictionary,
+    { type: 'object', properties: { a: dictionary } },
+    { type: 'array', items: { anyOf: [dictionary] } },
+  ]) {
+    expect(asked(schema).output_config).toBeUndefined();
+    expect(JSON.stringify(asked(schema).system)).toContain('additionalProperties');
+  }
+  expect(asked({ type: 'object', properties: { additionalProperties: { type: 'string' } } })).toHaveProperty('output_config');
+});
+
 test('a schema that never ends is refused', () => {
   let schema = {};
   for (let depth = 0; depth < 5000; depth++) schema = { type: 'array', items: schema };
@@ -208,12 +224,32 @@ test.each([
   ],
   ['claude-3-7-sonnet-20250219', 'high', { thinking: { type: 'enabled', budget_tokens: 13_107 } }],
   ['claude-3-5-haiku-20241022', 'high', {}],
+  ['anthropic/claude-opus-4.5', 'low', { thinking: { type: 'enabled', budget_tokens: 2048 }, output_config: { effort: 'low' } }],
+  ['claude-opus-4-8', 'xhigh', { thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'xhigh' } }],
+  ['claude-opus-4-6', 'xhigh', { thinking: { type: 'adaptive' }, output_config: { effort: 'high' } }],
+  ['claude-opus-4-6', 'max', { thinking: { type: 'adaptive' }, output_config: { effort: 'max' } }],
+  ['claude-opus-4-10', 'low', { thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'low' } }],
+  ['claude-sonnet-4@20250514', 'low', { thinking: { type: 'enabled', budget_tokens: 2048 } }],
+  ['claude-2.1', 'low', {}],
   ['claude-opus-5', 'none', { output_config: { effort: 'low' } }],
   ['claude-sonnet-4-6', 'none', {}],
 ] as const)('%s asked for reasoning "%s" is asked for %j', (model, effort, written) => {
   const { thinking, output_config } = write({ reasoning: { effort, budgetTokens: undefined } }, model);
   expect({ ...(thinking && { thinking }), ...(output_config && { output_config }) }).toEqual(written);
 });
+
+test.each(['low', 'xhigh', 'max'])(
+  'the effort %s of a client is the same at the provider, and so is whether thoughts are shown',
+  (effort) => {
+    const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }], output_config: { effort } };
+    for (const display of ['summarized', 'omitted']) {
+      const prompt = messagesClient.readPrompt({ ...body, thinking: { type: 'adaptive', display } });
+      const shown = display === 'omitted' ? {} : { display };
+      expect(write(prompt)).toMatchObject({ thinking: { type: 'adaptive', ...shown }, output_config: { effort } });
+      expect('display' in Object(write(prompt).thinking)).toBe(display !== 'omitted');
+    }
+  },
+);
 
 test('thinking gives way to what excludes it: a forced tool, a short answer, a tool turn that began without it', () => {
   const reasoning = { effort: undefined, budgetTokens: 4000 };

@@ -35,6 +35,28 @@ export function cannot(target: ProviderTarget, operation: ModelOperation): Gatew
   );
 }
 
+/** A model's name, or the last part of it, as one segment of a path. Throws GatewayError `bad_configuration`. */
+export function segmentOf(target: ProviderTarget, name: string = target.model): string {
+  // These two lead elsewhere even when they are encoded.
+  if (name === '.' || name === '..') throw lacking(target, 'has a model that is none; say its name');
+  return encodeStrictly(name);
+}
+
+/** Everything but the unreserved characters of RFC 3986. */
+export function encodeStrictly(text: string): string {
+  return encodeURIComponent(text.toWellFormed()).replace(
+    /[!'()*]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+/** `v1`, `v1beta`: of Google's APIs. */
+export function versionOf(target: ProviderTarget, usual: string): string {
+  const { apiVersion = usual } = target;
+  if (!/^v\d[a-z0-9]{0,10}$/.test(apiVersion)) throw lacking(target, `has an apiVersion that is none, such as ${usual}`);
+  return apiVersion;
+}
+
 /** A region or location becomes part of a host name. */
 export function regionOf(target: ProviderTarget): string {
   const { region } = target;

@@ -1,8 +1,7 @@
 import type { ModelOperation, Provider, ProviderTarget } from '../provider.ts';
-import { baseOf, cannot, under } from './address.ts';
+import { baseOf, cannot, segmentOf, under } from './address.ts';
 import { keyOf } from './credential.ts';
 import { openaiPath } from './openai-paths.ts';
-import { encodeStrictly } from './sign-aws.ts';
 
 /**
  * Azure OpenAI in both of its forms: without an API version `/openai/v1`, where the deployment is named in the body; with one
@@ -26,7 +25,7 @@ export const azure: Provider = {
 };
 
 /** Responses are not asked of a deployment: it is named in their body. */
-function deploymentOf({ model }: ProviderTarget, operation: ModelOperation): string {
+function deploymentOf(target: ProviderTarget, operation: ModelOperation): string {
   const isResponses = operation.kind !== 'embed' && operation.dialect === 'responses';
-  return isResponses ? '' : `/deployments/${encodeStrictly(model)}`;
+  return isResponses ? '' : `/deployments/${segmentOf(target)}`;
 }

@@ -1,7 +1,7 @@
 import type { ModelOperation, Provider, ProviderTarget } from '../provider.ts';
-import { baseOf, cannot, regionOf, under } from './address.ts';
+import { baseOf, cannot, regionOf, segmentOf, under } from './address.ts';
 import { keyOf, noCredential } from './credential.ts';
-import { encodeStrictly, signAws } from './sign-aws.ts';
+import { signAws } from './sign-aws.ts';
 
 /** Amazon Bedrock's runtime, with AWS credentials or one of its own API keys (docs.aws.amazon.com/bedrock/latest/APIReference). */
 export const bedrock: Provider = {
@@ -12,7 +12,7 @@ export const bedrock: Provider = {
     const region = regionOf(target);
     const domain = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
     const base = baseOf(target, `https://bedrock-runtime.${region}.${domain}`);
-    return under(base, `/model/${encodeStrictly(target.model)}/${actionOf(target, operation, isStream)}`);
+    return under(base, `/model/${segmentOf(target)}/${actionOf(target, operation, isStream)}`);
   },
   authorize(target, { url, body, nowMs }) {
     const { credential } = target;

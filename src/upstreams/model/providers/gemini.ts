@@ -1,8 +1,7 @@
-import type { Provider } from '../provider.ts';
-import { baseOf, cannot, under } from './address.ts';
+import type { Provider, ProviderTarget } from '../provider.ts';
+import { baseOf, cannot, segmentOf, under, versionOf } from './address.ts';
 import { keyOf } from './credential.ts';
 import { openaiPath } from './openai-paths.ts';
-import { encodeStrictly } from './sign-aws.ts';
 
 const openaiRoot = '/openai';
 
@@ -12,11 +11,13 @@ export const gemini: Provider = {
   framing: 'sse',
   dialectsOf: (target) => target.dialects ?? ['gemini'],
   addressOf(target, operation, isStream) {
-    const base = baseOf(target, 'https://generativelanguage.googleapis.com/v1beta');
-    if (operation.kind === 'embed') return under(base, `${modelPath(target.model)}:batchEmbedContents`);
+    const isChat = operation.kind === 'generate' && operation.dialect === 'chat';
+    // OpenAI's dialect has not left the beta.
+    const base = baseOf(target, `https://generativelanguage.googleapis.com/${versionOf(target, isChat ? 'v1beta' : 'v1')}`);
+    if (operation.kind === 'embed') return under(base, `${modelPath(target)}:batchEmbedContents`);
     if (operation.kind === 'generate' && operation.dialect === 'gemini')
-      return generateAddress(base, modelPath(target.model), isStream);
-    const path = operation.kind === 'generate' && operation.dialect === 'chat' ? openaiPath(operation) : undefined;
+      return generateAddress(base, modelPath(target), isStream);
+    const path = isChat ? openaiPath(operation) : undefined;
     if (path === undefined) throw cannot(target, operation);
     return under(base, openaiRoot + path);
   },
@@ -34,7 +35,8 @@ export function generateAddress(base: string, model: string, isStream: boolean):
 }
 
 /** `gemini-3-flash`, `models/gemini-3-flash` or `tunedModels/mine`. */
-function modelPath(model: string): string {
+function modelPath(target: ProviderTarget): string {
+  const { model } = target;
   const [, collection = 'models', name = model] = /^(models|tunedModels)\/(.+)$/.exec(model) ?? [];
-  return `/${collection}/${encodeStrictly(name)}`;
+  return `/${collection}/${segmentOf(target, name)}`;
 }

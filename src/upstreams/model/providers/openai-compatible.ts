@@ -7,6 +7,8 @@ import { openaiPath } from './openai-paths.ts';
 export const openaiCompatible: Provider = {
   name: 'openai-compatible',
   framing: 'sse',
+  // Most of them know no other name for it, and some refuse members that they do not know.
+  habits: { maxTokensMember: 'max_tokens' },
   dialectsOf: (target) => target.dialects ?? ['chat'],
   addressOf(target, operation) {
     const path = openaiPath(operation);

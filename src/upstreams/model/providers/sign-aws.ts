@@ -1,5 +1,7 @@
 import { createHmac, hash } from 'node:crypto';
+import { type HmacKey, hmac, hmacKey } from '../../../hmac.ts';
 import type { Secret } from '../../../secret.ts';
+import { encodeStrictly } from './address.ts';
 
 export interface AwsCredential {
   readonly accessKeyId: string;
@@ -39,7 +41,7 @@ export function signAws(request: SignedRequest, credential: AwsCredential): Reco
     hash('sha256', request.body),
   ].join('\n');
   const toSign = ['AWS4-HMAC-SHA256', time, scope, hash('sha256', canonical)].join('\n');
-  const signature = createHmac('sha256', signingKey(credential, scope)).update(toSign).digest('hex');
+  const signature = hmac(signingKey(credential, scope), toSign, 'hex');
   const authorization = `AWS4-HMAC-SHA256 Credential=${credential.accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${signature}`;
   return { ...added, authorization };
 }
@@ -61,28 +63,22 @@ function canonicalQuery(query: URLSearchParams): string {
     .join('&');
 }
 
-/** Everything but the unreserved characters of RFC 3986. */
-export function encodeStrictly(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
 interface HeldKey {
   readonly secret: string;
   readonly scope: string;
-  readonly key: Buffer;
+  readonly key: HmacKey;
 }
 
 /** Four hashes that come out the same for a whole day. */
 const keys = new Map<string, HeldKey>();
 const mostKeys = 256;
 
-function signingKey({ accessKeyId, secretAccessKey }: AwsCredential, scope: string): Buffer {
+function signingKey({ accessKeyId, secretAccessKey }: AwsCredential, scope: string): HmacKey {
   const secret = secretAccessKey.reveal();
   const held = keys.get(accessKeyId);
   if (held !== undefined && held.scope === scope && held.secret === secret) return held.key;
-  const key = scope
-    .split('/')
-    .reduce<Buffer>((last, part) => createHmac('sha256', last).update(part).digest(), Buffer.from(`AWS4${secret}`));
+  const start = Buffer.from(`AWS4${secret}`);
+  const key = hmacKey(scope.split('/').reduce<Buffer>((last, part) => createHmac('sha256', last).update(part).digest(), start));
   if (held === undefined && keys.size >= mostKeys) keys.clear();
   keys.set(accessKeyId, { secret, scope, key });
   return key;

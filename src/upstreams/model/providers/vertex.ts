@@ -1,10 +1,9 @@
 import type { Reach } from '../../fetch-json.ts';
 import type { Provider, ProviderTarget } from '../provider.ts';
-import { baseOf, cannot, lacking, regionOf, under } from './address.ts';
+import { baseOf, cannot, encodeStrictly, lacking, regionOf, segmentOf, under, versionOf } from './address.ts';
 import { keyOf, noCredential } from './credential.ts';
 import { generateAddress } from './gemini.ts';
 import { openGoogleTokens, readAccount } from './google-tokens.ts';
-import { encodeStrictly } from './sign-aws.ts';
 
 /**
  * Google Cloud's Vertex AI (cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference), with a service account or an
@@ -18,8 +17,8 @@ export function openVertex(reach: Reach): Provider {
     dialectsOf: (target) => target.dialects ?? ['gemini'],
     addressOf(target, operation, isStream) {
       const location = locationOf(target);
-      const base = `${baseOf(target, `https://${hostOf(location)}/v1`)}/projects/${projectOf(target)}/locations/${location}`;
-      const model = `/publishers/google/models/${encodeStrictly(target.model)}`;
+      const base = `${baseOf(target, `https://${hostOf(location)}/${versionOf(target, 'v1')}`)}/projects/${projectOf(target)}/locations/${location}`;
+      const model = `/publishers/google/models/${segmentOf(target)}`;
       if (operation.kind === 'embed') return under(base, `${model}:predict`);
       if (operation.kind === 'generate' && operation.dialect === 'gemini') return generateAddress(base, model, isStream);
       if (operation.kind === 'generate' && operation.dialect === 'chat')
