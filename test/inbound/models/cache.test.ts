@@ -136,7 +136,8 @@ describe('answers that are given again', () => {
     provider.always(says('priced'));
     await ask('/v1/chat/completions', question('what does it cost?'));
     await ask('/v1/chat/completions', question('what does it cost?'));
-    const { calls: found } = await gateway.ok('GET /audit?capability=models/kept&limit=2');
-    expect(JSON.stringify(found)).toContain('models/kept');
+    const found = JSON.stringify(await gateway.ok('GET /audit?capability=models/kept&limit=2'));
+    expect(found).toContain('exact');
+    expect(found).toMatch(/nanoUsd\\*":0/);
   });
 });
