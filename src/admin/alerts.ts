@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { usageOf, windowOf } from '../alerts/alert.ts';
+import { mostAlertGroups, usageOf, windowOf } from '../alerts/alert.ts';
 import { alertSchema, idSchema } from '../registry/documents.ts';
 import type { ModelCallsSum } from '../store/model-ports.ts';
 import { defineAction, hasRole, notThere, requireRole } from './action.ts';
@@ -84,7 +84,8 @@ export const listAlerts = defineAction({
     for (const { id, revision, body } of visible) {
       const { startMs } = windowOf(body, nowMs);
       const read =
-        sums.get(startMs) ?? records.sumCalls({ fromMs: startMs, toMs: nowMs + 60_000, by: ['model', 'consumer', 'key'] });
+        sums.get(startMs) ??
+        records.sumCalls({ fromMs: startMs, toMs: nowMs + 60_000, by: ['model', 'consumer', 'key'], limit: mostAlertGroups });
       sums.set(startMs, read);
       const usage = usageOf(body, await read, nowMs).slice(0, mostSubjects);
       alerts.push({ ...body, id, revision, usage: usage.map(withoutUndefined) });

@@ -17,6 +17,9 @@ export interface AlertWindow {
   readonly endMs: number;
 }
 
+/** Combinations of model, consumer and key; those with the fewest calls are left out beyond it. */
+export const mostAlertGroups = 100_000;
+
 /** Less than this of a window tells nothing of the rest. */
 const leastShare = 0.05;
 

@@ -62,7 +62,11 @@ export interface ModelCallsQuery {
   /** Empty: everything is one group. */
   readonly by: readonly ModelDimension[];
   readonly filters?: Partial<Readonly<Record<ModelDimension, string>>>;
+  /** Most groups. Default: 1000. */
+  readonly limit?: number;
 }
+
+export const usualModelGroups = 1_000;
 
 export interface ModelCallsSum extends ModelNumbers {
   /** One value for each dimension of `by`. */

@@ -1,7 +1,7 @@
 import type { SelectQueryBuilder } from 'kysely';
 import { mergeModelCalls } from '../merge-model-calls.ts';
 import type { FailoverEvent, ModelCalls, ModelCallsQuery, ModelCallsSum, ModelDimension, ModelRecords } from '../model-ports.ts';
-import { modelDimensions } from '../model-ports.ts';
+import { modelDimensions, usualModelGroups } from '../model-ports.ts';
 import type { Database, Schema } from '../schema.ts';
 import { batches } from './batches.ts';
 
@@ -61,7 +61,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
         .select(by)
         .groupBy(by.length === 0 ? ({ eb }) => eb.val(1) : by)
         .orderBy(({ fn }) => fn.sum('calls'), 'desc')
-        .limit(1000)
+        .limit(query.limit ?? usualModelGroups)
         .execute();
       return rows.map((row) =>
         toSum(
