@@ -7,6 +7,7 @@ import { type AdminPorts, defineAction, hasRole, namespacesOf } from './action.t
 import { isOwn } from './key-authority.ts';
 import { meanOf, shareOf } from './statistics.ts';
 
+const usualBy: readonly ModelDimension[] = ['model'];
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
 /** Groups that are looked through for what the caller may see. */
@@ -63,8 +64,8 @@ export const getModelUsage = defineAction({
     groups: z.array(numbers.extend({ group: z.record(z.string(), z.string()) })),
     endings: z.record(z.string(), z.number()).describe('Calls by why the answer ended, or the code of an error.'),
   }),
-  async run(ports, caller, { by: wanted = ['model'], fromMs, toMs, limit = 100, ...asked }) {
-    const by: readonly ModelDimension[] = [...new Set<ModelDimension>(wanted)];
+  async run(ports, caller, { by: wanted = usualBy, fromMs, toMs, limit = 100, ...asked }) {
+    const by: readonly ModelDimension[] = [...new Set(wanted)];
     // The minute that runs counts, too.
     const endMs = toMs ?? ports.clock.nowMs() + minuteMs;
     const range = { fromMs: fromMs ?? endMs - minuteMs - dayMs, toMs: endMs };

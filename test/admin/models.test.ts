@@ -69,6 +69,8 @@ const chat = (model: string, key: string) =>
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }] }),
   });
+// biome-ignore lint/suspicious/noExplicitAny: what a client was answered; tests look into it.
+const bodyOf = async (response: Response): Promise<any> => await response.json();
 const ids = ({ models }: { models: { id: string }[] }) => models.map(({ id }) => id);
 const messageOf = (answer: { body: { error?: { message?: string } } }) => answer.body.error?.message ?? '';
 
@@ -86,7 +88,7 @@ describe('US-M-A5: Register External Models', () => {
       { target: 'fallback', isWorking: true, answer: 'Hello.' },
     ]);
     const answer = await chat('gpt-5-mini', developer);
-    expect([answer.status, (await answer.json()).choices[0].message.content]).toEqual([200, 'Hello.']);
+    expect([answer.status, (await bodyOf(answer)).choices[0].message.content]).toEqual([200, 'Hello.']);
   });
 
   test('a target that does not answer is said, nothing is registered, and no credential shows', async () => {
@@ -301,7 +303,7 @@ describe('US-M-A3: Configure High Availability', () => {
     openai.next(fails(503), fails(503), fails(503));
     anthropic.next(says('From the fallback.', { usage }));
     const answer = await chat('labs/fast', developer);
-    expect([answer.status, (await answer.json()).choices[0].message.content]).toEqual([200, 'From the fallback.']);
+    expect([answer.status, (await bodyOf(answer)).choices[0].message.content]).toEqual([200, 'From the fallback.']);
     const events = await gateway.ok('GET /failovers?model=labs/fast', undefined, auditor);
     expect(events.events.map(({ kind }: { kind: string }) => kind)).toEqual(expect.arrayContaining(['failover', 'ejected']));
     const only = await gateway.ok('GET /failovers?kind=failover&target=fallback', undefined, labs);
@@ -362,7 +364,7 @@ describe('US-M-A1: Configure Model Quotas', () => {
     for (const _ of [1, 2]) expect((await chat('labs/fast', key)).status).toBe(200);
     const refused = await chat('labs/fast', key);
     expect([refused.status, Number(refused.headers.get('retry-after')) > 0]).toEqual([429, true]);
-    expect((await refused.json()).error.message).toContain('2 calls a minute');
+    expect((await bodyOf(refused)).error.message).toContain('2 calls a minute');
     const { limits: live } = await gateway.ok('GET /usage?capability=labs/fast&consumer=billing', undefined, platform);
     const used = Object.fromEntries(live.map(({ limit, used: count }: { limit: string; used: number }) => [limit, count]));
     expect(used).toMatchObject({
