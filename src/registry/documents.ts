@@ -263,7 +263,9 @@ const alertGlob = z
 
 export const alertSchema = z.strictObject({
   title: z.string().min(1).max(200).optional().describe('What people call it.'),
-  namespace: namespaceNameSchema.optional().describe(
+  namespace: namespaceNameSchema
+    .optional()
+    .describe(
       'Whose admins it is for, and told to; only calls of its models count. Default: those of the whole gateway, and all models.',
     ),
   per: z

@@ -32,9 +32,15 @@ describe('US-M-A8: what has been used up', () => {
   test.each([
     [{ per: 'model' }, { 'labs/fast': 9, 'ops/big': 40 }],
     [{ per: 'consumer' }, { billing: 46, search: 3 }],
-    [{ per: 'key', unit: 'calls' }, { k1: 7, k2: 3 }],
+    [
+      { per: 'key', unit: 'calls' },
+      { k1: 7, k2: 3 },
+    ],
     [{ per: 'all', unit: 'tokens' }, { '': 1100 }],
-    [{ per: 'consumer', match: ['labs/*'] }, { billing: 6, search: 3 }],
+    [
+      { per: 'consumer', match: ['labs/*'] },
+      { billing: 6, search: 3 },
+    ],
     [{ per: 'model', subject: 'ops/big' }, { 'ops/big': 40 }],
     [{ per: 'all', namespace: 'labs' }, { '': 9 }],
   ] as const)('is added up as the alert says: %j', (more, expected) => {
@@ -76,7 +82,17 @@ describe('US-M-A8: what is worth a word', () => {
 
 const row = (minuteMs: number, nanoUsd: number): ModelCalls => ({
   ...zero,
-  ...{ minuteMs, model: 'labs/fast', version: 'v1', target: 't', consumer: 'billing', key: 'k1', ending: 'stop', calls: 1, nanoUsd },
+  ...{
+    minuteMs,
+    model: 'labs/fast',
+    version: 'v1',
+    target: 't',
+    consumer: 'billing',
+    key: 'k1',
+    ending: 'stop',
+    calls: 1,
+    nanoUsd,
+  },
 });
 
 /** Two replicas that look at the same records. */

@@ -64,10 +64,11 @@ export function memoryModelRecords(): ModelRecords {
       return true;
     },
 
-    async sumRatings(model, fromMs, toMs) {
+    async sumRatings(model, fromMs, toMs, consumer) {
       const sums = new Map<string, RatingSum>();
       for (const { version, score, ...rating } of ratings.values()) {
         if (rating.model !== model || rating.atMs < fromMs || rating.atMs >= toMs) continue;
+        if (consumer !== undefined && rating.consumer !== consumer) continue;
         const earlier = sums.get(version) ?? { version, ratings: 0, total: 0, totalSquare: 0 };
         const totalSquare = earlier.totalSquare + score * score;
         sums.set(version, { version, ratings: earlier.ratings + 1, total: earlier.total + score, totalSquare });

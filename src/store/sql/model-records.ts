@@ -100,13 +100,11 @@ export function sqlModelRecords(database: Database): ModelRecords {
       return numInsertedOrUpdatedRows === 1n;
     },
 
-    async sumRatings(model, fromMs, toMs) {
+    async sumRatings(model, fromMs, toMs, consumer) {
       const db = await database();
-      const rows = await db
-        .selectFrom('model_ratings')
-        .where('model', '=', model)
-        .where('at_ms', '>=', fromMs)
-        .where('at_ms', '<', toMs)
+      let all = db.selectFrom('model_ratings').where('model', '=', model).where('at_ms', '>=', fromMs).where('at_ms', '<', toMs);
+      if (consumer !== undefined) all = all.where('consumer', '=', consumer);
+      const rows = await all
         .select(({ eb, fn }) => [
           'version',
           eb.cast<number>(fn.countAll(), 'bigint').as('ratings'),
