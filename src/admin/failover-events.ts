@@ -28,8 +28,6 @@ export const getFailoverEvents = defineAction({
     limit: z.int().min(1).max(1000).optional().describe('Most events. Default: 100.'),
   }),
   output: z.object({
-    fromMs: z.number(),
-    toMs: z.number(),
     events: z.array(
       z.object({
         atMs: z.number(),
@@ -40,6 +38,8 @@ export const getFailoverEvents = defineAction({
         reason: z.string(),
       }),
     ),
+    fromMs: z.number(),
+    toMs: z.number(),
   }),
   async run(ports, caller, { model, kind, target, fromMs, toMs, limit = 100 }) {
     const endMs = toMs ?? ports.clock.nowMs() + 1;
@@ -53,12 +53,11 @@ export const getFailoverEvents = defineAction({
       if (target !== undefined && event.from !== target && event.to !== target) return false;
       return kind === undefined || event.kind === kind;
     });
-    return {
-      ...range,
-      events: events.slice(0, limit).map(({ atMs, model, kind, from, to, reason }) => ({
-        ...{ atMs, model, kind, from, reason },
-        ...(to === undefined ? {} : { to }),
-      })),
-    };
+    const shown = events.slice(0, limit).map(({ atMs, model: of, kind: what, from, to, reason }) => ({
+      ...{ atMs, model: of, kind: what, from },
+      ...(to === undefined ? {} : { to }),
+      reason,
+    }));
+    return { events: shown, ...range };
   },
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findAction, runAction } from '../../src/cli/run-action.ts';
 import { type AdminGateway, openAdminGateway } from '../support/admin-gateway.ts';
 import { startAnthropic } from '../support/model-providers/anthropic.ts';
 import { startOpenai } from '../support/model-providers/openai.ts';
@@ -349,6 +350,39 @@ describe('US-M-A7: View Model Analytics', () => {
     const elsewhere = await gateway.person('filed-admin', [{ role: 'admin', namespace: 'filed' }]);
     expect((await gateway.ok('GET /model-usage', undefined, elsewhere)).total.calls).toBe(0);
     expect((await gateway.api('GET /model-usage?model=labs/fast', undefined, elsewhere)).status).toBe(403);
+  });
+});
+
+describe('on the command line', () => {
+  const run = async (name: string, ...words: readonly string[]) => {
+    const command = findAction(name);
+    if (command === undefined) throw new Error(`there is no command ${name}`);
+    let [out, err] = ['', ''];
+    const code = await runAction(command, [...words, '--url', gateway.url], {
+      environment: { GATEHOUSE_KEY: labs },
+      directory: '.',
+      write: (text) => {
+        out += text;
+      },
+      complain: (text) => {
+        err += text;
+      },
+      columns: 160,
+    });
+    return { code, out, err };
+  };
+
+  test('models, their failovers and their registration are commands, and lists are tables', async () => {
+    const list = await run('list-models', '--can', 'tools');
+    expect([list.code, list.err]).toEqual([0, '']);
+    expect(list.out).toMatch(/^id +title +state +priceTier +contextWindow .*\nlabs\/fast +Fast and cheap +\w+ +medium +400000 /);
+    expect((await run('get-failover-events', '--kind', 'failover')).out).toMatch(/^at +model +kind +from +to +reason\n/);
+    const entry = JSON.stringify({ targets: [{ provider: 'openai-compatible', model: 'm', url: `${openai.url}/v1` }] });
+    expect(await run('register-model', 'labs', 'spare', '--entry', entry)).toMatchObject({ code: 0, err: '' });
+    expect((await run('set-model-routing', 'labs', 'spare', '--attempts', '1')).out).toContain('attempts: 1');
+    expect((await run('get-model', 'labs', 'spare')).out).toContain('from openai import OpenAI');
+    expect(await run('retire-model', 'labs', 'spare')).toMatchObject({ code: 0, out: 'id: labs/spare\n' });
+    expect((await run('retire-model', 'labs', 'spare')).code).toBe(1);
   });
 });
 
