@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { AskedStream } from '../../call/ask.ts';
-import type { ClientDialect } from '../../models/dialect.ts';
+import type { AnswerStream } from '../../upstreams/upstream.ts';
 import { writeChunk, writeLastChunk } from './chunks.ts';
 
 /** A model's answer in parts, on its way to one client (WHATWG HTML 9.2). Nothing is sent before the first part: until then the answer may still be an error. */
