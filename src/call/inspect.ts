@@ -36,7 +36,11 @@ interface Passing {
 }
 
 /** For the answer of a call that its client wants in parts; undefined where it does not. */
-export function inspectStream(judges: Judges | undefined, { policy, capability }: Permit, { stream, dialect }: Ask): Passing | undefined {
+export function inspectStream(
+  judges: Judges | undefined,
+  { policy, capability }: Permit,
+  { stream, dialect }: Ask,
+): Passing | undefined {
   if (stream === undefined) return undefined;
   const { contentOut, judgesOut } = policy;
   if ((contentOut === undefined && judgesOut.length === 0) || dialect === undefined)
