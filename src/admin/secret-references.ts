@@ -26,6 +26,11 @@ export function findWrittenSecrets(
   { headers, env, url, targets }: Readonly<Record<string, unknown>>,
 ): readonly WrittenSecret[] {
   const found: WrittenSecret[] = [];
+  // Of a model.
+  for (const [at, target] of (Array.isArray(targets) ? targets : []).entries())
+    if (isObject(target))
+      for (const written of findWrittenSecrets(namespace, name, { headers: target.headers, url: target.url }))
+        found.push({ ...written, path: ['targets', String(at), ...written.path] });
   const look = (path: readonly string[], key: string, value: unknown) => {
     if (typeof value !== 'string' || value === '' || secretNames(value).length > 0) return;
     const [, scheme = '', rest = value] = /^(Bearer |Basic |Token |token )?([\s\S]*)$/.exec(value) ?? [];

@@ -50,7 +50,11 @@ export function inspectStream(
       ? undefined
       : (texts: readonly string[]) => judgeAnswer(judges, judgesOut, capability, texts);
   const inspection = passInspected(contentOut?.stream(), dialect, stream, capability, judge);
-  return { stream: inspection as unknown as InspectedStream, end: () => inspection.end(), hits: () => inspection.hits };
+  const inspected: AnswerStream = {
+    begin: (headers) => stream.begin?.(headers),
+    write: (bytes) => inspection.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)),
+  };
+  return { stream: inspected as InspectedStream, end: () => inspection.end(), hits: () => inspection.hits };
 }
 
 /** Of an answer that went out whole. */
