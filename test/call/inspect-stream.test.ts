@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { passInspected } from '../../src/call/inspect-stream.ts';
-import type { AnswerStream } from '../../src/upstreams/upstream.ts';
 import { ContentRefusal } from '../../src/call/screen.ts';
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { StreamScreen } from '../../src/content/stream-screen.ts';
 import type { TextSlot } from '../../src/models/dialect.ts';
+import type { AnswerStream } from '../../src/upstreams/upstream.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 
 const token = `ghp_${'R8kLm2nQ5tVx7zAc4eGh9jBd3fWy6uSpZ1oT'}`;
