@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
@@ -15,6 +14,9 @@ import type { JsonObject } from '../../wire/json.ts';
 import { readBody } from '../body.ts';
 import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from '../door.ts';
 import { hopsOf, traceHeadersOf } from '../mcp/headers.ts';
+import { writeJson } from '../mcp/stream.ts';
+import { newAnswerId } from './answer-id.ts';
+import { writeLastChunk } from './chunks.ts';
 import { describeModel, type ListShape, listModels } from './list.ts';
 import { rateAnswer } from './rate.ts';
 import { readRequest } from './read-request.ts';
@@ -41,7 +43,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
   const { request, response, headers } = model;
   const route = routeOf(pathOf(request.url ?? ''));
   const dialect = dialectNamed(dialectOf(route, request));
-  const requestId = randomBytes(12).toString('hex');
+  const requestId = newAnswerId();
   const answerHeaders = { ...headers, 'x-request-id': requestId };
   try {
     if (route === undefined)
@@ -62,13 +64,13 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     if (response.destroyed || response.writableEnded) return;
     if (response.headersSent) {
       // Never what ends a good stream: its client must not take a part for the whole.
-      response.end(dialect.writeStreamError(error));
+      writeLastChunk(response, dialect.writeStreamError(error));
       return;
     }
     const { status, body } = dialect.writeError(error);
     // Both SDKs repeat whatever has a status of 500 and more, unless they are told.
     const retry = error.row.retryable ? {} : { 'x-should-retry': 'false' };
-    writeJson(response, status, Buffer.from(JSON.stringify(body)), {
+    writeJson(response, status, [Buffer.from(JSON.stringify(body))], {
       ...answerHeaders,
       ...retry,
       ...errorHeaders(ports, request, error),
@@ -147,7 +149,7 @@ async function serveCall(
 
 function answer(response: ServerResponse, outcome: Outcome, headers: Readonly<Record<string, string>>): void {
   if (outcome.kind !== 'reply') throw new Error(`a ${outcome.kind} is no answer of a model`);
-  writeJson(response, 200, outcome.body, { ...headers, ...outcome.headers });
+  writeJson(response, 200, [outcome.body], { ...headers, ...outcome.headers });
 }
 
 function paramsOf(
@@ -181,7 +183,7 @@ async function serveRating(
 ): Promise<void> {
   const body = readRequest(await readBody(request, bodyLimitBytes));
   const kept = await rateAnswer(ratings, caller, body);
-  writeJson(response, 201, Buffer.from(JSON.stringify(kept)), headers);
+  writeJson(response, 201, [Buffer.from(JSON.stringify(kept))], headers);
 }
 
 function answerList(
@@ -193,21 +195,12 @@ function answerList(
   const { tools } = visibleToolbox(edge.circumstances(ip), catalog, caller, modelsPlace);
   const shape = shapeOf(request);
   if (route.kind !== 'model') {
-    writeJson(response, 200, Buffer.from(JSON.stringify(listModels([...tools.values()], shape, startedAtMs))), headers);
+    writeJson(response, 200, [Buffer.from(JSON.stringify(listModels([...tools.values()], shape, startedAtMs)))], headers);
     return;
   }
   const found = catalog.modelNames.get(route.name);
   const model = found === undefined ? undefined : tools.get(found.outwardName);
   if (model === undefined)
     throw new GatewayError('unknown_model', 'There is no such model here for you. GET /v1/models lists those that you may use.');
-  writeJson(response, 200, Buffer.from(JSON.stringify(describeModel(model, shape, startedAtMs))), headers);
-}
-
-function writeJson(
-  response: ServerResponse,
-  status: number,
-  body: Buffer,
-  headers: Readonly<Record<string, string | number>>,
-): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length, ...headers }).end(body);
+  writeJson(response, 200, [Buffer.from(JSON.stringify(describeModel(model, shape, startedAtMs)))], headers);
 }
