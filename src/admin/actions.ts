@@ -6,12 +6,14 @@ import { getCapability, listCapabilities } from './capabilities.ts';
 import { compareVariants } from './compare-variants.ts';
 import { exportConfigurationAction, importConfiguration, planConfigurationAction } from './configuration.ts';
 import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
+import { setContentPolicy } from './content-policy.ts';
 import { getDocumentation } from './documentation.ts';
 import { explainCall } from './explain-call.ts';
 import { getFailoverEvents } from './failover-events.ts';
 import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
 import { createMember, listMembers, updateMember } from './members.ts';
+import { listModelPrices, setModelPrice } from './model-prices.ts';
 import { setModelRouting } from './model-routing.ts';
 import { getModelUsage } from './model-usage.ts';
 import { getModel, listModels } from './models.ts';
@@ -84,8 +86,11 @@ export const actions: readonly Action[] = [
   revokeKey,
   setPolicy,
   getPolicy,
+  setContentPolicy,
   setSecret,
   listSecrets,
+  setModelPrice,
+  listModelPrices,
   listApprovals,
   getApproval,
   decideApproval,

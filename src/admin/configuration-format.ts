@@ -16,7 +16,7 @@ import {
   toolboxNameSchema,
 } from '../registry/documents.ts';
 import { isObject } from '../wire/json.ts';
-import { readYaml, type YamlFile } from '../yaml-file.ts';
+import { fileLimitBytes, readYaml, type YamlFile } from '../yaml-file.ts';
 import type { Entry } from './examine-upstream.ts';
 import { blankComments, looksLikeJson } from './json-comments.ts';
 
@@ -101,9 +101,36 @@ export interface Reading {
   readonly flaws: readonly Flaw[];
 }
 
-/** Reads YAML, or JSON, which may have comments and trailing commas. */
+/** Largest text: an API description of 32 MiB has more characters once it stands in JSON. */
+export const textLimitCharacters = 64 * 1024 * 1024;
+
+/** Reads YAML, or JSON, which may have comments and trailing commas. What is large has API descriptions in it, and is read as plain JSON. */
 export function readText(text: string): YamlFile {
+  if (text.length > fileLimitBytes) return readLarge(text);
   return readYaml(looksLikeJson(text) ? blankComments(text) : text, '');
+}
+
+// A reader that knows where everything stands needs a hundred times the memory, and holds up everybody else.
+function readLarge(text: string): YamlFile {
+  const locate = () => ({ file: '', line: 1, column: 1 });
+  const unreadable = (message: string): YamlFile => ({
+    value: undefined,
+    problems: [{ file: '', line: 1, column: 1, message }],
+    locate,
+  });
+  if (!looksLikeJson(text))
+    return unreadable('A text of more than 1 MiB has to be JSON, without comments: export it with the format "json".');
+  let isRefused = false;
+  try {
+    // JavaScript gives this key a meaning of its own.
+    const value: unknown = JSON.parse(text, (key, part: unknown) => {
+      isRefused ||= key === '__proto__';
+      return part;
+    });
+    return isRefused ? unreadable('A key cannot be named "__proto__"; rename it.') : { value, problems: [], locate };
+  } catch {
+    return unreadable('This is not valid JSON. What is larger than 1 MiB may have no comments and no trailing commas.');
+  }
 }
 
 export async function readConfiguration(value: unknown): Promise<Reading> {

@@ -3,11 +3,11 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
-import { fileLimitBytes, type YamlFile } from '../yaml-file.ts';
+import type { YamlFile } from '../yaml-file.ts';
 import { type AdminPorts, defineAction, requireRole } from './action.ts';
 import { commitChange } from './change.ts';
 import { findClientServers, readClientServers } from './client-servers.ts';
-import { type Flaw, type Reading, readConfiguration, readText } from './configuration-format.ts';
+import { type Flaw, type Reading, readConfiguration, readText, textLimitCharacters } from './configuration-format.ts';
 import { exportConfiguration } from './export-configuration.ts';
 import { type Plan, type PlannedEntry, planConfiguration } from './plan-configuration.ts';
 import { refuseUnreviewed } from './upstreams.ts';
@@ -16,8 +16,10 @@ const input = z.strictObject({
   text: z
     .string()
     .min(1)
-    .max(fileLimitBytes)
-    .describe('YAML or JSON: a Gatehouse configuration, or the servers that an MCP client keeps ("mcpServers", "servers").'),
+    .max(textLimitCharacters)
+    .describe(
+      'YAML, or JSON, which it has to be beyond 1 MiB: a Gatehouse configuration, or the servers that an MCP client keeps ("mcpServers", "servers").',
+    ),
   prune: z.boolean().optional().describe('Remove what is registered and does not stand in the text. Default: false.'),
   namespace: namespaceNameSchema.optional().describe("Where a client's servers go; for those texts only."),
 });

@@ -10,8 +10,9 @@ import { checkRules, type Policy, policySchema } from '../policy/policy-schema.t
 import { composePolicies, readScope, scopeId } from '../registry/compose.ts';
 import { type AdminPorts, defineAction, type hasRole, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
+import { refuseForeignSecrets } from './secret-references.ts';
 
-const scopeField = z
+export const scopeField = z
   .string()
   .max(200)
   .regex(
@@ -58,6 +59,7 @@ export const setPolicy = defineAction({
       );
       throw new GatewayError('bad_arguments', `This policy was not set. ${sentences.join(' ')}`);
     }
+    refuseForeignJudges(caller, scope, policy?.content);
     await refuseLockout(ports, caller, ip, { scope, policy: policy ?? {} });
     const body = policy === null ? undefined : { policy };
     const known = ports.registry.get('policy', id);
@@ -136,7 +138,7 @@ function merge(sources: readonly PolicySource[]): object {
   };
 }
 
-function scopeOf(id: string): PolicyScope {
+export function scopeOf(id: string): PolicyScope {
   const scope = readScope(id);
   if (scope === undefined) throw new GatewayError('bad_arguments', `"${id.slice(0, 100)}" is no scope.`);
   return scope;
@@ -148,9 +150,17 @@ function namespaceOf(scope: PolicyScope): string | undefined {
 }
 
 // The namespace "admin" is the gateway's own, whoever may call themselves its admin.
-function requireScope(caller: Caller, scope: PolicyScope, roles: Parameters<typeof hasRole>[1]): void {
+export function requireScope(caller: Caller, scope: PolicyScope, roles: Parameters<typeof hasRole>[1]): void {
   const namespace = namespaceOf(scope);
   requireRole(caller, roles, namespace === 'admin' ? undefined : namespace);
+}
+
+/** Throws GatewayError `bad_arguments` for a judge who would be sent a secret that is not the namespace's own. */
+export function refuseForeignJudges(caller: Caller, scope: PolicyScope, content: Policy['content']): void {
+  const namespace = namespaceOf(scope);
+  if (namespace === undefined || content === undefined) return;
+  const [first] = refuseForeignSecrets(caller, namespace, { content });
+  if (first !== undefined) throw new GatewayError('bad_arguments', `This policy was not set. ${first.message}`);
 }
 
 /** Throws GatewayError `conflict` for rules, networks and gates under which whoever sets them could not take them back. */

@@ -7,8 +7,8 @@ import type { Entry as Document, Edit } from '../registry/registry.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
 import { type Content, readAssessment, readContent } from '../review/content.ts';
 import { draftSubmission } from '../review/draft-submission.ts';
-import { digestInstructions, offeredIn, pinId } from '../review/pin.ts';
-import { neighbourhoodOf, toStored } from '../review/pins.ts';
+import { digestInstructions, offeredIn, offeredInTurns, pinId } from '../review/pin.ts';
+import { neighbourhoodInTurns, toStoredInTurns } from '../review/pins.ts';
 import { isOpen, isSamePerson } from '../review/submission.ts';
 import { secretNames } from '../secrets.ts';
 import { emptyOffer, type Offer } from '../upstreams/upstream.ts';
@@ -82,15 +82,15 @@ export const submitCapability = defineAction({
     const config = configOf(ports, draft);
     const seen = await lookBefore(ports, draft);
     const { offer = emptyOffer } = seen;
-    const offered = offeredIn(offer);
+    const offered = await offeredInTurns(offer);
     const drafted = await draftSubmission(ports, {
       about: 'upstream',
       config,
       entry: draft.entry,
       content: contentOf(seen),
       offered,
-      stored: toStored(offered, offer.instructions),
-      neighbourhood: neighbourhoodOf(ports.catalog(), { id: config.id, config }, offer),
+      stored: await toStoredInTurns(offered, offer.instructions),
+      neighbourhood: await neighbourhoodInTurns(ports.catalog(), { id: config.id, config }, offer),
       unseenBecause: seen.unseenBecause,
       submitter: caller,
       justification,
@@ -286,6 +286,7 @@ async function lookBefore(ports: AdminPorts, draft: Draft): Promise<Look> {
     refuseErrors('Nothing was submitted.', trial.findings);
     return { ...trial, unseenBecause: undefined };
   }
+  if (entry.kind === 'model') return { ...nothing, unseenBecause: 'a model is asked nothing before it was approved.' };
   if (entry.command !== undefined) return { ...nothing, unseenBecause: 'a program is run only after it was approved.' };
   if (typeof entry.url !== 'string' || secretNames(entry.url).length > 0)
     return { ...nothing, unseenBecause: 'its address holds a secret.' };

@@ -4,8 +4,8 @@ import type { Member } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import type { Edit } from '../registry/registry.ts';
-import { approve, digestInstructions, emptyPin, offeredIn, pinId, writePinned } from '../review/pin.ts';
-import { toStored } from '../review/pins.ts';
+import { approve, digestInstructions, emptyPin, offeredInTurns, pinId, writePinned } from '../review/pin.ts';
+import { toStoredInTurns } from '../review/pins.ts';
 import type { Offer } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
 import { type Described, describeEntry, documentEdits, documentFields } from './api-document.ts';
@@ -256,13 +256,13 @@ export function refuseUnreviewed({ registry }: Pick<AdminPorts, 'registry'>): vo
 
 /** Whoever registers an upstream approves what was seen of it just before: nothing else is served until it is approved too. */
 async function pinSeen(ports: AdminPorts, { id: by }: Caller, draft: Draft, offer: Offer | undefined) {
-  const offered = offer === undefined ? [] : offeredIn(offer);
+  const offered = offer === undefined ? [] : await offeredInTurns(offer);
   if (offer === undefined || offered.length === 0) return [];
   const config = configOf(ports, draft);
   // What is made here, of its entry alone, needs nobody's approval.
   if (config.review === undefined) return [];
   const nowMs = ports.clock.nowMs();
-  await ports.definitions.keep(toStored(offered, offer.instructions), nowMs);
+  await ports.definitions.keep(await toStoredInTurns(offered, offer.instructions), nowMs);
   const named = offered.map(({ kind, hash, shape, definition }) => ({ kind, hash, shape, name: definition.name }));
   const decision = { by, why: 'registered', atMs: nowMs };
   const body = writePinned(approve(emptyPin(config.id, digestInstructions(offer.instructions)), named, decision));

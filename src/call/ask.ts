@@ -32,12 +32,11 @@ export interface Ask {
   /** By which its client may speak of the answer later. */
   readonly answerId?: string | undefined;
   /** Where a model's answer goes that its client wants in parts. */
-  readonly stream?: AskedStream | undefined;
-}
-
-/** A client's own stream. What goes into it has passed `inspect`. */
-export interface AskedStream extends AnswerStream {
-  readonly dialect: ClientDialect;
+  readonly stream?: AnswerStream | undefined;
+  /** Asked by the gateway itself to judge another call: nobody judges this one. */
+  readonly isJudging?: boolean | undefined;
+  /** Of a model's client: where the words are in what it gets. */
+  readonly dialect?: ClientDialect | undefined;
 }
 
 interface Retry {

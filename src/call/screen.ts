@@ -1,8 +1,10 @@
 /** Refuses arguments that the tool's schema does not take, and content that must not go in. */
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
+import type { Judges } from '../content/judge.ts';
 import type { ContentHit } from '../content/screen.ts';
 import { GatewayError } from '../errors.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import { askJudgesOf, blockingOf } from './ask-judges.ts';
 import type { Admission } from './limit.ts';
 
 declare const screened: unique symbol;
@@ -14,8 +16,26 @@ export interface Screened extends Admission {
   readonly hits: readonly ContentHit[];
 }
 
-/** At once for arguments that are checked quickly. Throws, or rejects with, GatewayError `bad_arguments` and `content_blocked`. */
-export function screen(checks: ArgumentChecks, admission: Admission): Screened | Promise<Screened> {
+/**
+ * At once for arguments that are checked quickly and that no judge is asked about. Throws, or rejects with, GatewayError
+ * `bad_arguments` and `content_blocked`. `judges` is left out where nothing may be sent: they are then not asked.
+ */
+export function screen(checks: ArgumentChecks, admission: Admission, judges?: Judges): Screened | Promise<Screened> {
+  const screened = checkArguments(checks, admission);
+  if (admission.policy.judgesIn.length === 0 || judges === undefined) return screened;
+  return screened instanceof Promise ? screened.then((late) => judgeBy(judges, late)) : judgeBy(judges, screened);
+}
+
+async function judgeBy(judges: Judges, screened: Screened): Promise<Screened> {
+  const { policy, params, capability, hits } = screened;
+  const found = await askJudgesOf(judges, policy.judgesIn, 'in', params.arguments ?? {});
+  const all = [...hits, ...found];
+  const blocking = blockingOf(found);
+  if (blocking.length > 0) throw refusedIn(capability, blocking, all);
+  return { ...screened, hits: all } as unknown as Screened;
+}
+
+function checkArguments(checks: ArgumentChecks, admission: Admission): Screened | Promise<Screened> {
   const { tool, params } = admission;
   if (tool === undefined) return clean(admission);
   const args = isObject(params.arguments) ? params.arguments : {};
@@ -45,10 +65,14 @@ function judge(admission: Admission, complaint: string | undefined): Screened {
 }
 
 function clean(admission: Admission): Screened {
-  const { params, policy, capability } = admission;
+  const { tool, params, policy, capability } = admission;
   const { contentIn } = policy;
   if (contentIn === undefined || params.arguments === undefined) return { ...admission, hits: none } as unknown as Screened;
-  const verdict = contentIn.screenValue(params.arguments);
+  // In what a model is sent, pictures are no text; a tool's arguments may be anything.
+  const verdict =
+    tool === undefined && typeof params.dialect === 'string'
+      ? contentIn.screenPrompt(params.arguments)
+      : contentIn.screenValue(params.arguments);
   switch (verdict.kind) {
     case 'clean':
       return { ...admission, hits: none } as unknown as Screened;
@@ -57,11 +81,17 @@ function clean(admission: Admission): Screened {
     case 'redacted':
       return { ...admission, params: withArguments(params, verdict.value), hits: verdict.hits } as unknown as Screened;
     case 'blocked':
-      throw new ContentRefusal(
-        `The arguments for ${capability} hold what must not be sent there (${verdict.rules.join(', ')}). Leave it out, then call again.`,
-        verdict.hits,
-      );
+      throw refusedIn(capability, verdict.rules, verdict.hits);
   }
+}
+
+function refusedIn(capability: string, rules: readonly string[], hits: readonly ContentHit[]): ContentRefusal {
+  return new ContentRefusal(
+    rules.every((rule) => rule === 'judge/unavailable')
+      ? `What is sent to ${capability} has to be judged first, and the judge cannot be asked right now. Call again later.`
+      : `The arguments for ${capability} hold what must not be sent there (${rules.join(', ')}). Leave it out, then call again.`,
+    hits,
+  );
 }
 
 /** A refusal that knows what was found, for the record. */

@@ -144,6 +144,7 @@ function completeApi(entry: ApiEntry, origin: 'file' | 'guarded', descriptions: 
     rename,
     defaults: entry.defaults ?? {},
     answer: { select: answer.select, trim: answer.trim ?? [], maxItems: answer.maxItems, limitBytes: answer.limitBytes },
+    references: entry.references ?? [],
     ...(origin === 'guarded' ? { isGuarded: true } : {}),
   };
 }

@@ -83,6 +83,8 @@ export interface ApiTransport {
   /** Values by argument, where a caller gives none. */
   readonly defaults: Readonly<Record<string, unknown>>;
   readonly answer: AnswerRules;
+  /** Addresses at or below which other documents may be fetched that the description refers to. */
+  readonly references: readonly string[];
   readonly isGuarded?: boolean;
 }
 

@@ -67,8 +67,10 @@ const target = z
         'Address of the API up to where its operations begin, e.g. http://localhost:11434/v1. Required for azure and openai-compatible.',
       ),
     headers: headers.optional().describe(`Headers sent with every request. \${secret:NAME} is replaced.`),
-    location: word.optional().describe('For bedrock and vertex: the place of the API, e.g. us-east-1 or europe-west4.'),
-    apiVersion: word.optional().describe('For azure and gemini: the version of the API.'),
+    location: word
+      .optional()
+      .describe('For bedrock and vertex: the place of the API, e.g. us-east-1 or europe-west4. Default for vertex: global.'),
+    apiVersion: word.optional().describe('For azure, anthropic, gemini and vertex: the version of the API.'),
     region: word.optional().describe('Where the data goes, in words of your own, e.g. eu: for "regions".'),
     weight: z
       .number()
@@ -270,9 +272,9 @@ const needs: Readonly<Record<ProviderName, Needs>> = {
   openai: { credentials: [['key']], needed: [], allowed: [] },
   azure: { credentials: [['key']], needed: [['url', 'the address of your resource']], allowed: ['apiVersion'] },
   'openai-compatible': { credentials: [[], ['key']], needed: [['url', 'where the API is']], allowed: [] },
-  anthropic: { credentials: [['key']], needed: [], allowed: [] },
+  anthropic: { credentials: [['key']], needed: [], allowed: ['apiVersion'] },
   gemini: { credentials: [['key']], needed: [], allowed: ['apiVersion'] },
-  vertex: { credentials: [['serviceAccount']], needed: [['location', 'e.g. europe-west4']], allowed: ['project'] },
+  vertex: { credentials: [['serviceAccount'], ['key']], needed: [], allowed: ['location', 'project', 'apiVersion'] },
   bedrock: { credentials: [awsKeys, ['key']], needed: [['location', 'e.g. us-east-1']], allowed: ['sessionToken'] },
 };
 const credentialKeys = ['key', 'accessKeyId', 'secretAccessKey', 'serviceAccount'];

@@ -247,6 +247,13 @@ const apiUpstream = z
       .optional()
       .describe('Operations to take: "GET /pets/*", "GET", "tag:pets", operationIds. Default: all.'),
     exclude: operations.optional().describe('Operations to leave out, written as include is; wins over include.'),
+    references: z
+      .array(serverUrl)
+      .max(20)
+      .optional()
+      .describe(
+        'Addresses from which other documents may be fetched that the description refers to: each, and what lies below it. Default: none.',
+      ),
     rename: z
       .record(
         z.string().min(1).max(512),

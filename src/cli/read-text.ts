@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 
-/** Largest file or input that a command takes: what a gateway takes as a body, where nobody set another limit. */
-const limitBytes = 4 * 1024 * 1024;
+/** Largest file or input that a command takes: what a gateway takes as a configuration. Other bodies have a limit of their own there. */
+const limitBytes = 64 * 1024 * 1024;
 
 export type TextRead = { readonly text: string } | { readonly problem: string };
 

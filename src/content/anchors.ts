@@ -17,20 +17,19 @@ interface Candidate {
   readonly offset: number;
 }
 
-const shortest = 6;
 const blockLength = 4;
-const stride = shortest - blockLength + 1;
 const slotBits = 16;
 
 /**
  * Makes a search for many words at once. Whatever the place of a word of six bytes, one of the three blocks of four at its start
- * stands at a multiple of three: only those are looked up, and none waits for the one before it.
+ * stands at a multiple of three: only those are looked up, and none waits for the one before it. `shortest`: no word has fewer bytes.
  */
-export function makeAnchorScan(anchors: readonly Anchor[]): AnchorScan {
+export function makeAnchorScan(anchors: readonly Anchor[], shortest = 6): AnchorScan {
+  const stride = shortest - blockLength + 1;
   // One bit each, so that the table stays in the fastest cache: nearly all lookups end at it.
   const slots = new Int32Array(1 << (slotBits - 5));
   const buckets = new Map<number, Candidate[]>();
-  for (const [anchor, spelling] of anchors.flatMap((one) => spellings(one.text).map((text) => [one, text] as const))) {
+  for (const [anchor, spelling] of anchors.flatMap((one) => spellings(one.text, shortest).map((text) => [one, text] as const))) {
     const bytes = Buffer.from(spelling, 'latin1');
     if (bytes.length < shortest) throw new RangeError(`the anchor "${spelling}" is shorter than ${shortest} characters`);
     for (let offset = 0; offset < stride; offset++) {
@@ -44,7 +43,8 @@ export function makeAnchorScan(anchors: readonly Anchor[]): AnchorScan {
     const last = bytes.length - blockLength;
     for (let at = 0; at <= last; at += stride) {
       const slot = slotOf(view.getInt32(at, true));
-      if (((slots[slot >>> 5]! >>> slot) & 1) !== 0 && reportCandidates(buckets.get(slot) ?? [], bytes, at, found)) return;
+      if (((slots[slot >>> 5]! >>> slot) & 1) === 0) continue;
+      if (reportCandidates(buckets.get(slot) ?? [], bytes, at, shortest, found)) return;
     }
   };
 }
@@ -53,10 +53,11 @@ function reportCandidates(
   candidates: readonly Candidate[],
   bytes: Uint8Array,
   at: number,
+  shortest: number,
   found: Parameters<AnchorScan>[1],
 ): boolean {
   for (const { anchor, bytes: word, offset } of candidates)
-    if (standsAt(bytes, at - offset, word) && found(anchor, at - offset)) return true;
+    if (standsAt(bytes, at - offset, word, shortest) && found(anchor, at - offset)) return true;
   return false;
 }
 
@@ -66,14 +67,14 @@ function slotOf(block: number): number {
 }
 
 // A blank among the first bytes is part of what is looked up, and JSON may write a slash with a backslash.
-function spellings(text: string): string[] {
+function spellings(text: string, shortest: number): string[] {
   if (text.includes('/')) return [text, text.replace('/', '\\/')];
   const at = text.indexOf(' ');
   if (at < 0 || at >= shortest) return [text];
   return [' ', '  ', '\n', '\t', '\\n', '\\t', '\r\n', '\\r\\n'].map((blank) => text.replace(' ', blank));
 }
 
-function standsAt(bytes: Uint8Array, start: number, word: Buffer): boolean {
+function standsAt(bytes: Uint8Array, start: number, word: Buffer, shortest: number): boolean {
   if (start < 0) return false;
   let from = start;
   for (let at = 0; at < word.length; at++) {

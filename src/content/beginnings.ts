@@ -1,5 +1,6 @@
 import type { ContentCheck } from './content-check.ts';
 import type { View } from './fold.ts';
+import { pairsOfPattern } from './pattern-beginnings.ts';
 import { gate, type Rule } from './rule.ts';
 
 /** Which of a check's rules can have a match that begins somewhere in a text: told by pairs of characters, so that most are not run. */
@@ -56,11 +57,29 @@ const mostFirst = 32;
 /** In front of a match may not, or must, stand a letter. */
 const fronts = ['', 'a'];
 
-// Rules are asked, not read: whatever a rule is made of, it says itself whether it waits for more.
-function pairsOf(rule: Rule): Uint8Array {
+// A pattern is read; what is made of more is asked whether it waits for more.
+export function pairsOf(rule: Rule): Uint8Array {
   let table = tables.get(rule);
   if (table !== undefined) return table;
   table = new Uint8Array(size * (size + 1));
+  if (rule.pattern !== undefined) readPattern(rule.pattern, table);
+  else askRule(rule, table);
+  // What lies beyond ASCII is not tried one by one: the gates say who begins with it.
+  if ((rule.gates & (gate.foreign | gate.injectionWords)) !== 0) table.fill(1, foreign * (size + 1), (foreign + 1) * (size + 1));
+  tables.set(rule, table);
+  return table;
+}
+
+function readPattern(pattern: RegExp, table: Uint8Array): void {
+  for (const [first, seconds] of pairsOfPattern(pattern)) {
+    if (first >= foreign) continue;
+    const row = first * (size + 1);
+    table[row + end] = table[row + foreign] = 1;
+    for (const second of seconds) if (second < foreign) table[row + second] = 1;
+  }
+}
+
+function askRule(rule: Rule, table: Uint8Array): void {
   const first = Array.from({ length: foreign }, (_, code) => code).filter((code) => mayBegin(rule, String.fromCharCode(code)));
   for (const code of first) {
     const row = code * (size + 1);
@@ -68,10 +87,6 @@ function pairsOf(rule: Rule): Uint8Array {
     for (let second = 0; second < foreign; second++)
       if (first.length > mostFirst || mayBegin(rule, String.fromCharCode(code, second))) table[row + second] = 1;
   }
-  // What lies beyond ASCII is not tried one by one: the gates say who begins with it.
-  if ((rule.gates & (gate.foreign | gate.injectionWords)) !== 0) table.fill(1, foreign * (size + 1), (foreign + 1) * (size + 1));
-  tables.set(rule, table);
-  return table;
 }
 
 function mayBegin(rule: Rule, text: string): boolean {

@@ -23,8 +23,12 @@ export interface ContentCheck {
 }
 
 /** Makes a check of what is to be done for each rule by its id; undefined when that is nothing. */
-export function makeCheck(direction: Direction, actionOf: ReadonlyMap<string, ContentAction>): ContentCheck | undefined {
-  const active = rules.flatMap((rule) => {
+export function makeCheck(
+  direction: Direction,
+  actionOf: ReadonlyMap<string, ContentAction>,
+  all: readonly Rule[] = rules,
+): ContentCheck | undefined {
+  const active = all.flatMap((rule) => {
     const action = actionOf.get(rule.id);
     return action === undefined ? [] : [Object.freeze({ rule, action })];
   });
@@ -36,9 +40,14 @@ export function makeCheck(direction: Direction, actionOf: ReadonlyMap<string, Co
 }
 
 /** A check of whole categories, all to be treated alike. */
-export function makeCategoryCheck(direction: Direction, wanted: readonly Category[], action: ContentAction): ContentCheck {
-  const ids = rules.filter(({ category }) => wanted.includes(category)).map(({ id }) => [id, action] as const);
-  const check = makeCheck(direction, new Map(ids));
+export function makeCategoryCheck(
+  direction: Direction,
+  wanted: readonly Category[],
+  action: ContentAction,
+  all: readonly Rule[] = rules,
+): ContentCheck {
+  const ids = all.filter(({ category }) => wanted.includes(category)).map(({ id }) => [id, action] as const);
+  const check = makeCheck(direction, new Map(ids), all);
   if (check === undefined) throw new RangeError('a check needs at least one category');
   return check;
 }

@@ -1,51 +1,77 @@
+import { setImmediate } from 'node:timers/promises';
 import { compileGlob } from '../catalog/glob.ts';
 import type { Json } from '../wire/json.ts';
+import { pairsOf } from './beginnings.ts';
 import { type ContentCheck, type Direction, makeCheck, stricter } from './content-check.ts';
 import type { ContentLine } from './content-schema.ts';
+import type { JudgeRow } from './judge.ts';
+import type { Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
-import { rules } from './rules.ts';
-import { type ContentVerdict, inspectBytes, screenValue } from './screen.ts';
+import { isSafety, loadRules, rules } from './rules.ts';
+import { type ContentVerdict, inspectBytes, screenPrompt, screenValue } from './screen.ts';
+import { StreamScreen } from './stream-screen.ts';
 
 /** Content rules as calls use them. */
 export interface ContentPolicy {
   /** The check for one capability (`namespace/name`) and direction; undefined where there is nothing to look for. */
   checkFor(capability: string, direction: Direction): ContentCheck | undefined;
+  /** What runs that check. */
+  screenFor(capability: string, direction: Direction): ContentScreen | undefined;
+  /** The judges that are asked. */
+  judgesFor(capability: string, direction: Direction): readonly JudgeRow[];
 }
 
 /** A check with what runs it: calls that nothing is looked for in need none of this loaded. */
 export interface ContentScreen {
   /** Judges parsed JSON, such as the arguments of a call. */
   screenValue(value: Json): ContentVerdict;
+  /** The same for what a model is sent: pictures, sounds and documents in base64 are passed over. */
+  screenPrompt(value: Json): ContentVerdict;
   /** Judges the bytes of one JSON value, such as a result. */
   inspectBytes(bytes: Buffer): ContentVerdict;
+  /** For one answer that comes in pieces. */
+  stream(): StreamScreen;
 }
 
-/** What screens one capability's calls in one direction; undefined where there is nothing to look for. */
-export function screenFor(policy: ContentPolicy, capability: string, direction: Direction): ContentScreen | undefined {
-  const check = policy.checkFor(capability, direction);
-  if (check === undefined) return undefined;
+function screenOf(check: ContentCheck): ContentScreen {
   return Object.freeze({
     screenValue: (value: Json) => screenValue(check, value),
+    screenPrompt: (value: Json) => screenPrompt(check, value),
     inspectBytes: (bytes: Buffer) => inspectBytes(check, bytes),
+    stream: () => new StreamScreen(check),
   });
 }
 
-/** Compiles lines of every level together; their order means nothing. Ask it for checks when a catalog is built, not during a call. */
-export function compileContentPolicy(lines: readonly ContentLine[]): ContentPolicy {
-  const compiled = lines.map((line) => ({ ...line, ids: idsOf(line.rules), globs: line.match?.map(compileGlob) }));
+/**
+ * Compiles lines of every level together; their order means nothing. Ask it for checks when a catalog is built, not during a call.
+ * `all`: what `loadRules` loaded for the lines.
+ */
+export function compileContentPolicy(lines: readonly ContentLine[], all: readonly Rule[] = rules): ContentPolicy {
+  const compiled = lines.map((line) => ({ ...line, ids: idsOf(line.rules ?? [], all), globs: line.match?.map(compileGlob) }));
   // Most capabilities share their checks.
   const checks = new Map<string, ContentCheck | undefined>();
+  const applyingTo = (capability: string, direction: Direction) =>
+    compiled.filter(
+      (line) =>
+        (line.direction ?? 'both') !== (direction === 'in' ? 'out' : 'in') &&
+        (line.globs?.some((takes) => takes(capability)) ?? true),
+    );
+  const checkFor = (capability: string, direction: Direction) => {
+    const applying = applyingTo(capability, direction);
+    const key = `${direction} ${applying.map((line) => compiled.indexOf(line)).join(' ')}`;
+    if (!checks.has(key)) checks.set(key, makeCheck(direction, strictestActions(applying), all));
+    return checks.get(key);
+  };
   return Object.freeze({
-    checkFor: (capability: string, direction: Direction) => {
-      const applying = compiled.filter(
-        (line) =>
-          (line.direction ?? 'both') !== (direction === 'in' ? 'out' : 'in') &&
-          (line.globs?.some((takes) => takes(capability)) ?? true),
-      );
-      const key = `${direction} ${applying.map((line) => compiled.indexOf(line)).join(' ')}`;
-      if (!checks.has(key)) checks.set(key, makeCheck(direction, strictestActions(applying)));
-      return checks.get(key);
+    checkFor,
+    screenFor: (capability: string, direction: Direction) => {
+      const check = checkFor(capability, direction);
+      return check === undefined ? undefined : screenOf(check);
     },
+    judgesFor: (capability: string, direction: Direction) =>
+      applyingTo(capability, direction).flatMap(({ judge, do: action }) =>
+        judge === undefined ? [] : [Object.freeze({ settings: judge, action })],
+      ),
   });
 }
 
@@ -57,6 +83,25 @@ function strictestActions(
   return strictest;
 }
 
-function idsOf(names: readonly string[]): string[] {
-  return rules.filter(({ id, category }) => names.includes(category) || names.includes(id)).map(({ id }) => id);
+function idsOf(names: readonly string[], all: readonly Rule[]): string[] {
+  return all.filter(({ id, category }) => names.includes(category) || names.includes(id)).map(({ id }) => id);
+}
+
+/** The content rules of every policy there is: `compile` makes one of the lines that hold a capability. */
+export interface ContentRules {
+  compile(lines: readonly ContentLine[]): ContentPolicy;
+}
+
+/** Loads what the lines name. */
+export async function openContentRules(lines: readonly ContentLine[]): Promise<ContentRules> {
+  const names = lines.flatMap((line) => line.rules ?? []);
+  const all = await loadRules(names);
+  // Large patterns take milliseconds to compile each: not in the first call that needs them, and not all at a stretch.
+  for (const rule of all) {
+    if (!isSafety(rule.category) || !(names.includes(rule.category) || names.includes(rule.id))) continue;
+    rule.find({ text: 'how', original: 'how', offsets: undefined }, () => {}, 0, true);
+    pairsOf(rule);
+    await setImmediate();
+  }
+  return { compile: (own) => compileContentPolicy(own, all) };
 }

@@ -3,6 +3,7 @@ import { decodeParts, resolveEscapes } from './decode.ts';
 import { foldText, hasHiding, toOriginal, type View } from './fold.ts';
 import { foreignAnchors } from './injection-words.ts';
 import { gate } from './rule.ts';
+import { foreignSafetyAnchors } from './safety-words.ts';
 
 /** One place in a text and the rule that found it. */
 export interface Finding {
@@ -55,6 +56,7 @@ function openGates(check: ContentCheck, text: string): number {
 export function lookAtForeign(text: string): number {
   let open = hasHiding(text) ? gate.foreign : 0;
   if (foreignAnchors.test(text)) open |= gate.foreign | gate.injectionWords;
+  if (foreignSafetyAnchors.test(text)) open |= gate.safetyWords;
   return open;
 }
 

@@ -109,7 +109,7 @@ function openTail(text: string, word: string, from: number): number {
   return text.length;
 }
 
-interface OriginalRule extends Omit<Rule, 'find' | 'category' | 'reads'> {
+interface OriginalRule extends Omit<Rule, 'find' | 'category' | 'reads' | 'pattern'> {
   readonly pattern: RegExp;
   readonly accepts?: (match: string, at: number, text: string) => boolean;
 }
@@ -120,6 +120,7 @@ function originalRule({ pattern, accepts, ...rule }: OriginalRule): Rule {
   });
   return Object.freeze({
     ...rule,
+    pattern,
     category,
     reads: 'original' as const,
     find: ({ original }: View, add: AddSpan, from?: number, isOpen?: boolean) => find(original, add, from, isOpen),

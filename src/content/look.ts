@@ -3,6 +3,7 @@ import { type Anchor, type AnchorScan, makeAnchorScan } from './anchors.ts';
 import { isLuhn } from './checksums.ts';
 import { injectionAnchors, markAnchors } from './injection-words.ts';
 import { gate } from './rule.ts';
+import { safetyAnchors, shortestSafetyWord } from './safety-words.ts';
 
 // The quick look: which rules can match at all. Nearly everything that passes a gateway is clean, so this is what content rules
 // cost: a few searches by native code and loops that jump. It may say "maybe" too often and must never say "no" wrongly.
@@ -28,6 +29,7 @@ const secretAnchors: readonly Anchor[] = [
 /** Makes the look for one set of gates. */
 export function makeLook(wanted: number): Look {
   const scan = anchorScan(wanted);
+  const scanSafety = (wanted & gate.safetyWords) === 0 ? undefined : makeAnchorScan(safetyAnchors, shortestSafetyWord);
   const anchorGates = wanted & (gate.secretWords | gate.injectionWords | gate.roleMarks);
   const runs = wanted & (gate.token | gate.assignment | gate.encoded);
   return (bytes) => {
@@ -36,6 +38,12 @@ export function makeLook(wanted: number): Look {
       scan(bytes, (anchor) => {
         open |= anchor.gate;
         return (open & anchorGates) === anchorGates;
+      });
+    }
+    if (scanSafety !== undefined) {
+      scanSafety(bytes, () => {
+        open |= gate.safetyWords;
+        return true;
       });
     }
     if (runs !== 0) open |= lookAtRuns(bytes, wanted);

@@ -12,6 +12,12 @@ export const ruleIds: readonly string[] = Object.entries({
     'tag-characters variation-selectors bidi-controls invisible-characters mixed-alphabets control-characters html-comment html-style',
     'far-away',
   ],
+  violence: ['threat incitement planning gore'],
+  'self-harm': ['intent method encouragement'],
+  sexual: ['minors explicit request'],
+  hate: ['dehumanizing extermination slur ideology harassment'],
+  illicit: ['weapons drugs'],
+  profanity: ['strong'],
 }).flatMap(([category, lines]) => lines.flatMap((line) => line.split(' ').map((name) => `${category}/${name}`)));
 
 /** What is done where a rule finds something, from the mildest to the strictest. */

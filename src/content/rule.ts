@@ -1,7 +1,14 @@
 import type { View } from './fold.ts';
 import { openPattern } from './open-pattern.ts';
 
-export const categories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
+/** What gateways look for in tools' traffic as well. */
+export const baseCategories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
+/** What models are asked for, and should not say. */
+export const safetyCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'profanity'] as const;
+export const categories = [...baseCategories, ...safetyCategories] as const;
+/** What a judge can be asked about. */
+export const judgedCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'prompt-injection'] as const;
+export type JudgedCategory = (typeof judgedCategories)[number];
 export type Category = (typeof categories)[number];
 
 /** One thing that content is looked through for. */
@@ -13,6 +20,8 @@ export interface Rule {
   readonly title: string;
   /** Bits of `gate`: the quick look must have opened one of them, or the rule cannot match and is not run. */
   readonly gates: number;
+  /** What it looks for, where that is one pattern. */
+  readonly pattern?: RegExp | undefined;
   /** Which of the two the offsets belong to: `view.text`, or `view.original` for what folding takes away. */
   readonly reads: 'folded' | 'original';
   /**
@@ -51,9 +60,11 @@ export const gate = {
   roleMarks: 1024,
   /** A backslash and a `u`: in JSON, any character written so that no search sees it. */
   escaped: 2048,
+  /** Words that the rules of content safety look for. */
+  safetyWords: 4096,
 } as const;
 
-interface PatternRule extends Omit<Rule, 'find' | 'reads'> {
+interface PatternRule extends Omit<Rule, 'find' | 'reads' | 'pattern'> {
   /**
    * Global. Without nested or overlapping quantifiers, with every repetition bounded, and fixed by a literal or a look behind at the
    * start, so that V8 takes linear time.
@@ -75,6 +86,7 @@ export function patternRule({ pattern, accepts, group, ...rule }: PatternRule): 
   });
   return Object.freeze({
     ...rule,
+    pattern,
     reads: 'folded' as const,
     find: (view: View, add: AddSpan, from?: number, isOpen?: boolean) => find(view.text, add, from, isOpen),
   });

@@ -7,6 +7,7 @@ import { replaceFindings } from './redact.ts';
 import { type Category, gate, type Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
 import { isSecretName } from './secrets.ts';
+import { isMedia, longestPlain } from './texts-in.ts';
 
 /** What was found in one place, without a word of it. */
 export interface ContentHit {
@@ -38,6 +39,15 @@ export function screenValue(check: ContentCheck, value: Json): ContentVerdict {
   return looksClean(check, Buffer.from(JSON.stringify(value))) ? clean : walk(check, value);
 }
 
+/** The same for what a model is sent: pictures, sounds and documents in base64 are no text, and stay as they are. */
+export function screenPrompt(check: ContentCheck, value: Json): ContentVerdict {
+  const json = JSON.stringify(value);
+  // Only a large one can hold any.
+  if (json.length <= longestPlain) return looksClean(check, Buffer.from(json)) ? clean : walk(check, value);
+  const text = JSON.stringify(value, (_, item: Json) => (typeof item === 'string' && isMedia(item) ? '' : item));
+  return looksClean(check, Buffer.from(text)) ? clean : walk(check, value, true);
+}
+
 /** Judges the bytes of one JSON value, such as a result; they are parsed only where a rule can match. Throws SyntaxError. */
 export function inspectBytes(check: ContentCheck, bytes: Buffer): ContentVerdict {
   return looksClean(check, bytes) ? clean : walk(check, parse(bytes.toString('utf8')));
@@ -64,6 +74,7 @@ const mostCharacters = 1024 * 1024;
 /** One walk over one value. */
 interface Walk {
   readonly check: ContentCheck;
+  readonly passesMedia: boolean;
   readonly hits: Map<string, ContentHit>;
   /** Keys in which nothing was found: items of a list have the same ones. */
   readonly cleanKeys: Set<string>;
@@ -73,9 +84,9 @@ interface Walk {
   nodes: number;
 }
 
-function walk(check: ContentCheck, value: Json): ContentVerdict {
+function walk(check: ContentCheck, value: Json, passesMedia = false): ContentVerdict {
   const budget = { characters: mostCharacters };
-  const state: Walk = { check, hits: new Map(), cleanKeys: new Set(), budget, path: [], nodes: 0 };
+  const state: Walk = { check, passesMedia, hits: new Map(), cleanKeys: new Set(), budget, path: [], nodes: 0 };
   const screened = screenAt(state, value, undefined);
   if (state.hits.size === 0) return clean;
   const hits = Object.freeze([...state.hits.values()]);
@@ -99,6 +110,7 @@ function screenAt(state: Walk, value: Json, name: string | undefined): Json {
 }
 
 function screenString(state: Walk, text: string, name: string | undefined): string {
+  if (state.passesMedia && isMedia(text)) return text;
   // "token" says nothing and "abc" says nothing, but {"token": "abc"} does.
   const prefix = name !== undefined && isSecretName(name) ? `${name}: ` : '';
   const found = findAt(state, prefix + text, prefix.length);

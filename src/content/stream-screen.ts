@@ -63,10 +63,8 @@ export class StreamScreen {
   #of(name: string): ChannelScreen {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
-      // Each name is the provider's own: one that makes up names must not fill the memory.
-      const known = this.#channels.size < mostChannels ? name : 'others';
-      channel = this.#channels.get(known) ?? new ChannelScreen(this.#check, (active) => this.#note(active, known));
-      this.#channels.set(known, channel);
+      channel = new ChannelScreen(this.#check, (active) => this.#note(active, name));
+      this.#channels.set(name, channel);
     }
     return channel;
   }
@@ -80,7 +78,6 @@ export class StreamScreen {
   }
 }
 
-const mostChannels = 1000;
 /** What rules look back at from where a match begins: five words before an order, the scheme of a URL. */
 const lookBack = 300;
 /** From here on a held text is looked at again only when it has grown by an eighth. */

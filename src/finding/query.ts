@@ -1,3 +1,4 @@
+import { type Action, type Actions, actionsOf, reading } from './actions.ts';
 import { stem } from './stem.ts';
 import type { Synonyms } from './synonyms.ts';
 import { allWordsOf, isFiller } from './words.ts';
@@ -5,37 +6,42 @@ import { allWordsOf, isFiller } from './words.ts';
 /** One thing that a question asks for: words of which the one that fits best counts, each by its share. */
 export interface Wanted {
   readonly words: readonly (readonly [word: string, share: number])[];
-  /** Tells what fits otherwise apart and finds nothing by itself. Comes last. */
-  readonly isHint?: boolean;
 }
 
-/** Stand in the index for what annotations say. */
-export const readsWord = '=reads';
-export const changesWord = '=changes';
-const questions = new Set(
-  'what which who when where why how is are do does did has have was were show list get find read see search look view check'
-    .split(' ')
-    .map(stem),
+export interface Question {
+  /** In the order of the question. Empty where it holds no word that could tell one thing from another. */
+  readonly wanted: readonly Wanted[];
+  /** What is to be done. */
+  readonly actions: Actions;
+}
+
+const asking = new Set(
+  'what which who whose when where why how is are do does did has have was were am will can could'.split(' ').map(stem),
 );
 
 /** Words of a question that count; a longer one is a text and no question. */
 const mostWords = 64;
 /** What a word counts that was not said but means the same. */
 const synonymShare = 0.7;
-/** What the only telling word of a phrase counts. */
-const idiomShare = 0.3;
-/** What it counts that a question is put to what answers, and a wish to what acts. */
-const hintShare = 1;
+/** What the words of a phrase count that means something else than they do. */
+const idiomShare = 0.25;
 
-/** What a question asks for. Empty where it holds no word that could tell one thing from another. */
-export function readQuery(text: string, synonyms: Synonyms): readonly Wanted[] {
+export function readQuery(text: string, synonyms: Synonyms): Question {
   const words = allWordsOf(text).slice(0, mostWords);
   const wanted = new Map<string, Wanted>();
+  const asks = asking.has(words[0] ?? '');
+  let actions: Actions = new Map(asks ? reading.map((action) => [action, 1]) : []);
   let place = 0;
+  const want = (said: string, shares: ReadonlyMap<string, number>) => {
+    if (shares.size === 0) return;
+    wanted.set(said, { words: [...shares] });
+    // The first verb is what is to be done.
+    if (actions.size === 0) actions = actionsIn(shares);
+  };
   while (place < words.length) {
     const [parted] = synonyms.apart(words, place);
     if (parted !== undefined) {
-      wanted.set(parted.sense.said.join(' '), { words: parted.sense.means.map((word) => [word, synonymShare] as const) });
+      want(parted.sense.said.join(' '), new Map(parted.sense.means.map((word) => [word, synonymShare])));
       words.splice(parted.at, 1);
       place += 1;
       continue;
@@ -44,14 +50,21 @@ export function readQuery(text: string, synonyms: Synonyms): readonly Wanted[] {
     const length = Math.max(1, ...senses.map(({ said }) => said.length));
     const said = words.slice(place, place + length);
     const own = said.filter((word) => !isFiller(word));
-    const shares = new Map<string, number>();
-    for (const { said, means } of senses) if (said.length === length) for (const word of means) shares.set(word, synonymShare);
-    // A phrase may be more than its words: "call off" is about no call, but a "pull request" is about both.
-    if (own.length > 1) for (const word of own) wanted.set(word, { words: [[word, 1]] });
+    const means = senses.filter((sense) => sense.said.length === length).flatMap((sense) => sense.means);
+    const shares = new Map(means.map((word) => [word, synonymShare]));
+    // A phrase may be more than its words: "get rid of" gets nothing, but a "pull request" is about both.
+    const isIdiom = means.some((word) => actionsOf(word).length > 0);
+    if (own.length > 1 && !isIdiom) for (const word of own) wanted.set(word, { words: [[word, 1]] });
     else for (const word of own) shares.set(word, length === 1 ? 1 : (shares.get(word) ?? idiomShare));
-    if (shares.size > 0) wanted.set(said.join(' '), { words: [...shares] });
+    want(said.join(' '), shares);
     place += length;
   }
-  const asks = words.length > 0 && questions.has(words[0] ?? '');
-  return [...wanted.values(), { words: [[asks ? readsWord : changesWord, hintShare]], isHint: true }];
+  return { wanted: [...wanted.values()], actions };
+}
+
+function actionsIn(shares: ReadonlyMap<string, number>): Actions {
+  const found = new Map<Action, number>();
+  for (const [word, share] of shares)
+    for (const action of actionsOf(word)) found.set(action, Math.max(found.get(action) ?? 0, share));
+  return found;
 }

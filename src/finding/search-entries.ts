@@ -23,8 +23,8 @@ export function makeEntrySearch<Entry extends Findable>(): EntrySearch<Entry> {
     view ??= await viewOf(entries);
     if (whole !== undefined) views.set(whole, view);
     const found = view;
-    const wanted = readQuery(text, synonymsOf(own)).map((one) => completed(found, one));
-    return filter(found, wanted);
+    const { wanted, actions } = readQuery(text, synonymsOf(own));
+    return filter(found, { wanted: wanted.map((one) => completed(found, one)), actions });
   };
 }
 
@@ -43,7 +43,7 @@ const mostEndings = 50;
 function completed(view: View<unknown>, wanted: Wanted): Wanted {
   const [first] = wanted.words;
   const isKnown = wanted.words.some(([word]) => view.parts.some(({ segment }) => segment.postings.has(word)));
-  if (first === undefined || isKnown || wanted.isHint === true || first[0].length < 2) return wanted;
+  if (first === undefined || isKnown || first[0].length < 2) return wanted;
   const endings = new Set<string>();
   for (const { segment } of view.parts) {
     for (const word of segment.postings.keys()) if (word.startsWith(first[0]) && endings.size < mostEndings) endings.add(word);

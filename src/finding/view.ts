@@ -6,12 +6,16 @@ import { makeSegment, type Segment } from './segment.ts';
 export interface View<Entry> {
   readonly size: number;
   readonly parts: readonly Part<Entry>[];
+  /** How much each word tells that was asked about before. */
+  readonly rarities: Map<string, number>;
 }
 
 interface Part<Entry> {
   readonly segment: Segment;
   /** By their place in the segment; undefined where one is not for them. */
   readonly entries: readonly (Entry | undefined)[];
+  /** How many are theirs. */
+  readonly size: number;
 }
 
 /** Something that can be found by what its capability says of itself. */
@@ -32,9 +36,9 @@ export async function viewOf<Entry extends Findable>(entries: Iterable<Entry>): 
     const placed = new Array<Entry | undefined>(segment.size).fill(undefined);
     for (const entry of own) placed[segment.places.get(entry.capability.definition) ?? 0] = entry;
     size += own.length;
-    parts.push({ segment, entries: placed });
+    parts.push({ segment, entries: placed, size: own.length });
   }
-  return { size, parts };
+  return { size, parts, rarities: new Map() };
 }
 
 async function segmentFor(member: Member, entries: readonly Findable[]): Promise<Segment> {

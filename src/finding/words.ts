@@ -1,7 +1,6 @@
+import { longestText } from './plain-text.ts';
 import { stem } from './stem.ts';
 
-/** The longest text that is looked at, in characters: a description is read by people, and what is longer than this is not. */
-const longestText = 8_000;
 const longestWord = 40;
 
 /**

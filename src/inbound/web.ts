@@ -71,7 +71,11 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
         response.json({ id: row.id, state: row.state });
       },
     );
-  app.use('/api', identify, express.json({ limit: ports.bodyLimitBytes, strict: true }));
+  // Whoever administers the whole gateway may send a configuration with API descriptions in it.
+  const readJson = express.json({ limit: ports.bodyLimitBytes, strict: true });
+  const readLarge = express.json({ limit: Math.max(ports.bodyLimitBytes, configurationLimitBytes), strict: true });
+  const isLarge = (request: Request) => takesConfiguration.has(request.path) && isAdmin(callerOf(request));
+  app.use('/api', identify, (request, response, next) => (isLarge(request) ? readLarge : readJson)(request, response, next));
   app.get('/api/status', (request, response) => {
     if (callerOf(request).roles.length === 0)
       throw new GatewayError('forbidden', 'This key may call capabilities, and nothing else.');
@@ -128,6 +132,14 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
     response.status(status).json({ error: { code, message, ...more } });
   });
   return app;
+}
+
+const configurationLimitBytes = 96 * 1024 * 1024;
+/** Below `/api`. */
+const takesConfiguration: ReadonlySet<string> = new Set(['/configuration/plan', '/configuration/import']);
+
+function isAdmin({ roles }: Caller): boolean {
+  return roles.some(({ role, namespace }) => role === 'admin' && namespace === undefined);
 }
 
 // What Express refuses by itself: bodies that are no JSON, or too large.

@@ -6,7 +6,8 @@
 
 import { hash } from 'node:crypto';
 import { compileGlob } from '../catalog/glob.ts';
-import type { ContentScreen } from '../content/content-policy.ts';
+import type { ContentRules, ContentScreen } from '../content/content-policy.ts';
+import type { JudgeRow } from '../content/judge.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
 import { type CompiledLimits, compileLimits } from './compile-limits.ts';
@@ -47,6 +48,9 @@ export interface CallPolicy {
   /** What is looked for on the way in and on the way out; undefined where nothing is. */
   readonly contentIn: ContentScreen | undefined;
   readonly contentOut: ContentScreen | undefined;
+  /** Who is asked besides. Empty for nearly everything. */
+  readonly judgesIn: readonly JudgeRow[];
+  readonly judgesOut: readonly JudgeRow[];
   /** Those that may hold a call of this capability. All that do must let it pass. */
   readonly gates: readonly Gate[];
   /** Whether what removes something waits for an approver where no gate names it. */
@@ -56,8 +60,6 @@ export interface CallPolicy {
   /** Everything that was written, from the widest scope to the nearest. */
   readonly sources: readonly Policy[];
 }
-
-type ContentRules = Pick<typeof import('../content/content-policy.ts'), 'compileContentPolicy' | 'screenFor'>;
 
 interface Part {
   readonly limits: CompiledLimits;
@@ -107,6 +109,7 @@ export class Policies {
 
 const noLimits = compileLimits([], 'global');
 const noGates: readonly Gate[] = Object.freeze([]);
+const noJudges: readonly JudgeRow[] = Object.freeze([]);
 
 /** A decision must not wait for a decision. */
 const neverGated: ReadonlySet<string> = new Set(
@@ -120,8 +123,10 @@ const mostKept = 50_000;
 export async function buildPolicies(sources: readonly PolicySource[]): Promise<Policies> {
   const parts = await Promise.all(sources.map(async ({ scope, policy }) => [scope, await compile(scope, policy)] as const));
   // Their patterns are a tenth of a start, and many gateways have no use for them.
-  const hasContent = sources.some(({ policy: { content = [] } }) => content.length > 0);
-  return new Policies(parts, hasContent ? await import('../content/content-policy.ts') : undefined);
+  const lines = sources.flatMap(({ policy: { content = [] } }) => content);
+  if (lines.length === 0) return new Policies(parts);
+  const { openContentRules } = await import('../content/content-policy.ts');
+  return new Policies(parts, await openContentRules(lines));
 }
 
 /** As people and counters call it: `namespace support`. */
@@ -168,9 +173,8 @@ function merge(
   const parts = [...wide, ...own];
   // Secrets go into the gateway's own administration, and a new key comes out of it: blanked out, both would be lost.
   const screened = namespace === 'admin' ? [] : parts.flatMap(({ policy }) => policy.content ?? []);
-  const content = rules?.compileContentPolicy(screened);
-  const screen = (direction: 'in' | 'out') =>
-    content === undefined ? undefined : rules?.screenFor(content, capability, direction);
+  const content = rules?.compile(screened);
+  const screen = (direction: 'in' | 'out') => content?.screenFor(capability, direction);
   const nearest = <Key extends keyof Policy>(key: Key, of: readonly Part[] = parts) =>
     of.reduce<Policy[Key]>((value, { policy }) => policy[key] ?? value, undefined);
   return Object.freeze({
@@ -184,6 +188,8 @@ function merge(
     attempts: attemptsOf(capability, nearest('retry')),
     contentIn: screen('in'),
     contentOut: screen('out'),
+    judgesIn: content?.judgesFor(capability, 'in') ?? noJudges,
+    judgesOut: content?.judgesFor(capability, 'out') ?? noJudges,
     gates: neverGated.has(capability) ? noGates : parts.flatMap(({ gates }) => gates.filter(({ covers }) => covers(capability))),
     sampling: samplingOf(nearest('sampling')),
     gatesDestructive: nearest('gateDestructive') ?? true,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
+import { priceSchema } from '../models/price-schema.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { networkSchema, policySchema } from '../policy/policy-schema.ts';
 import { type PinDocument, readPin } from './pin-document.ts';
@@ -288,6 +289,17 @@ export const alertSchema = z.strictObject({
     .describe('Tell also when the present rate would pass the amount before the window ends. Default: true.'),
 });
 
+export const pricedModelSchema = z.strictObject({
+  provider: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,39}$/)
+    .describe('As targets name it: openai, azure, anthropic, gemini, vertex, bedrock, openai-compatible.'),
+  model: z.string().min(1).max(300).describe("The provider's name of the model."),
+});
+
+/** What a model costs here, whatever is published. */
+const modelPrice = pricedModelSchema.extend({ price: priceSchema });
+
 const documentSchemas = {
   consumer,
   member,
@@ -303,6 +315,7 @@ const documentSchemas = {
   submission,
   'review-rules': reviewRules,
   alert: alertSchema,
+  'model-price': modelPrice,
 } as const;
 
 export type DocumentKind = keyof typeof documentSchemas;

@@ -1,6 +1,7 @@
 import type { DefinitionReview, UpstreamConfig } from '../catalog/config.ts';
 import type { DefinitionKind } from '../catalog/definition.ts';
 import { reviewedPart } from '../catalog/definition.ts';
+import { takeTurns } from '../turns.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import type { Severity } from './definition-rules.ts';
 import type { Neighbourhood } from './look-alikes.ts';
@@ -44,24 +45,31 @@ export interface Subject {
 }
 
 const mostFindings = 500;
-/** A definition is looked through in some milliseconds; others get their turn in between. */
-const definitionsAtOnce = 8;
 
-/** Looks through everything that was submitted. Linear in its size, and never longer than some milliseconds at a time. */
+/** Looks through everything that was submitted. Linear in its size; others have their turn every few milliseconds. */
 export async function assess(subject: Subject, neighbourhood: Neighbourhood): Promise<Assessment> {
   const { config, isExternal, offered, instructions } = subject;
   const source = sourceOf(config);
-  const all: AssessmentFinding[] = [...lookAtSource(source, isExternal, config.review), ...lookAtWhole(subject)];
+  const found = new Tally();
+  const seen = new Map<string, string[]>();
+  const reach = { reads: [] as string[], changes: [] as string[], destroys: [] as string[], unsaid: [] as string[] };
+  const turn = takeTurns();
   let characters = instructions?.length ?? 0;
-  for (const [at, { kind, definition }] of offered.entries()) {
-    if (at % definitionsAtOnce === definitionsAtOnce - 1) await new Promise((resolve) => setImmediate(resolve));
+  let listed = 0;
+  for (const { kind, definition } of offered) {
+    await turn();
     const screened = {
       ...{ upstream: config.id, namespace: config.namespace, kind, definition, instructions: undefined },
       shownName: shownName(config, definition.name),
     };
-    all.push(...screenDefinition(screened, neighbourhood));
+    found.add(screenDefinition(screened, neighbourhood));
     characters += JSON.stringify(reviewedPart(definition, undefined)).length;
+    listed += JSON.stringify(definition).length;
+    noteSeen(seen, definition);
+    if (kind === 'tool') reach[reachOf(definition)].push(showAll(definition.name.slice(0, 200)));
   }
+  found.add(lookAtSource(source, isExternal, config.review));
+  found.add(lookAtWhole(subject, listed));
   if (instructions !== undefined && instructions !== '') {
     // The upstream's words to every model are looked through once, not once per tool.
     const definition = { name: 'instructions', description: instructions };
@@ -72,35 +80,58 @@ export async function assess(subject: Subject, neighbourhood: Neighbourhood): Pr
       definition,
       instructions: undefined,
     };
-    all.push(...screenDefinition(screened, neighbourhood).filter(({ path }) => path === '/description'));
+    found.add(screenDefinition(screened, neighbourhood).filter(({ path }) => path === '/description'));
   }
   const count = (kind: DefinitionKind) => offered.filter((one) => one.kind === kind).length;
-  const findings = all.sort((a, b) => weights[b.severity] - weights[a.severity]);
+  const findings = found.worstFirst(mostFindings);
   return {
-    score: scoreOf(findings),
+    score: found.score,
     severity: worstOf(findings),
     source,
     isExternal,
-    reach: reachOf(offered),
-    sees: seenBy(offered),
+    reach,
+    sees: Array.from(seen, ([what, where]) => ({ what, where })),
     size: { tools: count('tool'), prompts: count('prompt'), characters, tokens: Math.ceil(characters / 4) },
-    findings: findings.slice(0, mostFindings),
-    findingsTotal: findings.length,
+    findings,
+    findingsTotal: found.total,
   };
 }
 
 const weights: Readonly<Record<Exclude<Severity, 'none'>, number>> = { low: 3, medium: 15, high: 35, critical: 60 };
+const worstFirst = ['critical', 'high', 'medium', 'low'] as const;
 
-/** Each kind of finding counts twice at most: a hundred tools without a hint are no worse than two. */
-function scoreOf(findings: readonly AssessmentFinding[]): number {
-  const counted = new Map<string, number>();
-  let score = 100;
-  for (const { code, severity } of findings) {
-    const times = counted.get(code) ?? 0;
-    counted.set(code, times + 1);
-    if (times < 2) score -= weights[severity];
+/** Findings as they come: of a description with thousands of flaws not all are held. */
+class Tally {
+  readonly #kept = new Map<AssessmentFinding['severity'], AssessmentFinding[]>();
+  readonly #times = new Map<string, number>();
+  #total = 0;
+  #score = 100;
+
+  add(findings: readonly AssessmentFinding[]): void {
+    for (const finding of findings) {
+      const { code, severity } = finding;
+      this.#total += 1;
+      const kept = this.#kept.get(severity) ?? [];
+      this.#kept.set(severity, kept);
+      if (kept.length < mostFindings) kept.push(finding);
+      // Each kind of finding counts twice at most: a hundred tools without a hint are no worse than two.
+      const times = this.#times.get(code) ?? 0;
+      this.#times.set(code, times + 1);
+      if (times < 2) this.#score -= weights[severity];
+    }
   }
-  return Math.max(0, score);
+
+  get total(): number {
+    return this.#total;
+  }
+
+  get score(): number {
+    return Math.max(0, this.#score);
+  }
+
+  worstFirst(most: number): readonly AssessmentFinding[] {
+    return worstFirst.flatMap((severity) => this.#kept.get(severity) ?? []).slice(0, most);
+  }
 }
 
 function lookAtSource(source: Source, isExternal: boolean, review: DefinitionReview | undefined): AssessmentFinding[] {
@@ -137,7 +168,7 @@ function lookAtSource(source: Source, isExternal: boolean, review: DefinitionRev
 
 const manyTokens = 20_000;
 
-function lookAtWhole({ offered, unseenBecause, renamed }: Subject): AssessmentFinding[] {
+function lookAtWhole({ offered, unseenBecause, renamed }: Subject, characters: number): AssessmentFinding[] {
   const findings: AssessmentFinding[] = [];
   const add = (severity: AssessmentFinding['severity'], code: string, subject: string, message: string) =>
     findings.push({ severity, code, subject: subject.slice(0, 200), path: '', message });
@@ -156,7 +187,6 @@ function lookAtWhole({ offered, unseenBecause, renamed }: Subject): AssessmentFi
       definition.name,
       `It was offered as "${showAll(from.slice(0, 200))}" before: rules, gates and scopes that name that do not hold it.`,
     );
-  const characters = offered.reduce((sum, { definition }) => sum + JSON.stringify(definition).length, 0);
   if (characters / 4 > manyTokens)
     add(
       'low',
@@ -167,19 +197,11 @@ function lookAtWhole({ offered, unseenBecause, renamed }: Subject): AssessmentFi
   return findings;
 }
 
-function reachOf(offered: readonly Offered[]): Assessment['reach'] {
-  const reach = { reads: [] as string[], changes: [] as string[], destroys: [] as string[], unsaid: [] as string[] };
-  for (const { kind, definition } of offered) {
-    if (kind !== 'tool') continue;
-    const name = showAll(definition.name.slice(0, 200));
-    const hints: JsonObject = isObject(definition.annotations) ? definition.annotations : {};
-    if (hints.readOnlyHint === true && !soundsChanging(definition.name)) reach.reads.push(name);
-    else if (hints.destructiveHint === true || /delete|destroy|drop|purge|wipe|erase/i.test(definition.name))
-      reach.destroys.push(name);
-    else if (hints.readOnlyHint === false || soundsChanging(definition.name)) reach.changes.push(name);
-    else reach.unsaid.push(name);
-  }
-  return reach;
+function reachOf(definition: Offered['definition']): keyof Assessment['reach'] {
+  const hints: JsonObject = isObject(definition.annotations) ? definition.annotations : {};
+  if (hints.readOnlyHint === true && !soundsChanging(definition.name)) return 'reads';
+  if (hints.destructiveHint === true || /delete|destroy|drop|purge|wipe|erase/i.test(definition.name)) return 'destroys';
+  return hints.readOnlyHint === false || soundsChanging(definition.name) ? 'changes' : 'unsaid';
 }
 
 const kindsOfData: readonly (readonly [what: string, words: RegExp])[] = [
@@ -196,20 +218,15 @@ const kindsOfData: readonly (readonly [what: string, words: RegExp])[] = [
 ];
 const mostPlaces = 20;
 
-function seenBy(offered: readonly Offered[]): Assessment['sees'] {
-  const seen = new Map<string, string[]>();
-  for (const { definition } of offered) {
-    const { inputSchema } = definition;
-    const names = isObject(inputSchema) && isObject(inputSchema.properties) ? Object.keys(inputSchema.properties) : [];
-    for (const name of names.slice(0, 200)) {
-      const words = wordsOf(name.slice(0, 100));
-      for (const [what, pattern] of kindsOfData) {
-        if (!pattern.test(words)) continue;
-        const places = seen.get(what) ?? [];
-        seen.set(what, places);
-        if (places.length < mostPlaces) places.push(showAll(`${definition.name.slice(0, 100)}.${name.slice(0, 100)}`));
-      }
+function noteSeen(seen: Map<string, string[]>, { name: tool, inputSchema }: Offered['definition']): void {
+  const names = isObject(inputSchema) && isObject(inputSchema.properties) ? Object.keys(inputSchema.properties) : [];
+  for (const name of names.slice(0, 200)) {
+    const words = wordsOf(name.slice(0, 100));
+    for (const [what, pattern] of kindsOfData) {
+      if (!pattern.test(words)) continue;
+      const places = seen.get(what) ?? [];
+      seen.set(what, places);
+      if (places.length < mostPlaces) places.push(showAll(`${tool.slice(0, 100)}.${name.slice(0, 100)}`));
     }
   }
-  return Array.from(seen, ([what, where]) => ({ what, where }));
 }

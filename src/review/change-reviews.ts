@@ -10,8 +10,8 @@ import type { SubmissionDocument } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { DefinitionStore } from '../store/ports.ts';
 import type { Content, SubmittedDefinition } from './content.ts';
-import { digestInstructions, emptyPin, type Offered, offeredIn, type Pin } from './pin.ts';
-import { neighbourhoodOf, type Pins, toStored } from './pins.ts';
+import { digestInstructions, emptyPin, type Offered, offeredInTurns, type Pin } from './pin.ts';
+import { neighbourhoodInTurns, type Pins, toStoredInTurns } from './pins.ts';
 import { renamedFrom } from './settle-pin.ts';
 import { isOpen } from './submission.ts';
 
@@ -109,7 +109,7 @@ export class ChangeReviews {
     if (before !== undefined && (held.every(({ hash }) => seen.has(hash)) || seen.size >= mostSeen)) return;
     const offer = member.upstream.offer();
     const hashes = new Set(held.map(({ hash }) => hash));
-    const offered = offeredIn(offer).filter(({ hash }) => hashes.has(hash));
+    const offered = (await offeredInTurns(offer)).filter(({ hash }) => hashes.has(hash));
     const content = contentOf(member, held, offered, pin, before);
     const { draftSubmission } = await import('./draft-submission.ts');
     const drafted = await draftSubmission(this.#ports, {
@@ -118,8 +118,8 @@ export class ChangeReviews {
       entry: undefined,
       content,
       offered,
-      stored: toStored(offered, offer.instructions),
-      neighbourhood: neighbourhoodOf(this.#catalog!, member, offer),
+      stored: await toStoredInTurns(offered, offer.instructions),
+      neighbourhood: await neighbourhoodInTurns(this.#catalog!, member, offer),
       unseenBecause: undefined,
       submitter: gatehouse,
       justification:

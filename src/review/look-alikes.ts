@@ -36,9 +36,25 @@ export interface Neighbourhood {
 }
 
 export function makeNeighbourhood(neighbours: Iterable<Neighbour>): Neighbourhood {
-  const all = [...neighbours];
+  const builder = buildNeighbourhood();
+  for (const neighbour of neighbours) builder.add(neighbour);
+  return builder;
+}
+
+/** One that grows. */
+export function buildNeighbourhood(): Neighbourhood & { add(neighbour: Neighbour): void } {
+  const [bySkeleton, byName] = [new Map<string, Neighbour[]>(), new Map<string, Neighbour[]>()];
+  const put = (map: Map<string, Neighbour[]>, key: string, neighbour: Neighbour) => {
+    const known = map.get(key);
+    if (known === undefined) map.set(key, [neighbour]);
+    else known.push(neighbour);
+  };
   return {
-    bySkeleton: Map.groupBy(all, ({ name }) => skeleton(name)),
-    byName: Map.groupBy(all, ({ name }) => name),
+    bySkeleton,
+    byName,
+    add(neighbour) {
+      put(bySkeleton, skeleton(neighbour.name), neighbour);
+      put(byName, neighbour.name, neighbour);
+    },
   };
 }

@@ -3,6 +3,7 @@ import type { UpstreamConfig } from '../catalog/config.ts';
 import type { Approved } from '../catalog/contribution.ts';
 import { type Definition, type DefinitionKind, hashDefinition } from '../catalog/definition.ts';
 import type { PinDecision, PinDocument, PinnedDefinition } from '../registry/pin-document.ts';
+import { takeTurns } from '../turns.ts';
 import type { Offer } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
@@ -68,6 +69,17 @@ export function offeredIn(offer: Offer): readonly Offered[] {
         return { kind, definition, hash, shape };
       });
   return [...read('tool', offer.tools), ...read('prompt', offer.prompts)];
+}
+
+/** The same for offers of any size: others have their turn meanwhile. */
+export async function offeredInTurns(offer: Offer): Promise<readonly Offered[]> {
+  const turn = takeTurns();
+  for (const definition of [...offer.tools, ...offer.prompts]) {
+    await turn();
+    // Known from here on.
+    hashDefinition(definition, offer.instructions);
+  }
+  return offeredIn(offer);
 }
 
 /** What was registered and is still there may be anything; whoever pins it says so. */

@@ -9,9 +9,10 @@ import type { Journal } from '../journal/journal.ts';
 import { commitChange, gatehouse } from '../registry/commit-change.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
 import type { DefinitionStore, StoredDefinition } from '../store/ports.ts';
+import { takeTurns } from '../turns.ts';
 import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
-import { makeNeighbourhood, type Neighbour, type Neighbourhood } from './look-alikes.ts';
+import { buildNeighbourhood, makeNeighbourhood, type Neighbour, type Neighbourhood } from './look-alikes.ts';
 import { approvedBy, hasSameVerdicts, type Offered, offeredIn, type Pin, pinId, readPinned, writePinned } from './pin.ts';
 import { settlePin } from './settle-pin.ts';
 
@@ -243,8 +244,19 @@ export class Pins {
 }
 
 /** Definitions as the store keeps them. */
-export function toStored(offered: readonly Offered[], instructions: string | undefined) {
+function toStored(offered: readonly Offered[], instructions: string | undefined) {
   return offered.map(({ hash, definition }) => ({ hash, body: canonicalJson(reviewedPart(definition, instructions)) }));
+}
+
+/** The same for as many as there are: others have their turn meanwhile. */
+export async function toStoredInTurns(offered: readonly Offered[], instructions: string | undefined) {
+  const turn = takeTurns();
+  const stored: StoredDefinition[] = [];
+  for (const one of offered) {
+    await turn();
+    stored.push(...toStored([one], instructions));
+  }
+  return stored;
 }
 
 /** What a definition is called here. */
@@ -258,9 +270,28 @@ export function neighbourhoodOf(
   { id, config }: Pick<Member, 'id' | 'config'>,
   offer: Pick<Offer, 'tools' | 'prompts'>,
 ): Neighbourhood {
+  return makeNeighbourhood(neighboursOf(catalog, { id, config }, offer));
+}
+
+/** The same for a catalog of any size: others have their turn meanwhile. */
+export async function neighbourhoodInTurns(...given: Parameters<typeof neighbourhoodOf>): Promise<Neighbourhood> {
+  const turn = takeTurns();
+  const builder = buildNeighbourhood();
+  for (const neighbour of neighboursOf(...given)) {
+    await turn();
+    builder.add(neighbour);
+  }
+  return builder;
+}
+
+function neighboursOf(
+  catalog: Catalog,
+  { id, config }: Pick<Member, 'id' | 'config'>,
+  offer: Pick<Offer, 'tools' | 'prompts'>,
+): readonly Neighbour[] {
   const neighbours: Neighbour[] = [];
   for (const { member, definition } of [...catalog.everything.tools.values(), ...catalog.everything.prompts.values()])
     if (member.id !== id) neighbours.push({ upstream: member.id, namespace: member.config.namespace, name: definition.name });
   for (const { name } of [...offer.tools, ...offer.prompts]) neighbours.push({ upstream: id, namespace: config.namespace, name });
-  return makeNeighbourhood(neighbours);
+  return neighbours;
 }

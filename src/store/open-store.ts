@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { RestoreTarget, Snapshot, TargetOptions } from './backup/snapshot.ts';
-import type { Counters, Store } from './ports.ts';
+import type { Counters, ReplyCache, Store } from './ports.ts';
 import { openSqlite } from './sqlite/open-sqlite.ts';
 import { defaultSessionTtlMs, type StoreOptions } from './store-options.ts';
 import { warnSeldom } from './warn-seldom.ts';
@@ -85,4 +85,18 @@ export async function openCounters(store: Pick<Store, 'budgets'>, { redisUrl, cl
   const { openMemoryCounters } = await import('./memory/counters.ts');
   const warn = warnSeldom(log, clock, 'Budgets could not be written; what was spent since is forgotten if the process ends now.');
   return await openMemoryCounters({ clock, budgets: store.budgets, warn });
+}
+
+/** Of a process that has no Redis. */
+const replyLimitBytes = 64 * 1024 * 1024;
+
+/** Opens the cache of answers: in this process; in Redis with `redisUrl`, shared by all replicas. A Redis that is away is no reason to throw. */
+export async function openReplyCache(store: Pick<Store, 'sealing'>, { redisUrl, clock, log }: StoreOptions): Promise<ReplyCache> {
+  if (redisUrl) {
+    const { openRedisReplies } = await import('./redis/redis-replies.ts');
+    const warn = warnSeldom(log, clock, 'Redis is not usable; no answer of a model is given again meanwhile.');
+    return await openRedisReplies({ url: redisUrl.reveal(), key: await store.sealing.get('reply'), warn });
+  }
+  const { memoryReplies } = await import('./memory/memory-replies.ts');
+  return memoryReplies(clock, replyLimitBytes);
 }

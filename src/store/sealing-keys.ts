@@ -18,7 +18,7 @@ export interface SealedRows {
   insert(rows: readonly SealedRow[]): Promise<void>;
 }
 
-const purposes: readonly SealingPurpose[] = ['session', 'request-state', 'pepper', 'journal', 'credential'];
+const purposes: readonly SealingPurpose[] = ['session', 'request-state', 'pepper', 'journal', 'credential', 'reply'];
 
 /**
  * Refuses what none of these master keys can open, so that a wrong key is noticed at the start and not at the first session.

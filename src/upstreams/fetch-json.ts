@@ -10,6 +10,8 @@ interface JsonRequest {
   readonly body?: string;
   /** Origins that the operator wrote down; all others must be public or allowed. */
   readonly named: ReadonlySet<string>;
+  /** At most what such a request may take anyway. */
+  readonly deadlineMs?: number;
 }
 
 export interface JsonAnswer {
@@ -48,7 +50,7 @@ export function openReach(egress: Pick<EgressGuard, 'dispatcherFor'>): Reach {
   return {
     async fetchJson(request) {
       // One deadline for everything, redirects included.
-      const signal = AbortSignal.timeout(timeoutMs);
+      const signal = AbortSignal.timeout(Math.min(timeoutMs, request.deadlineMs ?? timeoutMs));
       let url = parseHttpUrl(request.url);
       if (url === undefined) throw new FetchFailed('refused', 'the address is not an http or https URL');
       for (let hops = 0; ; hops++) {
@@ -90,7 +92,7 @@ async function send(
     return { status: answer.statusCode, headers: answer.headers, bytes: await readAll(answer.body) };
   } catch (error) {
     if (error instanceof FetchFailed) throw error;
-    if (signal.aborted) throw new FetchFailed('timeout', `${url.origin} did not answer within ${timeoutMs / 1000} s`, error);
+    if (signal.aborted) throw new FetchFailed('timeout', `${url.origin} did not answer in time`, error);
     const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
     throw new FetchFailed('unreachable', `${url.origin} cannot be reached (${code})`, error);
   }

@@ -7,7 +7,7 @@ interface Request {
 }
 
 /** A `fetch` for documents that reaches only what the guard lets it reach, and follows no redirect. */
-export function createGuardedFetch(guard: EgressGuard): (url: URL, request: Request) => Promise<Response> {
+export function createGuardedFetch(guard: Pick<EgressGuard, 'dispatcherFor'>): (url: URL, request: Request) => Promise<Response> {
   return async (url, { headers, signal }) => {
     const dispatcher = await guard.dispatcherFor(url);
     // In the same words as for an address that a name led to, so that nobody learns what is inside.

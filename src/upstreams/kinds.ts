@@ -24,9 +24,9 @@ const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: Upstream
 };
 
 // Large, and needed only where a description is new.
-const convert: OpenapiUpstreamDeps['convert'] = async (bytes) => {
+const convert: OpenapiUpstreamDeps['convert'] = async (bytes, fetchReference) => {
   const { convertDescription } = await import('./openapi/convert-description.ts');
-  return await convertDescription(bytes);
+  return await convertDescription(bytes, { fetchReference });
 };
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */

@@ -113,6 +113,11 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   set_review_rules: { where: 'whole gateway', input: () => ({ rules: {} }) },
   get_review_rules: { where: 'anywhere', input: () => ({}) },
+  set_model_price: {
+    where: 'whole gateway',
+    input: (n) => ({ provider: 'openai', model: `m-${n}`, price: { input: 1, output: 2 } }),
+  },
+  list_model_prices: { where: 'anywhere', input: () => ({}) },
   list_notifications: { where: 'anywhere', input: () => ({}) },
   list_capabilities: { where: 'anywhere', input: () => ({}) },
   // Whoever may call it.
@@ -150,6 +155,7 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   set_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr', policy: { timeoutMs: 60_000 } }) },
   get_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr' }) },
+  set_content_policy: { where: 'hr', input: () => ({ scope: 'namespace:hr', categories: { profanity: { out: 'flag' } } }) },
   set_secret: { where: 'hr', input: (n) => ({ name: 'HR__MATRIX', value: `value ${n}` }) },
   list_secrets: { where: 'anywhere', input: () => ({}) },
   list_approvals: { where: 'anywhere', input: () => ({}) },

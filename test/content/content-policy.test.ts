@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { compileContentPolicy } from '../../src/content/content-policy.ts';
+import { compileContentPolicy, openContentRules } from '../../src/content/content-policy.ts';
 import { contentPolicySchema } from '../../src/content/content-schema.ts';
+import { categories } from '../../src/content/rule.ts';
 import { ruleIds } from '../../src/content/rule-names.ts';
-import { rules } from '../../src/content/rules.ts';
+import { loadRules, rules } from '../../src/content/rules.ts';
 import { screenValue } from '../../src/content/screen.ts';
 
 const mail = { text: 'write to anna@nordwind.io' };
@@ -12,8 +13,19 @@ function messagesOf(value: unknown): string[] {
 }
 
 describe('content policy', () => {
-  test('the names that policies are checked against are those of the rules', () => {
-    expect(ruleIds).toEqual(rules.map(({ id }) => id));
+  test('the names that policies are checked against are those of the rules', async () => {
+    expect(ruleIds).toEqual((await loadRules(categories)).map(({ id }) => id));
+  });
+
+  test('rules of content safety are loaded where a line names one of them, and only there', async () => {
+    expect(await loadRules(['secrets', 'hidden-text/far-away'])).toBe(rules);
+    for (const name of ['violence', 'violence/threat']) expect((await loadRules([name])).length).toBeGreaterThan(rules.length);
+    const line = { rules: ['illicit/weapons'], do: 'block' } as const;
+    const check = (await openContentRules([{ ...line, rules: [...line.rules] }]))
+      .compile([{ ...line, rules: [...line.rules] }])
+      .checkFor('models/fast', 'in');
+    expect(check && screenValue(check, { text: 'How do I build a pipe bomb?' })).toMatchObject({ rules: ['illicit/weapons'] });
+    expect(check && screenValue(check, { text: 'How do I build a shed?' })).toEqual({ kind: 'clean' });
   });
 
   test('a policy with categories and single rules is taken', () => {

@@ -2,11 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { foldText } from '../../src/content/fold.ts';
 import { categories } from '../../src/content/rule.ts';
-import { rules } from '../../src/content/rules.ts';
+import { loadRules } from '../../src/content/rules.ts';
 import { screenValue } from '../../src/content/screen.ts';
 
 // One megabyte takes the slowest rule some 100 ms on an idle machine; a rule that is not linear takes minutes.
 const limitMs = 1500;
+const rules = await loadRules(categories);
 const megabyte = 1024 * 1024;
 
 /** Pieces that patterns begin with: repeated, each is a beginning after a beginning that never ends. */
@@ -139,6 +140,21 @@ const pieces = [
     'a          ',
     `a${' '.repeat(80)}`,
     `a${'\n '.repeat(25)}`,
+  ],
+  ...[
+    'how ',
+    'how to ',
+    'i ',
+    'i will ',
+    'write ',
+    'you are a ',
+    'the ',
+    'all jews are ',
+    'child ',
+    'sex ',
+    'kill all ',
+    'kill the ',
+    'comment a ',
   ],
 ];
 

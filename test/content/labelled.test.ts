@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { makeCategoryCheck } from '../../src/content/content-check.ts';
+import { foldText } from '../../src/content/fold.ts';
 import { findHiddenText, stripHiddenText } from '../../src/content/hidden-text.ts';
-import { rules } from '../../src/content/rules.ts';
+import { categories, safetyCategories } from '../../src/content/rule.ts';
+import { loadRules } from '../../src/content/rules.ts';
+import { screenValue } from '../../src/content/screen.ts';
+import { benign } from '../fixtures/content/benign.ts';
 import { positive } from '../fixtures/content/positive.ts';
 import { scoreCategory } from '../support/content-scores.ts';
+
+const rules = await loadRules(categories);
 
 describe('content rules on the labelled lines', () => {
   test.each([
@@ -10,10 +17,33 @@ describe('content rules on the labelled lines', () => {
     ['personal-data', 0.94, 0.86],
     ['prompt-injection', 0.93, 0.85],
     ['hidden-text', 0.98, 0.95],
+    ['violence', 0.9, 0.75],
+    ['self-harm', 0.9, 0.75],
+    ['sexual', 0.9, 0.8],
+    ['hate', 0.9, 0.8],
+    ['illicit', 0.85, 0.75],
+    ['profanity', 0.95, 0.8],
   ] as const)('%s: precision stays above %d, recall above %d', (category, precision, recall) => {
     const score = scoreCategory(category);
     expect(score.precision, score.wrong.join('\n')).toBeGreaterThanOrEqual(precision);
     expect(score.recall, score.missed.join('\n')).toBeGreaterThanOrEqual(recall);
+  });
+
+  test('the quick look hides nothing of what the rules of content safety find', () => {
+    const check = makeCategoryCheck('out', safetyCategories, 'flag', rules);
+    for (const text of [...Object.values(positive).flat(), ...Object.values(benign).flat()]) {
+      const view = foldText(text);
+      const found = check.rules.filter(({ rule }) => {
+        let isFound = false;
+        rule.find(view, () => {
+          isFound = true;
+        });
+        return isFound;
+      });
+      const seen = screenValue(check, { text });
+      const ids = 'hits' in seen ? seen.hits.map(({ ruleId }) => ruleId) : [];
+      expect(ids.sort(), text).toEqual(found.map(({ rule }) => rule.id).sort());
+    }
   });
 
   test('ids are unique and begin with their category', () => {

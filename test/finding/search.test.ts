@@ -142,6 +142,43 @@ describe('search', () => {
   });
 });
 
+describe('what is wanted and what is done', () => {
+  const stock = memberWith('stock', [
+    { name: 'createWarehouse', description: 'Create a warehouse.' },
+    { name: 'deleteWarehouse', description: 'Delete a warehouse.' },
+    { name: 'listWarehouses', description: 'List warehouses.', annotations: { readOnlyHint: true } },
+    { name: 'PUT_shelf', description: '<p>Update a <a href="#shelf">shelf</a>.</p>' },
+    { name: 'move_pallet', description: 'Deprecated. Moves a pallet to another dock.' },
+    { name: 'transfer_pallet', description: 'Moves a pallet to another dock.' },
+  ]);
+
+  test.each([
+    ['get rid of a warehouse', 'stock/deleteWarehouse'],
+    ['I need one more, add a warehouse', 'stock/createWarehouse'],
+    ['which warehouses are there', 'stock/listWarehouses'],
+  ])('"%s" is answered by %s before its siblings', async (text, name) => expect((await find(stock, text))[0]).toBe(name));
+
+  test('what is deprecated comes after what does the same, and is found by its own words all the same', async () => {
+    const found = await find(stock, 'bring a pallet to the other dock');
+    expect(found.slice(0, 2)).toEqual(['stock/transfer_pallet', 'stock/move_pallet']);
+    expect(await find(stock, 'deprecated')).toEqual([]);
+  });
+
+  test('markup and addresses are not searched', async () => {
+    expect(await find(stock, 'shelf')).toEqual(['stock/PUT_shelf']);
+    expect(await find(stock, 'href')).toEqual([]);
+  });
+
+  test('what a body refers to is searched as arguments are; a schema that refers to itself ends', async () => {
+    const $defs = { Pallet: { properties: { weight: {}, stackedOn: { $ref: '#/$defs/Pallet' } } } };
+    const tools = memberWith('dock', [
+      { name: 'a', inputSchema: { type: 'object', properties: { body: { $ref: '#/$defs/Pallet' } }, $defs } },
+      { name: 'b', inputSchema: { type: 'object', properties: { body: { $ref: '#/$defs/constructor' } }, $defs } },
+    ]);
+    expect(await find(tools, 'stacked on weight')).toEqual(['dock/a']);
+  });
+});
+
 describe('what a definition says of itself', () => {
   test.each([
     [{ readOnlyHint: true, destructiveHint: true }, 'read-only'],

@@ -43,7 +43,7 @@ describe('PostgreSQL store', () => {
     const store = await open({ dataDir, databaseUrl, masterKey });
     await store.close();
     const before = await onPostgres(databaseUrl, 'select * from gatehouse.sealing_keys order by purpose');
-    expect(before).toHaveLength(5);
+    expect(before).toHaveLength(6);
     const message = await refusal(open({ dataDir, databaseUrl, masterKey: Buffer.alloc(32, 2) }));
     expect(message).toMatch(/GATEHOUSE_MASTER_KEY is not the master key of PostgreSQL at 127\.0\.0\.1/);
     expect(await onPostgres(databaseUrl, 'select * from gatehouse.sealing_keys order by purpose')).toEqual(before);

@@ -123,7 +123,7 @@ describe('a change of the master key', () => {
     const store = await open({ dataDir, ...both });
     const progress: string[] = [];
     expect(await store.masterKeys.rotate(({ done, total }) => progress.push(`${done}/${total}`))).toBe(2);
-    expect(progress).toEqual(['0/125', '100/125', '125/125']);
+    expect(progress).toEqual(['0/126', '100/126', '126/126']);
     await store.close();
     const after = await open({ dataDir, masterKey: newKey });
     await expectOpens(after, sealed.given);

@@ -1,8 +1,11 @@
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { type Category, categories } from '../../src/content/rule.ts';
+import { loadRules } from '../../src/content/rules.ts';
 import { screenValue } from '../../src/content/screen.ts';
 import { benign } from '../fixtures/content/benign.ts';
 import { positive } from '../fixtures/content/positive.ts';
+
+const all = await loadRules(categories);
 
 export interface Score {
   readonly category: Category;
@@ -18,7 +21,7 @@ export interface Score {
 
 /** Runs the rules of one category over the labelled lines; every benign line of every category counts as a negative. */
 export function scoreCategory(category: Category): Score {
-  const check = makeCategoryCheck('out', [category], 'flag');
+  const check = makeCategoryCheck('out', [category], 'flag', all);
   const isFound = (text: string) => screenValue(check, { content: [{ type: 'text', text }] }).kind !== 'clean';
   const lines = Object.values(benign).flat();
   const missed = positive[category].filter((text) => !isFound(text));

@@ -378,7 +378,10 @@ class LegacyConversation implements Conversation {
 function putQuestion(session: Session, reply: Reply, method: string, params: JsonObject, cancel: Cancel): Promise<JsonObject> {
   return new Promise((resolve, reject) => {
     const forget: (() => void)[] = [];
+    let timer: NodeJS.Timeout | undefined;
+    let isDone = false;
     const done = () => {
+      isDone = true;
       clearTimeout(timer);
       for (const take of forget) take();
     };
@@ -406,7 +409,9 @@ function putQuestion(session: Session, reply: Reply, method: string, params: Jso
     }
     const carrier = reply.canSend || channel === undefined ? reply : channel;
     const id = session.question((number) => carrier.send(requestBytes(number, method, params)), question);
-    const timer = setTimeout(() => withdraw('the client did not answer in time'), answerWithinMs);
+    // A client in this process may have answered before this line.
+    if (isDone) return;
+    timer = setTimeout(() => withdraw('the client did not answer in time'), answerWithinMs);
     // Without its stream the client neither sees the question nor can it answer.
     forget.push(cancel.onCancel(withdraw));
     if (carrier === reply) forget.push(reply.onGone(() => withdraw('the client closed the connection')));

@@ -108,7 +108,7 @@ async function serveCall(
   const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes));
   const body = readRequest(bytes);
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
-  const stream = isStream ? new ReplyStream(response, dialect, headers) : undefined;
+  const stream = isStream ? new ReplyStream(response, headers) : undefined;
   const cancel = new Cancel();
   response.once('close', () => {
     if (!response.writableFinished) cancel.cancel('the client closed the connection');
@@ -130,6 +130,7 @@ async function serveCall(
     bytesIn: bytes.length,
     answerId: requestId,
     stream,
+    dialect: route.request === route.dialect ? dialect : undefined,
   };
   if (typeof body.model !== 'string' || body.model === '') {
     const error = new GatewayError(

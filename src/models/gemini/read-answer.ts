@@ -144,7 +144,7 @@ const filtered = new Set([
 ]);
 
 /** A call that came out malformed is no call: nothing of it is in the answer. */
-export function finishOf(reason: string, hasCalls: boolean): Finish {
+function finishOf(reason: string, hasCalls: boolean): Finish {
   if (reason === 'STOP') return hasCalls ? 'tool-calls' : 'stop';
   if (reason === 'MAX_TOKENS') return 'length';
   return filtered.has(reason) ? 'content-filter' : 'other';

@@ -1,3 +1,4 @@
+import { takeTurns } from '../../turns.ts';
 import type { DefinitionStore } from '../ports.ts';
 import type { Database } from '../schema.ts';
 import { batches } from './batches.ts';
@@ -13,8 +14,11 @@ export function sqlDefinitions(database: Database): DefinitionStore {
       const rows = [...new Map(definitions.map(({ hash, body }) => [hash, { hash, body, kept_at_ms: nowMs }])).values()];
       // Two that keep the same ones at once take the rows in the same order.
       rows.sort((a, b) => (a.hash < b.hash ? -1 : 1));
+      const turn = takeTurns();
       await db.transaction().execute(async (transaction) => {
         for (let start = 0; start < rows.length; start += bodiesAtOnce) {
+          // SQLite answers at once: without this nobody else had a turn before the last row.
+          await turn();
           await transaction
             .insertInto('definitions')
             .values(rows.slice(start, start + bodiesAtOnce))

@@ -2,7 +2,9 @@ import { providerDialects } from '../../models/dialects.ts';
 import { estimateTokens } from '../../models/tokens.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
-import { attemptAll, type ModelCallPorts, none, readBody } from './model-calls.ts';
+import { attemptAll } from './attempt-all.ts';
+import type { ModelCallPorts } from './model-calls.ts';
+import { none, readBody } from './read-answer.ts';
 
 const operation = { kind: 'count', dialect: 'messages' } as const;
 

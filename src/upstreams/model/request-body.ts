@@ -1,4 +1,4 @@
-import type { ClientDialectName } from '../../models/dialect.ts';
+import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
 
@@ -28,15 +28,25 @@ export interface PassedBody {
   readonly keepsUsage: boolean;
 }
 
+interface PassWish {
+  /** The provider's name for it. */
+  readonly model: string;
+  readonly isStream: boolean;
+  /** Where the client says none. */
+  readonly maxTokens: number | undefined;
+  readonly habits: ServerHabits | undefined;
+}
+
 /** A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it. */
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens }: { readonly model: string; readonly isStream: boolean; readonly maxTokens: number | undefined },
+  { model, isStream, maxTokens, habits }: PassWish,
 ): PassedBody {
   const passed: JsonObject = { ...body, model };
   if (!isStream && passed.stream === true) passed.stream = false;
-  const [member] = lengthMembers[dialect];
+  const [usual] = lengthMembers[dialect];
+  const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;
   if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) passed[member] = maxTokens;
   const reports = dialect === 'chat' || dialect === 'completions';
   const options = isObject(body.stream_options) ? body.stream_options : {};

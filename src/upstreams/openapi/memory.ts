@@ -1,11 +1,16 @@
-import type { DescriptionSource } from '../../catalog/config.ts';
+import { createHash } from 'node:crypto';
+import type { ApiTransport } from '../../catalog/config.ts';
 import type { RememberedUpstream } from '../../store/ports.ts';
 import { isObject } from '../../wire/json.ts';
 import type { Conversion } from './conversion.ts';
 
-/** Changes with the description's bytes, and with the program that read them. */
-export function fingerprint({ sha256 }: Pick<DescriptionSource, 'sha256'>, version: string): string {
-  return `openapi ${version} ${sha256}`;
+/** Changes with the description's bytes, what it may refer to, and the program that read them. Ends with the bytes' hash. */
+export function fingerprint(
+  { description, references }: Pick<ApiTransport, 'description' | 'references'>,
+  version: string,
+): string {
+  const allowed = references.length === 0 ? '' : `${createHash('sha256').update(JSON.stringify(references)).digest('hex')} `;
+  return `openapi ${version} ${allowed}${description.sha256}`;
 }
 
 export function encodeMemory(conversion: Conversion): string {

@@ -29,6 +29,7 @@ import type { ApiRequest } from './compile-request.ts';
 import type { Conversion } from './conversion.ts';
 import { decompress } from './decompress.ts';
 import { type ApiResponse, exchange, type Sending } from './exchange.ts';
+import { type FetchAllowed, referenceFetcher } from './fetch-reference.ts';
 import { decodeMemory, encodeMemory, fingerprint } from './memory.ts';
 import { type PreparedApi, type PreparedCall, prepareApi } from './prepare.ts';
 import { Refusal } from './refusal.ts';
@@ -45,7 +46,7 @@ export interface OpenapiUpstreamDeps {
   /** The bytes of an API description. Rejects where they are not to be had. */
   readonly readDescription: (source: DescriptionSource, upstreamId: string) => Promise<Buffer>;
   /** Makes a Conversion of them, away from the event loop. Rejects with what is wrong with them, in a sentence. */
-  readonly convert: (bytes: Buffer) => Promise<Conversion>;
+  readonly convert: (bytes: Buffer, fetchReference: FetchAllowed | undefined) => Promise<Conversion>;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -171,7 +172,7 @@ export class OpenapiUpstream implements Upstream {
 
   #open(): void {
     const { remembered, instance } = this.#deps;
-    const known = decodeMemory(remembered, fingerprint(this.#transport.description, instance.version));
+    const known = decodeMemory(remembered, fingerprint(this.#transport, instance.version));
     const opening = known === undefined ? this.#read() : new Promise<void>((resolve) => resolve(this.#take(known)));
     if (known !== undefined && this.#api !== undefined) this.#ready.resolve();
     this.#opening = opening.catch((error: unknown) => this.#failed(error)).finally(() => this.#ready.resolve());
@@ -179,13 +180,14 @@ export class OpenapiUpstream implements Upstream {
 
   async #read(): Promise<void> {
     const { readDescription, convert, memory, instance, clock } = this.#deps;
-    const { description } = this.#transport;
-    const conversion = await convert(await readDescription(description, this.id));
+    const { description, references } = this.#transport;
+    const bytes = await readDescription(description, this.id);
+    const conversion = await convert(bytes, referenceFetcher(references, this.#deps.egress));
     if (this.#isClosed) return;
     this.#take(conversion);
     const saved = {
       id: this.id,
-      fingerprint: fingerprint(description, instance.version),
+      fingerprint: fingerprint(this.#transport, instance.version),
       state: encodeMemory(conversion),
       savedAtMs: clock.nowMs(),
     };

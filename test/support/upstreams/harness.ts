@@ -56,6 +56,7 @@ export function overApi(
     rename: {},
     defaults: {},
     answer: { select: undefined, trim: [], maxItems: undefined, limitBytes: undefined },
+    references: [],
     ...api,
   };
   return connect(transport, { kind: 'openapi', ...overrides, conversion });

@@ -119,7 +119,7 @@ function makeAssertion(target: ProviderTarget, { email, privateKey, keyId, token
   }
 }
 
-export const googleTokenUrl = 'https://oauth2.googleapis.com/token';
+const googleTokenUrl = 'https://oauth2.googleapis.com/token';
 
 /** Throws GatewayError `credentials_failed`; nothing of the file is in its message. */
 export function readAccount(target: ProviderTarget, text: string): GoogleAccount {

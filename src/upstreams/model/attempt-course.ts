@@ -1,0 +1,81 @@
+import { costOf } from '../../models/prices.ts';
+import { noUsage, type Reply, type Usage } from '../../models/reply.ts';
+import type { UpstreamCall } from '../upstream.ts';
+import type { OpenTarget } from './open-target.ts';
+import type { Attempt, Route } from './routing.ts';
+import { StreamMeter } from './stream-meter.ts';
+
+interface AttemptFacts {
+  readonly call: UpstreamCall;
+  readonly target: OpenTarget;
+  readonly route: Route;
+  readonly attempt: Attempt;
+  readonly firstByteMs: number | undefined;
+  readonly isCompared: boolean;
+  /** Of the prompt, as estimated. */
+  readonly inputTokens: () => number;
+}
+
+/** One attempt of a call while it runs: what it is measured by, and what becomes of what it used up. */
+export class AttemptCourse {
+  readonly meter = new StreamMeter();
+  /** A provider was turned to. */
+  wasHeard = false;
+  /** What is asked costs nothing. */
+  isFree = false;
+  readonly #facts: AttemptFacts;
+
+  constructor(facts: AttemptFacts) {
+    this.#facts = facts;
+  }
+
+  get firstByteMs(): number | undefined {
+    return this.#facts.firstByteMs;
+  }
+
+  /** A whole answer came. */
+  took(usage: Usage | undefined, finish: Reply['finish'] | undefined, model: string | undefined): void {
+    this.meter.firstTokenMs ??= this.meter.elapsedMs();
+    this.meter.usage = usage === undefined || isNothing(usage) ? undefined : usage;
+    this.meter.finish = finish;
+    if (model !== undefined && model !== '') this.meter.model = model;
+  }
+
+  succeeded(): void {
+    this.#facts.attempt.succeeded(this.wasHeard ? (this.meter.firstTokenMs ?? this.meter.elapsedMs()) : undefined);
+    if (this.wasHeard) this.settle(!this.isFree);
+  }
+
+  /** `isCharged`: something may have been used that nobody told us. */
+  settle(isCharged: boolean): void {
+    const { usage: told, finish, model, firstTokenMs, spokenBytes } = this.meter;
+    const isWhole = told !== undefined && finish !== undefined;
+    const usage = isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told);
+    const { config, price } = this.#facts.target;
+    this.#facts.attempt.used(usage.input + usage.output);
+    this.#facts.call.spent?.({
+      usage,
+      isEstimated: !isWhole && isCharged && (told === undefined || spokenBytes > 0),
+      nanoUsd: price === undefined ? undefined : costOf(usage, price),
+      target: config.name,
+      version: config.version,
+      isCompared: this.#facts.isCompared,
+      provider: config.provider,
+      model: model ?? config.model,
+      finish,
+      firstTokenMs,
+      cache: undefined,
+      failovers: this.#facts.route.failovers,
+    });
+  }
+
+  /** What was said so far counts, where the provider told nothing of it or told it too early. */
+  #guess(told: Usage | undefined): Usage {
+    const output = Math.max(told?.output ?? 0, this.meter.spokenTokens());
+    return { ...(told ?? noUsage), input: told?.input || this.#facts.inputTokens(), output };
+  }
+}
+
+function isNothing({ input, output }: Usage): boolean {
+  return input === 0 && output === 0;
+}

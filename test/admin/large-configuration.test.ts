@@ -1,0 +1,59 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readText } from '../../src/admin/configuration-format.ts';
+import { type AdminGateway, openAdminGateway } from '../support/admin-gateway.ts';
+
+let gateway: AdminGateway;
+beforeAll(async () => {
+  gateway = await openAdminGateway();
+});
+afterAll(() => gateway?.stop());
+
+/** A description of about as many megabytes, most of it one text, with quotes in it. */
+function description(megabytes: number): string {
+  const text = 'A "pet" is\nan animal. '.repeat((megabytes * 1024 * 1024) / 25);
+  return JSON.stringify({
+    openapi: '3.1.0',
+    info: { title: 'Pets', version: '1', description: text },
+    servers: [{ url: 'https://pets.example.com' }],
+    paths: { '/pets': { get: { operationId: 'listPets', responses: { 200: { description: 'The pets.' } } } } },
+  });
+}
+
+function configuration(megabytes: number): string {
+  const upstreams = { pets: { kind: 'openapi', baseUrl: 'https://pets.example.com', document: description(megabytes) } };
+  return JSON.stringify({ namespaces: [{ namespace: 'shop', upstreams }] });
+}
+
+const megabytes = process.env.TEST_LONG === undefined ? 6 : 31;
+
+test('an export with a large description is imported as it was, and nothing is left to do', async () => {
+  const text = configuration(megabytes);
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  const { changes } = await gateway.ok('POST /configuration/import', { text });
+  delay.disable();
+  expect(changes).toBeGreaterThan(0);
+  const exported = await gateway.ok('GET /configuration?format=json');
+  expect(JSON.parse(exported.text).namespaces[0].upstreams.pets.document).toBe(description(megabytes));
+  expect((await gateway.ok('POST /configuration/plan', { text: exported.text })).changes).toBe(0);
+  if (process.env.TEST_LONG !== undefined) console.log('largest delay of the event loop, ms', delay.max / 1e6);
+}, 60_000);
+
+test('nobody but an admin of the whole gateway may send as much, and a tool takes none of it', async () => {
+  const hana = await gateway.person('hana', [{ role: 'admin', namespace: 'hr' }]);
+  const text = configuration(2);
+  expect((await gateway.api('POST /configuration/import', { text: text.repeat(3) }, hana)).status).toBe(413);
+  expect((await gateway.mcp('admin', 'tools/call', { name: 'import_configuration', arguments: { text } })).status).toBe(413);
+  expect((await gateway.api('POST /consumers', { id: 'x', title: text, kind: 'team' })).status).toBe(413);
+});
+
+test('what is large and no plain JSON is refused in a sentence', () => {
+  const large = 'x'.repeat(1024 * 1024);
+  expect(readText(`a: ${large}`).problems).toMatchObject([{ message: expect.stringContaining('has to be JSON') }]);
+  expect(readText(`{"a": "${large}",}`).problems).toMatchObject([{ message: expect.stringContaining('not valid JSON') }]);
+  expect(readText(`{"__proto__": {}, "a": "${large}"}`).problems).toMatchObject([
+    { message: expect.stringContaining('__proto__') },
+  ]);
+  expect(readText(`{"a": "${large}"}`).value).toEqual({ a: large });
+});

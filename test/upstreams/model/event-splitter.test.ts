@@ -1,0 +1,58 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { EventSplitter, readEvent } from '../../../src/upstreams/model/event-splitter.ts';
+
+const line = fc.constantFrom(
+  'data: {"a":1}',
+  'data:x',
+  'event: ping',
+  ': a remark',
+  'id: 7',
+  'data: \u2028\u{1f600}',
+  'retry: 5',
+  'data',
+);
+const ending = fc.constantFrom('\n', '\r\n');
+const event = fc
+  .tuple(fc.array(line, { minLength: 1, maxLength: 4 }), ending)
+  .map(([lines, end]) => `${lines.join(end)}${end}${end}`);
+
+/** Cuts a stream at these places, as far as it is that long. */
+function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
+  const at = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b);
+  return [...at, bytes.length].map((end, index) => bytes.subarray(at[index - 1] ?? 0, end));
+}
+
+test('however a stream is cut, its events are the same and no byte is changed', () => {
+  fc.assert(
+    fc.property(
+      fc.array(event, { maxLength: 8 }),
+      fc.array(fc.nat(), { maxLength: 40 }),
+      fc.boolean(),
+      (events, places, isCut) => {
+        const whole = Buffer.from(events.join('') + (isCut ? 'data: the beginn' : ''));
+        const splitter = new EventSplitter(10_000);
+        const found: string[] = [];
+        for (const chunk of cut(whole, places)) splitter.push(chunk, (one) => found.push(one.toString()));
+        expect(found).toEqual(events);
+        expect(splitter.restBytes).toBe(isCut ? 16 : 0);
+      },
+    ),
+    { numRuns: process.env.TEST_LONG === undefined ? 1_000 : 50_000 },
+  );
+});
+
+test('an event beyond the limit is refused, one below it is not', () => {
+  const splitter = new EventSplitter(20);
+  const found: string[] = [];
+  splitter.push(Buffer.from('data: 0123456789'), (one) => found.push(one.toString()));
+  splitter.push(Buffer.from('\n\n'), (one) => found.push(one.toString()));
+  expect(found).toEqual(['data: 0123456789\n\n']);
+  splitter.push(Buffer.from('data: 0123456789'), () => {});
+  expect(() => splitter.push(Buffer.from('01234'), () => {})).toThrow(RangeError);
+});
+
+test('the type and the lines of data are read; what has no data is no event', () => {
+  expect(readEvent(Buffer.from('event: a\r\ndata: x\r\ndata:y\r\n\r\n'))).toEqual({ type: 'a', data: 'x\ny' });
+  expect(readEvent(Buffer.from(': ping\n\n'))).toBeUndefined();
+});
