@@ -84,7 +84,7 @@ export function availabilityOf({ calls }: Pick<AdminPorts, 'calls'>, { id, membe
   return out > 0 || state === 'failing' ? 'limited' : 'available';
 }
 
-export function providersOf({ targets }: ModelTransport): ModelTransport['targets'][number]['provider'][] {
+function providersOf({ targets }: ModelTransport): ModelTransport['targets'][number]['provider'][] {
   return [...new Set(targets.map(({ provider }) => provider))];
 }
 

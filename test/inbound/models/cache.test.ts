@@ -41,7 +41,11 @@ interface Asked {
   readonly text: string;
 }
 
-async function ask(path: string, body: object, { key = gateway.key, headers = {} }: { key?: string; headers?: object } = {}): Promise<Asked> {
+async function ask(
+  path: string,
+  body: object,
+  { key = gateway.key, headers = {} }: { key?: string; headers?: object } = {},
+): Promise<Asked> {
   const response = await fetch(gateway.url + path, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
