@@ -1,3 +1,4 @@
+import { GatewayError } from '../../errors.ts';
 import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
@@ -37,12 +38,16 @@ interface PassWish {
   readonly habits: ServerHabits | undefined;
 }
 
-/** A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it. */
+/**
+ * A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it.
+ * Throws GatewayError `invalid_request`.
+ */
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
   { model, isStream, maxTokens, habits }: PassWish,
 ): PassedBody {
+  refuseUngoverned(body, dialect);
   const passed: JsonObject = { ...body, model };
   if (!isStream && passed.stream === true) passed.stream = false;
   const [usual] = lengthMembers[dialect];
@@ -53,4 +58,18 @@ export function passBody(
   if (!isStream || !reports || options.include_usage === true) return { body: passed, keepsUsage: false };
   passed.stream_options = { ...options, include_usage: true };
   return { body: passed, keepsUsage: true };
+}
+
+// Some servers take "true" and 1 for true: their answer would come in a form that nobody here waits for, and look like a failure.
+function refuseUngoverned({ stream, background }: JsonObject, dialect: ClientDialectName): void {
+  if (!isFlag(stream)) throw new GatewayError('invalid_request', '"stream" must be true or false.');
+  if (dialect !== 'responses' || background === undefined || background === null || background === false) return;
+  throw new GatewayError(
+    'invalid_request',
+    '"background" must be false: nothing that is answered later can be fetched, inspected or accounted for here. Stream the answer instead.',
+  );
+}
+
+function isFlag(value: Json | undefined): boolean {
+  return value === undefined || value === null || typeof value === 'boolean';
 }
