@@ -26,6 +26,11 @@ export function findWrittenSecrets(
   { headers, env, url, targets }: Readonly<Record<string, unknown>>,
 ): readonly WrittenSecret[] {
   const found: WrittenSecret[] = [];
+  // Of a model.
+  for (const [at, target] of (Array.isArray(targets) ? targets : []).entries())
+    if (isObject(target))
+      for (const written of findWrittenSecrets(namespace, name, { headers: target.headers, url: target.url }))
+        found.push({ ...written, path: ['targets', String(at), ...written.path] });
   const look = (path: readonly string[], key: string, value: unknown) => {
     if (typeof value !== 'string' || value === '' || secretNames(value).length > 0) return;
     const [, scheme = '', rest = value] = /^(Bearer |Basic |Token |token )?([\s\S]*)$/.exec(value) ?? [];
@@ -34,9 +39,6 @@ export function findWrittenSecrets(
   };
   for (const [key, value] of entriesOf(headers)) if (secretHeader.test(key)) look(['headers', key], key, value);
   for (const [key, value] of entriesOf(env)) if (secretVariable.test(key)) look(['env', key], key, value);
-  for (const [at, target] of (Array.isArray(targets) ? targets : []).entries())
-    for (const [key, value] of entriesOf(isObject(target) ? target.headers : undefined))
-      if (secretHeader.test(key)) look(['targets', String(at), 'headers', key], key, value);
   const query = typeof url === 'string' ? (URL.parse(url)?.searchParams ?? []) : [];
   for (const [key, value] of query) {
     if (!secretParameter.test(key) || value === '' || secretNames(value).length > 0 || typeof url !== 'string') continue;

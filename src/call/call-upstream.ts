@@ -231,6 +231,10 @@ class TimedStream implements AnswerStream {
     this.#deadline = deadline;
   }
 
+  begin(headers: Readonly<Record<string, string>>): void {
+    this.#inner.begin?.(headers);
+  }
+
   write(bytes: Uint8Array): Promise<void> | undefined {
     this.#deadline.progress();
     return this.#inner.write(bytes);

@@ -36,7 +36,11 @@ interface Passing {
 }
 
 /** For the answer of a call that its client wants in parts; undefined where it does not. */
-export function inspectStream(judges: Judges | undefined, { policy, capability }: Permit, { stream, dialect }: Ask): Passing | undefined {
+export function inspectStream(
+  judges: Judges | undefined,
+  { policy, capability }: Permit,
+  { stream, dialect }: Ask,
+): Passing | undefined {
   if (stream === undefined) return undefined;
   const { contentOut, judgesOut } = policy;
   if ((contentOut === undefined && judgesOut.length === 0) || dialect === undefined)
@@ -46,7 +50,11 @@ export function inspectStream(judges: Judges | undefined, { policy, capability }
       ? undefined
       : (texts: readonly string[]) => judgeAnswer(judges, judgesOut, capability, texts);
   const inspection = passInspected(contentOut?.stream(), dialect, stream, capability, judge);
-  return { stream: inspection as unknown as InspectedStream, end: () => inspection.end(), hits: () => inspection.hits };
+  const inspected: AnswerStream = {
+    begin: (headers) => stream.begin?.(headers),
+    write: (bytes) => inspection.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)),
+  };
+  return { stream: inspected as InspectedStream, end: () => inspection.end(), hits: () => inspection.hits };
 }
 
 /** Of an answer that went out whole. */

@@ -7,11 +7,11 @@ import { headers, milliseconds, secretOnly, secretText, serverUrl, upstreamBreak
 
 // What a namespace file says of a model; a part of the format that namespace-file.ts defines.
 
-const providers = ['openai', 'azure', 'openai-compatible', 'anthropic', 'gemini', 'vertex', 'bedrock'] as const;
+export const modelProviders = ['openai', 'azure', 'openai-compatible', 'anthropic', 'gemini', 'vertex', 'bedrock'] as const;
 const dialects = ['chat', 'responses', 'completions', 'messages', 'gemini', 'converse'] as const;
-const abilities = ['text', 'images', 'documents', 'audio', 'tools', 'structured', 'reasoning', 'embeddings'] as const;
+export const modelAbilities = ['text', 'images', 'documents', 'audio', 'tools', 'structured', 'reasoning', 'embeddings'] as const;
 
-type ProviderName = (typeof providers)[number];
+type ProviderName = (typeof modelProviders)[number];
 
 const mostTargets = 32;
 const targetName = z
@@ -48,7 +48,7 @@ const target = z
     name: targetName
       .optional()
       .describe("What it is called in this model. Default: the provider's name, with -2, -3 where that repeats."),
-    provider: z.enum(providers).describe('Who hosts it; openai-compatible for whatever else speaks as OpenAI does.'),
+    provider: z.enum(modelProviders).describe('Who hosts it; openai-compatible for whatever else speaks as OpenAI does.'),
     model: z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}$/, 'A model is named in one word of letters, digits and "._:/@+-".')
@@ -120,7 +120,7 @@ const rule = z
   })
   .describe('Which calls go to which targets.');
 
-const routing = z
+export const modelRouting = z
   .strictObject({
     mode: z
       .enum(['priority', 'weighted', 'round-robin', 'least-latency'])
@@ -180,12 +180,12 @@ export const modelUpstream = z
       .optional()
       .describe('Other names that clients may call it by, e.g. gpt-5-mini. Its own is namespace/name.'),
     targets: z.array(target).min(1).max(mostTargets).describe('Where it is; with mode priority, the first is tried first.'),
-    routing: routing.optional(),
+    routing: modelRouting.optional(),
     contextWindow: count(100_000_000).optional().describe('Most tokens that it reads and writes in one call.'),
     maxOutputTokens: count(100_000_000).optional().describe('Most tokens that it writes in one call.'),
     can: z
-      .array(z.enum(abilities))
-      .max(abilities.length)
+      .array(z.enum(modelAbilities))
+      .max(modelAbilities.length)
       .optional()
       .describe('What it takes and gives, for whoever chooses a model. Default: text.'),
     defaults: z
@@ -218,7 +218,7 @@ const places: Readonly<Record<string, { readonly shape: object }>> = {
   'targets.*': target,
   'targets.*.limits': limits,
   'targets.*.price': price,
-  routing,
+  routing: modelRouting,
   'routing.failover': failover,
   'routing.rules.*': rule,
   cache,

@@ -1,3 +1,5 @@
+import { WordTally } from './word-tally.ts';
+
 /** Characters that are looked at of one request; longer ones are sampled. */
 const sampledChars = 16 * 1024;
 const pieceChars = 1024;
@@ -26,7 +28,8 @@ export function loadTokenizer(): Promise<void> {
     ({ countTokens, setMergeCacheSize }) => {
       setMergeCacheSize(10_000);
       const options = { disallowedSpecial: new Set<string>() };
-      count = (text) => countTokens(text, options);
+      const tally = new WordTally((text) => countTokens(text, options));
+      count = (text) => tally.count(text);
       count('');
     },
     () => {},

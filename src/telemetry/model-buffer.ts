@@ -1,6 +1,12 @@
-import type { Clock } from '../clock.ts';
 import { randomUUID } from 'node:crypto';
-import { type AnsweredCall, type FailoverEvent, type ModelCalls, type ModelRecords, modelBatchLimit } from '../store/model-ports.ts';
+import type { Clock } from '../clock.ts';
+import {
+  type AnsweredCall,
+  type FailoverEvent,
+  type ModelCalls,
+  type ModelRecords,
+  modelBatchLimit,
+} from '../store/model-ports.ts';
 import { type CallCourse, failureOf } from './course.ts';
 import { Outage, type TelemetryLog } from './outage.ts';
 
