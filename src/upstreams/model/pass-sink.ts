@@ -51,12 +51,14 @@ export class PassSink implements BodySink {
 
   readonly #take = (event: Buffer): void => {
     const { isOther, finish, spoken, hasPreamble } = this.#traits;
-    const isLast = finish !== undefined && hasText(event, finish);
+    // A sign per byte: what is looked for is ASCII, and found sooner in a text than in bytes.
+    const text = event.toString('latin1');
+    const isLast = finish !== undefined && hasText(text, finish);
     if (isLast) this.#hasFinished = true;
-    if ((!this.#hasModel || isLast || isOther(event)) && this.#read(event)) return;
-    const said = spokenIn(event, spoken);
+    if ((!this.#hasModel || isLast || isOther(text)) && this.#read(event)) return;
+    const said = spokenIn(text, spoken);
     this.#options.meter.spokenBytes += said;
-    if (!this.#hasSpoken && (said > 0 || !hasPreamble?.(event))) this.#hasSpoken = true;
+    if (!this.#hasSpoken && (said > 0 || !hasPreamble?.(text))) this.#hasSpoken = true;
     this.#ready.push(event);
   };
 
@@ -96,13 +98,13 @@ export class PassSink implements BodySink {
 
 interface Traits {
   /** Whether an event may say something of the answer that is not text. */
-  readonly isOther: (event: Buffer) => boolean;
+  readonly isOther: (event: string) => boolean;
   /** The member that says why it ended, where a stream may end with that. */
   readonly finish: string | undefined;
   /** Members with text. */
   readonly spoken: readonly string[];
   /** Whether an event is of those that come before anything is said. */
-  readonly hasPreamble?: (event: Buffer) => boolean;
+  readonly hasPreamble?: (event: string) => boolean;
 }
 
 const chatTraits: Traits = {
@@ -133,45 +135,42 @@ const traits: Readonly<Record<ClientDialectName, Traits>> = {
 
 const lifecycle = ['"response.created"', '"response.completed"', '"response.incomplete"', '"response.failed"'];
 
-function isLifecycle(event: Buffer): boolean {
+function isLifecycle(event: string): boolean {
   return lifecycle.some((type) => event.includes(type));
 }
 
 /** `data: [DONE]` and its like. */
-function isShort(event: Buffer): boolean {
+function isShort(event: string): boolean {
   return event.length < 24 && event.includes('[DONE]');
 }
 
-const quote = 0x22;
-const backslash = 0x5c;
-
 /** Where the value of a member begins; -1 where it is not there. In JSON, a text cannot hold the name with both of its quotes. */
-function valueAt(event: Buffer, name: string): number {
-  const found = event.indexOf(name, 0, 'latin1');
+function valueAt(event: string, name: string): number {
+  const found = event.indexOf(name);
   if (found < 0) return -1;
   let at = found + name.length;
-  while (event[at] === 0x20 || event[at] === 0x3a) at++;
+  while (event[at] === ' ' || event[at] === ':') at++;
   return at;
 }
 
 /** Whether a member is there and not null. */
-function hasValue(event: Buffer, name: string): boolean {
+function hasValue(event: string, name: string): boolean {
   const at = valueAt(event, name);
-  return at >= 0 && event[at] !== 0x6e;
+  return at >= 0 && event[at] !== 'n';
 }
 
-function hasText(event: Buffer, name: string): boolean {
+function hasText(event: string, name: string): boolean {
   const at = valueAt(event, name);
-  return at >= 0 && event[at] === quote;
+  return at >= 0 && event[at] === '"';
 }
 
 /** Bytes of text of the first of these members. */
-function spokenIn(event: Buffer, names: readonly string[]): number {
+function spokenIn(event: string, names: readonly string[]): number {
   for (const name of names) {
     const at = valueAt(event, name);
-    if (at < 0 || event[at] !== quote) continue;
-    let end = event.indexOf(quote, at + 1);
-    while (end > 0 && event[end - 1] === backslash && event[end - 2] !== backslash) end = event.indexOf(quote, end + 1);
+    if (at < 0 || event[at] !== '"') continue;
+    let end = event.indexOf('"', at + 1);
+    while (end > 0 && event[end - 1] === '\\' && event[end - 2] !== '\\') end = event.indexOf('"', end + 1);
     if (end > at + 1) return end - at - 1;
   }
   return 0;
