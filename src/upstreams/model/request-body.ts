@@ -1,6 +1,7 @@
 import type { ClientDialectName } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
+import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
 
 /** Where each dialect says how long an answer may be; the first is the one to write. */
 const lengthMembers: Readonly<Record<ClientDialectName, readonly string[]>> = {
@@ -23,7 +24,7 @@ export function answersOf({ n, best_of: best }: JsonObject): number {
 }
 
 export interface PassedBody {
-  readonly body: JsonObject;
+  readonly bytes: Buffer;
   /** Gatehouse asked for the usage at the end of the stream; the client did not. */
   readonly keepsUsage: boolean;
 }
@@ -34,13 +35,13 @@ export function passBody(
   dialect: ClientDialectName,
   { model, isStream, maxTokens }: { readonly model: string; readonly isStream: boolean; readonly maxTokens: number | undefined },
 ): PassedBody {
-  const passed: JsonObject = { ...body, model };
-  if (!isStream && passed.stream === true) passed.stream = false;
+  const changes: Record<string, Json> = { model };
+  if (!isStream && body.stream === true) changes.stream = false;
   const [member] = lengthMembers[dialect];
-  if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) passed[member] = maxTokens;
+  if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) changes[member] = maxTokens;
   const reports = dialect === 'chat' || dialect === 'completions';
   const options = isObject(body.stream_options) ? body.stream_options : {};
-  if (!isStream || !reports || options.include_usage === true) return { body: passed, keepsUsage: false };
-  passed.stream_options = { ...options, include_usage: true };
-  return { body: passed, keepsUsage: true };
+  const keepsUsage = isStream && reports && options.include_usage !== true;
+  if (keepsUsage) changes.stream_options = { ...options, include_usage: true };
+  return { bytes: Buffer.from(writeMembers(memberTexts(body), changes)), keepsUsage };
 }
