@@ -114,6 +114,7 @@ const transport: ApiTransport = {
   exclude: [],
   rename: {},
   defaults: {},
+  references: [],
   answer: { select: undefined, trim: [], maxItems: undefined, limitBytes: undefined },
 };
 

@@ -5,14 +5,18 @@ import { AdminUpstream, adminConfig, adminNamespace } from './admin/admin-upstre
 import { ArgumentChecks } from './arguments/argument-check.ts';
 import { openApprovals } from './call/approve/approvals.ts';
 import { deciderOf, standingOf } from './call/approve/standing.ts';
+import type { Ask } from './call/ask.ts';
 import { asCaller } from './call/authenticate/caller.ts';
 import { KeyRing, makeKey } from './call/authenticate/key-ring.ts';
 import { callerOfMember, TokenCallers } from './call/authenticate/token-callers.ts';
 import { type Caller, type Proofs, renewCallers } from './call/authenticate.ts';
 import { mayEnter, visibleToolbox } from './call/authorize.ts';
 import type { BreakerStatus } from './call/breaker.ts';
-import { type CallPorts, circumstancesOf } from './call/call.ts';
+import { type CallPorts, call, circumstancesOf } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
+import { modelEmbedder } from './call/model-embedder.ts';
+import { modelJudge } from './call/model-judge.ts';
+import { urlJudge } from './call/url-judge.ts';
 import type { Toolbox } from './catalog/catalog.ts';
 import type { UpstreamConfig } from './catalog/config.ts';
 import type { ApprovedOf } from './catalog/contribution.ts';
@@ -21,6 +25,7 @@ import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import type { NamespaceConfig } from './catalog/namespace-config.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
 import { type Clock, systemSteadyClock } from './clock.ts';
+import type { Judges } from './content/judge.ts';
 import { type Credentials, openCredentials } from './credentials/credentials.ts';
 import { GatewayError } from './errors.ts';
 import { Finder, finderMember } from './finding/finder.ts';
@@ -36,6 +41,7 @@ import { Subscriptions } from './inbound/mcp/subscriptions.ts';
 import { TaskRuns } from './inbound/mcp/tasks.ts';
 import type { RatingPorts } from './inbound/models/rate.ts';
 import { journalAgeMs, journalPath, openJournal } from './journal/journal.ts';
+import type { ReplyCaches } from './models/cache/reply-caches.ts';
 import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
 import { webhookChannel } from './notify/webhook.ts';
@@ -49,7 +55,7 @@ import { ChangeReviews } from './review/change-reviews.ts';
 import { Pins } from './review/pins.ts';
 import { pruneDefinitions } from './review/prune-definitions.ts';
 import type { Settings } from './settings.ts';
-import { openCounters, openStore } from './store/open-store.ts';
+import { openCounters, openReplyCache, openStore } from './store/open-store.ts';
 import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
 import type { UpstreamGauge } from './telemetry/gauges.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
@@ -244,6 +250,28 @@ async function build(
   const listeners = new Listeners();
   const admin: AdminUpstream = new AdminUpstream(() => adminPorts);
   const readDescription = descriptionReader(registry);
+  // Most gateways have no model that gives answers again.
+  let replies: { readonly close: () => Promise<void> } | undefined;
+  let openingReplies: Promise<ReplyCaches> | undefined;
+  const openReplies = async (): Promise<ReplyCaches> => {
+    const { ReplyCaches } = await import('./models/cache/reply-caches.ts');
+    const cache = await openReplyCache(store, storeOptions);
+    const callModel = (caller: Caller, ask: Ask) => call(calls, live.current, caller, ask);
+    const caches = new ReplyCaches({
+      cache,
+      key: await store.sealing.get('reply'),
+      clock,
+      embedder: (model) => modelEmbedder(model, callModel),
+      warn: (error) =>
+        log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'a question could not be compared'),
+    });
+    replies = cache;
+    return caches;
+  };
+  const replyCaches = (): Promise<ReplyCaches> => {
+    openingReplies ??= openReplies();
+    return openingReplies;
+  };
   // `document`: the API description of one that is only tried.
   const connect = (
     config: UpstreamConfig,
@@ -264,6 +292,8 @@ async function build(
       clock,
       admin: () => admin,
       callerFacts: (caller) => asCaller(caller)?.facts,
+      editedPrices: (id) => registry.get('model-price', id)?.body.price,
+      replyCaches,
       onRouting: (model, event) => telemetry.models.addFailover(model, event),
     });
   const isRegistered = ({ id, registration }: UpstreamConfig) =>
@@ -388,7 +418,20 @@ async function build(
       journal,
       clock,
     });
+  const judges: Judges = {
+    of(settings) {
+      const { url, model } = settings;
+      if (url !== undefined)
+        return urlJudge({
+          settings: { ...settings, url },
+          reach: openReach(egress),
+          resolveSecret: (text) => secrets.resolve(text),
+        });
+      return modelJudge(model ?? '', (caller, ask) => call(calls, live.current, caller, ask));
+    },
+  };
   const calls: CallPorts = {
+    judges,
     approvals,
     lanes,
     log,
@@ -604,6 +647,7 @@ async function build(
       await live.close();
       await approvals.close();
       await notifier.close();
+      await replies?.close();
       await egress.close();
       lanes.keep(new Map());
       await Promise.allSettled([noteUses(), telemetry.close(), journal.close(), counters.close(), checks.close()]);

@@ -9,13 +9,18 @@ import { createConsumer, listConsumers, updateConsumer } from './consumers.ts';
 import { setContentPolicy } from './content-policy.ts';
 import { getDocumentation } from './documentation.ts';
 import { explainCall } from './explain-call.ts';
+import { getFailoverEvents } from './failover-events.ts';
 import { getHealth } from './get-health.ts';
 import { createKey, disableKey, listKeys, revokeKey, rotateKey } from './keys.ts';
 import { createMember, listMembers, updateMember } from './members.ts';
 import { listModelPrices, setModelPrice } from './model-prices.ts';
+import { setModelRouting } from './model-routing.ts';
+import { getModelUsage } from './model-usage.ts';
+import { getModel, listModels } from './models.ts';
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts';
 import { listNotifications } from './notifications.ts';
 import { getPolicy, setPolicy } from './policies.ts';
+import { registerModel, retireModel, updateModel } from './register-model.ts';
 import { requestKey } from './request-key.ts';
 import { getReviewRules, setReviewRules } from './review-rules.ts';
 import { reviewSubmission } from './review-submission.ts';
@@ -36,6 +41,14 @@ export const actions: readonly Action[] = [
   deregisterUpstream,
   listUpstreams,
   testUpstream,
+  registerModel,
+  updateModel,
+  retireModel,
+  listModels,
+  getModel,
+  setModelRouting,
+  getFailoverEvents,
+  getModelUsage,
   createToolbox,
   updateToolbox,
   publishToolbox,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { usageOf, windowOf } from '../alerts/alert.ts';
+import { mostAlertGroups, usageOf, windowOf } from '../alerts/alert.ts';
+import { watchAlerts } from '../alerts/alert-watch.ts';
 import { alertSchema, idSchema } from '../registry/documents.ts';
 import type { ModelCallsSum } from '../store/model-ports.ts';
 import { defineAction, hasRole, notThere, requireRole } from './action.ts';
@@ -24,6 +25,9 @@ export const setAlert = defineAction({
     if (known !== undefined) requireRole(caller, ['admin'], known.body.namespace);
     requireRevision('alert', id, known, revision);
     await commitChange(ports, caller, { action: 'set_alert', edits: [{ kind: 'alert', id, body: alert }], detail: alert });
+    // What is passed already is told now.
+    const { models, ...others } = ports;
+    await watchAlerts({ ...others, ...models });
     return { ...alert, id, revision: ports.registry.require('alert', id).revision };
   },
 });
@@ -84,7 +88,8 @@ export const listAlerts = defineAction({
     for (const { id, revision, body } of visible) {
       const { startMs } = windowOf(body, nowMs);
       const read =
-        sums.get(startMs) ?? records.sumCalls({ fromMs: startMs, toMs: nowMs + 60_000, by: ['model', 'consumer', 'key'] });
+        sums.get(startMs) ??
+        records.sumCalls({ fromMs: startMs, toMs: nowMs + 60_000, by: ['model', 'consumer', 'key'], limit: mostAlertGroups });
       sums.set(startMs, read);
       const usage = usageOf(body, await read, nowMs).slice(0, mostSubjects);
       alerts.push({ ...body, id, revision, usage: usage.map(withoutUndefined) });

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import type { ModelCallsSum, RatingSum } from '../store/model-ports.ts';
 import { defineAction, hasRole, notThere } from './action.ts';
-import { meanOf, shareOf } from './statistics.ts';
+import { meanOf, shareOf, within } from './statistics.ts';
 
 const estimate = z.object({ value: z.number(), low: z.number(), high: z.number() });
 
@@ -19,7 +20,11 @@ export const compareVariants = defineAction({
     name: z.string().min(1).max(64),
     fromMs: z.int().min(0).optional().describe('Begin of the time, ms since 1970. Default: seven days ago.'),
     toMs: z.int().min(0).optional().describe('End of the time, not included. Default: now.'),
-    consumer: z.string().max(128).optional().describe('Only calls of this consumer.'),
+    consumer: z
+      .string()
+      .max(128)
+      .optional()
+      .describe('Only calls and ratings of this consumer: your own, or any for admins and auditors.'),
   }),
   output: z.object({
     model: z.string(),
@@ -47,10 +52,17 @@ export const compareVariants = defineAction({
   async run(ports, caller, { namespace, name, fromMs, toMs, consumer }) {
     const model = `${namespace}/${name}`;
     const member = ports.catalog().upstreams.get(model);
-    const seesAll = hasRole(caller, ['admin', 'auditor'], namespace);
     if (member?.config.kind !== 'model') throw notThere('model', model);
-    if (!seesAll && (consumer === undefined || consumer !== caller.consumer))
-      throw new GatewayError('forbidden', `What others call is for admins and auditors of ${namespace}. Name your own consumer.`);
+    // All consumers together are nobody in particular.
+    const maySee =
+      consumer === undefined ? hasRole(caller, ['auditor', 'developer'], namespace) : isFor(caller, namespace, consumer);
+    if (!maySee)
+      throw new GatewayError(
+        'forbidden',
+        consumer === undefined
+          ? `The versions of ${model} are for those with a role in ${namespace} to compare.`
+          : `What the consumer ${consumer} calls is for itself, and for admins and auditors of ${namespace}.`,
+      );
     const endMs = toMs ?? ports.clock.nowMs() + 60_000;
     const range = { fromMs: fromMs ?? endMs - weekMs, toMs: endMs };
     if (range.fromMs >= range.toMs) throw new GatewayError('bad_arguments', '"fromMs" must be before "toMs".');
@@ -60,12 +72,16 @@ export const compareVariants = defineAction({
     const [sums, endings, ratings] = await Promise.all([
       records.sumCalls({ ...range, by: ['version'], filters }),
       records.sumCalls({ ...range, by: ['version', 'ending'], filters }),
-      records.sumRatings(model, range.fromMs, range.toMs),
+      records.sumRatings(model, range.fromMs, range.toMs, consumer),
     ]);
     const answered = sums.filter(({ group: [version] }) => version !== '');
     return { model, ...range, variants: answered.map((sum) => show(sum, endings, ratings)) };
   },
 });
+
+function isFor(caller: Caller, namespace: string, consumer: string): boolean {
+  return consumer === caller.consumer || hasRole(caller, ['auditor'], namespace);
+}
 
 const weekMs = 7 * 86_400_000;
 
@@ -77,7 +93,7 @@ function show(sum: ModelCallsSum, endings: readonly ModelCallsSum[], ratings: re
     version,
     calls: sum.calls,
     ...optional('errorShare', shareOf(sum.failed, sum.calls)),
-    ...optional('latencyMs', meanOf(sum.totalMs, sum.totalSquare, sum.calls)),
+    ...optional('latencyMs', within(meanOf(sum.totalMs, sum.totalSquare, sum.calls), 0, Number.POSITIVE_INFINITY)),
     ...optional('firstTokenMs', sum.firstCalls === 0 ? undefined : sum.firstMs / sum.firstCalls),
     tokensIn: sum.tokensIn,
     tokensOut: sum.tokensOut,
@@ -87,7 +103,7 @@ function show(sum: ModelCallsSum, endings: readonly ModelCallsSum[], ratings: re
     failovers: sum.failovers,
     endings: Object.fromEntries(own.map(({ group: [, ending = ''], calls }) => [ending === '' ? 'unknown' : ending, calls])),
     ratings: rated?.ratings ?? 0,
-    ...optional('rating', rated && meanOf(rated.total, rated.totalSquare, rated.ratings)),
+    ...optional('rating', rated && within(meanOf(rated.total, rated.totalSquare, rated.ratings), 0, 1)),
   };
 }
 

@@ -188,6 +188,7 @@ async function lookAt(ports: TrialPorts, member: Member): Promise<Examination> {
       findings.push(warningAt(['rename'], `"${definition.name.slice(0, 200)}" is no legal name here; it is listed as ${name}.`));
   }
   findings.push(...findCollisions(ports, member, tools, 'tools'), ...findCollisions(ports, member, prompts, 'prompts'));
+  findings.push(...findTakenAliases(ports, member));
   // What a description came to was checked where it was converted.
   if (member.config.kind === 'mcp') findings.push(...(await checkSchemas(ports, tools)));
   return {
@@ -212,6 +213,20 @@ function findCollisions(ports: TrialPorts, { id, config }: Member, own: readonly
     if (owner === undefined) return [];
     const message = `${owner} already offers ${name}. Give "${definition.name}" another name with "rename", or leave it out with "exclude".`;
     return [errorAt(['rename'], message)];
+  });
+}
+
+/** A model under the name of another would get what is meant for that one, as soon as that one cannot be served. */
+function findTakenAliases(ports: TrialPorts, { id, config }: Member): Finding[] {
+  const { modelNames, upstreams } = ports.catalog();
+  const namespaces = new Set(Array.from(upstreams.values(), (member) => member.config.namespace));
+  return (config.transport.type === 'model' ? config.transport.aliases : []).flatMap((alias, at) => {
+    const owner = modelNames.get(alias)?.member.id;
+    const path = ['aliases', at];
+    if (owner !== undefined && owner !== id) return [errorAt(path, `${owner} is already called "${alias}"; choose another.`)];
+    const [namespace = ''] = alias.split(/\/|__/, 1);
+    if (namespace === alias || namespace === config.namespace || !namespaces.has(namespace)) return [];
+    return [errorAt(path, `"${alias}" is a name of the namespace ${namespace}; choose one that is not somebody else's.`)];
   });
 }
 

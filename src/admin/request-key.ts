@@ -54,6 +54,9 @@ export const requestKey = defineAction({
         'conflict',
         'There is no model that you may use, so a key would be of no use. Ask an admin for access, or name toolboxes.',
       );
+    const reached = reachedBy(own, scoped ?? []);
+    if (reached.length === 0 && toolboxes === undefined)
+      throw new GatewayError('forbidden', 'None of these is a model that you may use; list_models shows which you may.');
     const scope = {
       ...(scoped === undefined ? {} : { models: scoped }),
       ...(toolboxes === undefined ? {} : { toolboxes }),
@@ -68,7 +71,6 @@ export const requestKey = defineAction({
       limits,
       expiresInS,
     });
-    const reached = reachedBy(own, scope.models ?? []);
     const url = ports.ownUrl();
     const [first] = reached;
     return {

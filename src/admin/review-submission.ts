@@ -6,8 +6,8 @@ import type { Edit, Entry } from '../registry/registry.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
 import { type Announced, announcementOf } from '../review/announce.ts';
 import { neededApprovals, noRules } from '../review/auto-approval.ts';
-import { type Content, readAssessment, readContent } from '../review/content.ts';
-import { type Pin, readPinned } from '../review/pin.ts';
+import { type Content, readAssessment, readContent, toText } from '../review/content.ts';
+import { approve, emptyPin, type Pin, readPinned, writePinned } from '../review/pin.ts';
 import { approvalEdits, rejectionEdits, retirementEdits } from '../review/publish-submission.ts';
 import { advance, isSamePerson, type Step } from '../review/submission.ts';
 import { type AdminPorts, defineAction, requireRole } from './action.ts';
@@ -37,9 +37,17 @@ export const reviewSubmission = defineAction({
     revision: revisionField.describe(
       'The revision you looked at, as get_submission shows it. Needed to approve: what has changed since is not approved.',
     ),
+    definitions: z
+      .array(z.string().min(1).max(512))
+      .min(1)
+      .max(2_000)
+      .optional()
+      .describe(
+        'With "approve", where an upstream changed: only its tools and prompts of these names. The others stay held back, and the review goes on.',
+      ),
   }),
   output: z.object({ submission: shownSubmission }),
-  async run(ports, caller, { id, decision, comment = '', revision }) {
+  async run(ports, caller, { id, decision, comment = '', revision, definitions }) {
     const entry = requireVisible(ports, caller, id);
     requireStanding(ports, caller, entry.body, decision);
     requireRevision('submission', id, entry, revision);
@@ -53,6 +61,13 @@ export const reviewSubmission = defineAction({
     ]);
     requireRevision('submission', id, ports.registry.get('submission', id), entry.revision);
     const rules = ports.registry.get('review-rules', 'global')?.body ?? noRules;
+    if (definitions !== undefined && decision !== 'approve')
+      throw new GatewayError('bad_arguments', '"definitions" go with "approve": what is not approved stays held back.');
+    const part = definitions === undefined ? undefined : partOf(content, definitions);
+    if (part !== undefined && part.rest.definitions.length > 0) {
+      await approvePart(ports, caller, entry, { ...part, comment });
+      return { submission: showSubmission(ports, caller, ports.registry.require('submission', id)) };
+    }
     const nowMs = ports.clock.nowMs();
     const step = stepOf(ports, decision, entry.body);
     const submission = advance(entry.body, step, caller, { nowMs, note: comment });
@@ -69,6 +84,67 @@ export const reviewSubmission = defineAction({
     return { submission: showSubmission(ports, caller, ports.registry.get('submission', id) ?? { ...entry, body: submission }) };
   },
 });
+
+interface Part {
+  readonly approved: Content['definitions'];
+  readonly rest: Content;
+}
+
+/** Throws GatewayError `bad_arguments` for a name that is not part of it. */
+function partOf(content: Content, names: readonly string[]): Part {
+  const wanted = new Set(names);
+  const approved = content.definitions.filter(({ name }) => wanted.has(name));
+  const unknown = names.filter((name) => !approved.some((one) => one.name === name));
+  if (unknown.length > 0)
+    throw new GatewayError(
+      'bad_arguments',
+      `Nothing of this review is named ${unknown.slice(0, 5).join(', ').slice(0, 300)}. Look at it with get_submission.`,
+    );
+  const hashes = new Set(approved.map(({ hash }) => hash));
+  const rest = {
+    ...content,
+    definitions: content.definitions.filter((one) => !approved.includes(one)),
+    seen: content.seen.filter((hash) => !hashes.has(hash)),
+  };
+  return { approved, rest };
+}
+
+/** Lets some of what changed through; the review goes on about the rest. */
+async function approvePart(
+  ports: AdminPorts,
+  caller: Caller,
+  { id, revision, body }: Entry<'submission'>,
+  { approved, rest, comment }: Part & { readonly comment: string },
+): Promise<void> {
+  if (body.about !== 'change' || body.state !== 'submitted')
+    throw new GatewayError('bad_arguments', 'Only a change that waits can be approved in part; decide on this as a whole.');
+  const needed = neededApprovals(ports.registry.get('review-rules', 'global')?.body ?? noRules);
+  if (needed > 1)
+    throw new GatewayError(
+      'bad_arguments',
+      `The review rules want ${needed} approvers, who have to approve the same: decide on it as a whole.`,
+    );
+  const nowMs = ports.clock.nowMs();
+  const upstream = `${body.namespace}/${body.upstream}`;
+  const decision = { by: caller.id, why: id, atMs: nowMs };
+  // The upstream's words to every model are let through with the last of it.
+  const pin = approve(approvedNow(ports, body) ?? emptyPin(upstream, ''), approved, decision);
+  const text = toText(rest);
+  await ports.definitions.keep([text], nowMs);
+  requireRevision('submission', id, ports.registry.get('submission', id), revision);
+  const names = approved.map(({ name }) => name);
+  const note = `Approved: ${names.join(', ')}. ${comment}`.trim().slice(0, 4_000);
+  const submission = advance(body, { kind: 'update', changes: { content: text.hash } }, caller, { nowMs, note });
+  await commitChange(ports, caller, {
+    action: 'review_submission',
+    edits: [
+      { kind: 'submission', id, body: submission },
+      { kind: 'pin', id: body.pin, body: writePinned(pin) },
+    ],
+    detail: { decision: 'approve', definitions: names.slice(0, 100), comment, state: submission.state, upstream },
+  });
+  await ports.settled([upstream], listedWithinMs);
+}
 
 /** Throws GatewayError `forbidden` where it is not the caller's to decide. */
 function requireStanding({ registry }: AdminPorts, caller: Caller, body: SubmissionDocument, decision: Decision): void {

@@ -23,9 +23,14 @@ const secretParameter = /^(.*(token|secret|password|api[_-]?key).*|key|auth|sig|
 export function findWrittenSecrets(
   namespace: string,
   name: string,
-  { headers, env, url }: Readonly<Record<string, unknown>>,
+  { headers, env, url, targets }: Readonly<Record<string, unknown>>,
 ): readonly WrittenSecret[] {
   const found: WrittenSecret[] = [];
+  // Of a model.
+  for (const [at, target] of (Array.isArray(targets) ? targets : []).entries())
+    if (isObject(target))
+      for (const written of findWrittenSecrets(namespace, name, { headers: target.headers, url: target.url }))
+        found.push({ ...written, path: ['targets', String(at), ...written.path] });
   const look = (path: readonly string[], key: string, value: unknown) => {
     if (typeof value !== 'string' || value === '' || secretNames(value).length > 0) return;
     const [, scheme = '', rest = value] = /^(Bearer |Basic |Token |token )?([\s\S]*)$/.exec(value) ?? [];

@@ -27,3 +27,9 @@ export function meanOf(total: number, totalSquare: number, count: number): Estim
   const half = z * Math.sqrt(variance / count);
   return { value: mean, low: mean - half, high: mean + half };
 }
+
+/** An estimate of something that cannot be outside of these. */
+export function within(estimate: Estimate | undefined, least: number, most: number): Estimate | undefined {
+  if (estimate === undefined) return undefined;
+  return { value: estimate.value, low: Math.max(least, estimate.low), high: Math.min(most, estimate.high) };
+}

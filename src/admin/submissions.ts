@@ -286,6 +286,7 @@ async function lookBefore(ports: AdminPorts, draft: Draft): Promise<Look> {
     refuseErrors('Nothing was submitted.', trial.findings);
     return { ...trial, unseenBecause: undefined };
   }
+  if (entry.kind === 'model') return { ...nothing, unseenBecause: 'a model is asked nothing before it was approved.' };
   if (entry.command !== undefined) return { ...nothing, unseenBecause: 'a program is run only after it was approved.' };
   if (typeof entry.url !== 'string' || secretNames(entry.url).length > 0)
     return { ...nothing, unseenBecause: 'its address holds a secret.' };

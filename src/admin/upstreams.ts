@@ -10,7 +10,15 @@ import type { Offer } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
 import { type Described, describeEntry, documentEdits, documentFields } from './api-document.ts';
 import { commitChange, registrationOf, requireNew, requireRevision, revisionField } from './change.ts';
-import { checkDraft, configOf, type Draft, examineOffer, examineUpstream, hasSameConnection } from './examine-upstream.ts';
+import {
+  checkDraft,
+  configOf,
+  type Draft,
+  type Entry,
+  examineOffer,
+  examineUpstream,
+  hasSameConnection,
+} from './examine-upstream.ts';
 import { type Finding, findingSchema, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
 
@@ -60,26 +68,52 @@ export const registerUpstream = defineAction({
   route: 'POST /upstreams',
   input: z.strictObject({ ...place, entry: entrySchema.default({}), ...documentFields }),
   output: answered,
-  async run(ports, caller, { namespace, name, entry: given, ...api }) {
-    requireRole(caller, ['admin'], namespace);
-    requireNamespace(ports, namespace);
-    const id = `${namespace}/${name}`;
-    refuseDeclared(ports, id);
-    requireNew(ports.registry, 'upstream', id);
-    const described = await describeEntry(ports, id, given, api);
-    const { entry } = described;
-    refuseUnreviewed(ports);
-    const draft = { namespace, name, entry, document: described.document?.bytes };
-    const { findings, offer } = await examineUpstream(ports, caller, draft);
-    refuseErrors(`${id} was not registered.`, findings);
-    // All of this may have changed while the far end was asked.
-    requireNamespace(ports, namespace);
-    requireNew(ports.registry, 'upstream', id);
-    const edits = [...editsOf(ports, id, namespace, described), ...(await pinSeen(ports, caller, draft, offer))];
-    await commitChange(ports, caller, { action: 'register_upstream', edits, detail: entry });
-    return answerOf(await listed(ports, caller, id), findings);
-  },
+  run: (ports, caller, input) => registerEntry(ports, caller, 'register_upstream', input),
 });
+
+/** An upstream as an action is given it. */
+interface GivenUpstream {
+  readonly namespace: string;
+  readonly name: string;
+  readonly entry: Entry;
+  readonly document?: string | undefined;
+  readonly documentUrl?: string | undefined;
+}
+
+interface Answered {
+  readonly upstream: ReturnType<typeof show>;
+  readonly toolCount: number;
+  readonly findings: readonly Finding[];
+  readonly changes?: readonly string[];
+}
+
+/** Throws GatewayError `conflict`, `forbidden` and `bad_arguments`. `tryOut` is asked last, and refuses by throwing. */
+export async function registerEntry(
+  ports: AdminPorts,
+  caller: Caller,
+  action: string,
+  { namespace, name, entry: given, ...api }: GivenUpstream,
+  tryOut?: (draft: Draft) => Promise<void>,
+): Promise<Answered> {
+  requireRole(caller, ['admin'], namespace);
+  requireNamespace(ports, namespace);
+  const id = `${namespace}/${name}`;
+  refuseDeclared(ports, id);
+  requireNew(ports.registry, 'upstream', id);
+  const described = await describeEntry(ports, id, given, api);
+  const { entry } = described;
+  refuseUnreviewed(ports);
+  const draft = { namespace, name, entry, document: described.document?.bytes };
+  const { findings, offer } = await examineUpstream(ports, caller, draft);
+  refuseErrors(`${id} was not registered.`, findings);
+  await tryOut?.(draft);
+  // All of this may have changed while the far end was asked.
+  requireNamespace(ports, namespace);
+  requireNew(ports.registry, 'upstream', id);
+  const edits = [...editsOf(ports, id, namespace, described), ...(await pinSeen(ports, caller, draft, offer))];
+  await commitChange(ports, caller, { action, edits, detail: entry });
+  return answerOf(await listed(ports, caller, id), findings);
+}
 
 export const updateUpstream = defineAction({
   name: 'update_upstream',
@@ -96,29 +130,41 @@ export const updateUpstream = defineAction({
     revision: revisionField,
   }),
   output: answered,
-  async run(ports, caller, { namespace, name, entry: given, revision, ...api }) {
-    requireRole(caller, ['admin'], namespace);
-    const id = `${namespace}/${name}`;
-    const known = requireRegistered(ports, id);
-    requireRevision('upstream', id, known, revision);
-    const described = await describeEntry(ports, id, given, api);
-    const { entry } = described;
-    const draft = { namespace, name, entry, document: described.document?.bytes };
-    const member = ports.catalog().upstreams.get(id);
-    const isSame = member !== undefined && hasSameConnection(known.body.entry, entry);
-    if (!isSame) refuseUnreviewed(ports);
-    if (isSame) refuseErrors(`${id} was not changed.`, checkFormOnly(ports, caller, draft));
-    const { findings, changes, offer } = isSame
-      ? await examineOffer(ports, draft, member)
-      : await examineUpstream(ports, caller, draft, member);
-    refuseErrors(`${id} was not changed.`, findings);
-    requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
-    const pins = isSame ? [] : await pinSeen(ports, caller, draft, offer);
-    const edits = [...editsOf(ports, id, namespace, described), ...pins];
-    await commitChange(ports, caller, { action: 'update_upstream', edits, detail: entry });
-    return { ...answerOf(await listed(ports, caller, id), findings), ...(changes === undefined ? {} : { changes }) };
-  },
+  run: (ports, caller, input) => replaceEntry(ports, caller, 'update_upstream', input),
 });
+
+/** Throws as `registerEntry` does, and GatewayError `no_such_object`. */
+export async function replaceEntry(
+  ports: AdminPorts,
+  caller: Caller,
+  action: string,
+  { namespace, name, entry: given, revision, ...api }: GivenUpstream & { readonly revision?: number | undefined },
+  tryOut?: (draft: Draft) => Promise<void>,
+): Promise<Answered> {
+  requireRole(caller, ['admin'], namespace);
+  const id = `${namespace}/${name}`;
+  const known = requireRegistered(ports, id);
+  requireRevision('upstream', id, known, revision);
+  const described = await describeEntry(ports, id, given, api);
+  const { entry } = described;
+  const draft = { namespace, name, entry, document: described.document?.bytes };
+  const member = ports.catalog().upstreams.get(id);
+  const isSame = member !== undefined && hasSameConnection(known.body.entry, entry);
+  if (!isSame) refuseUnreviewed(ports);
+  // What a model offers is made here, and costs nothing to make again.
+  const isKept = isSame && entry.kind !== 'model';
+  if (isKept) refuseErrors(`${id} was not changed.`, checkFormOnly(ports, caller, draft));
+  const { findings, changes, offer } = isKept
+    ? await examineOffer(ports, draft, member)
+    : await examineUpstream(ports, caller, draft, member);
+  refuseErrors(`${id} was not changed.`, findings);
+  await tryOut?.(draft);
+  requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
+  const pins = isKept ? [] : await pinSeen(ports, caller, draft, offer);
+  const edits = [...editsOf(ports, id, namespace, described), ...pins];
+  await commitChange(ports, caller, { action, edits, detail: entry });
+  return { ...answerOf(await listed(ports, caller, id), findings), ...(changes === undefined ? {} : { changes }) };
+}
 
 export const deregisterUpstream = defineAction({
   name: 'deregister_upstream',
@@ -129,15 +175,22 @@ export const deregisterUpstream = defineAction({
   route: 'DELETE /upstreams/{namespace}/{name}',
   input: z.strictObject(place),
   output: z.object({ id: z.string(), removedTools: z.array(z.string()) }),
-  async run(ports, caller, { namespace, name }) {
-    requireRole(caller, ['admin'], namespace);
-    const id = `${namespace}/${name}`;
-    requireRegistered(ports, id);
-    const removedTools = toolsOf(ports, id);
-    await commitChange(ports, caller, { action: 'deregister_upstream', edits: removalOf(ports, id) });
-    return { id, removedTools };
-  },
+  run: (ports, caller, input) => removeEntry(ports, caller, 'deregister_upstream', input),
 });
+
+export async function removeEntry(
+  ports: AdminPorts,
+  caller: Caller,
+  action: string,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Promise<{ readonly id: string; readonly removedTools: string[] }> {
+  requireRole(caller, ['admin'], namespace);
+  const id = `${namespace}/${name}`;
+  requireRegistered(ports, id);
+  const removedTools = toolsOf(ports, id);
+  await commitChange(ports, caller, { action, edits: removalOf(ports, id) });
+  return { id, removedTools };
+}
 
 export const listUpstreams = defineAction({
   name: 'list_upstreams',
@@ -206,6 +259,8 @@ async function pinSeen(ports: AdminPorts, { id: by }: Caller, draft: Draft, offe
   const offered = offer === undefined ? [] : await offeredInTurns(offer);
   if (offer === undefined || offered.length === 0) return [];
   const config = configOf(ports, draft);
+  // What is made here, of its entry alone, needs nobody's approval.
+  if (config.review === undefined) return [];
   const nowMs = ports.clock.nowMs();
   await ports.definitions.keep(await toStoredInTurns(offered, offer.instructions), nowMs);
   const named = offered.map(({ kind, hash, shape, definition }) => ({ kind, hash, shape, name: definition.name }));
@@ -246,11 +301,11 @@ export function refuseDeclared(ports: Pick<AdminPorts, 'files'>, id: string): vo
     );
 }
 
-function fileOf({ files }: Pick<AdminPorts, 'files'>, id: string): string | undefined {
+export function fileOf({ files }: Pick<AdminPorts, 'files'>, id: string): string | undefined {
   return files().find(({ upstreams }) => upstreams.some((upstream) => upstream.id === id))?.file;
 }
 
-function requireRegistered(ports: Pick<AdminPorts, 'files' | 'registry'>, id: string) {
+export function requireRegistered(ports: Pick<AdminPorts, 'files' | 'registry'>, id: string) {
   refuseDeclared(ports, id);
   const known = ports.registry.get('upstream', id);
   if (known === undefined) throw notThere('upstream', id);

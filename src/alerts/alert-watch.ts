@@ -5,7 +5,7 @@ import type { Notifier } from '../notify/notify.ts';
 import type { AlertDocument } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { AlertEvent, ModelCallsSum, ModelRecords } from '../store/model-ports.ts';
-import { type AlertUsage, usageOf, type Warning, warningsOf, windowOf } from './alert.ts';
+import { type AlertUsage, mostAlertGroups, usageOf, type Warning, warningsOf, windowOf } from './alert.ts';
 
 interface WatchPorts {
   readonly registry: Pick<Registry, 'list'>;
@@ -26,7 +26,9 @@ export async function watchAlerts({ registry, records, flush, notifier, ownUrl, 
   try {
     await flush();
     const nowMs = clock.nowMs();
-    const sumsFrom = remember((fromMs) => records.sumCalls({ fromMs, toMs: nowMs + 60_000, by: ['model', 'consumer', 'key'] }));
+    const sumsFrom = remember((fromMs) =>
+      records.sumCalls({ fromMs, toMs: nowMs + 60_000, by: ['model', 'consumer', 'key'], limit: mostAlertGroups }),
+    );
     for (const { id, body } of alerts) {
       const window = windowOf(body, nowMs);
       for (const usage of usageOf(body, await sumsFrom(window.startMs), nowMs))

@@ -17,6 +17,9 @@ export interface AlertWindow {
   readonly endMs: number;
 }
 
+/** Combinations of model, consumer and key; those with the fewest calls are left out beyond it. */
+export const mostAlertGroups = 100_000;
+
 /** Less than this of a window tells nothing of the rest. */
 const leastShare = 0.05;
 
@@ -31,6 +34,8 @@ export function usageOf(alert: AlertDocument, sums: readonly ModelCallsSum[], no
   const bySubject = new Map<string, number>();
   for (const sum of sums) {
     const [model = '', consumer = '', key = ''] = sum.group;
+    // Whoever looks after one namespace is told of no other.
+    if (alert.namespace !== undefined && !model.startsWith(`${alert.namespace}/`)) continue;
     if (!takes.some((take) => take(model))) continue;
     const subject = { all: '', model, consumer, key }[alert.per];
     if (alert.per !== 'all' && subject === '') continue;

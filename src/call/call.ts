@@ -30,8 +30,8 @@ import { noJudges } from './ask-judges.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
-import { inspect, inspectStream, type Outcome } from './inspect.ts';
-import { type Admission, limit } from './limit.ts';
+import { inspect, inspectStream, inspectStreamed, type Outcome } from './inspect.ts';
+import { type Admission, limit, ratesOf } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
 import { resolve } from './resolve.ts';
 import { type Sampler, samplerFor } from './sample.ts';
@@ -75,14 +75,19 @@ function admit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask, cou
   course.trace.step('limit');
   const admission = limit(ports.counters, permit);
   return admission instanceof Promise
-    ? admission.then((late) => screenAdmitted(ports, late, course))
-    : screenAdmitted(ports, admission, course);
+    ? admission.then((late) => screenAdmitted(ports, late, ask, course))
+    : screenAdmitted(ports, admission, ask, course);
 }
 
-function screenAdmitted(ports: CallPorts, admission: Admission, course: Course): Screened | Promise<Screened> {
+function screenAdmitted(ports: CallPorts, admission: Admission, ask: Ask, course: Course): Screened | Promise<Screened> {
   course.admission = admission;
   course.trace.step('screen');
-  return screen(ports.checks, admission, ports.judges ?? noJudges);
+  return screen(ports.checks, admission, judgesOf(ports, ask));
+}
+
+// What judges is not judged: a policy for all models is for the judge as well.
+function judgesOf({ judges = noJudges }: CallPorts, { isJudging }: Ask): Judges | undefined {
+  return isJudging === true ? undefined : judges;
 }
 
 /** What decides what a caller may see and call right now, besides who it is. */
@@ -120,7 +125,10 @@ function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: As
 async function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const written = course.intend(clearance);
   if (written !== undefined) await written;
-  course.stream = inspectStream(clearance, ask);
+  ask.heardRates?.(ratesOf(ports.counters, clearance));
+  const judges = judgesOf(ports, ask);
+  const passing = inspectStream(judges, clearance, ask);
+  course.stream = passing?.stream;
   course.trace.step('upstream');
   const sampler = clearance.policy.sampling && samplerFor(clearance, ask, (of) => call(ports, catalog, clearance.caller, of));
   const answer =
@@ -128,7 +136,10 @@ async function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, as
       ? await callUpstream(ports.lanes, clearance, ask, course)
       : await callSampled(ports, clearance, sampler, course);
   course.trace.step('inspect');
-  return inspect(clearance, ask, answer);
+  if (passing === undefined || answer.kind !== 'streamed') return inspect(judges, clearance, ask, answer);
+  const ended = passing.end();
+  if (ended !== undefined) await ended;
+  return inspectStreamed(answer, passing);
 }
 
 /** An upstream that asks for a model is answered, and asked again. */

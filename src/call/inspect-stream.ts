@@ -6,18 +6,14 @@ import type { ContentHit } from '../content/screen.ts';
 import type { StreamProgress, StreamScreen } from '../content/stream-screen.ts';
 import { GatewayError } from '../errors.ts';
 import type { ClientDialect, TextSlot } from '../models/dialect.ts';
+import type { AnswerStream } from '../upstreams/upstream.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import { parseExact } from '../wire/json-scan.ts';
 import { type RawEvent, SseCutter, withData } from '../wire/sse-cutter.ts';
 import { ContentRefusal } from './screen.ts';
 
-/** Where the bytes of a streaming answer go. A promise where whoever reads has to be waited for. */
-export interface AnswerStream {
-  write(bytes: Buffer): Promise<void> | undefined;
-}
-
 /** An answer that is looked through on its way. */
-export interface InspectedStream extends AnswerStream {
+export interface StreamInspection extends AnswerStream {
   /**
    * The answer has come to its end: what is still held is judged as it stands and goes on. Not to be called for a stream that broke
    * off. Throws, or rejects with, ContentRefusal.
@@ -45,13 +41,13 @@ const mostChannels = 1000;
  *
  * `judge` is asked once, at the end, about all that was said; what ends the answer waits for it, the words before do not.
  */
-export function inspectStream(
+export function passInspected(
   screen: StreamScreen | undefined,
   dialect: Pick<ClientDialect, 'textsOf'>,
   sink: AnswerStream,
   capability: string,
   judge?: StreamJudge,
-): InspectedStream {
+): StreamInspection {
   return new Inspection(screen, dialect, sink, capability, judge);
 }
 
@@ -77,7 +73,7 @@ interface Channel {
   said: string;
 }
 
-class Inspection implements InspectedStream {
+class Inspection implements StreamInspection {
   readonly #screen: StreamScreen | undefined;
   readonly #judge: StreamJudge | undefined;
   readonly #dialect: Pick<ClientDialect, 'textsOf'>;

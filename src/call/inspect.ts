@@ -1,11 +1,15 @@
 /** Refuses answers that are not what the method promises and content that must not come back, and maps what they carry back into the client's names and URIs. */
+import type { Judges } from '../content/judge.ts';
 import type { ContentHit } from '../content/screen.ts';
+import { textsIn } from '../content/texts-in.ts';
 import { GatewayError } from '../errors.ts';
 import type { Answer, AnswerStream, CallMethod } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
 import type { ApprovedRound, Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
+import { passInspected } from './inspect-stream.ts';
+import { judgeAnswer } from './judge-answer.ts';
 import { ContentRefusal } from './screen.ts';
 
 declare const inspected: unique symbol;
@@ -24,17 +28,87 @@ declare const watched: unique symbol;
 /** A client's stream into which only what its client may have gets. Only this file makes one. */
 export type InspectedStream = AnswerStream & { readonly [watched]: true };
 
-/** For the answer of a call that its client wants in parts; undefined where it does not. */
-export function inspectStream(_permit: Permit, { stream }: Ask): InspectedStream | undefined {
-  return stream as InspectedStream | undefined;
+interface Passing {
+  readonly stream: InspectedStream;
+  /** To be waited for before an answer that ended well is ended. Throws, or rejects with, GatewayError `content_blocked`. */
+  readonly end: () => Promise<void> | undefined;
+  readonly hits: () => readonly ContentHit[];
 }
 
-/** Throws GatewayError `upstream_failed` and `content_blocked`. */
-export function inspect(permit: Permit, ask: Ask, answer: Answer): Outcome {
+/** For the answer of a call that its client wants in parts; undefined where it does not. */
+export function inspectStream(
+  judges: Judges | undefined,
+  { policy, capability }: Permit,
+  { stream, dialect }: Ask,
+): Passing | undefined {
+  if (stream === undefined) return undefined;
+  const { contentOut, judgesOut } = policy;
+  if ((contentOut === undefined && judgesOut.length === 0) || dialect === undefined)
+    return { stream: stream as InspectedStream, end: () => undefined, hits: () => none };
+  const judge =
+    judges === undefined || judgesOut.length === 0
+      ? undefined
+      : (texts: readonly string[]) => judgeAnswer(judges, judgesOut, capability, texts);
+  const inspection = passInspected(contentOut?.stream(), dialect, stream, capability, judge);
+  const inspected: AnswerStream = {
+    begin: (headers) => stream.begin?.(headers),
+    write: (bytes) => inspection.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)),
+  };
+  return { stream: inspected as InspectedStream, end: () => inspection.end(), hits: () => inspection.hits };
+}
+
+/** Of an answer that went out whole. */
+export function inspectStreamed(answer: Answer & { readonly kind: 'streamed' }, { hits }: Passing): Outcome {
+  return { ...answer, hits: hits() } as unknown as Outcome;
+}
+
+/** At once where nobody has to be asked. Throws, or rejects with, GatewayError `upstream_failed` and `content_blocked`. */
+export function inspect(judges: Judges | undefined, permit: Permit, ask: Ask, answer: Answer): Outcome | Promise<Outcome> {
+  const outcome = inspectWhole(permit, ask, answer);
+  const { judgesOut } = permit.policy;
+  if (judges === undefined || judgesOut.length === 0 || (outcome.kind !== 'result' && outcome.kind !== 'reply')) return outcome;
+  const value = outcome.kind === 'result' ? parsed(permit, outcome.result) : (JSON.parse(outcome.body.toString()) as JsonObject);
+  const texts = ask.dialect === undefined ? textsIn(value) : ask.dialect.textsOf(value).map(({ text }) => text);
+  return judgeAnswer(judges, judgesOut, permit.capability, texts).then(
+    (hits) => ({ ...outcome, hits: [...outcome.hits, ...hits] }) as unknown as Outcome,
+  );
+}
+
+function inspectWhole(permit: Permit, ask: Ask, answer: Answer): Outcome {
+  if (answer.kind === 'reply') return inspectReply(permit, ask, answer);
   if (answer.kind !== 'result') return { ...answer, hits: none } as unknown as Outcome;
   const shaped = withShape(permit, ask.method, answer.result);
   const { result, hits } = withoutContent(permit, shaped);
   return { kind: 'result', result: withClientUris(permit, ask.method, result), hits } as unknown as Outcome;
+}
+
+/** The words of a model alone: ids and what is sealed for a provider mean nothing to a rule, and must stay what they are. */
+function inspectReply(permit: Permit, { dialect }: Ask, answer: Answer & { readonly kind: 'reply' }): Outcome {
+  const { contentOut } = permit.policy;
+  if (contentOut === undefined || dialect === undefined) return { ...answer, hits: none } as unknown as Outcome;
+  const document = JSON.parse(answer.body.toString()) as JsonObject;
+  const slots = dialect.textsOf(document);
+  const verdict = contentOut.screenValue(slots.map(({ text }) => text));
+  switch (verdict.kind) {
+    case 'clean':
+      return { ...answer, hits: none } as unknown as Outcome;
+    case 'flagged':
+      return { ...answer, hits: verdict.hits } as unknown as Outcome;
+    case 'blocked':
+      throw blocked(permit, verdict.rules, verdict.hits);
+    case 'redacted': {
+      const texts = verdict.value as readonly string[];
+      for (const [at, slot] of slots.entries()) if (texts[at] !== slot.text) slot.replace(texts[at] ?? '');
+      return { ...answer, body: Buffer.from(JSON.stringify(document)), hits: verdict.hits } as unknown as Outcome;
+    }
+  }
+}
+
+function blocked({ capability, namespace }: Permit, rules: readonly string[], hits: readonly ContentHit[]): ContentRefusal {
+  return new ContentRefusal(
+    `The answer of ${capability} holds what must not be passed on (${rules.join(', ')}). Ask for something else, or ask whoever administers the namespace ${namespace}.`,
+    hits,
+  );
 }
 
 const none: readonly ContentHit[] = Object.freeze([]);
@@ -51,10 +125,7 @@ function withoutContent(permit: Permit, result: RawResult): { readonly result: R
     case 'redacted':
       return { result: RawResult.from(isObject(verdict.value) ? verdict.value : {}), hits: verdict.hits };
     case 'blocked':
-      throw new ContentRefusal(
-        `The answer of ${permit.capability} holds what must not be passed on (${verdict.rules.join(', ')}). Ask for something else, or ask whoever administers the namespace ${permit.namespace}.`,
-        verdict.hits,
-      );
+      throw blocked(permit, verdict.rules, verdict.hits);
   }
 }
 

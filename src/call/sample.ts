@@ -64,6 +64,8 @@ export class Sampler {
       params: { name: this.#model, dialect: 'messages', arguments: body },
       meta: undefined,
       retry: undefined,
+      // People agreed to the call of the tool: whether they agree to this one is a question of its own.
+      approval: undefined,
       stream: undefined,
       bytesIn: JSON.stringify(body).length,
     });

@@ -7,11 +7,11 @@ import { headers, milliseconds, secretOnly, secretText, serverUrl, upstreamBreak
 
 // What a namespace file says of a model; a part of the format that namespace-file.ts defines.
 
-const providers = ['openai', 'azure', 'openai-compatible', 'anthropic', 'gemini', 'vertex', 'bedrock'] as const;
+export const modelProviders = ['openai', 'azure', 'openai-compatible', 'anthropic', 'gemini', 'vertex', 'bedrock'] as const;
 const dialects = ['chat', 'responses', 'completions', 'messages', 'gemini', 'converse'] as const;
-const abilities = ['text', 'images', 'documents', 'audio', 'tools', 'structured', 'reasoning', 'embeddings'] as const;
+export const modelAbilities = ['text', 'images', 'documents', 'audio', 'tools', 'structured', 'reasoning', 'embeddings'] as const;
 
-type ProviderName = (typeof providers)[number];
+type ProviderName = (typeof modelProviders)[number];
 
 const mostTargets = 32;
 const targetName = z
@@ -48,7 +48,7 @@ const target = z
     name: targetName
       .optional()
       .describe("What it is called in this model. Default: the provider's name, with -2, -3 where that repeats."),
-    provider: z.enum(providers).describe('Who hosts it; openai-compatible for whatever else speaks as OpenAI does.'),
+    provider: z.enum(modelProviders).describe('Who hosts it; openai-compatible for whatever else speaks as OpenAI does.'),
     model: z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}$/, 'A model is named in one word of letters, digits and "._:/@+-".')
@@ -67,8 +67,10 @@ const target = z
         'Address of the API up to where its operations begin, e.g. http://localhost:11434/v1. Required for azure and openai-compatible.',
       ),
     headers: headers.optional().describe(`Headers sent with every request. \${secret:NAME} is replaced.`),
-    location: word.optional().describe('For bedrock and vertex: the place of the API, e.g. us-east-1 or europe-west4.'),
-    apiVersion: word.optional().describe('For azure and gemini: the version of the API.'),
+    location: word
+      .optional()
+      .describe('For bedrock and vertex: the place of the API, e.g. us-east-1 or europe-west4. Default for vertex: global.'),
+    apiVersion: word.optional().describe('For azure, anthropic, gemini and vertex: the version of the API.'),
     region: word.optional().describe('Where the data goes, in words of your own, e.g. eu: for "regions".'),
     weight: z
       .number()
@@ -118,7 +120,7 @@ const rule = z
   })
   .describe('Which calls go to which targets.');
 
-const routing = z
+export const modelRouting = z
   .strictObject({
     mode: z
       .enum(['priority', 'weighted', 'round-robin', 'least-latency'])
@@ -178,12 +180,12 @@ export const modelUpstream = z
       .optional()
       .describe('Other names that clients may call it by, e.g. gpt-5-mini. Its own is namespace/name.'),
     targets: z.array(target).min(1).max(mostTargets).describe('Where it is; with mode priority, the first is tried first.'),
-    routing: routing.optional(),
+    routing: modelRouting.optional(),
     contextWindow: count(100_000_000).optional().describe('Most tokens that it reads and writes in one call.'),
     maxOutputTokens: count(100_000_000).optional().describe('Most tokens that it writes in one call.'),
     can: z
-      .array(z.enum(abilities))
-      .max(abilities.length)
+      .array(z.enum(modelAbilities))
+      .max(modelAbilities.length)
       .optional()
       .describe('What it takes and gives, for whoever chooses a model. Default: text.'),
     defaults: z
@@ -216,7 +218,7 @@ const places: Readonly<Record<string, { readonly shape: object }>> = {
   'targets.*': target,
   'targets.*.limits': limits,
   'targets.*.price': price,
-  routing,
+  routing: modelRouting,
   'routing.failover': failover,
   'routing.rules.*': rule,
   cache,
@@ -270,9 +272,9 @@ const needs: Readonly<Record<ProviderName, Needs>> = {
   openai: { credentials: [['key']], needed: [], allowed: [] },
   azure: { credentials: [['key']], needed: [['url', 'the address of your resource']], allowed: ['apiVersion'] },
   'openai-compatible': { credentials: [[], ['key']], needed: [['url', 'where the API is']], allowed: [] },
-  anthropic: { credentials: [['key']], needed: [], allowed: [] },
+  anthropic: { credentials: [['key']], needed: [], allowed: ['apiVersion'] },
   gemini: { credentials: [['key']], needed: [], allowed: ['apiVersion'] },
-  vertex: { credentials: [['serviceAccount']], needed: [['location', 'e.g. europe-west4']], allowed: ['project'] },
+  vertex: { credentials: [['serviceAccount'], ['key']], needed: [], allowed: ['location', 'project', 'apiVersion'] },
   bedrock: { credentials: [awsKeys, ['key']], needed: [['location', 'e.g. us-east-1']], allowed: ['sessionToken'] },
 };
 const credentialKeys = ['key', 'accessKeyId', 'secretAccessKey', 'serviceAccount'];

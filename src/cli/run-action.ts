@@ -34,6 +34,8 @@ const tables: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     calls: ['atMs', 'caller', 'capability', 'decision', 'outcome', 'code', 'ms'],
     changes: ['revision', 'atMs', 'actor', 'action', 'kind', 'id'],
   },
+  list_models: { models: ['id', 'title', 'state', 'priceTier', 'contextWindow', 'providers', 'can', 'limits'] },
+  get_failover_events: { events: ['atMs', 'model', 'kind', 'from', 'to', 'reason'] },
 };
 
 /** The action behind a command, by its name or a short one; undefined where there is none. */

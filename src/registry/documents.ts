@@ -264,7 +264,11 @@ const alertGlob = z
 
 export const alertSchema = z.strictObject({
   title: z.string().min(1).max(200).optional().describe('What people call it.'),
-  namespace: namespaceNameSchema.optional().describe('Whose admins it is for, and told to. Default: those of the whole gateway.'),
+  namespace: namespaceNameSchema
+    .optional()
+    .describe(
+      'Whose admins it is for, and told to; only calls of its models count. Default: those of the whole gateway, and all models.',
+    ),
   per: z
     .enum(['all', 'model', 'consumer', 'key'])
     .describe('Whose use is added up: each model, consumer or key by itself, or all together.'),

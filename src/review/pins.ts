@@ -83,7 +83,8 @@ export class Pins {
   /** What is approved of a member's offer; undefined where everything is. */
   approvedOf(member: Member, offer: Offer): Approved | undefined {
     const { config } = member;
-    if (config.kind === 'admin') return undefined;
+    // Made here, of an entry that somebody wrote: nothing of it comes from the far end.
+    if (config.kind === 'admin' || config.kind === 'model') return undefined;
     const id = this.idFor(member);
     const document = this.#ports.registry.get('pin', id);
     const before = this.#watched.get(member.id);
@@ -243,7 +244,7 @@ export class Pins {
 }
 
 /** Definitions as the store keeps them. */
-export function toStored(offered: readonly Offered[], instructions: string | undefined) {
+function toStored(offered: readonly Offered[], instructions: string | undefined) {
   return offered.map(({ hash, definition }) => ({ hash, body: canonicalJson(reviewedPart(definition, instructions)) }));
 }
 

@@ -9,8 +9,8 @@ export interface ModelRecords {
   findAnswer(id: string): Promise<AnsweredCall | undefined>;
   /** Keeps what somebody thought of one answer. Returns false, and changes nothing, when that answer has a rating. */
   rate(rating: ModelRating): Promise<boolean>;
-  /** By version. */
-  sumRatings(model: string, fromMs: number, toMs: number): Promise<readonly RatingSum[]>;
+  /** By version; of one consumer where it is named. */
+  sumRatings(model: string, fromMs: number, toMs: number, consumer?: string): Promise<readonly RatingSum[]>;
   /** Returns false, and changes nothing, where this was told already: whoever gets true tells it. */
   claimAlert(event: AlertEvent): Promise<boolean>;
   /** Newest first. */
@@ -28,7 +28,7 @@ export const modelBatchLimit = 500;
 export const modelDimensions = ['model', 'version', 'target', 'consumer', 'key', 'ending'] as const;
 export type ModelDimension = (typeof modelDimensions)[number];
 
-export interface ModelNumbers {
+interface ModelNumbers {
   readonly calls: number;
   /** Of these, calls that ended in an error. */
   readonly failed: number;
@@ -62,7 +62,11 @@ export interface ModelCallsQuery {
   /** Empty: everything is one group. */
   readonly by: readonly ModelDimension[];
   readonly filters?: Partial<Readonly<Record<ModelDimension, string>>>;
+  /** Most groups. Default: 1000. */
+  readonly limit?: number;
 }
+
+export const usualModelGroups = 1_000;
 
 export interface ModelCallsSum extends ModelNumbers {
   /** One value for each dimension of `by`. */
@@ -114,7 +118,7 @@ export interface FailoverEvent {
   readonly kind: 'failover' | 'ejected' | 'returned' | 'refused';
 }
 
-export interface FailoverQuery {
+interface FailoverQuery {
   readonly fromMs: number;
   readonly toMs: number;
   readonly model?: string | undefined;

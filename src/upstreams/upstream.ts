@@ -148,6 +148,8 @@ export interface UpstreamCall {
 
 /** An answer on its way to its client while the call runs: whole server-sent events in the client's dialect. */
 export interface AnswerStream {
+  /** Headers of the answer, before anything is written. */
+  begin?(headers: Readonly<Record<string, string>>): void;
   /** Undefined, or resolves, when more can be taken. What was written cannot be taken back: no other target may answer any more. */
   write(bytes: Uint8Array): Promise<void> | undefined;
 }

@@ -51,6 +51,34 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   list_upstreams: { where: 'anywhere', input: () => ({}) },
   test_upstream: { where: 'hr', input: () => ({ namespace: 'hr', name: 'new', entry: { ...entry(), rename: { echo: 'new' } } }) },
+  register_model: { where: 'hr', input: (n) => ({ namespace: 'hr', name: `model-${n}`, entry: model() }) },
+  update_model: { where: 'hr', input: (n) => ({ namespace: 'hr', name: 'brain', entry: { ...model(), title: `title ${n}` } }) },
+  retire_model: {
+    where: 'hr',
+    async input(n, isAllowed) {
+      if (!isAllowed) return { namespace: 'hr', name: 'brain' };
+      await gateway.ok('POST /models', { namespace: 'hr', name: `retired-${n}`, entry: model() });
+      return { namespace: 'hr', name: `retired-${n}` };
+    },
+  },
+  list_models: { where: 'anywhere', input: () => ({}) },
+  // Whoever may call it, or looks after its namespace.
+  get_model: { where: 'hr', by: ['admin', 'auditor', 'developer'], input: () => ({ namespace: 'hr', name: 'brain' }) },
+  set_model_routing: { where: 'hr', input: () => ({ namespace: 'hr', name: 'brain', attempts: 2 }) },
+  get_failover_events: { where: 'anywhere', input: () => ({}) },
+  get_model_usage: { where: 'hr', by: ['admin', 'auditor'], input: () => ({ model: 'hr/brain' }) },
+  compare_variants: { where: 'hr', input: () => ({ namespace: 'hr', name: 'brain' }) },
+  set_alert: { where: 'hr', input: (n) => ({ id: `alert-${n}`, alert: alert() }) },
+  delete_alert: {
+    where: 'hr',
+    async input(n, isAllowed) {
+      if (!isAllowed) return { id: 'standing' };
+      await gateway.ok(`PUT /alerts/gone-${n}`, { alert: alert() });
+      return { id: `gone-${n}` };
+    },
+  },
+  list_alerts: { where: 'anywhere', input: () => ({}) },
+  request_key: { where: 'hr', by: ['admin'], input: () => ({ title: 'x', consumer: 'app', models: ['hr/brain'] }) },
   create_toolbox: { where: 'hr', input: (n) => ({ name: `box-${n}`, namespace: 'hr', include: ['hr/*'] }) },
   update_toolbox: { where: 'hr', input: (n) => ({ name: 'box', title: `title ${n}` }) },
   publish_toolbox: {
@@ -152,6 +180,8 @@ async function heldCall(turn: number): Promise<string> {
 }
 
 const entry = () => ({ kind: 'mcp', url: upstream.url });
+const model = () => ({ targets: [{ provider: 'openai-compatible', model: 'm', url: upstream.url }] });
+const alert = () => ({ namespace: 'hr', per: 'all', unit: 'usd', amount: 10, window: 'day' });
 const submitted = (n: number) => ({
   ...{ namespace: 'hr', name: `new-${n}`, justification: 'It is needed.' },
   entry: { ...entry(), rename: { echo: `new-${n}` } },
@@ -175,6 +205,8 @@ beforeAll(async () => {
   await gateway.ok('POST /namespaces', { namespace: 'hr', description: 'People' });
   await gateway.ok('POST /upstreams', { namespace: 'hr', name: 'desk', entry: entry() });
   await gateway.ok('PUT /policies/capability:hr%2Fecho', { policy: { gates: [{ when: 'has(args.held)' }] } });
+  await gateway.ok('POST /models', { namespace: 'hr', name: 'brain', entry: model() });
+  await gateway.ok('PUT /alerts/standing', { alert: alert() });
   await gateway.ok('POST /toolboxes', { name: 'box', namespace: 'hr', include: ['hr/*'] });
   await gateway.ok('POST /toolboxes/box/publish', {});
   await gateway.ok('POST /consumers', { id: 'app', title: 'An application', kind: 'application' });

@@ -53,6 +53,20 @@ describe('the step', () => {
     expect(approve(ports, call, askFor(), course)).toBe(call);
   });
 
+  test('a model is held by whichever address it is called, and goes on at once where no gate is for it', async () => {
+    const model = { kind: 'model', tool: false };
+    const held = approve(
+      ports,
+      await screened({ gates: [{ when: 'capability.method == "models/call"' }] }, model),
+      askFor(),
+      course,
+    );
+    expect(held).toBeInstanceOf(Promise);
+    await held;
+    const free = await screened({ gates: [{ match: 'support/y' }] }, model);
+    expect(approve(ports, free, askFor(), course)).toBe(free);
+  });
+
   test('leaving it out does not compile', async () => {
     const call = await screened({});
     // @ts-expect-error: what was only screened may not go out.

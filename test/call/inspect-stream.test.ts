@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AnswerStream, inspectStream } from '../../src/call/inspect-stream.ts';
+import { passInspected } from '../../src/call/inspect-stream.ts';
 import { ContentRefusal } from '../../src/call/screen.ts';
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { StreamScreen } from '../../src/content/stream-screen.ts';
 import type { TextSlot } from '../../src/models/dialect.ts';
+import type { AnswerStream } from '../../src/upstreams/upstream.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 
 const token = `ghp_${'R8kLm2nQ5tVx7zAc4eGh9jBd3fWy6uSpZ1oT'}`;
@@ -36,7 +37,7 @@ function open(action: 'flag' | 'redact' | 'block', categories = ['secrets'] as c
   const written: string[] = [];
   const sink: AnswerStream = { write: (bytes) => void written.push(bytes.toString()) };
   const screen = new StreamScreen(makeCategoryCheck('out', categories, action));
-  const stream = inspectStream(screen, dialect, sink, 'models/fast');
+  const stream = passInspected(screen, dialect, sink, 'models/fast');
   return { stream, written, out: () => written.join(''), send: (text: string) => stream.write(Buffer.from(text)) };
 }
 
@@ -121,7 +122,7 @@ describe('a streaming answer', () => {
   test('whoever reads slowly is waited for, also where the answer is ended', async () => {
     let release = () => {};
     const sink = { write: () => new Promise<void>((resolve) => (release = resolve)) };
-    const stream = inspectStream(new StreamScreen(makeCategoryCheck('out', ['secrets'], 'block')), dialect, sink, 'models/fast');
+    const stream = passInspected(new StreamScreen(makeCategoryCheck('out', ['secrets'], 'block')), dialect, sink, 'models/fast');
     const refused = stream.write(Buffer.from(said('fine. ') + said(`${token} why`)));
     release();
     await expect(refused).rejects.toThrow(ContentRefusal);

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
-import { inspectStream } from '../../src/call/inspect-stream.ts';
+import { passInspected } from '../../src/call/inspect-stream.ts';
 import { judgeAnswer } from '../../src/call/judge-answer.ts';
 import type { Admission } from '../../src/call/limit.ts';
 import { ContentRefusal, screen } from '../../src/call/screen.ts';
@@ -113,7 +113,7 @@ describe('an answer that is judged', () => {
     const written: string[] = [];
     const judge = (texts: readonly string[]) => judgeAnswer(judges, rows, 'models/fast', texts);
     const sink = { write: (bytes: Buffer) => void written.push(bytes.toString()) };
-    const stream = inspectStream(undefined, dialect, sink, 'models/fast', judge);
+    const stream = passInspected(undefined, dialect, sink, 'models/fast', judge);
     void stream.write(Buffer.from('data: {"t":"Hello"}\n\n'));
     void stream.write(Buffer.from('data: {"done":true}\n\ndata: [DONE]\n\n'));
     expect(written.join('')).toBe('data: {"t":"Hello"}\n\n');

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { checkModelRules } from '../../src/catalog/check-model-rules.ts';
 import { completeConfig } from '../../src/catalog/complete-config.ts';
+import { describeModel } from '../../src/catalog/describe-model.ts';
 import { readNamespaceFile } from '../../src/catalog/namespace-file.ts';
 
 const key = `\${secret:KEY}`;
@@ -105,5 +106,45 @@ describe('a model', () => {
     expect(await checkModelRules(file('caller.consumer =='))).toEqual([
       { path: ['upstreams', 'fast', 'routing', 'rules', 0, 'when'], message: expect.stringMatching(/rule line 1/) },
     ]);
+  });
+});
+
+describe('the description of a model', () => {
+  const target = { provider: 'openai', model: 'a', key };
+
+  test('says what it is and what it costs, and nothing that is secret', () => {
+    const { config } = complete({
+      aliases: ['gpt-x'],
+      can: ['text', 'tools'],
+      contextWindow: 1000,
+      targets: [
+        { ...target, region: 'eu', price: { input: 1, output: 4 } },
+        { ...target, url: 'https://internal.example.com/v1' },
+      ],
+    });
+    const description = describeModel(config);
+    expect(description).toMatchObject({
+      ...{
+        id: 'models/fast',
+        aliases: ['gpt-x'],
+        providers: ['openai'],
+        can: ['text', 'tools'],
+        contextWindow: 1000,
+        priceTier: 'medium',
+      },
+      targets: [{ name: 'openai', region: 'eu' }, { name: 'openai-2' }],
+    });
+    expect(JSON.stringify(description)).not.toMatch(/secret|internal/);
+  });
+
+  test.each([
+    [undefined, undefined],
+    [{ input: 0, output: 0 }, 'free'],
+    [{ input: 0.25, output: 2 }, 'low'],
+    [{ input: 3, output: 15 }, 'medium'],
+    [{ input: 15, output: 75 }, 'high'],
+  ])('%j is %s', (price, tier) => {
+    const { config } = complete({ targets: [{ ...target, ...(price === undefined ? {} : { price }) }] });
+    expect(describeModel(config)?.priceTier).toBe(tier);
   });
 });

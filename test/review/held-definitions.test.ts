@@ -285,3 +285,65 @@ describe('pins', () => {
     expect(await open(gateway)).toEqual([]);
   });
 });
+
+describe('a change of several definitions', () => {
+  const changed = [
+    { ...find, description: 'Finds a ticket, and closes it.' },
+    { ...close, description: 'Closes a ticket, and deletes it.' },
+  ] as const;
+
+  async function changedBoth() {
+    const { upstream, gateway } = await start();
+    await until('both are listed', async () => (await listed(gateway)).length === 2);
+    upstream.offer(changed);
+    await until('both are held back', async () => (await listed(gateway)).length === 0);
+    await until('a review is open', async () => (await open(gateway)).length === 1);
+    const [submission] = await open(gateway);
+    const decide = (more: object) =>
+      gateway.api(`POST /submissions/${submission.id}/review`, { decision: 'approve', revision: submission.revision, ...more });
+    return { upstream, gateway, submission, decide };
+  }
+
+  test('can be approved in part: the rest stays held back and in review, and can be rejected', async () => {
+    const { gateway, submission, decide } = await changedBoth();
+    const { status, body } = await decide({ definitions: ['find_ticket'], comment: 'Fine.' });
+    expect([status, body.submission.state]).toEqual([200, 'submitted']);
+    expect(await listed(gateway)).toEqual(['desk__find_ticket']);
+    expect(await call(gateway, 'desk__find_ticket')).toMatchObject({ result: { content: [{ text: 'called find_ticket' }] } });
+    expect(await call(gateway, 'desk__close_ticket')).toMatchObject({ error: { message: 'Unknown tool: desk__close_ticket' } });
+    const after = await gateway.ok(`GET /submissions/${submission.id}`);
+    expect(after.definitions).toMatchObject([{ name: 'close_ticket', why: 'changed' }]);
+    expect(JSON.stringify(after)).toContain('Approved: find_ticket. Fine.');
+    const [still, ...others] = await open(gateway);
+    expect([still.id, others]).toEqual([submission.id, []]);
+    await review(gateway, still, 'reject', 'No.');
+    expect(await listed(gateway)).toEqual(['desk__find_ticket']);
+  });
+
+  test('is over once its last part is approved', async () => {
+    const { gateway, decide } = await changedBoth();
+    await decide({ definitions: ['close_ticket'] });
+    const [rest] = await open(gateway);
+    const route = `POST /submissions/${rest.id}/review`;
+    const last = await gateway.ok(route, { decision: 'approve', revision: rest.revision, definitions: ['find_ticket'] });
+    expect(last.submission.state).toBe('approved');
+    expect(await listed(gateway)).toEqual(['desk__close_ticket', 'desk__find_ticket']);
+  });
+
+  test('is approved in part by nobody who has not seen it as it is, for what is not in it, or where two have to agree', async () => {
+    const { gateway, submission, decide } = await changedBoth();
+    expect((await decide({ definitions: ['other'] })).body.error.code).toBe('bad_arguments');
+    expect((await decide({ definitions: ['find_ticket'], decision: 'reject', comment: 'x' })).body.error.code).toBe(
+      'bad_arguments',
+    );
+    expect((await decide({ definitions: ['find_ticket'], revision: undefined })).body.error.code).toBe('bad_arguments');
+    expect((await decide({ definitions: ['find_ticket'], revision: submission.revision - 1 })).status).toBe(409);
+    const dev = await gateway.person('dev', [{ role: 'developer', namespace: 'desk' }]);
+    const route = `POST /submissions/${submission.id}/review`;
+    const byDev = { decision: 'approve', revision: submission.revision, definitions: ['find_ticket'] };
+    expect((await gateway.api(route, byDev, dev)).status).toBeGreaterThanOrEqual(403);
+    await gateway.ok('PUT /review-rules', { rules: { approvers: { count: 2 } } });
+    expect((await decide({ definitions: ['find_ticket'] })).body.error.message).toContain('2 approvers');
+    expect(await listed(gateway)).toEqual([]);
+  });
+});

@@ -466,7 +466,7 @@ function finishInputRequired(round: Round, inputRequests: JsonObject | undefined
   round.reply.finish(resultMessage(round.id, ownModernResult(result)));
 }
 
-export function questionsOf(data: unknown): JsonObject {
+function questionsOf(data: unknown): JsonObject {
   const elicitations = isObject(data) && Array.isArray(data.elicitations) ? data.elicitations : [];
   return Object.fromEntries(
     elicitations

@@ -19,6 +19,7 @@ import { newAnswerId } from './answer-id.ts';
 import { writeLastChunk } from './chunks.ts';
 import { describeModel, type ListShape, listModels } from './list.ts';
 import { rateAnswer } from './rate.ts';
+import { rateHeaders } from './rate-headers.ts';
 import { readRequest } from './read-request.ts';
 import { type ModelRoute, routeOf } from './routes.ts';
 import { ReplyStream } from './stream.ts';
@@ -110,7 +111,8 @@ async function serveCall(
   const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes));
   const body = readRequest(bytes);
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
-  const stream = isStream ? new ReplyStream(response, dialect, headers) : undefined;
+  const stream = isStream ? new ReplyStream(response, headers) : undefined;
+  let rates: Readonly<Record<string, string>> = {};
   const cancel = new Cancel();
   response.once('close', () => {
     if (!response.writableFinished) cancel.cancel('the client closed the connection');
@@ -132,6 +134,11 @@ async function serveCall(
     bytesIn: bytes.length,
     answerId: requestId,
     stream,
+    heardRates(heard) {
+      rates = rateHeaders(heard, dialect.name, edge.calls.clock.nowMs());
+      stream?.begin(rates);
+    },
+    dialect: route.request === route.dialect ? dialect : undefined,
   };
   if (typeof body.model !== 'string' || body.model === '') {
     const error = new GatewayError(
@@ -143,7 +150,7 @@ async function serveCall(
   }
   const outcome = await call(edge.calls, edge.catalog(), caller, ask);
   if (outcome.kind === 'streamed') stream?.end();
-  else answer(response, outcome, headers);
+  else answer(response, outcome, { ...headers, ...rates });
 }
 
 function answer(response: ServerResponse, outcome: Outcome, headers: Readonly<Record<string, string>>): void {

@@ -1,4 +1,5 @@
 import type { Capability } from '../../catalog/catalog.ts';
+import type { UpstreamConfig } from '../../catalog/config.ts';
 import type { ToolDefinition } from '../../upstreams/upstream.ts';
 import type { JsonObject } from '../../wire/json.ts';
 
@@ -20,7 +21,29 @@ export function describeModel(
   startedAtMs: number,
 ): JsonObject {
   const { config } = member;
+  const { contextWindow, maxOutputTokens } = config.transport.type === 'model' ? config.transport : noLengths;
+  const more = moreOf(config);
   if (shape === 'anthropic')
-    return { type: 'model', id: name, display_name: config.title ?? name, created_at: new Date(startedAtMs).toISOString() };
-  return { id: name, object: 'model', created: Math.floor(startedAtMs / 1000), owned_by: config.namespace };
+    return {
+      type: 'model',
+      id: name,
+      created_at: new Date(startedAtMs).toISOString(),
+      max_input_tokens: contextWindow ?? null,
+      max_tokens: maxOutputTokens ?? null,
+      ...more,
+    };
+  return { id: name, object: 'model', created: Math.floor(startedAtMs / 1000), owned_by: config.namespace, ...more };
+}
+
+const noLengths = { contextWindow: undefined, maxOutputTokens: undefined };
+
+/** What neither shape has a place for, or only one; clients leave out what they do not know. */
+function moreOf({ title, name, description, transport }: UpstreamConfig): JsonObject {
+  const more: JsonObject = { display_name: title ?? name };
+  if (description !== undefined) more.description = description;
+  if (transport.type !== 'model') return more;
+  const { contextWindow, maxOutputTokens, can, aliases } = transport;
+  if (contextWindow !== undefined) more.context_window = contextWindow;
+  if (maxOutputTokens !== undefined) more.max_output_tokens = maxOutputTokens;
+  return { ...more, abilities: [...can], aliases: [...aliases] };
 }

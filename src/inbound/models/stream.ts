@@ -1,22 +1,24 @@
 import type { ServerResponse } from 'node:http';
-import type { AskedStream } from '../../call/ask.ts';
-import type { ClientDialect } from '../../models/dialect.ts';
+import type { AnswerStream } from '../../upstreams/upstream.ts';
 import { writeChunk, writeLastChunk } from './chunks.ts';
 
 /** A model's answer in parts, on its way to one client (WHATWG HTML 9.2). Nothing is sent before the first part: until then the answer may still be an error. */
-export class ReplyStream implements AskedStream {
-  readonly dialect: ClientDialect;
+export class ReplyStream implements AnswerStream {
   readonly #response: ServerResponse;
   readonly #headers: Readonly<Record<string, string>>;
+  #more: Readonly<Record<string, string>> = {};
 
-  constructor(response: ServerResponse, dialect: ClientDialect, headers: Readonly<Record<string, string>>) {
+  constructor(response: ServerResponse, headers: Readonly<Record<string, string>>) {
     this.#response = response;
-    this.dialect = dialect;
     this.#headers = headers;
   }
 
   get hasBegun(): boolean {
     return this.#response.headersSent;
+  }
+
+  begin(headers: Readonly<Record<string, string>>): void {
+    this.#more = { ...this.#more, ...headers };
   }
 
   write(bytes: Uint8Array): Promise<void> | undefined {
@@ -38,7 +40,7 @@ export class ReplyStream implements AskedStream {
   }
 
   #begin(): void {
-    if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers });
+    if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
   }
 }
 

@@ -9,7 +9,7 @@ import type {
   ModelRecords,
   RatingSum,
 } from '../model-ports.ts';
-import { modelDimensions } from '../model-ports.ts';
+import { modelDimensions, usualModelGroups } from '../model-ports.ts';
 
 export function memoryModelRecords(): ModelRecords {
   const calls = new Map<string, ModelCalls>();
@@ -26,7 +26,7 @@ export function memoryModelRecords(): ModelRecords {
       }
     },
 
-    async sumCalls({ fromMs, toMs, by, filters = {} }) {
+    async sumCalls({ fromMs, toMs, by, filters = {}, limit = usualModelGroups }) {
       const groups = new Map<string, ModelCallsSum>();
       for (const row of calls.values()) {
         if (row.minuteMs < fromMs || row.minuteMs >= toMs) continue;
@@ -47,7 +47,7 @@ export function memoryModelRecords(): ModelRecords {
         const earlier = groups.get(key);
         groups.set(key, earlier === undefined ? sum : addModelCalls(earlier, sum));
       }
-      return [...groups.values()].sort((a, b) => b.calls - a.calls).slice(0, 1000);
+      return [...groups.values()].sort((a, b) => b.calls - a.calls).slice(0, limit);
     },
 
     async addAnswers(added) {
@@ -64,10 +64,11 @@ export function memoryModelRecords(): ModelRecords {
       return true;
     },
 
-    async sumRatings(model, fromMs, toMs) {
+    async sumRatings(model, fromMs, toMs, consumer) {
       const sums = new Map<string, RatingSum>();
       for (const { version, score, ...rating } of ratings.values()) {
         if (rating.model !== model || rating.atMs < fromMs || rating.atMs >= toMs) continue;
+        if (consumer !== undefined && rating.consumer !== consumer) continue;
         const earlier = sums.get(version) ?? { version, ratings: 0, total: 0, totalSquare: 0 };
         const totalSquare = earlier.totalSquare + score * score;
         sums.set(version, { version, ratings: earlier.ratings + 1, total: earlier.total + score, totalSquare });

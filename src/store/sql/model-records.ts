@@ -1,7 +1,7 @@
 import type { SelectQueryBuilder } from 'kysely';
 import { mergeModelCalls } from '../merge-model-calls.ts';
 import type { FailoverEvent, ModelCalls, ModelCallsQuery, ModelCallsSum, ModelDimension, ModelRecords } from '../model-ports.ts';
-import { modelDimensions } from '../model-ports.ts';
+import { modelDimensions, usualModelGroups } from '../model-ports.ts';
 import type { Database, Schema } from '../schema.ts';
 import { batches } from './batches.ts';
 
@@ -61,7 +61,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
         .select(by)
         .groupBy(by.length === 0 ? ({ eb }) => eb.val(1) : by)
         .orderBy(({ fn }) => fn.sum('calls'), 'desc')
-        .limit(1000)
+        .limit(query.limit ?? usualModelGroups)
         .execute();
       return rows.map((row) =>
         toSum(
@@ -100,13 +100,11 @@ export function sqlModelRecords(database: Database): ModelRecords {
       return numInsertedOrUpdatedRows === 1n;
     },
 
-    async sumRatings(model, fromMs, toMs) {
+    async sumRatings(model, fromMs, toMs, consumer) {
       const db = await database();
-      const rows = await db
-        .selectFrom('model_ratings')
-        .where('model', '=', model)
-        .where('at_ms', '>=', fromMs)
-        .where('at_ms', '<', toMs)
+      let all = db.selectFrom('model_ratings').where('model', '=', model).where('at_ms', '>=', fromMs).where('at_ms', '<', toMs);
+      if (consumer !== undefined) all = all.where('consumer', '=', consumer);
+      const rows = await all
         .select(({ eb, fn }) => [
           'version',
           eb.cast<number>(fn.countAll(), 'bigint').as('ratings'),

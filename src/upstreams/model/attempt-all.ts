@@ -42,7 +42,7 @@ export async function attemptAll<Result>(
     } catch (thrown) {
       if (!course.wasHeard) {
         // The request cannot be said to this target at all: that is for its client to mend.
-        attempt.abandoned();
+        attempt.unsent();
         throw thrown;
       }
       last = judgeFailure(thrown, target, attempt, call.cancel);
@@ -101,4 +101,3 @@ function stickyKeyOf({ transport, factsOf }: ModelCallPorts, call: UpstreamCall,
   const conversation = conversationOf(body);
   return conversation === undefined ? undefined : `${consumer}\0${conversation}`;
 }
-

@@ -79,4 +79,3 @@ export class AttemptCourse {
 function isNothing({ input, output }: Usage): boolean {
   return input === 0 && output === 0;
 }
-

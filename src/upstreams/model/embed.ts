@@ -8,9 +8,9 @@ import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
 import type { AttemptCourse } from './attempt-course.ts';
 import type { ModelCallPorts } from './model-calls.ts';
-import { dialectOf, none, readBody } from './read-answer.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { ProviderName } from './provider.ts';
+import { dialectOf, none, readBody } from './read-answer.ts';
 
 /** By provider; all others take OpenAI's request as it is. */
 const shapes: Partial<Record<ProviderName, EmbeddingDialect>> = {

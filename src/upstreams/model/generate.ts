@@ -73,7 +73,12 @@ async function pass(
   isStream: boolean,
 ): Promise<Answer> {
   const dialect = dialectOf(name);
-  const passed = passBody(body, name, { model: target.config.model, isStream, maxTokens: transport.defaults.maxTokens });
+  const passed = passBody(body, name, {
+    model: target.config.model,
+    isStream,
+    maxTokens: transport.defaults.maxTokens,
+    habits: target.provider.habits,
+  });
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream);
   course.wasHeard = true;
@@ -97,10 +102,10 @@ function passSink(
   provider: ProviderDialect,
   { keepsUsage }: PassedBody,
   { meter }: AttemptCourse,
-  { secrets }: OpenTarget,
+  target: OpenTarget,
   stream: NonNullable<UpstreamCall['stream']>,
 ): BodySink {
-  return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, secrets, keepsUsage });
+  return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, target, keepsUsage });
 }
 
 function noteWhole(body: JsonObject, dialect: ProviderDialect, course: AttemptCourse): void {
@@ -150,7 +155,7 @@ async function translate(
           writer: client.streamWriter(facts),
           meter: course.meter,
           stream,
-          secrets: target.secrets,
+          target,
         });
   course.wasHeard = true;
   const answer = await target.send(

@@ -38,10 +38,7 @@ export interface EmbeddingAsk {
 const usualAnswerTokens = 1_024;
 
 /** What a call may use up, for what is reserved at its entry: its prompt, and the longest answer that it allows. */
-export function estimateCall(
-  { transport, targets }: ModelCallPorts,
-  { dialect, body }: ModelAsk | EmbeddingAsk,
-): CallEstimate {
+export function estimateCall({ transport, targets }: ModelCallPorts, { dialect, body }: ModelAsk | EmbeddingAsk): CallEstimate {
   const input = estimateTokens(body, dialect);
   const output = dialect === 'embeddings' ? 0 : answerTokens(transport, dialect, body);
   const costs = targets.map(({ price }) => (price === undefined ? 0 : reservedCost(input, output, price)));
@@ -52,4 +49,3 @@ function answerTokens({ defaults, maxOutputTokens }: ModelTransport, dialect: Cl
   const one = lengthOf(body, dialect) ?? defaults.maxTokens ?? usualAnswerTokens;
   return Math.min(one, maxOutputTokens ?? Number.POSITIVE_INFINITY) * answersOf(body);
 }
-

@@ -1,7 +1,10 @@
+import { hash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ModelTarget, ModelTransport, UpstreamConfig } from '../../catalog/config.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
+import type { CachedDialect } from '../../models/cache/cache-key.ts';
+import type { ReplyCaches } from '../../models/cache/reply-caches.ts';
 import type { ClientDialectName } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
 import { loadPriceList } from '../../models/price-list.ts';
@@ -12,6 +15,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { EgressGuard } from '../egress.ts';
 import { openReach } from '../fetch-json.ts';
 import type { Answer, CallEstimate, UpstreamCall } from '../upstream.ts';
+import { answerCached } from './cached-call.ts';
 import { count } from './count.ts';
 import { embed } from './embed.ts';
 import { complete, generate } from './generate.ts';
@@ -31,6 +35,8 @@ export interface ModelDeps {
   readonly callerFacts?: ((caller: object | undefined) => Facts['caller'] | undefined) | undefined;
   /** Where administrators keep prices of their own. */
   readonly editedPrices?: EditedPrices | undefined;
+  /** Answers that may be given again; asked for where a model has a cache. */
+  readonly replyCaches?: (() => Promise<ReplyCaches>) | undefined;
   /** Is told of every failover, ejection and return. */
   readonly onRouting?: ((modelId: string, event: RoutingEvent) => void) | undefined;
 }
@@ -61,6 +67,9 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     transport.routing,
     { clock, random: Math.random, onEvent: (event) => tell(config.id, event, deps) },
   );
+  const { cache } = transport;
+  const caches = cache && (await deps.replyCaches?.());
+  const cached = cache && caches && cacheOf(config, transport, cache, caches, deps);
   const ports: ModelCallPorts = {
     id: config.id,
     transport,
@@ -72,7 +81,7 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     nowMs: () => clock.nowMs(),
   };
   return {
-    call: (call) => perform(ports, call),
+    call: (call) => perform(ports, call, cached),
     estimate: (params) => estimateCall(ports, askOf(params)),
     status: () => routing.status(),
     events: () => routing.events(),
@@ -99,8 +108,7 @@ function openTargets(
 ): readonly OpenTarget[] {
   const providers = openProviders(openReach(deps.egress));
   const { resolveSecrets, egress, clock } = deps;
-  const isCompared = new Set(targets.map(({ version }) => version)).size > 1;
-  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, isCompared, priceOf };
+  const ports = { resolveSecrets, egress, clock, isGuarded, concurrency: config.concurrency, priceOf };
   return targets.flatMap((target) => {
     try {
       return [new OpenTarget(config.id, target, providers[target.provider], ports)];
@@ -149,14 +157,50 @@ function factsOf({ id, namespace }: UpstreamConfig, call: UpstreamCall, { caller
 
 // Calls
 
-function perform(ports: ModelCallPorts, call: UpstreamCall): Promise<Answer> {
+/** Answers from what was answered before, where that may be. */
+type Cached = (
+  call: UpstreamCall,
+  dialect: CachedDialect,
+  body: JsonObject,
+  fresh: (call: UpstreamCall) => Promise<Answer>,
+) => Promise<Answer>;
+
+function cacheOf(
+  { id }: UpstreamConfig,
+  { targets, routing, defaults }: ModelTransport,
+  policy: NonNullable<ModelTransport['cache']>,
+  caches: ReplyCaches,
+  { callerFacts, clock }: ModelDeps,
+): Cached {
+  const version = hash('sha256', JSON.stringify([targets, routing, defaults]), 'base64url');
+  return (call, dialect, body, fresh) => {
+    const facts = callerFacts?.(call.caller);
+    const consumer =
+      facts === undefined
+        ? `caller ${call.client.principal}`
+        : facts.consumer === ''
+          ? `caller ${facts.id}`
+          : `consumer ${facts.consumer}`;
+    const { cacheControl } = call.params;
+    const request = { dialect, body, cacheControl: typeof cacheControl === 'string' ? cacheControl : undefined };
+    const scope = { model: id, version, consumer, policy };
+    return answerCached({ caches, scope, request, nowMs: clock.nowMs(), version: targets[0]?.version ?? '' }, call, fresh);
+  };
+}
+
+function perform(ports: ModelCallPorts, call: UpstreamCall, cached: Cached | undefined): Promise<Answer> {
   const ask = askOf(call.params);
   if (call.method === 'tools/call') return performTool(ports, call);
   if (call.method !== 'models/call') throw new GatewayError('method_not_found', `A model takes no ${call.method}.`);
-  if (call.params.dialect === 'embeddings') return embed(ports, call, ask.body);
+  if (call.params.dialect === 'embeddings') {
+    const made = (of: UpstreamCall) => embed(ports, of, ask.body);
+    return cached === undefined ? made(call) : cached(call, 'embeddings', ask.body, made);
+  }
   if (call.params.dialect === 'count') return count(ports, call, ask.body);
   if (ask.dialect === 'embeddings') throw new GatewayError('invalid_request', 'The call names no dialect.');
-  return generate(ports, call, { dialect: ask.dialect, body: ask.body });
+  const { dialect, body } = ask;
+  const generated = (of: UpstreamCall) => generate(ports, of, { dialect, body });
+  return cached === undefined ? generated(call) : cached(call, dialect, body, generated);
 }
 
 /** As a tool it is asked without a dialect, and its arguments are ours. */

@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts';
 import type { ClientDialectName, ProviderDialectName } from '../../models/dialect.ts';
 import type { Price } from '../../models/prices.ts';
 import { Secret } from '../../secret.ts';
+import { isObject } from '../../wire/json.ts';
 import { secretForms, secretsByName } from '../blank-out.ts';
 import type { EgressGuard } from '../egress.ts';
 import { resolveAll } from '../fill-secrets.ts';
@@ -19,8 +20,6 @@ export interface TargetPorts {
   readonly isGuarded: boolean;
   /** Calls at the same time. */
   readonly concurrency: number;
-  /** The model has several versions. */
-  readonly isCompared: boolean;
   /** What a call to it costs; undefined where nobody knows. */
   readonly priceOf: (target: ModelTarget) => Price | undefined;
 }
@@ -40,12 +39,14 @@ export class OpenTarget {
   readonly provider: Provider;
   /** The one to translate into first. */
   readonly dialects: readonly ProviderDialectName[];
-  /** Blanked out of whatever comes from there. */
-  readonly secrets: readonly Buffer[];
+  /** Blanked out of whatever comes from there; more of them with each token that is got. */
+  secrets: readonly Buffer[];
   /** `The target primary of models/fast`: how sentences begin. */
   readonly subject: string;
   readonly #target: ProviderTarget;
   readonly #headers: readonly string[];
+  readonly #fixedSecrets: readonly string[];
+  #token = '';
   readonly #ports: TargetPorts;
   readonly #addresses = new Map<string, URL>();
   readonly #pools = new Map<string, Dispatcher>();
@@ -61,15 +62,12 @@ export class OpenTarget {
     this.#ports = ports;
     this.#target = { provider: config.provider, model, url, credential, region: location, apiVersion, project, dialects };
     this.#headers = Object.entries(filled).flat();
-    this.secrets = secretForms([...revealed(credential), ...secretsByName(Object.entries(filled))]);
+    this.#fixedSecrets = [...revealed(credential), ...secretsByName(Object.entries(filled))];
+    this.secrets = secretForms(this.#fixedSecrets);
     this.dialects = provider.dialectsOf(this.#target);
     // Whatever is missing for an address shows now and not at the first call.
     const [first] = this.dialects;
     if (first !== undefined) this.#addressOf({ kind: 'generate', dialect: first }, false);
-  }
-
-  get isCompared(): boolean {
-    return this.#ports.isCompared;
   }
 
   get price(): Price | undefined {
@@ -118,6 +116,7 @@ export class OpenTarget {
         : 'application/vnd.amazon.eventstream';
     const headers = ['content-type', 'application/json', 'accept', accept, ...this.#headers];
     for (const [name, value] of Object.entries(authorization)) headers.push(name, value);
+    if (this.#target.credential?.kind === 'google') this.#blankToken(authorization.authorization ?? '');
     if (traceContext !== undefined) {
       headers.push('traceparent', traceContext.traceparent);
       if (traceContext.tracestate !== undefined) headers.push('tracestate', traceContext.tracestate);
@@ -126,6 +125,12 @@ export class OpenTarget {
     const path = url.pathname + url.search;
     const { subject } = this;
     return post({ pool: this.#poolOf(url), path, headers, body, subject, where, limitBytes, firstByteMs, cancel }, sinkFor);
+  }
+
+  #blankToken(header: string): void {
+    if (header === this.#token) return;
+    this.#token = header;
+    this.secrets = secretForms([...this.#fixedSecrets, header.replace(/^Bearer /, '')]);
   }
 
   #addressOf(operation: ModelOperation, isStream: boolean): URL {
@@ -169,7 +174,17 @@ function fillCredential(
 function revealed(credential: ProviderCredential | undefined): readonly string[] {
   if (credential === undefined) return [];
   if (credential.kind === 'key') return [credential.key.reveal().trim()];
-  if (credential.kind === 'google') return [credential.account.reveal()];
+  if (credential.kind === 'google') return privateKeyOf(credential.account.reveal());
   const { accessKeyId, secretAccessKey, sessionToken } = credential;
   return [secretAccessKey.reveal(), accessKeyId, ...(sessionToken === undefined ? [] : [sessionToken.reveal()])];
+}
+
+/** Of a service account's key file. */
+function privateKeyOf(text: string): readonly string[] {
+  try {
+    const file: unknown = JSON.parse(text);
+    return isObject(file) && typeof file.private_key === 'string' ? [file.private_key] : [];
+  } catch {
+    return [];
+  }
 }

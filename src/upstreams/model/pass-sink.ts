@@ -2,6 +2,7 @@ import { type ClientDialectName, ReplyError, type StreamReader } from '../../mod
 import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
+import type { OpenTarget } from './open-target.ts';
 import type { BodySink } from './provider-exchange.ts';
 import type { StreamMeter } from './stream-meter.ts';
 
@@ -12,8 +13,8 @@ export interface PassOptions {
   readonly reader: StreamReader;
   readonly meter: StreamMeter;
   readonly stream: AnswerStream;
-  /** As blank-out.ts makes them. */
-  readonly secrets: readonly Buffer[];
+  /** What it was sent in confidence is blanked out. */
+  readonly target: Pick<OpenTarget, 'secrets'>;
   /** Gatehouse asked for the usage, its client did not: the event that holds nothing else is not passed on. */
   readonly keepsUsage: boolean;
 }
@@ -29,6 +30,8 @@ export class PassSink implements BodySink {
   /** Events that begin an answer and say nothing yet: until something is said, another target may answer. */
   #held: Buffer[] = [];
   #ready: Buffer[] = [];
+  /** What stands around the words of an event that says nothing else. */
+  #before: { readonly start: string; readonly rest: string } | undefined;
   #hasModel = false;
   #hasFinished = false;
   #hasSpoken: boolean;
@@ -50,17 +53,37 @@ export class PassSink implements BodySink {
   }
 
   readonly #take = (event: Buffer): void => {
-    const { isOther, finish, spoken, hasPreamble } = this.#traits;
-    // A sign per byte: what is looked for is ASCII, and found sooner in a text than in bytes.
+    // As text that has a character for each byte, which is searched faster than the bytes.
     const text = event.toString('latin1');
-    const isLast = finish !== undefined && hasText(text, finish);
-    if (isLast) this.#hasFinished = true;
-    if ((!this.#hasModel || isLast || isOther(text)) && this.#read(event)) return;
-    const said = spokenIn(text, spoken);
-    this.#options.meter.spokenBytes += said;
-    if (!this.#hasSpoken && (said > 0 || !hasPreamble?.(text))) this.#hasSpoken = true;
+    if (!this.#isAsBefore(text) && this.#look(text, event)) return;
     this.#ready.push(event);
   };
+
+  /** Events mostly differ in nothing but what is said: then the one before was looked at for both. */
+  #isAsBefore(text: string): boolean {
+    const before = this.#before;
+    if (before === undefined || !text.startsWith(before.start) || !text.endsWith(before.rest)) return false;
+    const end = text.length - before.rest.length;
+    if (text.indexOf(quote, before.start.length) !== end) return false;
+    this.#options.meter.spokenBytes += end - before.start.length;
+    return true;
+  }
+
+  /** Returns whether the event stays here. Throws ProviderFailed. */
+  #look(text: string, event: Buffer): boolean {
+    const { isOther, finish, spoken, hasPreamble } = this.#traits;
+    const isLast = finish !== undefined && hasText(text, finish);
+    if (isLast) this.#hasFinished = true;
+    const isRead = !this.#hasModel || isLast || isOther(text);
+    if (isRead && this.#read(event)) return true;
+    const said = spokenIn(text, spoken);
+    if (said !== undefined) {
+      this.#options.meter.spokenBytes += said.end - said.start;
+      if (!isRead) this.#before = { start: text.slice(0, said.start), rest: text.slice(said.end) };
+    }
+    if (!this.#hasSpoken && (said !== undefined || !hasPreamble?.(text))) this.#hasSpoken = true;
+    return false;
+  }
 
   /** Returns whether the event stays here. Throws ProviderFailed. */
   #read(event: Buffer): boolean {
@@ -89,8 +112,8 @@ export class PassSink implements BodySink {
     this.#ready = [];
     const [only] = events;
     const bytes = events.length === 1 && only !== undefined ? only : Buffer.concat(events);
-    const { secrets, stream, meter } = this.#options;
-    blankOut(bytes, secrets);
+    const { target, stream, meter } = this.#options;
+    blankOut(bytes, target.secrets);
     meter.wrote(bytes.length);
     return stream.write(bytes);
   }
@@ -100,26 +123,30 @@ interface Traits {
   /** Whether an event may say something of the answer that is not text. */
   readonly isOther: (event: string) => boolean;
   /** The member that says why it ended, where a stream may end with that. */
-  readonly finish: string | undefined;
+  readonly finish: Member | undefined;
   /** Members with text. */
-  readonly spoken: readonly string[];
+  readonly spoken: readonly Member[];
   /** Whether an event is of those that come before anything is said. */
   readonly hasPreamble?: (event: string) => boolean;
 }
 
+const usage = member('usage');
+const error = member('error');
+const groq = member('x_groq');
+
 const chatTraits: Traits = {
-  isOther: (event) => hasValue(event, '"usage"') || hasValue(event, '"error"') || isShort(event) || event.includes('"x_groq"'),
-  finish: '"finish_reason"',
-  spoken: ['"content"', '"arguments"', '"reasoning_content"', '"reasoning"', '"refusal"'],
+  isOther: (event) => hasValue(event, usage) || hasValue(event, error) || isShort(event) || valueAt(event, groq) >= 0,
+  finish: member('finish_reason'),
+  spoken: ['content', 'arguments', 'reasoning_content', 'reasoning', 'refusal'].map(member),
 };
 
 const traits: Readonly<Record<ClientDialectName, Traits>> = {
   chat: chatTraits,
-  completions: { ...chatTraits, spoken: ['"text"'] },
+  completions: { ...chatTraits, spoken: [member('text')] },
   messages: {
     isOther: (event) => !event.includes('"content_block_') && !event.includes('"ping"'),
     finish: undefined,
-    spoken: ['"text"', '"thinking"', '"partial_json"'],
+    spoken: ['text', 'thinking', 'partial_json'].map(member),
     hasPreamble: (event) =>
       event.includes('"message_start"') || event.includes('"ping"') || event.includes('"content_block_start"'),
   },
@@ -127,7 +154,7 @@ const traits: Readonly<Record<ClientDialectName, Traits>> = {
     isOther: (event) =>
       event.includes('"response.') && !event.includes('.delta"') ? isLifecycle(event) : event.includes('"error"'),
     finish: undefined,
-    spoken: ['"delta"'],
+    spoken: [member('delta')],
     hasPreamble: (event) =>
       event.includes('"response.created"') || event.includes('"response.in_progress"') || event.includes('"response.queued"'),
   },
@@ -144,34 +171,50 @@ function isShort(event: string): boolean {
   return event.length < 24 && event.includes('[DONE]');
 }
 
+const quote = '"';
+const backslash = '\\';
+
+/** A member of an object, as it is looked for: text of at most six characters is found without a table that is made each time. */
+interface Member {
+  readonly name: string;
+  readonly probe: string;
+}
+
+function member(name: string): Member {
+  const quoted = `"${name}"`;
+  return { name: quoted, probe: quoted.slice(-6) };
+}
+
 /** Where the value of a member begins; -1 where it is not there. In JSON, a text cannot hold the name with both of its quotes. */
-function valueAt(event: string, name: string): number {
-  const found = event.indexOf(name);
-  if (found < 0) return -1;
-  let at = found + name.length;
-  while (event[at] === ' ' || event[at] === ':') at++;
-  return at;
+function valueAt(event: string, { name, probe }: Member): number {
+  for (let found = event.indexOf(probe); found >= 0; found = event.indexOf(probe, found + 1)) {
+    let at = found + probe.length;
+    if (!event.startsWith(name, at - name.length)) continue;
+    while (event[at] === ' ' || event[at] === ':') at++;
+    return at;
+  }
+  return -1;
 }
 
 /** Whether a member is there and not null. */
-function hasValue(event: string, name: string): boolean {
+function hasValue(event: string, name: Member): boolean {
   const at = valueAt(event, name);
   return at >= 0 && event[at] !== 'n';
 }
 
-function hasText(event: string, name: string): boolean {
+function hasText(event: string, name: Member): boolean {
   const at = valueAt(event, name);
-  return at >= 0 && event[at] === '"';
+  return at >= 0 && event[at] === quote;
 }
 
-/** Bytes of text of the first of these members. */
-function spokenIn(event: string, names: readonly string[]): number {
+/** The text of the first of these members that has one. */
+function spokenIn(event: string, names: readonly Member[]): { readonly start: number; readonly end: number } | undefined {
   for (const name of names) {
     const at = valueAt(event, name);
-    if (at < 0 || event[at] !== '"') continue;
-    let end = event.indexOf('"', at + 1);
-    while (end > 0 && event[end - 1] === '\\' && event[end - 2] !== '\\') end = event.indexOf('"', end + 1);
-    if (end > at + 1) return end - at - 1;
+    if (at < 0 || event[at] !== quote) continue;
+    let end = event.indexOf(quote, at + 1);
+    while (end > 0 && event[end - 1] === backslash && event[end - 2] !== backslash) end = event.indexOf(quote, end + 1);
+    if (end > at + 1) return { start: at + 1, end };
   }
-  return 0;
+  return undefined;
 }

@@ -106,7 +106,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.isDone) return;
     this.#began();
     if (this.#sink === undefined) this.#gather(chunk);
-    else this.#run(this.#sink.data.bind(this.#sink, chunk));
+    else this.#run(this.#sink, chunk);
   }
 
   onResponseEnd(): void {
@@ -137,16 +137,16 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #end(sink: BodySink): void {
     if (this.isDone) return;
-    this.#run(sink.end.bind(sink));
+    this.#run(sink, undefined);
     if (this.#writing === undefined) this.#succeed();
     else this.#writing.then(() => this.#succeed(), ignore);
   }
 
   /** While the client takes nothing, nothing is taken from the provider. */
-  #run(write: () => Promise<void> | undefined): void {
+  #run(sink: BodySink, chunk: Buffer | undefined): void {
     let writing: Promise<void> | undefined;
     try {
-      writing = write();
+      writing = chunk === undefined ? sink.end() : sink.data(chunk);
     } catch (error) {
       this.fail(error);
       return;

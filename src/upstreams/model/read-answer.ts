@@ -54,4 +54,3 @@ export function dialectOf(name: OpenTarget['dialects'][number] | undefined): Pro
   if (dialect === undefined) throw new GatewayError('bad_configuration', `There is no dialect "${name}" to speak to providers.`);
   return dialect;
 }
-

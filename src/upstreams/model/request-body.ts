@@ -1,4 +1,5 @@
-import type { ClientDialectName } from '../../models/dialect.ts';
+import { GatewayError } from '../../errors.ts';
+import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
@@ -29,19 +30,47 @@ export interface PassedBody {
   readonly keepsUsage: boolean;
 }
 
-/** A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it. */
+interface PassWish {
+  /** The provider's name for it. */
+  readonly model: string;
+  readonly isStream: boolean;
+  /** Where the client says none. */
+  readonly maxTokens: number | undefined;
+  readonly habits: ServerHabits | undefined;
+}
+
+/**
+ * A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it.
+ * Throws GatewayError `invalid_request`.
+ */
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens }: { readonly model: string; readonly isStream: boolean; readonly maxTokens: number | undefined },
+  { model, isStream, maxTokens, habits }: PassWish,
 ): PassedBody {
+  refuseUngoverned(body, dialect);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
-  const [member] = lengthMembers[dialect];
+  const [usual] = lengthMembers[dialect];
+  const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;
   if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) changes[member] = maxTokens;
   const reports = dialect === 'chat' || dialect === 'completions';
   const options = isObject(body.stream_options) ? body.stream_options : {};
   const keepsUsage = isStream && reports && options.include_usage !== true;
   if (keepsUsage) changes.stream_options = { ...options, include_usage: true };
   return { bytes: Buffer.from(writeMembers(memberTexts(body), changes)), keepsUsage };
+}
+
+// Some servers take "true" and 1 for true: their answer would come in a form that nobody here waits for, and look like a failure.
+function refuseUngoverned({ stream, background }: JsonObject, dialect: ClientDialectName): void {
+  if (!isFlag(stream)) throw new GatewayError('invalid_request', '"stream" must be true or false.');
+  if (dialect !== 'responses' || background === undefined || background === null || background === false) return;
+  throw new GatewayError(
+    'invalid_request',
+    '"background" must be false: nothing that is answered later can be fetched, inspected or accounted for here. Stream the answer instead.',
+  );
+}
+
+function isFlag(value: Json | undefined): boolean {
+  return value === undefined || value === null || typeof value === 'boolean';
 }

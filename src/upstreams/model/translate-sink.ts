@@ -4,6 +4,7 @@ import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
 import { AwsEventStreamReader } from './aws-event-stream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
+import type { OpenTarget } from './open-target.ts';
 import { eventLimitBytes } from './pass-sink.ts';
 import type { Provider } from './provider.ts';
 import type { BodySink } from './provider-exchange.ts';
@@ -15,7 +16,8 @@ interface TranslateOptions {
   readonly writer: StreamWriter;
   readonly meter: StreamMeter;
   readonly stream: AnswerStream;
-  readonly secrets: readonly Buffer[];
+  /** What it was sent in confidence is blanked out. */
+  readonly target: Pick<OpenTarget, 'secrets'>;
 }
 
 /** Says an answer again in the client's dialect, event by event, as it comes. */
@@ -69,10 +71,10 @@ export class TranslateSink implements BodySink {
 
   #flush(): Promise<void> | undefined {
     if (this.#text === '') return undefined;
-    const { secrets, stream, meter } = this.#options;
+    const { target, stream, meter } = this.#options;
     const bytes = Buffer.from(this.#text);
     this.#text = '';
-    blankOut(bytes, secrets);
+    blankOut(bytes, target.secrets);
     meter.wrote(bytes.length);
     return stream.write(bytes);
   }

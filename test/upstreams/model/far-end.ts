@@ -2,13 +2,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import type { JsonObject } from '../../../src/wire/json.ts';
 
-export interface Heard {
+interface Heard {
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: JsonObject;
 }
 
-export type Script = (heard: Heard, response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
+type Script = (heard: Heard, response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
 
 /** A provider that does what a test says, on this machine. */
 export interface FarEnd {
@@ -68,7 +68,7 @@ export function openStream(response: ServerResponse): ServerResponse {
   return response.writeHead(200, { 'content-type': 'text/event-stream' });
 }
 
-export const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
 
 /** A whole answer of Chat Completions. */
 export function chatReply(text: string, more: object = {}): object {
@@ -131,5 +131,44 @@ export function messagesStream(words: readonly string[]): string[] {
     messagesEvent('content_block_stop', { index: 0 }),
     messagesEvent('message_delta', { delta: { stop_reason: 'end_turn', stop_sequence: null }, usage: { output_tokens: 5 } }),
     messagesEvent('message_stop'),
+  ];
+}
+
+/** A stream of Responses that says these words. */
+export function responsesStream(words: readonly string[]): string[] {
+  const response = {
+    id: 'resp_1',
+    object: 'response',
+    created_at: 1,
+    model: 'gpt-of-theirs',
+    error: null,
+    output: [],
+    usage: null,
+  };
+  const part = { item_id: 'msg_1', output_index: 0, content_index: 0 };
+  const text = words.join('');
+  const item = {
+    id: 'msg_1',
+    type: 'message',
+    role: 'assistant',
+    status: 'completed',
+    content: [{ type: 'output_text', text, annotations: [] }],
+  };
+  const done = {
+    ...response,
+    status: 'completed',
+    output: [item],
+    usage: { input_tokens: 6, output_tokens: 4, total_tokens: 10 },
+  };
+  return [
+    messagesEvent('response.created', { response: { ...response, status: 'in_progress' } }),
+    messagesEvent('response.in_progress', { response: { ...response, status: 'in_progress' } }),
+    messagesEvent('response.output_item.added', { output_index: 0, item: { ...item, status: 'in_progress', content: [] } }),
+    messagesEvent('response.content_part.added', { ...part, part: { type: 'output_text', text: '', annotations: [] } }),
+    ...words.map((delta) => messagesEvent('response.output_text.delta', { ...part, delta })),
+    messagesEvent('response.output_text.done', { ...part, text }),
+    messagesEvent('response.content_part.done', { ...part, part: { type: 'output_text', text, annotations: [] } }),
+    messagesEvent('response.output_item.done', { output_index: 0, item }),
+    messagesEvent('response.completed', { response: done }),
   ];
 }

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer } from '../../../src/upstreams/upstream.ts';
 import { Cancel } from '../../../src/wire/cancel.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
+import { encodeAwsEvent } from '../../support/aws-event-stream.ts';
 import { textOf, toolCall } from '../../support/upstreams/harness.ts';
 import { ask, type Opened, openModel, question } from './calling.ts';
 import {
@@ -14,6 +15,7 @@ import {
   messagesEvent,
   messagesStream,
   openStream,
+  responsesStream,
   startFarEnd,
   usageEvent,
 } from './far-end.ts';
@@ -161,6 +163,22 @@ describe('a target that speaks as its client does', () => {
   });
 });
 
+test('Responses to Responses keeps every event, and reads what the last one says', async () => {
+  const { upstream } = await model([chat(one, { dialects: ['responses'] })]);
+  const events = responsesStream(['hel', 'lo']);
+  one.does((_heard, response) => void openStream(response).end(events.join('')));
+  const { call, spent, received } = ask('responses', { model: 'models/fast', input: 'Say hello.', stream: true });
+  await upstream.call(call);
+  expect(received.text).toBe(events.join(''));
+  expect(one.heard[0]).toMatchObject({ path: '/v1/responses', body: { model: 'theirs', input: 'Say hello.', stream: true } });
+  expect(spent.at(-1)).toMatchObject({
+    isEstimated: false,
+    finish: 'stop',
+    model: 'gpt-of-theirs',
+    usage: { input: 6, output: 4 },
+  });
+});
+
 describe('a target that speaks otherwise', () => {
   test("is spoken to in its dialect, and answers in the client's", async () => {
     const { upstream } = await model([messages(one)], { defaults: { maxTokens: 77 } });
@@ -191,6 +209,90 @@ describe('a target that speaks otherwise', () => {
     expect(texts.join('')).toBe('hello');
     expect(received.text.endsWith(doneEvent)).toBe(true);
     expect(spent.at(-1)?.usage).toMatchObject({ input: 11, output: 5 });
+  });
+});
+
+describe('each provider', () => {
+  const geminiAnswer = (text: string, more: object = {}) => ({
+    candidates: [{ content: { role: 'model', parts: [{ text }] }, index: 0, ...more }],
+    usageMetadata: { promptTokenCount: 8, candidatesTokenCount: 2, totalTokenCount: 10 },
+    modelVersion: 'gemini-of-theirs',
+  });
+  const converseAnswer = {
+    output: { message: { role: 'assistant', content: [{ text: 'hello' }] } },
+    stopReason: 'end_turn',
+    usage: { inputTokens: 8, outputTokens: 2, totalTokens: 10 },
+  };
+
+  test.each([
+    ['gemini', { key }, '/v1/models/theirs:generateContent', geminiAnswer('hello', { finishReason: 'STOP' })],
+    [
+      'bedrock',
+      { accessKeyId: 'AKIAEXAMPLEEXAMPLE00', secretAccessKey: key, location: 'us-east-1' },
+      '/v1/model/theirs/converse',
+      converseAnswer,
+    ],
+    ['azure', { key }, '/v1/openai/v1/chat/completions', chatReply('hello')],
+    ['openai', { key }, '/v1/chat/completions', chatReply('hello')],
+  ])('%s answers a client of Chat Completions', async (provider, credential, path, answer) => {
+    const { upstream } = await model([{ provider, model: 'theirs', url: one.url, ...credential }]);
+    one.does((_heard, response) => json(response, 200, answer));
+    const { call, spent } = ask('chat', question);
+    expect(bodyOf(await upstream.call(call))).toMatchObject({ choices: [{ message: { content: 'hello' } }] });
+    expect(one.heard[0]?.path).toBe(path);
+    expect(spent.at(-1)).toMatchObject({ isEstimated: false, finish: 'stop', provider });
+    expect(JSON.stringify(one.heard[0]?.headers)).toMatch(provider === 'bedrock' ? /AWS4-HMAC-SHA256/ : new RegExp(ourKey));
+  });
+
+  test('gemini streams to a client of Messages', async () => {
+    const { upstream } = await model([{ provider: 'gemini', model: 'theirs', url: one.url, key }]);
+    const events = [geminiAnswer('hel'), geminiAnswer('lo', { finishReason: 'STOP' })];
+    one.does(
+      (_heard, response) =>
+        void openStream(response).end(events.map((event) => `data: ${JSON.stringify(event)}\r\n\r\n`).join('')),
+    );
+    const { call, spent, received } = ask('messages', { ...question, max_tokens: 9, stream: true });
+    await upstream.call(call);
+    expect(one.heard[0]?.path).toBe('/v1/models/theirs:streamGenerateContent?alt=sse');
+    expect(received.text).toContain('"hel"');
+    expect(received.text).toContain('event: message_stop');
+    expect(spent.at(-1)).toMatchObject({ isEstimated: false, usage: { input: 8, output: 2 }, model: 'gemini-of-theirs' });
+  });
+
+  test('bedrock streams its own frames to a client of Chat Completions, and one that breaks off is no end', async () => {
+    const target = { provider: 'bedrock', model: 'theirs', url: one.url, location: 'us-east-1', key };
+    const { upstream } = await model([target]);
+    const frames = [
+      encodeAwsEvent('messageStart', { role: 'assistant' }),
+      encodeAwsEvent('contentBlockDelta', { contentBlockIndex: 0, delta: { text: 'hello' } }),
+      encodeAwsEvent('contentBlockStop', { contentBlockIndex: 0 }),
+      encodeAwsEvent('messageStop', { stopReason: 'end_turn' }),
+      encodeAwsEvent('metadata', { usage: { inputTokens: 8, outputTokens: 2, totalTokens: 10 }, metrics: { latencyMs: 1 } }),
+    ];
+    const answer = (some: readonly Buffer[]) =>
+      one.does((_heard, response) => {
+        response.writeHead(200, { 'content-type': 'application/vnd.amazon.eventstream' });
+        response.end(Buffer.concat(some));
+      });
+    answer(frames);
+    const good = ask('chat', { ...question, stream: true });
+    await upstream.call(good.call);
+    expect(good.received.text).toContain('"hello"');
+    expect(good.received.text.endsWith(doneEvent)).toBe(true);
+    expect(good.spent.at(-1)).toMatchObject({ isEstimated: false, usage: { input: 8, output: 2 } });
+    answer(frames.slice(0, 2));
+    const broken = ask('chat', { ...question, stream: true });
+    expect(await failure(upstream.call(broken.call))).toMatchObject({ code: 'upstream_failed' });
+    expect(broken.received.text).not.toContain('[DONE]');
+    expect(broken.spent.at(-1)).toMatchObject({ isEstimated: true });
+  });
+
+  test('gemini makes embeddings for a client of OpenAI', async () => {
+    const { upstream } = await model([{ provider: 'gemini', model: 'theirs', url: one.url, key }], { can: ['embeddings'] });
+    one.does((_heard, response) => json(response, 200, { embeddings: [{ values: [1, 2] }] }));
+    expect(bodyOf(await upstream.call(ask('embeddings', { model: 'models/fast', input: 'x' }).call))).toMatchObject({
+      data: [{ embedding: [1, 2] }],
+    });
   });
 });
 
