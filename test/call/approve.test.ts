@@ -68,6 +68,12 @@ describe('the step', () => {
     expect(approve(ports, free, askFor(), course)).toBe(free);
   });
 
+  test('what the gateway itself asks of a model for a call is not held', async () => {
+    const call = await screened({ gates: [{}] }, { kind: 'model', tool: false });
+    expect(approve(ports, call, { ...askFor(), isJudging: true }, course)).toBe(call);
+    await expect(Promise.resolve(approve(ports, call, askFor(), course))).resolves.toMatchObject({ approval: { id: 'ap' } });
+  });
+
   test('leaving it out does not compile', async () => {
     const call = await screened({});
     // @ts-expect-error: what was only screened may not go out.

@@ -141,3 +141,16 @@ test('requests of one conversation go to one target, as the header says', async 
   for (let round = 0; round < 30; round++) await say('the same', `${round}`);
   expect(new Set(provider.heard.map(({ body }) => body.model)).size).toBeGreaterThan(1);
 });
+
+test('an answer that cannot be said again is asked for again', async () => {
+  gateway = await openAdminGateway({
+    namespaces: {
+      models: `namespace: models\nupstreams:\n  fast: { kind: model, cache: { ttlMs: 60000 }, targets: [{ provider: openai-compatible, model: theirs, url: "${provider.url}" }] }\n`,
+    },
+  });
+  const odd = { response_format: { type: 'grammar', grammar: 'x' } };
+  for (let round = 0; round < 2; round++) expect(await chat(odd)).toMatchObject({ status: 200 });
+  expect(provider.heard).toHaveLength(2);
+  for (let round = 0; round < 2; round++) expect(await chat()).toMatchObject({ status: 200 });
+  expect(provider.heard).toHaveLength(3);
+});
