@@ -47,7 +47,9 @@ export const explainCall = defineAction({
     method: z
       .enum(['tools/call', 'prompts/get', 'resources/read', 'models/call'])
       .optional()
-      .describe('Default: tools/call, of a resource resources/read. "models/call": of a model at /v1; "arguments" is a request of chat.'),
+      .describe(
+        'Default: tools/call, of a resource resources/read. "models/call": of a model at /v1; "arguments" is a request of chat.',
+      ),
     toolbox: z.string().max(64).optional().describe('The toolbox it is called in. Default: everything, as at /mcp.'),
     arguments: z.record(z.string(), z.unknown()).optional().describe('Default: none.'),
     ip: z

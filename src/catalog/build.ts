@@ -57,7 +57,7 @@ export function buildCatalog(
   }
   const everything = assemble({ ...everythingConfig, search }, offered, finder, problems);
   const models = assemble({ ...everythingConfig, name: modelsPlace }, offered.filter(isModel), undefined, problems);
-  const modelNames = nameModels(models, problems);
+  const modelNames = nameModels(models, upstreams, problems);
   return Object.freeze({
     version,
     everything,
@@ -74,20 +74,20 @@ function isModel({ contribution }: Share): boolean {
   return contribution.member.config.kind === 'model';
 }
 
-// Aliases come last: none of them takes a name away from what is called so.
-function nameModels({ tools }: Toolbox, problems: CatalogProblem[]): Catalog['modelNames'] {
+// Aliases come last: none of them takes a name away from what is called so, be it served right now or not.
+function nameModels({ tools }: Toolbox, upstreams: Catalog['upstreams'], problems: CatalogProblem[]): Catalog['modelNames'] {
   const names = new Map<string, Capability<ToolDefinition>>();
   for (const capability of tools.values()) names.set(capability.name, capability).set(capability.outwardName, capability);
   for (const capability of tools.values()) {
     const { id, config } = capability.member;
     for (const alias of config.transport.type === 'model' ? config.transport.aliases : []) {
-      const taken = names.get(alias);
-      if (taken === undefined) names.set(alias, capability);
-      else if (taken !== capability)
+      const owner = names.get(alias)?.name ?? (upstreams.has(alias) ? alias : undefined);
+      if (owner === undefined) names.set(alias, capability);
+      else if (owner !== capability.name)
         problems.push({
           upstream: id,
           subject: alias,
-          message: `The alias is not used: ${taken.name} is already called so. Choose another.`,
+          message: `The alias is not used: ${owner} is already called so. Choose another.`,
         });
     }
   }

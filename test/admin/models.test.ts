@@ -155,6 +155,20 @@ describe('US-M-A5: Register External Models', () => {
     expect(elsewhere.status).toBe(403);
   });
 
+  test('an alias takes nothing away from a model that cannot be served right now', async () => {
+    const gone = `namespace: away\nupstreams:\n  one: { kind: model, targets: [{ provider: openai, model: m, key: "\${secret:NOT_THERE}", url: "${openai.url}/v1" }] }\n`;
+    const squat = `namespace: squat\nupstreams:\n  two: { kind: model, aliases: [away/one, free], targets: [{ provider: openai, model: m, key: "\${secret:LABS__OPENAI}", url: "${openai.url}/v1" }] }\n`;
+    const other = await openAdminGateway({ namespaces: { away: gone, squat }, settings: { LABS__OPENAI: providerKey } });
+    const ask = (model: string) =>
+      fetch(`${other.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${other.key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }] }),
+      });
+    expect([(await ask('free')).status, (await ask('away/one')).status]).toEqual([200, 404]);
+    await other.stop();
+  });
+
   test('what a file declares says where it changes, and is not changed here', async () => {
     const model = await gateway.ok('GET /models/filed/local', undefined, platform);
     expect(model).toMatchObject({ source: 'file', file: expect.stringContaining('filed.yaml') });

@@ -6,6 +6,7 @@ import { clientKinds, connectClient, textOf } from '../support/clients.ts';
 import { startOpenai } from '../support/model-providers/openai.ts';
 import { fails, says } from '../support/model-providers/script.ts';
 import type { StandIn } from '../support/model-providers/stand-in.ts';
+import { startStagedUpstream } from '../support/staged-upstream.ts';
 import { until } from '../support/until.ts';
 
 // An upstream asks its client for a model, and the client has none: a registered model answers, as one more call of the same caller.
@@ -107,6 +108,37 @@ describe.each(eras)('%s upstream', (era) => {
     expect(await call()).not.toContain('From the model.');
     expect(await call()).toContain('From the model.');
   });
+});
+
+test('a server that asks and asks gets so many answers in one call and no more', async () => {
+  const upstream = await startStagedUpstream({ tools: ['greedy'] });
+  const question = {
+    method: 'sampling/createMessage',
+    params: { messages: [{ role: 'user', content: { type: 'text', text: 'More?' } }], maxTokens: 10 },
+  };
+  upstream.behave = () => ({
+    result: {
+      resultType: 'input_required',
+      inputRequests: Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`q${n}`, question])),
+      requestState: 'again',
+    },
+  });
+  await gateway.ok('POST /namespaces', { namespace: 'greedy' });
+  await gateway.ok('POST /upstreams', { namespace: 'greedy', name: 'server', entry: { url: upstream.url } });
+  await gateway.ok('PUT /policies/namespace:greedy', { policy: { sampling: { model: 'models/fast' } } });
+  const before = provider.journal.length;
+  const { body } = await gateway.mcp('', 'tools/call', { name: 'greedy__greedy', arguments: {} }, key);
+  expect(JSON.stringify(body)).toContain('more than 64 times');
+  expect(provider.journal.length - before).toBe(64);
+  upstream.behave = () => ({
+    result: { resultType: 'input_required', inputRequests: { q: { ...question, params: { messages: [] } } }, requestState: 'x' },
+  });
+  const broken = await gateway.mcp('', 'tools/call', { name: 'greedy__greedy', arguments: {} }, key);
+  expect(broken.body.result).toMatchObject({
+    isError: true,
+    content: [{ text: expect.stringContaining('needs an answer of a model') }],
+  });
+  await upstream.close();
 });
 
 test('without a policy that names a model nobody answers', async () => {
