@@ -365,9 +365,9 @@ describe('a target fails over', () => {
     expect((await gateway.api('GET /failovers', undefined, developer)).status).toBe(404);
     const logged = gateway.log.filter((line) => line.includes('models/pair') && line.includes('failover'));
     expect(logged.length).toBeGreaterThan(0);
-    expect(
-      (await read(await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.key}` } }))).text,
-    ).toMatch(/failover/);
+    const { text } = await read(await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.key}` } }));
+    expect(text).toMatch(/gatehouse_model_routing_events_total\{upstream="models\/pair",kind="failover"\} [1-9]/);
+    expect(text).toMatch(/gatehouse_model_routing_events_total\{upstream="models\/pair-eu",kind="failover"\} 0/);
   });
 
   test('a stream that stands still is ended in time', async () => {
