@@ -44,6 +44,8 @@ export const errorTable = {
   stream_exists: { shows: 'http', http: 409, rpc: 40900, retryable: false },
   body_too_large: { shows: 'http', http: 413, rpc: 41300, retryable: false },
   unsupported_media_type: { shows: 'http', http: 415, rpc: 41500, retryable: false },
+  /** Large requests of all callers together. */
+  too_busy: { shows: 'http', http: 503, rpc: 50301, retryable: true },
   too_many_sessions: { shows: 'http', http: 503, rpc: 50300, retryable: true },
   issuer_unavailable: { shows: 'http', http: 503, rpc: 50310, retryable: true },
   conversation_lost: { shows: 'rpc', http: 400, rpc: -32602, retryable: false },

@@ -12,6 +12,7 @@ import type { Offer } from '../upstreams/upstream.ts';
 import { isObject } from '../wire/json.ts';
 import { type AdminPorts, requireRole } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
+import { refuseForeignEmbedder } from './own-model.ts';
 import { refuseForeignSecrets, refuseWrittenSecrets } from './secret-references.ts';
 
 export type Entry = Readonly<Record<string, unknown>>;
@@ -63,6 +64,7 @@ export function checkDraft(
     ...checkRunTimeRules(entry, allowedCommands).map(({ path, message }) => errorAt(path, message)),
     ...refuseWrittenSecrets(namespace, name, entry),
     ...refuseForeignSecrets(caller, namespace, entry),
+    ...refuseForeignEmbedder(caller, namespace, entry),
   ];
 }
 

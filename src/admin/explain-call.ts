@@ -6,7 +6,7 @@ import type { Caller } from '../call/authenticate.ts';
 import type { Circumstances } from '../call/authorize.ts';
 import { type ExplainedStep, explain } from '../call/explain.ts';
 import type { Asked } from '../call/resolve.ts';
-import type { Toolbox } from '../catalog/catalog.ts';
+import { modelsPlace, type Toolbox } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { compileNetworks } from '../policy/network.ts';
 import { describeScope, type PolicySource } from '../policy/policy.ts';
@@ -45,9 +45,9 @@ export const explainCall = defineAction({
       .describe('What: "namespace/name" of a tool or prompt.'),
     uri: z.string().min(1).max(2048).optional().describe('What instead: a resource, as clients of the toolbox see its URI.'),
     method: z
-      .enum(['tools/call', 'prompts/get', 'resources/read'])
+      .enum(['tools/call', 'prompts/get', 'resources/read', 'models/call'])
       .optional()
-      .describe('Default: tools/call, of a resource resources/read.'),
+      .describe('Default: tools/call, of a resource resources/read. "models/call": of a model at /v1; "arguments" is a request of chat.'),
     toolbox: z.string().max(64).optional().describe('The toolbox it is called in. Default: everything, as at /mcp.'),
     arguments: z.record(z.string(), z.unknown()).optional().describe('Default: none.'),
     ip: z
@@ -68,9 +68,10 @@ export const explainCall = defineAction({
   async run(
     ports,
     caller,
-    { caller: whose, capability: named, uri, method: given, toolbox = '', arguments: args = {}, ip = '', atMs },
+    { caller: whose, capability: named, uri, method: given, toolbox: through = '', arguments: args = {}, ip = '', atMs },
   ) {
     const method = given ?? (uri === undefined ? 'tools/call' : 'resources/read');
+    const toolbox = method === 'models/call' ? modelsPlace : through;
     const isOne =
       method === 'resources/read' ? uri !== undefined && named === undefined : named !== undefined && uri === undefined;
     if (!isOne)
@@ -92,13 +93,12 @@ export const explainCall = defineAction({
     const what = { caller: subject.name, capability: capability ?? '', ...(uri === undefined ? {} : { uri }) };
     if (subject.caller === undefined) return { decision: 'deny', ...what, steps: [proof] };
     const circumstances = { policies: ports.policies(), ip, nowMs, maySeeAction: ports.calls.maySeeAction };
+    const name = method === 'models/call' ? (capability ?? '') : outwardName(ports, toolbox, method, capability ?? '');
+    const dialect = method === 'models/call' ? { dialect: 'chat' } : {};
     const ask: Asked = {
       toolbox,
       method,
-      params:
-        uri === undefined
-          ? { name: outwardName(ports, toolbox, method, capability ?? ''), arguments: args as JsonObject }
-          : { uri },
+      params: uri === undefined ? { name, ...dialect, arguments: args as JsonObject } : { uri },
     };
     const found = await explain(ports, circumstances, ports.catalog(), subject.caller, ask);
     const insight = isInsider && capability !== undefined ? await insightOf(ports, subject, circumstances, ask, capability) : [];

@@ -6,8 +6,8 @@ import { namespaceNameSchema } from '../registry/documents.ts';
 import { modelStateOf } from '../upstreams/kinds.ts';
 import { type AdminPorts, defineAction, hasRole, notThere } from './action.ts';
 import { measureModels } from './model-measures.ts';
-import { pricesOf, priceTiers } from './price-tier.ts';
 import { availabilityOf, modelAvailabilities, modelsFor, type SeenModel, showModel, shownModel } from './seen-models.ts';
+import { openPrices, priceTiers, showPrice } from './shown-prices.ts';
 import { fileOf, upstreamName } from './upstreams.ts';
 
 const everybody = ['admin', 'auditor', 'developer', 'approver'] as const;
@@ -138,16 +138,18 @@ export async function modelInFull(
   };
 }
 
-async function targetsOf({ registry, clock }: AdminPorts, { member, transport }: SeenModel) {
+async function targetsOf(ports: AdminPorts, { member, transport }: SeenModel) {
   const states = new Map(modelStateOf(member.upstream)?.targets.map((target) => [target.name, target]));
-  const prices = await pricesOf(transport, registry, clock.nowMs());
-  return transport.targets.map(({ name, provider, model, version, region, weight, location, limits }, at) => {
+  const priceOf = await openPrices(ports);
+  return transport.targets.map((target) => {
+    const { name, provider, model, version, region, weight, location, limits } = target;
+    const price = priceOf(target);
     const { name: _, reason, untilMs, latencyMs, ...state } = states.get(name) ?? {};
     return {
       ...{ name, provider, model, version, weight, limits },
       ...(region === undefined ? {} : { region }),
       ...(location === undefined ? {} : { location }),
-      ...(prices[at] === undefined ? {} : { price: prices[at] }),
+      ...(price === undefined ? {} : { price: showPrice(price) }),
       ...state,
       ...(reason === undefined ? {} : { reason }),
       ...(untilMs === undefined ? {} : { untilMs }),

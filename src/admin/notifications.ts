@@ -3,7 +3,7 @@ import type { Caller } from '../call/authenticate.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
 import type { Entry } from '../registry/registry.ts';
 import { isSamePerson } from '../review/submission.ts';
-import { defineAction } from './action.ts';
+import { type AdminPorts, defineAction, hasRole } from './action.ts';
 import { pendingFor } from './approvals.ts';
 import { mayDecide, visibleSubmissions } from './submissions.ts';
 
@@ -23,7 +23,7 @@ export const listNotifications = defineAction({
   name: 'list_notifications',
   title: 'What has happened',
   description:
-    'The inbox: calls that wait for a person, and what others did to submissions that the caller made, decides on or audits, newest first, with what still waits for a decision of theirs.',
+    'The inbox: calls that wait for a person, what others did to submissions that the caller made, decides on or audits, and alerts that were passed where the caller is an admin; newest first, with what still waits for a decision of theirs.',
   roles: ['admin', 'approver', 'developer', 'auditor'],
   isReadOnly: true,
   route: 'GET /notifications',
@@ -40,7 +40,8 @@ export const listNotifications = defineAction({
         title: z.string(),
         submission: z.string().optional(),
         approval: z.string().optional().describe('The call that waits: decide_approval.'),
-        upstream: z.string(),
+        alert: z.string().optional().describe('The alert that was passed: list_alerts.'),
+        upstream: z.string().describe('Empty where it is about none.'),
         by: z.string(),
         event: z.string(),
         comment: z.string().optional(),
@@ -57,6 +58,7 @@ export const listNotifications = defineAction({
       .filter(({ id }) => !waitsForYou || waiting.has(id))
       .flatMap((entry) => notificationsOf(entry, caller, waiting.has(entry.id)))
       .concat(calls.filter((call) => !waitsForYou || call.waitsForYou))
+      .concat(waitsForYou ? [] : await alertsFor(ports, caller, sinceMs))
       .filter(({ atMs }) => atMs >= sinceMs)
       .sort((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1));
     return {
@@ -72,6 +74,7 @@ interface Notification {
   readonly title: string;
   readonly submission?: string;
   readonly approval?: string;
+  readonly alert?: string;
   readonly upstream: string;
   readonly by: string;
   readonly event: string;
@@ -83,6 +86,20 @@ function notificationOf(call: Awaited<ReturnType<typeof pendingFor>>[number]): N
   const { id, requestedAtMs: atMs, capability, waitsFor, upstream, caller: by, mayDecide: waitsForYou } = call;
   const title = `A call of ${capability} waits for ${waitsFor ?? 'a decision'}`;
   return { id, atMs, title, approval: id, upstream, by, event: 'requested', waitsForYou };
+}
+
+const mostAlerts = 1000;
+
+async function alertsFor({ registry, models }: AdminPorts, caller: Caller, sinceMs: number): Promise<readonly Notification[]> {
+  const alerts = new Map(registry.list('alert').map(({ id, body }) => [id, body]));
+  if (alerts.size === 0) return [];
+  const told = await models.records.listAlerts(sinceMs, mostAlerts);
+  return told.flatMap(({ id, atMs, alert, message }) => {
+    const body = alerts.get(alert);
+    if (body === undefined || !hasRole(caller, ['admin'], body.namespace)) return [];
+    const title = `Alert ${body.title ?? alert}: ${message}`;
+    return [{ id, atMs, title, alert, upstream: '', by: 'gatehouse', event: 'alert', waitsForYou: false }];
+  });
 }
 
 // Made from the histories: nobody can be told of something that was not committed, nor miss what was.

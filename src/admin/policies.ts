@@ -10,6 +10,7 @@ import { checkRules, type Policy, policySchema } from '../policy/policy-schema.t
 import { composePolicies, readScope, scopeId } from '../registry/compose.ts';
 import { type AdminPorts, defineAction, hasRole, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
+import { isOwnModel } from './own-model.ts';
 import { refuseForeignSecrets } from './secret-references.ts';
 
 export const scopeField = z
@@ -165,18 +166,12 @@ export function refuseForeignJudges(caller: Caller, scope: PolicyScope, content:
   const [first] = refuseForeignSecrets(caller, namespace, { content });
   if (first !== undefined) throw new GatewayError('bad_arguments', `This policy was not set. ${first.message}`);
   for (const { judge } of content) {
-    if (judge?.model === undefined || isOwnModel(caller, judge.model)) continue;
+    if (judge?.model === undefined || isOwnModel(caller, namespace, judge.model)) continue;
     throw new GatewayError(
       'bad_arguments',
       `This policy was not set. The judge ${judge.model} is no model of a namespace that you administer: write it as namespace/name, or ask whoever administers the whole gateway.`,
     );
   }
-}
-
-// By no other name: whose alias a word is may change.
-function isOwnModel(caller: Caller, model: string): boolean {
-  const slash = model.indexOf('/');
-  return slash > 0 && hasRole(caller, ['admin'], model.slice(0, slash));
 }
 
 /** Throws GatewayError `conflict` for rules, networks and gates under which whoever sets them could not take them back. */

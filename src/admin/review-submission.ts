@@ -15,6 +15,7 @@ import { documentEdits } from './api-document.ts';
 import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
 import { errorAt, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
+import { refuseForeignEmbedder } from './own-model.ts';
 import { refuseForeignSecrets } from './secret-references.ts';
 import { listedWithinMs, requireVisible, shownSubmission, showSubmission } from './submissions.ts';
 import { refuseDeclared } from './upstreams.ts';
@@ -228,6 +229,7 @@ function checkPublishable(ports: AdminPorts, caller: Caller, { about, namespace,
   refuseErrors(`${id} was not approved.`, [
     ...checkRunTimeRules(entry, ports.allowedCommands).map(({ path, message }) => errorAt(path, message)),
     ...refuseForeignSecrets(caller, namespace, entry),
+    ...refuseForeignEmbedder(caller, namespace, entry),
   ]);
 }
 

@@ -39,9 +39,6 @@ export function findWrittenSecrets(
   };
   for (const [key, value] of entriesOf(headers)) if (secretHeader.test(key)) look(['headers', key], key, value);
   for (const [key, value] of entriesOf(env)) if (secretVariable.test(key)) look(['env', key], key, value);
-  for (const [at, target] of (Array.isArray(targets) ? targets : []).entries())
-    for (const [key, value] of entriesOf(isObject(target) ? target.headers : undefined))
-      if (secretHeader.test(key)) look(['targets', String(at), 'headers', key], key, value);
   const query = typeof url === 'string' ? (URL.parse(url)?.searchParams ?? []) : [];
   for (const [key, value] of query) {
     if (!secretParameter.test(key) || value === '' || secretNames(value).length > 0 || typeof url !== 'string') continue;

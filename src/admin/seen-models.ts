@@ -2,13 +2,14 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { type Capability, type Member, modelsPlace } from '../catalog/catalog.ts';
 import type { ModelTransport } from '../catalog/config.ts';
+import { describeModel } from '../catalog/describe-model.ts';
 import { modelAbilities, modelProviders } from '../catalog/model-entry.ts';
 import { modelStateOf } from '../upstreams/kinds.ts';
 import type { ToolDefinition } from '../upstreams/upstream.ts';
 import { type AdminPorts, hasRole } from './action.ts';
 import { limitsOf } from './documentation.ts';
 import { type Measures, shownMeasures } from './model-measures.ts';
-import { pricesOf, shownPrice, tierField, tierOf } from './price-tier.ts';
+import { openPrices, shownPrice, showPrice, tierField } from './shown-prices.ts';
 import { toolboxFor, visibleTo } from './visible.ts';
 
 /** A model as somebody sees it: because they may call it, or because they look after its namespace. */
@@ -84,10 +85,6 @@ export function availabilityOf({ calls }: Pick<AdminPorts, 'calls'>, { id, membe
   return out > 0 || state === 'failing' ? 'limited' : 'available';
 }
 
-export function providersOf({ targets }: ModelTransport): ModelTransport['targets'][number]['provider'][] {
-  return [...new Set(targets.map(({ provider }) => provider))];
-}
-
 export async function showModel(
   ports: AdminPorts,
   caller: Caller,
@@ -97,13 +94,15 @@ export async function showModel(
   const { id, member, transport, capability, mayCall, isOverseen } = seen;
   const { config } = member;
   const { calls = 0, ...measured } = measures ?? {};
-  const prices = await pricesOf(transport, ports.registry, ports.clock.nowMs());
-  const distinct = new Map(prices.flatMap((price) => (price === undefined ? [] : [[JSON.stringify(price), price]])));
+  const priceOf = await openPrices(ports);
+  const found = transport.targets.flatMap((target) => priceOf(target) ?? []);
+  const distinct = new Map(found.map((price) => [JSON.stringify(price), showPrice(price)]));
+  const about = describeModel(config, (target) => priceOf(target)?.price);
   return {
     id,
     title: config.title ?? config.name,
     ...(config.description === undefined ? {} : { description: config.description }),
-    providers: providersOf(transport),
+    providers: [...new Set(transport.targets.map(({ provider }) => provider))],
     can: [...transport.can],
     ...(transport.contextWindow === undefined ? {} : { contextWindow: transport.contextWindow }),
     ...(transport.maxOutputTokens === undefined ? {} : { maxOutputTokens: transport.maxOutputTokens }),
@@ -117,7 +116,7 @@ export async function showModel(
       concurrency: config.concurrency,
       hasFallback: transport.targets.length > 1 && transport.routing.attempts > 1,
     },
-    priceTier: tierOf(prices, transport.can.includes('embeddings')),
+    priceTier: about?.priceTier ?? 'unknown',
     prices: [...distinct.values()],
     ...(isOverseen ? { calls } : {}),
   };

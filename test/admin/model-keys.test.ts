@@ -1,17 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AdminGateway, openAdminGateway } from '../support/admin-gateway.ts';
 import { startOpenai } from '../support/model-providers/openai.ts';
+import { fails, says } from '../support/model-providers/script.ts';
 import type { StandIn } from '../support/model-providers/stand-in.ts';
 import { type StagedUpstream, startStagedUpstream } from '../support/staged-upstream.ts';
 
 // Keys for models: what they open, what they do not, and that nobody gets more by asking for one.
 
+const providerKey = 'sk-provider-credential-0123456789';
 let provider: StandIn;
 let upstream: StagedUpstream;
 let gateway: AdminGateway;
 
 beforeAll(async () => {
-  [provider, upstream] = await Promise.all([startOpenai({ key: 'sk-1' }), startStagedUpstream({ tools: ['echo'] })]);
+  [provider, upstream] = await Promise.all([startOpenai({ key: providerKey }), startStagedUpstream({ tools: ['echo'] })]);
   const model = `kind: model, targets: [{ provider: openai, model: m, key: "\${secret:KEY}", url: "${provider.url}/v1" }]`;
   gateway = await openAdminGateway({
     namespaces: {
@@ -26,7 +28,7 @@ toolboxes:
 `,
       ops: `namespace: ops\nupstreams:\n  big: { ${model} }\n`,
     },
-    settings: { KEY: 'sk-1' },
+    settings: { KEY: providerKey },
   });
   await gateway.ok('POST /consumers', { id: 'team', title: 'Team', kind: 'team' });
 });
@@ -91,6 +93,51 @@ describe('US-M-A2: what a key for models opens', () => {
     expect((await modelsOf(await keyFor({ namespaces: ['ops'] }))).sort()).toEqual(['ops/big']);
     expect((await modelsOf(await keyFor({ capabilities: ['labs/f*'] }))).sort()).toEqual(['labs/fancy', 'labs/fast']);
     expect(await modelsOf(await keyFor({ namespaces: ['ops'], models: ['labs/*'] }))).toEqual([]);
+  });
+});
+
+describe('US-M-A2: virtual keys over the credentials of providers', () => {
+  test('a rotation under load fails no call within the grace, and none gets through with the old secret after it', async () => {
+    const first = (await gateway.ok('POST /keys', { id: 'loaded', title: 'x', consumer: 'team' })).secret;
+    const secrets = [first];
+    const results: Promise<number>[] = [];
+    for (let n = 0; n < 60; n++) {
+      // The old and the new one in turn, as applications that were not restarted at once use them.
+      results.push(statusOf('labs/fast', secrets[n % secrets.length] ?? first));
+      if (n === 20) secrets.push((await gateway.ok('POST /keys/loaded/rotate', { graceS: 600 })).secret);
+    }
+    expect([...new Set(await Promise.all(results))]).toEqual([200]);
+    const third = (await gateway.ok('POST /keys/loaded/rotate', { graceS: 0 })).secret;
+    expect(await Promise.all([...secrets, third].map((secret) => statusOf('labs/fast', secret)))).toEqual([401, 401, 200]);
+    await gateway.ok('POST /keys/loaded/revoke', {});
+    expect(await statusOf('labs/fast', third)).toBe(401);
+  });
+
+  test("a provider's credential is in no answer, no error and no log, also where the provider repeats it", async () => {
+    const key = await keyFor({ models: ['labs/fast'] });
+    const ask = async () => {
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'labs/fast', messages: [{ role: 'user', content: 'Hello' }] }),
+      });
+      return `${response.status} ${JSON.stringify([...response.headers])} ${await response.text()}`;
+    };
+    provider.next(says('Hi.', { echoes: true }), fails(400, { echoes: true }));
+    const [answer, refusal] = [await ask(), await ask()];
+    expect([answer.slice(0, 3), refusal.slice(0, 3)]).toEqual(['200', '400']);
+    expect(provider.journal.at(-1)?.headers.authorization).toBe(`Bearer ${providerKey}`);
+    const model = await gateway.ok('GET /models/labs/fast');
+    for (const text of [answer, refusal, JSON.stringify(model), ...gateway.log]) expect(text).not.toContain(providerKey);
+  });
+
+  test('what would come of a call at /v1 is explained, key by key', async () => {
+    await gateway.ok('POST /keys', { id: 'boxed', title: 'x', consumer: 'team', scope: { toolboxes: ['chat'] } });
+    await gateway.ok('POST /keys', { id: 'modelled', title: 'x', consumer: 'team', scope: { models: ['labs/fast'] } });
+    const explain = async (key: string, capability: string) =>
+      (await gateway.ok('POST /explain', { caller: `key:${key}`, capability, method: 'models/call' })).decision;
+    expect([await explain('boxed', 'labs/fast'), await explain('modelled', 'labs/deep')]).toEqual(['deny', 'deny']);
+    expect(await explain('modelled', 'labs/fast')).toBe('allow');
   });
 });
 

@@ -142,6 +142,15 @@ describe('US-M-A5: Register External Models', () => {
       const refused = await gateway.api('POST /models', { namespace: 'labs', name: 'thief', entry }, labs);
       expect([alias, refused.status]).toEqual([alias, 400]);
     }
+    const compared = (model: string) => ({ ...fast(), aliases: [], cache: { ttlMs: 1000, semantic: { model } } });
+    const borrowed = await gateway.api(
+      'POST /models',
+      { namespace: 'labs', name: 'thief', entry: compared('filed/local') },
+      labs,
+    );
+    expect(borrowed).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining('filed/local') } } });
+    await gateway.ok('POST /models', { namespace: 'labs', name: 'own', entry: compared('labs/embed') }, labs);
+    await gateway.ok('DELETE /models/labs/own', {}, labs);
     const elsewhere = await gateway.api('POST /models', { namespace: 'filed', name: 'mine', entry: fast() }, labs);
     expect(elsewhere.status).toBe(403);
   });

@@ -73,6 +73,10 @@ test('US-M-A8: costs of all replicas count together, and a threshold is told onc
   const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
   expect(headers['webhook-signature']).toBe(`v1,${createHmac('sha256', 'hook-secret').update(signed).digest('base64')}`);
   expect(JSON.parse(body)).toMatchObject({ type: 'alert.passed', data: { subject: 'billing', used: 6, amount: 7, unit: 'usd' } });
+  const inbox = await second.ok('GET /notifications');
+  expect(inbox.notifications).toMatchObject([{ alert: 'spend', event: 'alert', title: expect.stringContaining('6.00 USD of 7.00 USD') }]);
+  const elsewhere = await second.person('elsewhere', [{ role: 'admin', namespace: 'models' }]);
+  expect((await second.ok('GET /notifications', undefined, elsewhere)).notifications).toEqual([]);
   await second.ok('DELETE /alerts/spend', {});
   await until('the other knows', async () => (await first.ok('GET /alerts')).alerts.length === 0);
 });

@@ -7,6 +7,7 @@ import type { Screened } from '../../src/call/screen.ts';
 import { buildPolicies } from '../../src/policy/policy.ts';
 import type { Policy } from '../../src/policy/policy-schema.ts';
 import { askFor } from '../support/call-ports.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 const course = { trace: { step() {} } } as unknown as Course;
 const ports = {
@@ -67,6 +68,12 @@ describe('the step', () => {
     expect(approve(ports, free, askFor(), course)).toBe(free);
   });
 
+  test('what the gateway itself asks of a model for a call is not held', async () => {
+    const call = await screened({ gates: [{}] }, { kind: 'model', tool: false });
+    expect(approve(ports, call, { ...askFor(), isJudging: true }, course)).toBe(call);
+    await expect(Promise.resolve(approve(ports, call, askFor(), course))).resolves.toMatchObject({ approval: { id: 'ap' } });
+  });
+
   test('leaving it out does not compile', async () => {
     const call = await screened({});
     // @ts-expect-error: what was only screened may not go out.
@@ -80,9 +87,9 @@ describe('the step', () => {
     const call = await screened({});
     const ask = askFor();
     const turn = () => {
-      const startedAt = performance.now();
+      const startedAt = cpuMs();
       for (let n = 0; n < 200_000; n++) void approve(ports, call, ask, course);
-      return ((performance.now() - startedAt) * 1000) / 200_000;
+      return ((cpuMs() - startedAt) * 1000) / 200_000;
     };
     turn();
     expect(Math.min(turn(), turn(), turn())).toBeLessThan(0.2);

@@ -71,6 +71,15 @@ describe('a streaming answer', () => {
     expect(stream.hits).toMatchObject([{ ruleId: 'secrets/github-token', pointer: '/choices/0/content', count: 1 }]);
   });
 
+  test.each(['data:  ', 'data:\t', '\ufeffdata: ', 'data: \ndata: '])('is read behind %j, as its client reads it', (begin) => {
+    const { send, out, stream } = open('redact');
+    const document = { id: 'c1', choices: [{ index: 0, delta: { content: `Take ${token} with you.` } }] };
+    void send(`${begin}${JSON.stringify(document)}\n\n`);
+    void stream.end();
+    expect(out()).toContain('Take ');
+    expect(out()).not.toContain(token);
+  });
+
   test('an event that is rewritten keeps its type and its id', () => {
     const { send, out, stream } = open('redact');
     void send(`event: delta\nid: 7\n${said(`use ${token} why`)}`);

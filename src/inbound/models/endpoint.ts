@@ -12,6 +12,7 @@ import { RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { readBody } from '../body.ts';
+import { BodyRoom, type BodyShare } from '../body-room.ts';
 import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from '../door.ts';
 import { hopsOf, traceHeadersOf } from '../mcp/headers.ts';
 import { writeJson } from '../mcp/stream.ts';
@@ -38,6 +39,8 @@ export interface ModelRequest {
 
 /** Prompts hold pictures and documents: an ordinary one is larger than what other requests may be. */
 const leastBodyLimitBytes = 32 * 1024 * 1024;
+/** Of large ones, all together. What is made of them takes several times as much. */
+const room = new BodyRoom(256 * 1024 * 1024);
 
 /** OpenAI's and Anthropic's endpoints. Whatever goes wrong is answered, in the client's dialect. */
 export async function serveModels(ports: ServerPorts, model: ModelRequest): Promise<void> {
@@ -56,9 +59,14 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     const shown = model.caller ?? authenticateRequest(ports, request, pathOf(request.url ?? ''));
     const caller = shown instanceof Promise ? await shown : shown;
     if (route.kind === 'rate') await serveRating(ports, { ...model, headers: answerHeaders, caller, requestId });
-    else if (route.kind === 'call')
-      await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect);
-    else answerList(ports, { ...model, headers: answerHeaders, caller, requestId }, route);
+    else if (route.kind === 'call') {
+      const share = room.share();
+      try {
+        await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect, share);
+      } finally {
+        share.giveBack();
+      }
+    } else answerList(ports, { ...model, headers: answerHeaders, caller, requestId }, route);
   } catch (thrown) {
     const error = toGatewayError(thrown);
     if (error.code === 'internal') ports.edge.log.error({ err: error.cause, url: request.url }, 'a request failed');
@@ -107,8 +115,9 @@ async function serveCall(
   { caller, ip, request, response, headers, requestId }: KnownRequest,
   route: ModelRoute & { readonly kind: 'call' },
   dialect: ClientDialect,
+  share: BodyShare,
 ): Promise<void> {
-  const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes));
+  const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes), share);
   const body = readRequest(bytes);
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
   const stream = isStream ? new ReplyStream(response, headers) : undefined;

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { GatewayError } from '../../errors.ts';
 import { collectReply, replay } from '../../models/cache/kept-reply.ts';
 import type { CacheHit, CacheMiss, CacheRequest, CacheScope, ReplyCaches } from '../../models/cache/reply-caches.ts';
 import type { ClientDialect, ClientDialectName, StreamReader } from '../../models/dialect.ts';
 import { clientDialects, providerDialects } from '../../models/dialects.ts';
+import type { Prompt } from '../../models/prompt.ts';
 import { noUsage, type Reply, type Usage } from '../../models/reply.ts';
 import type { Spent } from '../../models/spent.ts';
 import { longestReplyBytes } from '../../store/ports.ts';
@@ -29,7 +31,10 @@ export async function answerCached(
   const { caches, scope, request } = cached;
   const found = caches.find(scope, request, call.cancel);
   const lookup = found instanceof Promise ? await found : found;
-  if (lookup.kind === 'hit') return await giveAgain(cached, call, lookup);
+  if (lookup.kind === 'hit') {
+    const prompt = readAgain(request);
+    return prompt === 'unreadable' ? await fresh(call) : await giveAgain(cached, call, lookup, prompt);
+  }
   if (lookup.why !== undefined) return await fresh(call);
   return request.dialect === 'embeddings'
     ? await keepDocument(call, lookup, fresh)
@@ -40,7 +45,23 @@ function headersOf({ how, ageMs }: CacheHit): Readonly<Record<string, string>> {
   return { 'x-gatehouse-cache': `hit; kind=${how}`, age: String(Math.floor(ageMs / 1000)) };
 }
 
-async function giveAgain({ request, nowMs, version }: CachedCall, call: UpstreamCall, hit: CacheHit): Promise<Answer> {
+/** A target that speaks its client's dialect takes more than can be read here: what it answered to that cannot be said again. */
+function readAgain({ dialect, body }: CacheRequest): Prompt | undefined | 'unreadable' {
+  if (dialect === 'embeddings') return undefined;
+  try {
+    return clientOf(dialect).readPrompt(body);
+  } catch (error) {
+    if (error instanceof GatewayError) return 'unreadable';
+    throw error;
+  }
+}
+
+async function giveAgain(
+  { request, nowMs, version }: CachedCall,
+  call: UpstreamCall,
+  hit: CacheHit,
+  prompt: Prompt | undefined,
+): Promise<Answer> {
   const { kept } = hit;
   const [model, finish] = kept.kind === 'reply' ? [kept.reply.model, kept.reply.finish] : ['', undefined];
   // It costs nothing and uses nothing up.
@@ -60,8 +81,8 @@ async function giveAgain({ request, nowMs, version }: CachedCall, call: Upstream
   });
   const headers = headersOf(hit);
   if (kept.kind === 'document') return { kind: 'reply', body: Buffer.from(JSON.stringify(kept.body)), headers };
+  if (prompt === undefined) throw new Error('a reply was kept for what is no prompt');
   const client = clientOf(request.dialect);
-  const prompt = client.readPrompt(request.body);
   const streamOptions = isObject(request.body.stream_options) ? request.body.stream_options : {};
   const facts = {
     model: prompt.model,

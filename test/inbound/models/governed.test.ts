@@ -20,17 +20,22 @@ async function open(policy = '', more = ''): Promise<void> {
   gateway = await openAdminGateway({ namespaces: { models } });
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what a gateway answered; tests look into it.
-async function post(path: string, body: object, key = gateway.key): Promise<{ status: number; body: any }> {
+async function post(
+  path: string,
+  body: object,
+  key = gateway.key,
+  more: Record<string, string> = {},
+): Promise<{ status: number; body: unknown }> {
   const response = await fetch(`${gateway.url}/v1/${path}`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...more },
     body: JSON.stringify(body),
   });
   return { status: response.status, body: await response.json() };
 }
 
-const chat = (more: object = {}, key?: string) => post('chat/completions', { ...question, ...more }, key);
+const chat = (more: object = {}, key?: string, headers?: Record<string, string>) =>
+  post('chat/completions', { ...question, ...more }, key, headers);
 const asTool = (args: object, more: object = {}) =>
   gateway.mcp('', 'tools/call', { name: 'models__fast', arguments: args, ...more });
 
@@ -118,4 +123,34 @@ test('what a model is asked as a tool counts as what it is, whatever a client sa
   expect((await asTool({ prompt: 'hello' }, { dialect: 'embeddings' })).body.result).toMatchObject({
     structuredContent: { text: 'hello' },
   });
+});
+
+test('requests of one conversation go to one target, as the header says', async () => {
+  const targets = ['a', 'b', 'c', 'd'].map(
+    (name) => `{ name: ${name}, provider: openai-compatible, model: ${name}, url: "${provider.url}" }`,
+  );
+  gateway = await openAdminGateway({
+    namespaces: {
+      models: `namespace: models\nupstreams:\n  fast: { kind: model, targets: [${targets}], routing: { mode: round-robin, sticky: conversation } }\n`,
+    },
+  });
+  const say = (content: string, conversation: string) =>
+    chat({ messages: [{ role: 'user', content }] }, undefined, { 'x-gatehouse-conversation': conversation });
+  for (let round = 0; round < 8; round++) await say(`${round}`, 'one');
+  expect(new Set(provider.heard.map(({ body }) => body.model)).size).toBe(1);
+  for (let round = 0; round < 30; round++) await say('the same', `${round}`);
+  expect(new Set(provider.heard.map(({ body }) => body.model)).size).toBeGreaterThan(1);
+});
+
+test('an answer that cannot be said again is asked for again', async () => {
+  gateway = await openAdminGateway({
+    namespaces: {
+      models: `namespace: models\nupstreams:\n  fast: { kind: model, cache: { ttlMs: 60000 }, targets: [{ provider: openai-compatible, model: theirs, url: "${provider.url}" }] }\n`,
+    },
+  });
+  const odd = { response_format: { type: 'grammar', grammar: 'x' } };
+  for (let round = 0; round < 2; round++) expect(await chat(odd)).toMatchObject({ status: 200 });
+  expect(provider.heard).toHaveLength(2);
+  for (let round = 0; round < 2; round++) expect(await chat()).toMatchObject({ status: 200 });
+  expect(provider.heard).toHaveLength(3);
 });
