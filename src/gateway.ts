@@ -294,7 +294,10 @@ async function build(
       callerFacts: (caller) => asCaller(caller)?.facts,
       editedPrices: (id) => registry.get('model-price', id)?.body.price,
       replyCaches,
-      onRouting: (model, event) => telemetry.models.addFailover(model, event),
+      onRouting: (model, event) => {
+        telemetry.models.addFailover(model, event);
+        telemetry.meter.routed(model, event.kind);
+      },
     });
   const isRegistered = ({ id, registration }: UpstreamConfig) =>
     registration === undefined || registry.get('upstream', id)?.body.registration === registration;

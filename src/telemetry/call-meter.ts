@@ -1,9 +1,10 @@
+import type { FailoverEvent } from '../store/model-ports.ts';
 import { type CallCourse, type CallOutcome, failureOf } from './course.ts';
 import { Labelled, none, others, toLabel } from './labelled.ts';
 import { bucketOf, emptyBuckets } from './latency.ts';
 
 /** How many label sets there can be at most, whatever is called by whatever name. docs/observability.md publishes them. */
-export const seriesLimits = { calls: 1000, namespaces: 200, upstreams: 200, doors: 20 } as const;
+export const seriesLimits = { calls: 1000, namespaces: 200, upstreams: 200, models: 200, doors: 20 } as const;
 
 export interface MeterOptions {
   /** Most capabilities with numbers of their own; 0: none. */
@@ -17,6 +18,8 @@ export interface MeterOptions {
 export class CallMeter {
   readonly namespaces = new Labelled(seriesLimits.namespaces, namespaceSeries);
   readonly upstreams = new Labelled(seriesLimits.upstreams, upstreamSeries);
+  /** What happened to the targets of each model. */
+  readonly routing = new Labelled(seriesLimits.models, routingSeries);
   readonly doors = new Labelled(seriesLimits.doors, doorSeries);
   readonly capabilities: Labelled<CapabilitySeries> | undefined;
   active = 0;
@@ -57,6 +60,11 @@ export class CallMeter {
       capability.totalMs += ms;
       if (failureOf(course) !== '') capability.errors += 1;
     }
+  }
+
+  /** Something happened to the targets of a model. */
+  routed(model: string, kind: FailoverEvent['kind']): void {
+    this.routing.of(model)[kind] += 1;
   }
 
   /** Of every namespace, and of what was beyond the limit. */
@@ -150,6 +158,10 @@ function upstreamSeries(label: string): UpstreamSeries {
 
 function capabilitySeries(label: string): CapabilitySeries {
   return { label, calls: 0, errors: 0, totalMs: 0 };
+}
+
+function routingSeries(label: string): { readonly label: string } & Record<FailoverEvent['kind'], number> {
+  return { label, failover: 0, ejected: 0, returned: 0, refused: 0 };
 }
 
 /** `door/era`. */

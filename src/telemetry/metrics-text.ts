@@ -163,6 +163,13 @@ function upstreamMetrics({ meter, gauges }: MetricSources): readonly Metric[] {
       'Attempts after the first.',
       upstreams.map(({ label, retries }) => upstream(label, retries)),
     ),
+    counter(
+      names.modelRouting,
+      'What happened to the targets of models: calls that went on to another, targets left out and back, credentials refused.',
+      [...meter.routing.values()].flatMap(({ label, ...kinds }) =>
+        Object.entries(kinds).map(([kind, value]) => ({ labels: { upstream: label, kind }, value })),
+      ),
+    ),
     gauge(names.upstreamUp, '1 while calls to the upstream succeed, 0 otherwise.', up),
     gauge(names.breaker, 'Breaker of an upstream: 0 closed, 1 half open, 2 open (calls are refused).', breakers),
   ];

@@ -46,6 +46,7 @@ export const metric = {
   contentHits: 'gatehouse_content_hits',
   upstreamFailures: 'gatehouse_upstream_failures',
   retries: 'gatehouse_retries',
+  modelRouting: 'gatehouse_model_routing_events',
   upstreamUp: 'gatehouse_upstream_up',
   breaker: 'gatehouse_breaker_state',
   capabilityCalls: 'gatehouse_capability_calls',

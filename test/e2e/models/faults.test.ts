@@ -353,6 +353,23 @@ describe('a target fails over', () => {
       }
   });
 
+  test('and that is on record: what failed, where the call went, and why', async () => {
+    const { events } = await gateway.ok('GET /failovers?model=models/pair&limit=1000');
+    const kinds = new Set(events.map(({ kind }: { kind: string }) => kind));
+    expect([...kinds].sort()).toEqual(['ejected', 'failover', 'refused', 'returned']);
+    expect(events).toContainEqual(expect.objectContaining({ model: 'models/pair', kind: 'failover', from: 'a', to: 'b' }));
+    for (const status of [500, 529, 401]) expect(JSON.stringify(events)).toContain(`HTTP ${status}`);
+    const beyond = await gateway.ok('GET /failovers?model=models/pair-eu&kind=failover');
+    expect(beyond.events).toEqual([]);
+    const developer = await gateway.person('dev', [{ role: 'developer' }]);
+    expect((await gateway.api('GET /failovers', undefined, developer)).status).toBe(404);
+    const logged = gateway.log.filter((line) => line.includes('models/pair') && line.includes('failover'));
+    expect(logged.length).toBeGreaterThan(0);
+    const { text } = await read(await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.key}` } }));
+    expect(text).toMatch(/gatehouse_model_routing_events_total\{upstream="models\/pair",kind="failover"\} [1-9]/);
+    expect(text).toMatch(/gatehouse_model_routing_events_total\{upstream="models\/pair-eu",kind="failover"\} 0/);
+  });
+
   test('a stream that stands still is ended in time', async () => {
     for (const dialect of dialects) {
       places.openai.standIn.next(says('one two three four', { chunkLength: 4, fault: { after: 2, kind: 'hang' } }));
