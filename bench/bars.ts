@@ -22,6 +22,16 @@ const bars = {
   'refusal 401': lower('governed', 0.5, 'x call', 'CPU of a refusal for its key, to a call'),
   'refusal 429': lower('governed', 0.5, 'x call', 'CPU of a refusal for a limit, to a call'),
   'journal wait': lower('governed', 60, 'µs', 'p50 that a call waits for its record, one caller'),
+  'models cpu': lower('models', 1.8, 'x', 'CPU per whole answer of a model, 64 callers, with all that governs it'),
+  'models stream cpu': lower('models', 1.8, 'x', 'CPU per stream of 20 chunks, 64 callers'),
+  'models rate': higher('models', 0.6, 'x', 'whole answers per second, 64 callers'),
+  'models stream rate': higher('models', 0.6, 'x', 'streams per second, 64 callers'),
+  'models first byte': lower('models', 2, 'x', 'p50 added to the first byte of a direct stream, one caller'),
+  'models exact': lower('models', 0, 'answers', 'answers of models that were not passed on byte for byte'),
+  'models held back': lower('models', 0, 'chunks', 'chunks that were held back'),
+  'models memory': lower('models', 500, 'MB', 'memory with 1,000 streams under way'),
+  'models stall': lower('models', 50, 'ms', 'longest way of a chunk meanwhile'),
+  'models rival': higher('models', 6, 'x Portkey', 'whole answers per second, 64 callers'),
   'converted cpu': lower('converted', 1.5, 'x fed.', 'CPU per call of a converted operation, 64 callers, to a federated tool'),
   'converted p50': lower('converted', 1.5, 'x fed.', 'p50 of the same, one caller'),
   'list p50': lower('list', 1, 'x direct', 'p50 of tools/list with 1,000 tools, one caller'),
@@ -57,7 +67,8 @@ export interface Verdict extends Bar {
   readonly outcome: 'pass' | 'fail' | 'unmeasured' | 'unsure' | 'skipped';
 }
 
-export type Values = Partial<Record<BarName, number | Estimate | undefined>>;
+/** `skipped`: there was a reason not to measure it. */
+export type Values = Partial<Record<BarName, number | Estimate | 'skipped' | undefined>>;
 
 /** One verdict for each bar of a suite, measured or not. */
 export function judge(suite: string, values: Values): Verdict[] {
@@ -65,6 +76,7 @@ export function judge(suite: string, values: Values): Verdict[] {
     .filter((name) => bars[name].suite === suite)
     .map((name) => {
       const measured = values[name];
+      if (measured === 'skipped') return { name, ...bars[name], value: undefined, range: undefined, outcome: measured };
       const { value, low, high, isDoubtful } = typeof measured === 'object' ? measured : exactly(measured);
       const range = low === undefined || high === undefined ? undefined : ([low, high] as const);
       return { name, ...bars[name], value, range, outcome: decide(bars[name], value, isDoubtful) };

@@ -11,6 +11,7 @@ import { faults } from './suites/faults.ts';
 import { governed } from './suites/governed.ts';
 import { list } from './suites/list.ts';
 import { memory } from './suites/memory.ts';
+import { models } from './suites/models.ts';
 import { payload } from './suites/payload.ts';
 import { soak } from './suites/soak.ts';
 import { start } from './suites/start.ts';
@@ -19,6 +20,7 @@ import { upstreams } from './suites/upstreams.ts';
 
 const suites: Readonly<Record<string, Suite>> = {
   calls,
+  models,
   payload,
   list,
   start,
@@ -30,9 +32,10 @@ const suites: Readonly<Record<string, Suite>> = {
   soak,
 };
 
-const usage = `Usage: npm run bench -- [options]
+const usage = `Usage: npm run bench -- [options] [suite...]
   --quick           what the bars need, within three minutes
-  --only <suites>   some of: ${Object.keys(suites).join(', ')} (separated by commas)
+  --only <suites>   the same as suites without a name: some of
+                    ${Object.keys(suites).join(', ')} (separated by commas)
   --long            the soak too
   --rounds <n>      rounds of each measurement (5; 3 with --quick)
   --json <file>     where the result goes (bench/results/<time>.json)
@@ -49,11 +52,12 @@ interface Options extends LabSettings {
 
 const root = join(import.meta.dirname, '..');
 /** With --quick no suite begins later than this, and the last one has a few seconds to finish its round. */
-const quickMs = 160_000;
+const quickMs = 185_000;
 
 function readOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: args.map((arg) => (arg === '--gate' ? '--gate=1' : arg)),
+    allowPositionals: true,
     options: {
       quick: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
@@ -67,7 +71,8 @@ function readOptions(args: readonly string[]): Options {
   });
   if (values.help) throw new Error('');
   const isQuick = values.quick;
-  const chosen = values.only?.split(',') ?? Object.keys(suites).filter((name) => name !== 'soak' || values.long);
+  const named = [...(values.only?.split(',') ?? []), ...positionals];
+  const chosen = named.length > 0 ? named : Object.keys(suites).filter((name) => name !== 'soak' || values.long);
   const unknown = chosen.find((name) => !(name in suites));
   if (unknown !== undefined) throw new Error(`There is no suite "${unknown}".`);
   const rounds = positive('--rounds', values.rounds) ?? (isQuick ? 3 : 5);

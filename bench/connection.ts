@@ -34,6 +34,8 @@ export interface Listener {
   onAnswer(answer: Answer): void;
   /** The connection is of no use any more. */
   onFailure(reason: string): void;
+  /** Bytes of the body as they come. */
+  onPart?(bytes: Buffer): void;
 }
 
 /**
@@ -52,6 +54,8 @@ export class Connection {
   #isClosed = false;
   /** When the request under way was sent; 0 when there is none. */
   sentAt = 0;
+  /** When the first byte of its answer's body came; 0 before. */
+  firstByteAt = 0;
 
   static open(port: number): Promise<Connection> {
     return new Promise((resolve, reject) => {
@@ -79,6 +83,7 @@ export class Connection {
   send(request: string, listener: Listener) {
     if (this.#isClosed) return listener.onFailure('the connection was closed');
     this.#listener = listener;
+    this.firstByteAt = 0;
     this.sentAt = performance.now();
     this.#socket.write(request, 'latin1');
   }
@@ -138,8 +143,15 @@ export class Connection {
   #takeBody(bytes: Buffer): void {
     if (bytes.length > this.#missing) throw new Error('an answer longer than it said');
     this.#missing -= bytes.length;
-    if (bytes.length > 0) this.#parts.push(bytes);
+    if (bytes.length > 0) this.#addPart(bytes);
     if (this.#missing === 0) this.#finish();
+  }
+
+  #addPart(bytes: Buffer): void {
+    if (this.firstByteAt === 0) this.firstByteAt = performance.now();
+    const { onPart } = this.#listener!;
+    if (onPart === undefined) this.#parts.push(bytes);
+    else onPart(bytes);
   }
 
   #takeChunks() {
@@ -156,7 +168,7 @@ export class Connection {
         this.#rest = nothing;
         return this.#finish();
       }
-      this.#parts.push(this.#rest.subarray(lineEnd + 2, end));
+      this.#addPart(this.#rest.subarray(lineEnd + 2, end));
       this.#rest = this.#rest.subarray(end + 2);
     }
   }

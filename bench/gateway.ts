@@ -7,6 +7,7 @@ import { type Child, start } from './child.ts';
 import { Connection } from './connection.ts';
 import type { Tool } from './load.ts';
 import { type Address, callTemplate, type Era, firstId, template } from './messages.ts';
+import { chatPath, type Prompt, promptTemplate } from './prompt.ts';
 import { type Expectation, findFault, readReply } from './verify.ts';
 
 export interface ServedUpstream {
@@ -57,6 +58,66 @@ const startWithinMs = 20_000;
 const adminKey = `bench-${'0123456789abcdef'.repeat(3)}`;
 
 export async function startGateway(settings: GatewaySettings): Promise<Gateway> {
+  const { served } = settings;
+  const files = served.map((each) => ({ name: each.namespace, text: namespaceFile(each) }));
+  const imports = served.flatMap(({ upstreams }) => upstreams.filter(({ isApi }) => isApi));
+  const { child, port, data, log } = await launch(settings, files, imports);
+  const key = settings.key ?? adminKey;
+  const at = (namespace: string, era: Era): Address => ({ port, path: `/mcp/${namespace}`, key, era });
+  return orLastLines(child, log, async () => {
+    const [{ namespace, upstreams }] = served as [Served];
+    const upstreamName = `${upstreams[0]!.name}_echo_0`;
+    const expected = upstreams[0]!.isApi ? converted : echo;
+    await untilAnswered(child, at(namespace, 'modern'), { name: `${namespace}__${upstreamName}`, upstreamName }, expected);
+    const firstCallMs = performance.now() - child.spawnedAt;
+    const tools = new Map<string, readonly Tool[]>();
+    for (const each of served) {
+      tools.set(each.namespace, await untilListed(child, at(each.namespace, 'modern'), each));
+    }
+    const toolsOf = (name: string) => tools.get(name)!;
+    return { child, pid: child.pid, firstCallMs, data, at, tools: toolsOf, stop: () => child.stop() };
+  });
+}
+
+/** A gateway that serves models and nothing else. */
+export interface ModelGateway {
+  readonly child: Child;
+  readonly pid: number;
+  readonly address: Address;
+  stop(): Promise<void>;
+}
+
+/** `text` is that of the only namespace file; ready when `prompt` is answered. */
+export async function startModelGateway(
+  settings: Omit<GatewaySettings, 'served'>,
+  file: NamespaceFile,
+  prompt: Prompt,
+): Promise<ModelGateway> {
+  const { child, port, log } = await launch(settings, [file], []);
+  const address: Address = { port, path: chatPath, key: settings.key ?? adminKey, era: 'modern' };
+  return orLastLines(child, log, async () => {
+    await untilCompleted(child, address, prompt);
+    return { child, pid: child.pid, address, stop: () => child.stop() };
+  });
+}
+
+interface NamespaceFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+interface Launched {
+  readonly child: Child;
+  readonly port: number;
+  readonly data: string;
+  readonly log: string;
+}
+
+async function launch(
+  settings: Omit<GatewaySettings, 'served'>,
+  files: readonly NamespaceFile[],
+  apis: readonly ServedUpstream[],
+): Promise<Launched> {
   const home = mkdtempSync(join(settings.directory, 'gateway-'));
   const data = settings.data ?? join(home, 'data');
   const namespaces = join(home, 'namespaces');
@@ -64,10 +125,8 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
   mkdirSync(namespaces);
   const imports = join(home, 'openapi-imports');
   mkdirSync(imports);
-  for (const { upstreams } of settings.served)
-    for (const upstream of upstreams)
-      if (upstream.isApi) writeFileSync(join(imports, `${upstream.name}.json`), JSON.stringify(apiDescription(upstream)));
-  for (const served of settings.served) writeFileSync(join(namespaces, `${served.namespace}.yaml`), namespaceFile(served));
+  for (const api of apis) writeFileSync(join(imports, `${api.name}.json`), JSON.stringify(apiDescription(api)));
+  for (const { name, text } of files) writeFileSync(join(namespaces, `${name}.yaml`), text);
   const port = await freePort();
   const log = join(home, 'gateway.log');
   const child = await start({
@@ -86,20 +145,12 @@ export async function startGateway(settings: GatewaySettings): Promise<Gateway> 
     output: openSync(log, 'a'),
     speaksIpc: false,
   });
-  const key = settings.key ?? adminKey;
-  const at = (namespace: string, era: Era): Address => ({ port, path: `/mcp/${namespace}`, key, era });
+  return { child, port, data, log };
+}
+
+async function orLastLines<Result>(child: Child, log: string, begin: () => Promise<Result>): Promise<Result> {
   try {
-    const [{ namespace, upstreams }] = settings.served as [Served];
-    const upstreamName = `${upstreams[0]!.name}_echo_0`;
-    const expected = upstreams[0]!.isApi ? converted : echo;
-    await untilAnswered(child, at(namespace, 'modern'), { name: `${namespace}__${upstreamName}`, upstreamName }, expected);
-    const firstCallMs = performance.now() - child.spawnedAt;
-    const tools = new Map<string, readonly Tool[]>();
-    for (const served of settings.served) {
-      tools.set(served.namespace, await untilListed(child, at(served.namespace, 'modern'), served));
-    }
-    const toolsOf = (namespace: string) => tools.get(namespace)!;
-    return { child, pid: child.pid, firstCallMs, data, at, tools: toolsOf, stop: () => child.stop() };
+    return await begin();
   } catch (error) {
     await child.stop();
     throw new Error(`${(error as Error).message}\nIts last lines:\n${lastLines(log)}`);
@@ -137,6 +188,15 @@ export async function untilAnswered(
   const request = callTemplate(address, name).fill(firstId, '');
   await until(child, address.port, 2, async (connection) => {
     return findFault(await connection.exchange(request), expected, firstId, upstreamName);
+  });
+}
+
+/** The same for a model. */
+export async function untilCompleted(child: Child, address: Address, prompt: Prompt): Promise<void> {
+  const request = promptTemplate(address, prompt).fill(firstId, '');
+  await until(child, address.port, 20, async (connection) => {
+    const { status, body } = await connection.exchange(request);
+    return status === 200 ? undefined : `HTTP ${status}: ${body.toString('utf8', 0, 300)}`;
   });
 }
 

@@ -3,10 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Child, killAll, type Placement, pinSelf, placeProcesses, start } from './child.ts';
-import { freePort, type Gateway, type GatewaySettings, type Served, startGateway } from './gateway.ts';
+import {
+  freePort,
+  type Gateway,
+  type GatewaySettings,
+  type ModelGateway,
+  type Served,
+  startGateway,
+  startModelGateway,
+  untilCompleted,
+} from './gateway.ts';
 import type { CallJob, Job, LoadResult, SessionJob, SessionResult } from './load.ts';
 import type { Address, Era } from './messages.ts';
+import { chatPath, type Prompt } from './prompt.ts';
+import type { Behaviour as ProviderBehaviour } from './provider.ts';
+import { installRival, rivalCommand, rivalHeaders } from './rival.ts';
 import type { Load } from './rounds.ts';
+import type { HeldJob, HeldResult, StepJob, StepResult } from './streams.ts';
 import type { Behaviour, Order, Plan } from './upstream.ts';
 
 export interface LabSettings {
@@ -22,6 +35,15 @@ export interface LabSettings {
 export interface PassThrough {
   readonly child: Child;
   at(era: Era): Address;
+  /** Where it passes chat completions through. */
+  readonly chat: Address;
+}
+
+/** Another gateway, which is measured beside. */
+export interface Rival {
+  readonly child: Child;
+  readonly address: Address;
+  readonly headers: readonly string[];
 }
 
 /** Starts what a suite needs and hands its loads to the generator. A suite leaves nothing behind: `clear` ends what it started. */
@@ -60,12 +82,44 @@ export class Lab {
     return new UpstreamProcess(child);
   }
 
-  async startPassThrough(upstreamPort: number): Promise<PassThrough> {
+  async startPassThrough(upstreamPort: number, connections = 256): Promise<PassThrough> {
     const port = await freePort();
-    const args = [String(port), String(upstreamPort)];
+    const args = [port, upstreamPort, connections].map(String);
     const child = await start(program('the pass-through', './pass-through.ts', args, this.placement.measured));
     this.#started.add(child);
-    return { child, at: (era) => addressOf(port, era) };
+    return { child, at: (era) => addressOf(port, era), chat: chatAddress(port) };
+  }
+
+  /** A stand-in for a provider of models, to stand behind gateways or to be measured itself. */
+  async startProvider(role: 'behind' | 'direct' = 'behind'): Promise<ProviderProcess> {
+    const cpu = role === 'behind' ? this.placement.upstream : this.placement.measured;
+    const child = await start(program('a provider', './provider.ts', [], cpu));
+    this.#started.add(child);
+    return new ProviderProcess(child);
+  }
+
+  async startModelGateway(
+    settings: Pick<GatewaySettings, 'data' | 'key' | 'environment'>,
+    namespaceFile: { readonly name: string; readonly text: string },
+    prompt: Prompt,
+  ): Promise<ModelGateway> {
+    const { gatewayCommand: command } = this.settings;
+    const place = { command, cpu: this.placement.measured, directory: this.#directory };
+    const gateway = await startModelGateway({ ...place, ...settings }, namespaceFile, prompt);
+    this.#started.add(gateway);
+    return gateway;
+  }
+
+  /** Portkey's gateway before this provider. Throws where it cannot be installed. */
+  async startRival(providerPort: number): Promise<Rival> {
+    await installRival((text) => this.say(text));
+    const port = await freePort();
+    const [command, cpu] = [rivalCommand(port), this.placement.measured];
+    const child = await start({ name: 'Portkey', command, cpu, env: { NODE_ENV: 'production' }, speaksIpc: false });
+    this.#started.add(child);
+    const rival = { child, address: chatAddress(port), headers: rivalHeaders(providerPort) };
+    await untilCompleted(child, rival.address, { model: 'gpt-5-mini', isStream: false, headers: rival.headers });
+    return rival;
   }
 
   /** A data directory that is gone when the run ends. */
@@ -101,6 +155,15 @@ export class Lab {
 
   openSessions(job: SessionJob): Promise<SessionResult> {
     return this.#hand(job) as Promise<SessionResult>;
+  }
+
+  holdStreams(job: HeldJob): Promise<HeldResult> {
+    const { cpus } = this.placement;
+    return this.#hand(cpus === undefined ? job : { ...job, cpus }) as Promise<HeldResult>;
+  }
+
+  stepStreams(job: StepJob): Promise<StepResult> {
+    return this.#hand(job) as Promise<StepResult>;
   }
 
   async clear(): Promise<void> {
@@ -187,6 +250,40 @@ export class UpstreamProcess {
       this.child.send({ id, ...order });
     });
   }
+}
+
+export class ProviderProcess {
+  readonly child: Child;
+  readonly port: number;
+  readonly #waiting = new Map<number, () => void>();
+  #nextOrder = 1;
+
+  constructor(child: Child) {
+    this.child = child;
+    this.port = child.greeting.port as number;
+    child.onMessage((message) => {
+      const { id } = message as { readonly id: number };
+      this.#waiting.get(id)?.();
+      this.#waiting.delete(id);
+    });
+  }
+
+  get address(): Address {
+    return chatAddress(this.port);
+  }
+
+  behave(behaviour: Partial<ProviderBehaviour>): Promise<void> {
+    this.child.check();
+    const id = this.#nextOrder++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.child.send({ id, behaviour });
+    });
+  }
+}
+
+function chatAddress(port: number): Address {
+  return { ...addressOf(port, 'modern'), path: chatPath };
 }
 
 function addressOf(port: number, era: Era): Address {

@@ -15,9 +15,11 @@ import {
   template,
 } from './messages.ts';
 import { cpuMicros, machineMicros } from './meter.ts';
+import { type Prompt, promptTemplate } from './prompt.ts';
+import { type HeldJob, holdStreams, type StepJob, stepStreams } from './streams.ts';
 import { type Expectation, findFault } from './verify.ts';
 
-export type Job = CallJob | SessionJob;
+export type Job = CallJob | SessionJob | HeldJob | StepJob;
 
 /** Calls through keep-alive connections, one at a time on each. */
 export interface CallJob {
@@ -25,6 +27,8 @@ export interface CallJob {
   readonly address: Address;
   /** What is called, in turn; none stands for `tools/list`. */
   readonly tools: readonly Tool[];
+  /** A model is asked instead. */
+  readonly prompt?: Prompt;
   readonly callers: number;
   readonly warmMs: number;
   readonly measureMs: number;
@@ -62,6 +66,8 @@ export interface LoadResult {
   readonly callsPerSecond: number;
   readonly p50Us: number | undefined;
   readonly p99Us: number | undefined;
+  /** p50 of the first byte of the answer's body. */
+  readonly firstByteUs: number | undefined;
   readonly cpuUsPerCall: number | undefined;
   /** Share of the time that the measured process was running. */
   readonly busy: number | undefined;
@@ -113,11 +119,12 @@ class Caller {
     this.#session = session;
     this.#listener = {
       onAnswer: (answer) => {
-        const us = (performance.now() - this.#connection.sentAt) * 1000;
+        const { sentAt, firstByteAt } = this.#connection;
+        const us = (performance.now() - sentAt) * 1000;
         const upstreamName = run.job.tools[this.#tool]?.upstreamName ?? '';
-        this.#done(us, findFault(answer, run.job.expected, this.#id, upstreamName));
+        this.#done(us, (firstByteAt - sentAt) * 1000, findFault(answer, run.job.expected, this.#id, upstreamName));
       },
-      onFailure: (reason) => this.#done(0, run.job.expected.kind === 'anything' ? undefined : reason),
+      onFailure: (reason) => this.#done(0, 0, run.job.expected.kind === 'anything' ? undefined : reason),
     };
   }
 
@@ -142,9 +149,9 @@ class Caller {
     this.#connection.close();
   }
 
-  #done(us: number, fault: string | undefined): void {
+  #done(us: number, firstByteUs: number, fault: string | undefined): void {
     this.isBusy = false;
-    this.#run.count(us, fault);
+    this.#run.count(us, firstByteUs, fault);
     if (this.#run.goesOn) this.call();
     else this.#run.callerIsFree();
   }
@@ -166,6 +173,7 @@ class Run {
   readonly templates: readonly Template[];
   readonly #callers: Caller[] = [];
   readonly #latencies = new Histogram();
+  readonly #firstBytes = new Histogram();
   /** Resolves when there is no point in going on before the time is over. */
   readonly #stopped = Promise.withResolvers<void>();
   readonly #idle = Promise.withResolvers<void>();
@@ -177,10 +185,7 @@ class Run {
 
   constructor(job: CallJob) {
     this.job = job;
-    this.templates =
-      job.tools.length === 0
-        ? [template(job.address, 'tools/list', {})]
-        : job.tools.map((tool) => callTemplate(job.address, tool.name));
+    this.templates = templatesOf(job);
   }
 
   /** Whether a caller goes on at once when its answer is in. */
@@ -208,13 +213,14 @@ class Run {
     return this.#result(before, after);
   }
 
-  count(us: number, fault: string | undefined): void {
+  count(us: number, firstByteUs: number, fault: string | undefined): void {
     if (fault !== undefined) {
       this.#wrong += 1;
       this.#firstWrong ??= fault;
       if (this.#wrong >= maxWrong) this.#stop();
     } else if (this.#isMeasuring) {
       this.#latencies.record(us);
+      this.#firstBytes.record(firstByteUs);
       if (this.#latencies.count === this.job.maxCalls) this.#stop();
     }
   }
@@ -267,6 +273,7 @@ class Run {
       callsPerSecond: (calls * 1000) / ms,
       p50Us: this.#latencies.quantile(0.5),
       p99Us: this.#latencies.quantile(0.99),
+      firstByteUs: this.#firstBytes.quantile(0.5),
       cpuUsPerCall: calls === 0 ? undefined : known(cpuUs / calls),
       busy: known(cpuUs / 1000 / ms),
       otherBusy: known(otherUs / 1000 / ms),
@@ -276,6 +283,12 @@ class Run {
       skipped: this.#skipped,
     };
   }
+}
+
+function templatesOf({ address, prompt, tools }: CallJob): readonly Template[] {
+  if (prompt !== undefined) return [promptTemplate(address, prompt)];
+  if (tools.length === 0) return [template(address, 'tools/list', {})];
+  return tools.map(({ name }) => callTemplate(address, name));
 }
 
 /** Times are NaN where this platform does not tell them. */
@@ -335,9 +348,14 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+function work(job: Job): Promise<unknown> {
+  if (job.kind === 'calls') return new Run(job).toResult();
+  if (job.kind === 'sessions') return openSessions(job);
+  return job.kind === 'held' ? holdStreams(job) : stepStreams(job);
+}
+
 process.on('message', ({ id, job }: { id: number; job: Job }) => {
-  const work = job.kind === 'calls' ? new Run(job).toResult() : openSessions(job);
-  work.then(
+  work(job).then(
     (result) => process.send!({ id, result }),
     (error: Error) => process.send!({ id, error: error.message }),
   );

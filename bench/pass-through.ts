@@ -1,12 +1,12 @@
 /**
  * The least a gateway in Node can cost: `node:http` in, an undici pool out, nothing parsed, nothing checked.
- * Everything else in the benchmark is measured against it. Usage: node pass-through.ts <port> <upstream port>
+ * Everything else in the benchmark is measured against it. Usage: node pass-through.ts <port> <upstream port> [connections]
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Dispatcher, Pool } from 'undici';
 
-const [port, upstreamPort] = process.argv.slice(2).map(Number);
-const pool = new Pool(`http://127.0.0.1:${upstreamPort}`, { connections: 256 });
+const [port, upstreamPort, connections = 256] = process.argv.slice(2).map(Number);
+const pool = new Pool(`http://127.0.0.1:${upstreamPort}`, { connections });
 // The headers that belong to one connection; the host is set for the next one.
 const hopHeaders = new Set(['connection', 'keep-alive', 'transfer-encoding', 'host', 'content-length']);
 

@@ -5,6 +5,8 @@ import type { CallJob, LoadResult } from './load.ts';
 export interface Scenario {
   readonly name: string;
   readonly targets: readonly { readonly name: string; readonly job: Load }[];
+  /** An earlier scenario has warmed its targets up. */
+  readonly isWarm?: boolean;
   /** Sets the upstreams up; it runs before each target of each round. */
   prepare?(): Promise<void>;
 }
@@ -84,10 +86,14 @@ export class Measurements {
 
   /** How much more a target adds to the direct call's p50 than the pass-through does. */
   addedP50Ratio(scenario: string, target: string): Estimate | undefined {
+    return this.addedRatio(scenario, target, p50Us);
+  }
+
+  addedRatio(scenario: string, target: string, pick: Pick): Estimate | undefined {
     const figure: Figure = (one, floor, direct) => {
-      const floorAdded = floor!.p50Us! - direct!.p50Us!;
+      const floorAdded = pick(floor!)! - pick(direct!)!;
       // A pass-through that is as fast as nothing at all is noise.
-      return floorAdded > 0 ? (one!.p50Us! - direct!.p50Us!) / floorAdded : undefined;
+      return floorAdded > 0 ? (pick(one!)! - pick(direct!)!) / floorAdded : undefined;
     };
     return this.compare(scenario, [target, 'pass-through', 'direct'], figure, 'times');
   }
@@ -126,11 +132,16 @@ export const p99Us: Pick = (result) => result.p99Us;
  * Runs every scenario in every round, its targets one after the other in an order that turns from round to round, so that
  * what a machine does beside this falls on all of them.
  */
-export async function measureRounds(lab: Lab, suite: string, scenarios: readonly Scenario[]): Promise<Measurements> {
+export async function measureRounds(
+  lab: Lab,
+  suite: string,
+  scenarios: readonly Scenario[],
+  rounds = lab.settings.rounds,
+): Promise<Measurements> {
   const measurements = new Measurements();
-  const { rounds, warmMs, measureMs, deadline } = lab.settings;
+  const { warmMs, measureMs, deadline } = lab.settings;
   lab.say(`${suite}: warming up`);
-  for (const scenario of scenarios) {
+  for (const scenario of scenarios.filter(({ isWarm }) => isWarm !== true)) {
     for (const { job } of scenario.targets) {
       await scenario.prepare?.();
       await lab.warmUp(job);

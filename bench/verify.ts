@@ -1,3 +1,4 @@
+import { type StreamShape, streamEvents, wholeAnswer } from './completion.ts';
 import type { Answer } from './connection.ts';
 import { marker } from './messages.ts';
 
@@ -10,6 +11,10 @@ export type Expectation =
   | { readonly kind: 'list'; readonly tools: number }
   /** A success, whatever it says. */
   | { readonly kind: 'result' }
+  /** A model's whole answer, byte for byte as the provider sends it. */
+  | { readonly kind: 'whole' }
+  /** The same of its answer in parts. */
+  | { readonly kind: 'stream'; readonly shape: StreamShape }
   /** A refusal with this status. */
   | { readonly kind: 'refusal'; readonly status: number }
   /** Any HTTP answer, refusals too: for callers of an upstream that is down. */
@@ -39,6 +44,7 @@ export function findFault(answer: Answer, expected: Expectation, id: number, too
     return answer.status === expected.status ? undefined : `HTTP ${answer.status} instead of ${expected.status}`;
   }
   if (answer.status !== 200) return `HTTP ${answer.status}: ${excerpt(answer.body.toString())}`;
+  if (expected.kind === 'whole' || expected.kind === 'stream') return findChange(answer.body, expected, id);
   if (answer.body.length > largeBytes && id % parseEvery !== 0 && looksRight(answer.body, expected, id, tool)) return undefined;
   const reply = readReply(answer, id);
   if (typeof reply === 'string') return reply;
@@ -58,6 +64,28 @@ export function findFault(answer: Answer, expected: Expectation, id: number, too
   if (typeof first !== 'string' || typeof last !== 'string') return `no text: ${excerpt(JSON.stringify(result))}`;
   const isRight = expected.answerBytes === 0 ? first === wanted : first.startsWith(wanted) && last.endsWith(wanted);
   return isRight ? undefined : `"${excerpt(first)}" instead of "${wanted}"`;
+}
+
+const whole = wholeAnswer();
+const streams = new Map<string, (of: string) => string>();
+
+function findChange(body: Buffer, expected: Expectation & { readonly kind: 'whole' | 'stream' }, id: number): string | undefined {
+  const wanted = expected.kind === 'whole' ? whole(marker(id)) : streamOf(expected.shape)(marker(id));
+  if (body.equals(Buffer.from(wanted))) return undefined;
+  const came = body.toString();
+  const at = Array.from(wanted).findIndex((sign, index) => came[index] !== sign);
+  return `other bytes from ${at}: "${excerpt(came.slice(at))}" instead of "${excerpt(wanted.slice(at))}"`;
+}
+
+function streamOf(shape: StreamShape): (of: string) => string {
+  const key = JSON.stringify(shape);
+  let stream = streams.get(key);
+  if (stream === undefined) {
+    const events = streamEvents(shape);
+    stream = (of) => events.map((event) => event(of)).join('');
+    streams.set(key, stream);
+  }
+  return stream;
 }
 
 function findWrongStructure({ content, structuredContent }: NonNullable<Reply['result']>, wanted: string): string | undefined {

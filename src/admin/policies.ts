@@ -8,7 +8,7 @@ import type { GateRow } from '../policy/gate-schema.ts';
 import { buildPolicies, describeScope, type PolicyScope, type PolicySource } from '../policy/policy.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
 import { composePolicies, readScope, scopeId } from '../registry/compose.ts';
-import { type AdminPorts, defineAction, type hasRole, requireRole } from './action.ts';
+import { type AdminPorts, defineAction, hasRole, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
 import { refuseForeignSecrets } from './secret-references.ts';
 
@@ -155,12 +155,28 @@ export function requireScope(caller: Caller, scope: PolicyScope, roles: Paramete
   requireRole(caller, roles, namespace === 'admin' ? undefined : namespace);
 }
 
-/** Throws GatewayError `bad_arguments` for a judge who would be sent a secret that is not the namespace's own. */
+/**
+ * Throws GatewayError `bad_arguments` for a judge who would be sent a secret that is not the namespace's own, or who is a model of
+ * another one: the gateway itself asks judges, beside all that says who may call that model and how often.
+ */
 export function refuseForeignJudges(caller: Caller, scope: PolicyScope, content: Policy['content']): void {
   const namespace = namespaceOf(scope);
-  if (namespace === undefined || content === undefined) return;
+  if (namespace === undefined || content === undefined || hasRole(caller, ['admin'])) return;
   const [first] = refuseForeignSecrets(caller, namespace, { content });
   if (first !== undefined) throw new GatewayError('bad_arguments', `This policy was not set. ${first.message}`);
+  for (const { judge } of content) {
+    if (judge?.model === undefined || isOwnModel(caller, judge.model)) continue;
+    throw new GatewayError(
+      'bad_arguments',
+      `This policy was not set. The judge ${judge.model} is no model of a namespace that you administer: write it as namespace/name, or ask whoever administers the whole gateway.`,
+    );
+  }
+}
+
+// By no other name: whose alias a word is may change.
+function isOwnModel(caller: Caller, model: string): boolean {
+  const slash = model.indexOf('/');
+  return slash > 0 && hasRole(caller, ['admin'], model.slice(0, slash));
 }
 
 /** Throws GatewayError `conflict` for rules, networks and gates under which whoever sets them could not take them back. */

@@ -39,16 +39,16 @@ export function approve(ports: ApprovePorts, screened: Screened, ask: Ask, cours
 
 /** The gates that hold this very call. */
 export function gatesOver(screened: Screened, ip: string, nowMs: number): readonly Gate[] {
-  const { policy, caller, params } = screened;
+  const { policy, caller, params, tool } = screened;
   if (policy.gates.length === 0) return mayBeHeld(screened) ? byDefault : none;
-  const facts = factsOf({ ip, nowMs }, caller, screened, 'tools/call');
+  const facts = factsOf({ ip, nowMs }, caller, screened, tool === undefined ? 'models/call' : 'tools/call');
   const args = isObject(params.arguments) ? params.arguments : {};
   return policy.gates.filter((gate) => gate.holds(facts, args));
 }
 
-// What only reads or completes changes nothing: gates are for tools.
+// What only reads or completes changes nothing: gates are for tools, and for models by whichever address they are called.
 function mayBeHeld({ tool, policy, member }: Screened): boolean {
-  if (tool === undefined) return false;
+  if (tool === undefined) return policy.gates.length > 0 && member.config.kind === 'model';
   return policy.gates.length > 0 || (policy.gatesDestructive && isGatedByDefault({ tool, member }));
 }
 

@@ -1,4 +1,5 @@
 import type { ClientDialect } from '../models/dialect.ts';
+import type { CounterUsage } from '../store/ports.ts';
 import type { AnswerStream, CallingClient, CallMethod, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
@@ -35,6 +36,8 @@ export interface Ask {
   readonly stream?: AnswerStream | undefined;
   /** Asked by the gateway itself to judge another call: nobody judges this one. */
   readonly isJudging?: boolean | undefined;
+  /** Is told how the rates stand that the call is under, before it is answered. */
+  readonly heardRates?: ((rates: readonly CounterUsage[]) => void) | undefined;
   /** Of a model's client: where the words are in what it gets. */
   readonly dialect?: ClientDialect | undefined;
 }

@@ -264,21 +264,19 @@ function isFailure(error: unknown, ...sent: unknown[]): boolean {
   return sent.some(isPassed) || countsAsFailure(error);
 }
 
-const notItsFault: ReadonlySet<ErrorCode> = new Set([
-  'cancelled',
-  'answer_too_large',
-  'sign_in_required',
-  'credentials_failed',
-  // A stream was ended for what it held.
-  'content_blocked',
+const itsFault: ReadonlySet<ErrorCode> = new Set([
+  'upstream_unavailable',
+  'upstream_timeout',
+  'upstream_failed',
+  'upstream_busy',
 ]);
 
-// A client that gives up or has not signed in, or an answer that is too large, says nothing about the health of the far end.
+// A client that gives up, has not signed in or asks for what cannot be asked, or an answer that is too large, says nothing about the
+// health of the far end: nobody may close it to all others by what they send.
 function countsAsFailure(error: unknown): boolean {
   if (error instanceof BreakerOpen) return false;
   if (error instanceof FailedAnswer) return error.isItsFault;
-  if (!(error instanceof GatewayError)) return true;
-  return !notItsFault.has(error.code) && error.row.shows === 'result';
+  return !(error instanceof GatewayError) || itsFault.has(error.code);
 }
 
 function isPassed(sent: unknown): boolean {

@@ -31,7 +31,7 @@ import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
 import { inspect, inspectStream, inspectStreamed, type Outcome } from './inspect.ts';
-import { type Admission, limit } from './limit.ts';
+import { type Admission, limit, ratesOf } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
 import { resolve } from './resolve.ts';
 import { type Sampler, samplerFor } from './sample.ts';
@@ -125,6 +125,7 @@ function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: As
 async function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const written = course.intend(clearance);
   if (written !== undefined) await written;
+  ask.heardRates?.(ratesOf(ports.counters, clearance));
   const judges = judgesOf(ports, ask);
   const passing = inspectStream(judges, clearance, ask);
   course.stream = passing?.stream;

@@ -139,7 +139,7 @@ class Inspection implements StreamInspection {
   }
 
   #take(event: RawEvent): void {
-    const document = event.data?.startsWith('{') === true ? parse(event.data) : undefined;
+    const document = event.data !== undefined && opensObject.test(event.data) ? parse(event.data) : undefined;
     const slots = document === undefined ? [] : this.#dialect.textsOf(document);
     const texts: HeldText[] = [];
     for (const slot of slots) {
@@ -264,4 +264,6 @@ function parse(data: string): JsonObject {
   throw new GatewayError('upstream_failed', 'The model sent an event that is not valid JSON; repeating the call may help.');
 }
 
+/** JSON may begin with blanks (RFC 8259 section 2), and whoever reads it passes over them. */
+const opensObject = /^[ \t\n\r]*\{/;
 const longNumber = /[0-9][0-9.eE+-]{15}/;

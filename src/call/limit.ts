@@ -31,6 +31,12 @@ export async function peek(
   return { usage: demands.length === 0 ? [] : await counters.usage(demands), admission };
 }
 
+/** How the rates of a call stand after it was let in, for its client; empty where that cannot be said at once. */
+export function ratesOf(counters: Counters, permit: Permit): readonly CounterUsage[] {
+  const rates = demandsOf(permit).filter(({ limit: { kind, isShadow } }) => kind === 'rate' && !isShadow);
+  return rates.length === 0 ? [] : (counters.usageNow?.(rates) ?? []);
+}
+
 /** At once where the counters are in this process. Throws, or rejects with, GatewayError `rate_limited` and `limit_reached`. */
 export function limit(counters: Counters, permit: Permit): Admission | Promise<Admission> {
   const demands = demandsOf(permit);

@@ -8,7 +8,8 @@ import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
-import { isObject } from '../wire/json.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import { memberTexts, writeMembers } from '../wire/member-texts.ts';
 import type { RawResult } from '../wire/message.ts';
 import type { Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
@@ -148,7 +149,7 @@ export class Course {
       capability: permit?.capability,
       upstream: permit?.member.id,
       definition: permit?.definition,
-      argumentsDigest: isObject(params.arguments) ? journal.digest(canonicalJson(params.arguments)) : undefined,
+      argumentsDigest: isObject(params.arguments) ? journal.digest(textOf(method, params.arguments)) : undefined,
       argumentsBytes: bytesIn,
       decision,
       rule,
@@ -181,6 +182,11 @@ export class Course {
     };
     log[level](error.code === 'internal' ? { ...line, err: error.cause } : line, 'call');
   }
+}
+
+/** A prompt can be large, and is sent as its client ordered it: it is written down once for both. */
+function textOf(method: Ask['method'], args: JsonObject): string {
+  return method === 'models/call' ? writeMembers(memberTexts(args)) : canonicalJson(args);
 }
 
 function isToolError(result: RawResult): boolean {

@@ -73,7 +73,13 @@ function resolveTool(toolbox: Toolbox, ask: Asked): Target {
     throw new GatewayError('invalid_params', '"arguments" must be an object.');
   }
   const { member, definition, hash } = capability;
-  return target(toolbox, member, capability.name, { ...params, name: definition.name }, hash, definition);
+  return target(toolbox, member, capability.name, asTool(member, params, definition.name), hash, definition);
+}
+
+// What a model's door says of a request beside its body, no client of a tool may say.
+function asTool({ config }: Member, params: JsonObject, name: string): JsonObject {
+  if (config.kind !== 'model') return { ...params, name };
+  return params.arguments === undefined ? { name } : { name, arguments: params.arguments };
 }
 
 // A call inside a call_tool was taken out of it at the door; what comes here is none, and will be refused for its arguments.

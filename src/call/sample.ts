@@ -5,6 +5,7 @@
 import { modelsPlace } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { type Answer, type Conversation, RpcFailure } from '../upstreams/upstream.ts';
+import { Cancel } from '../wire/cancel.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import type { Clearance } from './approve.ts';
 import type { Ask } from './ask.ts';
@@ -16,8 +17,8 @@ type CallModel = (ask: Ask) => Promise<Outcome>;
 const asked = 'sampling/createMessage';
 /** Rounds of one call that ask for models and nothing else. */
 const mostRounds = 16;
-/** Answers for one call of a tool: its upstream decides how many it asks for, and its caller pays for them. */
-const mostAnswers = 64;
+/** Answers of models in one call, which its caller pays for and its upstream asks for. */
+const mostSamples = 64;
 
 /** What answers in the place of a client; undefined where the client does it itself, or nobody does. */
 export function samplerFor({ policy }: Clearance, ask: Ask, callModel: CallModel): Sampler | undefined {
@@ -33,7 +34,7 @@ export class Sampler {
   readonly #model: string;
   readonly #maxTokens: number;
   readonly #callModel: CallModel;
-  #answers = 0;
+  #samples = 0;
 
   constructor(model: string, maxTokens: number, ask: Ask, callModel: CallModel) {
     this.#model = model;
@@ -63,24 +64,17 @@ export class Sampler {
 
   async #answer(params: JsonObject): Promise<JsonObject> {
     const { ask } = this;
-    if (++this.#answers > mostAnswers)
-      throw new GatewayError(
-        'limit_reached',
-        `The server asked for a model more than ${mostAnswers} times in one call; a client that has a model of its own may answer more.`,
-      );
+    if (++this.#samples > mostSamples)
+      throw new GatewayError('limit_reached', `The upstream asked for a model more than ${mostSamples} times in one call.`);
     const body = toMessages(this.#model, params, this.#maxTokens);
-    const outcome = await this.#callModel({
-      ...ask,
-      toolbox: modelsPlace,
-      method: 'models/call',
-      params: { name: this.#model, dialect: 'messages', arguments: body },
-      meta: undefined,
-      retry: undefined,
-      stream: undefined,
-      bytesIn: JSON.stringify(body).length,
-    });
-    if (outcome.kind !== 'reply') throw new GatewayError('upstream_failed', `The model ${this.#model} did not answer.`);
-    return fromMessages(JSON.parse(outcome.body.toString('utf8')) as JsonObject);
+    // The model's own deadline ends its call and not the one that waits for it.
+    const cancel = new Cancel();
+    const takeBack = ask.cancel.onCancel((reason) => cancel.cancel(reason));
+    try {
+      return fromMessages(documentOf(this.#model, await this.#callModel(askFor(ask, this.#model, body, cancel))));
+    } finally {
+      takeBack();
+    }
   }
 }
 
@@ -100,6 +94,27 @@ function asItsFailure(error: GatewayError): GatewayError {
   return new GatewayError('upstream_failed', `The server needs an answer of a model, and got none: ${error.message}`, {
     cause: error,
   });
+}
+
+function askFor(ask: Ask, model: string, body: JsonObject, cancel: Cancel): Ask {
+  return {
+    ...ask,
+    toolbox: modelsPlace,
+    method: 'models/call',
+    params: { name: model, dialect: 'messages', arguments: body },
+    meta: undefined,
+    retry: undefined,
+    // People agreed to the call of the tool: whether they agree to this one is a question of its own.
+    approval: undefined,
+    stream: undefined,
+    cancel,
+    bytesIn: JSON.stringify(body).length,
+  };
+}
+
+function documentOf(model: string, outcome: Outcome): JsonObject {
+  if (outcome.kind !== 'reply') throw new GatewayError('upstream_failed', `The model ${model} did not answer.`);
+  return JSON.parse(outcome.body.toString('utf8')) as JsonObject;
 }
 
 function paramsOf(question: Json | undefined): JsonObject {

@@ -172,7 +172,7 @@ export interface TargetLimits {
 }
 
 /** US dollars per million tokens. */
-export interface ModelPrice {
+interface ModelPrice {
   readonly input: number;
   readonly output: number;
   readonly cacheRead: number;
@@ -205,7 +205,7 @@ export interface ModelFailover {
   readonly longestEjectMs: number;
 }
 
-export interface ModelCache {
+interface ModelCache {
   readonly ttlMs: number;
   readonly share: 'consumer' | 'all';
   /** `model` is `namespace/name` of one that makes embeddings. */

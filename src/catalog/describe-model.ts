@@ -20,7 +20,7 @@ export interface ModelDescription {
   readonly priceTier: PriceTier | undefined;
 }
 
-export interface DescribedTarget {
+interface DescribedTarget {
   readonly name: string;
   readonly provider: string;
   readonly model: string;
@@ -29,7 +29,7 @@ export interface DescribedTarget {
   readonly price: Price | undefined;
 }
 
-export type PriceTier = 'free' | 'low' | 'medium' | 'high';
+type PriceTier = 'free' | 'low' | 'medium' | 'high';
 
 /** Undefined for an upstream that is no model. */
 export function describeModel(

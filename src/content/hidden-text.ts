@@ -84,22 +84,40 @@ export const hiddenTextRules: readonly Rule[] = [
 
 const longestComment = 2000;
 
-// Each end is looked for once, and a comment is read once: a text of many beginnings takes no longer than its length.
+// Each end and each word is looked for once: a text of many beginnings takes no longer than its length.
 function findComments(text: string, add: AddSpan, from = 0, isOpen = false): number {
+  const givesOrders = orderFinder(text);
   let end = -1;
   for (let start = text.indexOf('<!--', from); start >= 0; start = text.indexOf('<!--', Math.max(start + 4, end))) {
-    if (end < start) end = text.indexOf('-->', start + 4);
-    const last = end < 0 ? text.length : end;
-    const words = text.slice(start + 4, Math.min(last, start + longestComment));
-    const givesOrders = /\b(?:assistant|instructions?|ignore|must|prompt|model|ai agent)\b/i.test(words);
-    if (end < 0) {
-      // Whatever else follows, a long comment without such a word stays one.
-      if (isOpen && (givesOrders || last < start + longestComment)) return start;
-      continue;
-    }
-    if (givesOrders) add(start, end + 3);
+    end = text.indexOf('-->', start + 4);
+    if (end < 0) return isOpen ? unendedComment(text, start, givesOrders) : text.length;
+    if (givesOrders(start + 4, Math.min(end, start + longestComment))) add(start, end + 3);
   }
   return isOpen ? openTail(text, '<!--', Math.max(from, end)) : text.length;
+}
+
+/** Where the first comment begins, from `first` on, that may still become one that gives orders. */
+function unendedComment(text: string, first: number, givesOrders: (from: number, to: number) => boolean): number {
+  for (let start = first; start >= 0; start = text.indexOf('<!--', start + 4))
+    // Whatever else follows, a long comment without such a word stays one.
+    if (text.length < start + longestComment || givesOrders(start + 4, start + longestComment)) return start;
+  return openTail(text, '<!--', first);
+}
+
+/** Whether a part of a text gives orders; parts are asked for from the front to the back. */
+function orderFinder(text: string): (from: number, to: number) => boolean {
+  const orders = /\b(?:assistant|instructions?|ignore|must|prompt|model|ai agent)\b/gi;
+  let at = -1;
+  let last = -1;
+  return (from, to) => {
+    if (at < from) {
+      orders.lastIndex = from;
+      const match = orders.exec(text);
+      at = match?.index ?? Number.POSITIVE_INFINITY;
+      last = match === null ? at : orders.lastIndex;
+    }
+    return last <= to;
+  };
 }
 
 /** Where the text ends in a beginning of `word`, or its length. */

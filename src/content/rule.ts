@@ -2,7 +2,7 @@ import type { View } from './fold.ts';
 import { openPattern } from './open-pattern.ts';
 
 /** What gateways look for in tools' traffic as well. */
-export const baseCategories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
+const baseCategories = ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'] as const;
 /** What models are asked for, and should not say. */
 export const safetyCategories = ['violence', 'self-harm', 'sexual', 'hate', 'illicit', 'profanity'] as const;
 export const categories = [...baseCategories, ...safetyCategories] as const;

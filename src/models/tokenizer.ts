@@ -1,3 +1,5 @@
+import { WordTally } from './word-tally.ts';
+
 /** Characters that are looked at of one request; longer ones are sampled. */
 const sampledChars = 16 * 1024;
 const pieceChars = 1024;
@@ -12,9 +14,7 @@ const callCost = 2;
 /** UTF-8 bytes of a token, while nothing better is known. */
 const bytesPerToken = 3.5;
 
-type Count = (text: string) => number;
-
-let count: Count | undefined;
+let tally: WordTally | undefined;
 let loading: Promise<void> | undefined;
 
 /**
@@ -26,8 +26,8 @@ export function loadTokenizer(): Promise<void> {
     ({ countTokens, setMergeCacheSize }) => {
       setMergeCacheSize(10_000);
       const options = { disallowedSpecial: new Set<string>() };
-      count = (text) => countTokens(text, options);
-      count('');
+      countTokens('', options);
+      tally = new WordTally((text) => countTokens(text, options));
     },
     () => {},
   );
@@ -38,7 +38,7 @@ export function loadTokenizer(): Promise<void> {
 export function countTexts(texts: readonly string[], chars: number): number {
   if (chars === 0) return 0;
   const pieces = chars <= sampledChars ? texts : sample(texts, chars);
-  const counted = count === undefined ? measure(pieces) : tokenize(count, pieces);
+  const counted = tally === undefined ? measure(pieces) : tokenize(tally, pieces);
   if (counted.chars === 0) return Math.ceil(chars / bytesPerToken);
   return Math.ceil((counted.tokens * chars) / counted.chars);
 }
@@ -59,7 +59,9 @@ function measure(pieces: readonly string[]): Counted {
   return { tokens: bytes / bytesPerToken, chars };
 }
 
-function tokenize(countPart: Count, pieces: readonly string[]): Counted {
+function tokenize(words: WordTally, pieces: readonly string[]): Counted {
+  const known = countKnown(words, pieces);
+  if (known !== undefined) return known;
   const parts = pieces.flatMap(cut);
   const cost = parts.reduce((sum, part) => sum + part.cost, 0);
   // Of what would take too long every other one, every third, ...: evenly from all over the text.
@@ -68,15 +70,24 @@ function tokenize(countPart: Count, pieces: readonly string[]): Counted {
   let chars = 0;
   for (let at = step >> 1; at < parts.length; at += step) {
     const { text } = parts[at]!;
-    tokens += countSafely(countPart, text);
+    tokens += countSafely(words, text);
     chars += text.length;
   }
   return { tokens, chars };
 }
 
-function countSafely(countPart: Count, text: string): number {
+function countKnown(words: WordTally, pieces: readonly string[]): Counted | undefined {
   try {
-    return countPart(text);
+    const tokens = words.countKnown(pieces);
+    return tokens === undefined ? undefined : { tokens, chars: pieces.reduce((sum, { length }) => sum + length, 0) };
+  } catch {
+    return undefined;
+  }
+}
+
+function countSafely(words: WordTally, text: string): number {
+  try {
+    return words.count(text);
   } catch {
     return text.length / bytesPerToken;
   }

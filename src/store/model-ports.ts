@@ -28,7 +28,7 @@ export const modelBatchLimit = 500;
 export const modelDimensions = ['model', 'version', 'target', 'consumer', 'key', 'ending'] as const;
 export type ModelDimension = (typeof modelDimensions)[number];
 
-export interface ModelNumbers {
+interface ModelNumbers {
   readonly calls: number;
   /** Of these, calls that ended in an error. */
   readonly failed: number;
@@ -118,7 +118,7 @@ export interface FailoverEvent {
   readonly kind: 'failover' | 'ejected' | 'returned' | 'refused';
 }
 
-export interface FailoverQuery {
+interface FailoverQuery {
   readonly fromMs: number;
   readonly toMs: number;
   readonly model?: string | undefined;

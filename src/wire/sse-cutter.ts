@@ -55,7 +55,7 @@ function eventEnd(bytes: Buffer, from: number): number {
 
 function eventOf(bytes: Buffer): RawEvent {
   let data: string | undefined;
-  for (const line of bytes.toString('utf8').split(/\r\n|[\r\n]/)) {
+  for (const line of linesOf(bytes)) {
     if (line !== 'data' && !line.startsWith('data:')) continue;
     const value = line.slice(line.charCodeAt(5) === 0x20 ? 6 : 5);
     data = data === undefined ? value : `${data}\n${value}`;
@@ -65,7 +65,12 @@ function eventOf(bytes: Buffer): RawEvent {
 
 /** The event with other data, its other lines as they were. */
 export function withData({ bytes }: RawEvent, data: string): Buffer {
-  const lines = bytes.toString('utf8').split(/\r\n|[\r\n]/);
-  const kept = lines.filter((line) => line !== '' && line !== 'data' && !line.startsWith('data:'));
+  const kept = linesOf(bytes).filter((line) => line !== '' && line !== 'data' && !line.startsWith('data:'));
   return Buffer.from([...kept, `data: ${data}`, '', ''].join('\n'));
+}
+
+function linesOf(bytes: Buffer): string[] {
+  const text = bytes.toString('utf8');
+  // A stream may begin with a byte order mark, which belongs to no line.
+  return (text.startsWith('\ufeff') ? text.slice(1) : text).split(/\r\n|[\r\n]/);
 }

@@ -90,6 +90,16 @@ describe('set_content_policy', () => {
     expect((await gateway.ok('GET /policies/global')).policy).toBeNull();
   });
 
+  test('whoever administers one namespace has no model of another judge, and one of their own', async () => {
+    const lead = await gateway.person('judge-lead', [{ role: 'admin', namespace: 'hr' }]);
+    const judge = (model: string) => ({ judge: { in: 'flag', ask: { model } } });
+    for (const model of ['models/guard', 'models__guard', 'guard', '/guard'])
+      expect((await set('namespace:hr', judge(model), lead)).status).toBe(400);
+    expect((await set('namespace:hr', judge('hr/guard'), lead)).status).toBe(200);
+    expect((await set('namespace:hr', judge('models/guard'))).status).toBe(200);
+    await set('namespace:hr', { judge: null });
+  });
+
   test('whoever administers one namespace sends no other secret to a judge', async () => {
     await gateway.ok('POST /members', { id: 'hr-admin', title: 'x', roles: [{ role: 'admin', namespace: 'hr' }] });
     const { secret } = await gateway.ok('POST /keys', { title: 'x', member: 'hr-admin' });

@@ -7,6 +7,7 @@ import type { Screened } from '../../src/call/screen.ts';
 import { buildPolicies } from '../../src/policy/policy.ts';
 import type { Policy } from '../../src/policy/policy-schema.ts';
 import { askFor } from '../support/call-ports.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 const course = { trace: { step() {} } } as unknown as Course;
 const ports = {
@@ -53,6 +54,20 @@ describe('the step', () => {
     expect(approve(ports, call, askFor(), course)).toBe(call);
   });
 
+  test('a model is held by whichever address it is called, and goes on at once where no gate is for it', async () => {
+    const model = { kind: 'model', tool: false };
+    const held = approve(
+      ports,
+      await screened({ gates: [{ when: 'capability.method == "models/call"' }] }, model),
+      askFor(),
+      course,
+    );
+    expect(held).toBeInstanceOf(Promise);
+    await held;
+    const free = await screened({ gates: [{ match: 'support/y' }] }, model);
+    expect(approve(ports, free, askFor(), course)).toBe(free);
+  });
+
   test('leaving it out does not compile', async () => {
     const call = await screened({});
     // @ts-expect-error: what was only screened may not go out.
@@ -66,9 +81,9 @@ describe('the step', () => {
     const call = await screened({});
     const ask = askFor();
     const turn = () => {
-      const startedAt = performance.now();
+      const startedAt = cpuMs();
       for (let n = 0; n < 200_000; n++) void approve(ports, call, ask, course);
-      return ((performance.now() - startedAt) * 1000) / 200_000;
+      return ((cpuMs() - startedAt) * 1000) / 200_000;
     };
     turn();
     expect(Math.min(turn(), turn(), turn())).toBeLessThan(0.2);

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { passInspected } from '../../src/call/inspect-stream.ts';
-import type { AnswerStream } from '../../src/upstreams/upstream.ts';
 import { ContentRefusal } from '../../src/call/screen.ts';
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { StreamScreen } from '../../src/content/stream-screen.ts';
 import type { TextSlot } from '../../src/models/dialect.ts';
+import type { AnswerStream } from '../../src/upstreams/upstream.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 
 const token = `ghp_${'R8kLm2nQ5tVx7zAc4eGh9jBd3fWy6uSpZ1oT'}`;
@@ -69,6 +69,15 @@ describe('a streaming answer', () => {
     expect(textOf(out())).toBe('the key is [redacted:secrets/github-token] why not?');
     expect(out().endsWith(`${said(' not?')}data: [DONE]\n\n`)).toBe(true);
     expect(stream.hits).toMatchObject([{ ruleId: 'secrets/github-token', pointer: '/choices/0/content', count: 1 }]);
+  });
+
+  test.each(['data:  ', 'data:\t', '\ufeffdata: ', 'data: \ndata: '])('is read behind %j, as its client reads it', (begin) => {
+    const { send, out, stream } = open('redact');
+    const document = { id: 'c1', choices: [{ index: 0, delta: { content: `Take ${token} with you.` } }] };
+    void send(`${begin}${JSON.stringify(document)}\n\n`);
+    void stream.end();
+    expect(out()).toContain('Take ');
+    expect(out()).not.toContain(token);
   });
 
   test('an event that is rewritten keeps its type and its id', () => {

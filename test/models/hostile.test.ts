@@ -5,7 +5,7 @@ import { ReplyError } from '../../src/models/dialect.ts';
 import { clientDialects, providerDialects } from '../../src/models/dialects.ts';
 import type { Json, JsonObject } from '../../src/wire/json.ts';
 
-const numRuns = process.env.TEST_LONG === undefined ? 300 : 5_000;
+const numRuns = process.env.TEST_LONG === undefined ? 150 : 5_000;
 const timeoutMs = 120_000;
 
 const chatBody = { model: 'm', messages: [{ role: 'user', content: 'x' }] };

@@ -6,7 +6,7 @@ import { SseReader } from '../../src/wire/sse.ts';
 import { anyPrompt, anyReply, eventsOf, replyOf } from './arbitrary.ts';
 import { goldenFacts } from './golden.ts';
 
-const numRuns = process.env.TEST_LONG === undefined ? 200 : 5_000;
+const numRuns = process.env.TEST_LONG === undefined ? 100 : 5_000;
 const timeoutMs = 120_000;
 
 describe.each(['chat', 'responses'] as const)('%s', (name) => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { compileRule, decide, mayAllow } from '../../src/policy/rule.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 import { parseExact } from '../../src/wire/json-scan.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 import { facts, ruleOf, rulesOf, withCaller } from './facts.ts';
 
 async function isAllowed(source: string, args: JsonObject = {}, who = facts): Promise<boolean> {
@@ -184,11 +185,11 @@ describe('time is bounded', () => {
     ['args.text.matches("a.{90}b")', { text: Array.from({ length: 50_000 }, (_, n) => 'ab'[(n * n) % 3 ? 0 : 1]).join('') }],
   ])('%s takes less than a blink', async (source, args) => {
     const rules = await rulesOf(source);
-    const startedMs = performance.now();
+    const startedMs = cpuMs();
     decide(rules, facts, args);
     mayAllow(rules, facts);
     // Far above what it takes: the machine that runs this may be busy.
-    expect(performance.now() - startedMs).toBeLessThan(250);
+    expect(cpuMs() - startedMs).toBeLessThan(250);
   });
 });
 

@@ -6,6 +6,7 @@ import { type Offered, offeredInTurns } from '../../src/review/pin.ts';
 import { toStoredInTurns } from '../../src/review/pins.ts';
 import { takeTurns } from '../../src/turns.ts';
 import { emptyOffer, type ToolDefinition } from '../../src/upstreams/upstream.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 // An API with as many operations as Microsoft Graph has.
 
@@ -42,10 +43,10 @@ test(`others have their turn while ${operations} operations are assessed`, { tim
   const neighbourhood = makeNeighbourhood([]);
   // What each turn takes of the processor: a busy machine takes it away for a while as well.
   const turnsMs: number[] = [];
-  let before = threadCpuMs();
+  let before = cpuMs();
   let isOver = false;
   const measure = () => {
-    const now = threadCpuMs();
+    const now = cpuMs();
     turnsMs.push(now - before);
     before = now;
     if (!isOver) setImmediate(measure);
@@ -72,11 +73,6 @@ test(`others have their turn while ${operations} operations are assessed`, { tim
   expect(p99).toBeLessThan(50);
   expect(turnsMs.length).toBeGreaterThan(operations / 100);
 });
-
-function threadCpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 test('a turn is over after its time, and not before', async () => {
   const turn = takeTurns(5);

@@ -1,4 +1,5 @@
-import type { Catalog } from '../../catalog/catalog.ts';
+import { type Catalog, modelsPlace } from '../../catalog/catalog.ts';
+import { GatewayError } from '../../errors.ts';
 import type { Gate } from '../../policy/gate.ts';
 import type { StoredApproval } from '../../store/ports.ts';
 import type { JsonObject } from '../../wire/json.ts';
@@ -21,6 +22,11 @@ export async function amendedCall(
   { toolbox, tool }: Pick<StoredApproval, 'toolbox' | 'tool'>,
   args: JsonObject,
 ): Promise<{ readonly screened: Screened; readonly gates: readonly Gate[] }> {
+  if (toolbox === modelsPlace)
+    throw new GatewayError(
+      'conflict',
+      'A call of a model is agreed to as it is, or not at all: deny it, and say what it should be.',
+    );
   const ask = { toolbox, method: 'tools/call', params: { name: tool, arguments: args } } as const;
   // Where it comes from is looked at when its caller makes it.
   const permit = authorize(circumstancesOf(ports, ''), requester, resolve(catalog, ask), ask);

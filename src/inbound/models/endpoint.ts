@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
@@ -15,8 +14,12 @@ import type { JsonObject } from '../../wire/json.ts';
 import { readBody } from '../body.ts';
 import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from '../door.ts';
 import { hopsOf, traceHeadersOf } from '../mcp/headers.ts';
+import { writeJson } from '../mcp/stream.ts';
+import { newAnswerId } from './answer-id.ts';
+import { writeLastChunk } from './chunks.ts';
 import { describeModel, type ListShape, listModels } from './list.ts';
 import { rateAnswer } from './rate.ts';
+import { rateHeaders } from './rate-headers.ts';
 import { readRequest } from './read-request.ts';
 import { type ModelRoute, routeOf } from './routes.ts';
 import { ReplyStream } from './stream.ts';
@@ -41,7 +44,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
   const { request, response, headers } = model;
   const route = routeOf(pathOf(request.url ?? ''));
   const dialect = dialectNamed(dialectOf(route, request));
-  const requestId = randomBytes(12).toString('hex');
+  const requestId = newAnswerId();
   const answerHeaders = { ...headers, 'x-request-id': requestId };
   try {
     if (route === undefined)
@@ -62,13 +65,13 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     if (response.destroyed || response.writableEnded) return;
     if (response.headersSent) {
       // Never what ends a good stream: its client must not take a part for the whole.
-      response.end(dialect.writeStreamError(error));
+      writeLastChunk(response, dialect.writeStreamError(error));
       return;
     }
     const { status, body } = dialect.writeError(error);
     // Both SDKs repeat whatever has a status of 500 and more, unless they are told.
     const retry = error.row.retryable ? {} : { 'x-should-retry': 'false' };
-    writeJson(response, status, Buffer.from(JSON.stringify(body)), {
+    writeJson(response, status, [Buffer.from(JSON.stringify(body))], {
       ...answerHeaders,
       ...retry,
       ...errorHeaders(ports, request, error),
@@ -109,6 +112,7 @@ async function serveCall(
   const body = readRequest(bytes);
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
   const stream = isStream ? new ReplyStream(response, headers) : undefined;
+  let rates: Readonly<Record<string, string>> = {};
   const cancel = new Cancel();
   response.once('close', () => {
     if (!response.writableFinished) cancel.cancel('the client closed the connection');
@@ -130,6 +134,10 @@ async function serveCall(
     bytesIn: bytes.length,
     answerId: requestId,
     stream,
+    heardRates(heard) {
+      rates = rateHeaders(heard, dialect.name, edge.calls.clock.nowMs());
+      stream?.begin(rates);
+    },
     dialect: route.request === route.dialect ? dialect : undefined,
   };
   if (typeof body.model !== 'string' || body.model === '') {
@@ -142,12 +150,12 @@ async function serveCall(
   }
   const outcome = await call(edge.calls, edge.catalog(), caller, ask);
   if (outcome.kind === 'streamed') stream?.end();
-  else answer(response, outcome, headers);
+  else answer(response, outcome, { ...headers, ...rates });
 }
 
 function answer(response: ServerResponse, outcome: Outcome, headers: Readonly<Record<string, string>>): void {
   if (outcome.kind !== 'reply') throw new Error(`a ${outcome.kind} is no answer of a model`);
-  writeJson(response, 200, outcome.body, { ...headers, ...outcome.headers });
+  writeJson(response, 200, [outcome.body], { ...headers, ...outcome.headers });
 }
 
 function paramsOf(
@@ -181,7 +189,7 @@ async function serveRating(
 ): Promise<void> {
   const body = readRequest(await readBody(request, bodyLimitBytes));
   const kept = await rateAnswer(ratings, caller, body);
-  writeJson(response, 201, Buffer.from(JSON.stringify(kept)), headers);
+  writeJson(response, 201, [Buffer.from(JSON.stringify(kept))], headers);
 }
 
 function answerList(
@@ -193,21 +201,12 @@ function answerList(
   const { tools } = visibleToolbox(edge.circumstances(ip), catalog, caller, modelsPlace);
   const shape = shapeOf(request);
   if (route.kind !== 'model') {
-    writeJson(response, 200, Buffer.from(JSON.stringify(listModels([...tools.values()], shape, startedAtMs))), headers);
+    writeJson(response, 200, [Buffer.from(JSON.stringify(listModels([...tools.values()], shape, startedAtMs)))], headers);
     return;
   }
   const found = catalog.modelNames.get(route.name);
   const model = found === undefined ? undefined : tools.get(found.outwardName);
   if (model === undefined)
     throw new GatewayError('unknown_model', 'There is no such model here for you. GET /v1/models lists those that you may use.');
-  writeJson(response, 200, Buffer.from(JSON.stringify(describeModel(model, shape, startedAtMs))), headers);
-}
-
-function writeJson(
-  response: ServerResponse,
-  status: number,
-  body: Buffer,
-  headers: Readonly<Record<string, string | number>>,
-): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length, ...headers }).end(body);
+  writeJson(response, 200, [Buffer.from(JSON.stringify(describeModel(model, shape, startedAtMs)))], headers);
 }

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { AnswerStream } from '../../upstreams/upstream.ts';
+import { writeChunk, writeLastChunk } from './chunks.ts';
 
 /** A model's answer in parts, on its way to one client (WHATWG HTML 9.2). Nothing is sent before the first part: until then the answer may still be an error. */
 export class ReplyStream implements AnswerStream {
@@ -17,13 +18,13 @@ export class ReplyStream implements AnswerStream {
   }
 
   begin(headers: Readonly<Record<string, string>>): void {
-    this.#more = headers;
+    this.#more = { ...this.#more, ...headers };
   }
 
   write(bytes: Uint8Array): Promise<void> | undefined {
     const response = this.#response;
-    if (!response.headersSent) response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
-    if (response.write(bytes) || response.destroyed) return undefined;
+    this.#begin();
+    if (writeChunk(response, bytes) || response.destroyed) return undefined;
     return new Promise((resolve) => {
       const go = () => {
         response.off('drain', go).off('close', go);
@@ -34,8 +35,12 @@ export class ReplyStream implements AnswerStream {
   }
 
   end(): void {
+    this.#begin();
+    writeLastChunk(this.#response);
+  }
+
+  #begin(): void {
     if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
-    this.#response.end();
   }
 }
 

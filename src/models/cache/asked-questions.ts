@@ -3,7 +3,7 @@ import type { ReplyCache } from '../../store/ports.ts';
 import { bytesPerRow, type VectorArena, vectorArena } from './vector-arena.ts';
 
 /** A question that was answered. */
-export interface Asked {
+interface Asked {
   readonly text: string;
   /** Digest of everything else in its request. */
   readonly rest: string;
@@ -12,7 +12,7 @@ export interface Asked {
   readonly atMs: number;
 }
 
-export interface AlikeQuestion {
+interface AlikeQuestion {
   readonly asked: Asked;
   readonly cosine: number;
 }
@@ -33,7 +33,7 @@ export interface AskedLimits {
   readonly bytes: number;
 }
 
-export const usualAskedLimits: AskedLimits = { rows: 50_000, bytes: 384 * 1024 * 1024 };
+const usualAskedLimits: AskedLimits = { rows: 50_000, bytes: 384 * 1024 * 1024 };
 
 interface Scope {
   arena: VectorArena<Asked> | undefined;

@@ -1,5 +1,5 @@
 /** A row whose cosine with what was looked for is at least the threshold. */
-export interface Match<Entry> {
+interface Match<Entry> {
   readonly entry: Entry;
   readonly cosine: number;
 }

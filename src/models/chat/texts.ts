@@ -8,8 +8,10 @@ export function chatTexts(document: JsonObject): readonly TextSlot[] {
   const slots: TextSlot[] = [];
   for (const choice of document.choices) {
     if (!isObject(choice)) continue;
-    const message = isObject(choice.delta) ? choice.delta : choice.message;
-    if (isObject(message)) pushMessage(slots, choice, message, typeof choice.index === 'number' ? `${choice.index}/` : '0/');
+    const prefix = typeof choice.index === 'number' ? `${choice.index}/` : '0/';
+    // A server may send both: which one its client reads is not ours to say.
+    if (isObject(choice.delta)) pushMessage(slots, choice, choice.delta, prefix);
+    if (isObject(choice.message)) pushMessage(slots, choice, choice.message, isObject(choice.delta) ? `${prefix}whole/` : prefix);
   }
   return slots;
 }

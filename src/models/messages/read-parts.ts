@@ -42,7 +42,7 @@ export function readIsCached(block: JsonObject): { readonly isCached?: true } {
   return isObject(block.cache_control) && block.cache_control.type === 'ephemeral' ? { isCached: true } : {};
 }
 
-export function jsonText(value: Json, path: string): string {
+function jsonText(value: Json, path: string): string {
   try {
     return JSON.stringify(value);
   } catch {

@@ -36,7 +36,7 @@ function writeBlock(part: Part, ids: ToolIds): JsonObject | undefined {
 }
 
 /** Undefined for thoughts that Claude did not sign or seal itself: it refuses them. */
-export function writeThinking({ text, signature: given, redacted }: ReasoningPart): JsonObject | undefined {
+function writeThinking({ text, signature: given, redacted }: ReasoningPart): JsonObject | undefined {
   const signature = signatureForClaude(redacted ?? given);
   if (redacted !== undefined) return signature === undefined ? undefined : { type: 'redacted_thinking', data: redacted };
   return signature === undefined ? undefined : { type: 'thinking', thinking: text, signature };

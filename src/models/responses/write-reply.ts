@@ -56,7 +56,7 @@ function reasonOf(finish: Finish): string | undefined {
   return finish === 'content-filter' ? 'content_filter' : undefined;
 }
 
-export function statusOf(finish: Finish): 'completed' | 'incomplete' {
+function statusOf(finish: Finish): 'completed' | 'incomplete' {
   return reasonOf(finish) === undefined ? 'completed' : 'incomplete';
 }
 

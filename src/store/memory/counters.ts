@@ -32,6 +32,7 @@ export async function openMemoryCounters({ clock, steady = systemSteadyClock, bu
   return {
     take: (demands, cost) => counters.take(demands, cost),
     usage: async (demands) => counters.usage(demands),
+    usageNow: (demands) => counters.usage(demands),
     close: async () => await writer?.close(),
   };
 }

@@ -42,7 +42,7 @@ export async function attemptAll<Result>(
     } catch (thrown) {
       if (!course.wasHeard) {
         // The request cannot be said to this target at all: that is for its client to mend.
-        attempt.abandoned();
+        attempt.unsent();
         throw thrown;
       }
       last = judgeFailure(thrown, target, attempt, call.cancel);
@@ -98,6 +98,6 @@ function stickyKeyOf({ transport, factsOf }: ModelCallPorts, call: UpstreamCall,
   if (sticky === undefined) return undefined;
   const consumer = factsOf(call).caller.consumer || call.client.principal;
   if (sticky === 'consumer') return consumer;
-  const conversation = conversationOf(body);
+  const conversation = (call.method === 'models/call' ? call.client.session : undefined) ?? conversationOf(body);
   return conversation === undefined ? undefined : `${consumer}\0${conversation}`;
 }

@@ -50,13 +50,13 @@ export class AttemptCourse {
   settle(isCharged: boolean): void {
     const { usage: told, finish, model, firstTokenMs, spokenBytes } = this.meter;
     const isWhole = told !== undefined && finish !== undefined;
-    const usage = isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told);
+    const usage = believable(isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told));
     const { config, price } = this.#facts.target;
     this.#facts.attempt.used(usage.input + usage.output);
     this.#facts.call.spent?.({
       usage,
       isEstimated: !isWhole && isCharged && (told === undefined || spokenBytes > 0),
-      nanoUsd: price === undefined ? undefined : costOf(usage, price),
+      nanoUsd: price === undefined ? undefined : Math.min(costOf(usage, price), mostNanoUsd),
       target: config.name,
       version: config.version,
       isCompared: this.#facts.isCompared,
@@ -74,6 +74,23 @@ export class AttemptCourse {
     const output = Math.max(told?.output ?? 0, this.meter.spokenTokens());
     return { ...(told ?? noUsage), input: told?.input || this.#facts.inputTokens(), output };
   }
+}
+
+/** Of one call. What a provider tells beyond that would, added up, be more than a store can hold. */
+const mostTokens = 1e9;
+const mostNanoUsd = 1e15;
+
+function believable(usage: Usage): Usage {
+  if (usage.input <= mostTokens && usage.output <= mostTokens) return usage;
+  const { input, output, cacheRead, cacheWrite, reasoning } = usage;
+  const most = (tokens: number) => Math.min(tokens, mostTokens);
+  return {
+    input: most(input),
+    output: most(output),
+    cacheRead: most(cacheRead),
+    cacheWrite: most(cacheWrite),
+    reasoning: most(reasoning),
+  };
 }
 
 function isNothing({ input, output }: Usage): boolean {

@@ -3,7 +3,7 @@ import { ReplyError } from '../../models/dialect.ts';
 import { Pieces } from '../../wire/pieces.ts';
 
 /** One message of an AWS event stream, as if it were a server-sent event. */
-export interface AwsEvent {
+interface AwsEvent {
   /** `:event-type`; of an exception its type, of an error its code. */
   readonly type: string;
   /** JSON, for the services that we speak to. */

@@ -86,7 +86,7 @@ async function pass(
     {
       operation: { kind: 'generate', dialect: name },
       isStream,
-      body: Buffer.from(JSON.stringify(passed.body)),
+      body: passed.bytes,
       firstByteMs: course.firstByteMs,
       sinkFor: sink === undefined ? none : forStream(sink, target),
     },

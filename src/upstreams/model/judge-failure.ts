@@ -113,7 +113,7 @@ const longestMessage = 500;
 const keyLike = /\b(sk|pk|rk|gsk|xai|AIza|AKIA|ASIA|ya29|eyJ|Bearer)[-_. ]?[A-Za-z0-9_\-.*]{12,}/g;
 
 /** A provider's own words, for whoever has to correct a request: one line, without anything secret. */
-export function cleanMessage(message: string, secrets: readonly Buffer[]): string {
+function cleanMessage(message: string, secrets: readonly Buffer[]): string {
   const masked = blankText(message.slice(0, 4 * longestMessage), secrets).replace(keyLike, '***');
   const line = masked.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim();
   return line.length <= longestMessage ? line : `${line.slice(0, longestMessage)}...`;

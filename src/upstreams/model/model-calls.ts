@@ -45,7 +45,10 @@ export function estimateCall({ transport, targets }: ModelCallPorts, { dialect, 
   return { tokens: input + output, nanoUsd: Math.max(0, ...costs) };
 }
 
+/** No model answers at such length, and no limit is as large: a client that names more tokens means none. */
+const mostAnswerTokens = 10_000_000;
+
 function answerTokens({ defaults, maxOutputTokens }: ModelTransport, dialect: ClientDialectName, body: JsonObject): number {
   const one = lengthOf(body, dialect) ?? defaults.maxTokens ?? usualAnswerTokens;
-  return Math.min(one, maxOutputTokens ?? Number.POSITIVE_INFINITY) * answersOf(body);
+  return Math.min(Math.ceil(one), maxOutputTokens ?? mostAnswerTokens, mostAnswerTokens) * answersOf(body);
 }

@@ -7,6 +7,8 @@ import type { BodySink } from './provider-exchange.ts';
 import type { StreamMeter } from './stream-meter.ts';
 
 export const eventLimitBytes = 4 * 1024 * 1024;
+/** Of what comes before anything is said; one who sends more of it has begun, whatever it means. */
+export const heldLimitBytes = eventLimitBytes;
 
 export interface PassOptions {
   readonly dialect: ClientDialectName;
@@ -29,6 +31,7 @@ export class PassSink implements BodySink {
   readonly #traits: Traits;
   /** Events that begin an answer and say nothing yet: until something is said, another target may answer. */
   #held: Buffer[] = [];
+  #heldBytes = 0;
   #ready: Buffer[] = [];
   /** What stands around the words of an event that says nothing else. */
   #before: { readonly start: string; readonly rest: string } | undefined;
@@ -100,13 +103,19 @@ export class PassSink implements BodySink {
     return keepsUsage && meter.usage !== undefined && /"choices"\s*:\s*\[\s*\]/.test(read.data);
   }
 
+  #hold(): void {
+    for (const event of this.#ready) {
+      this.#heldBytes += event.length;
+      this.#held.push(Buffer.from(event));
+    }
+    this.#ready = [];
+    if (this.#heldBytes > heldLimitBytes) this.#hasSpoken = true;
+  }
+
   #flush(): Promise<void> | undefined {
     if (this.#ready.length === 0) return undefined;
-    if (!this.#hasSpoken) {
-      this.#held.push(...this.#ready.map((event) => Buffer.from(event)));
-      this.#ready = [];
-      return undefined;
-    }
+    if (!this.#hasSpoken) this.#hold();
+    if (!this.#hasSpoken) return undefined;
     const events = this.#held.length === 0 ? this.#ready : [...this.#held, ...this.#ready];
     this.#held = [];
     this.#ready = [];

@@ -58,7 +58,7 @@ export type ProviderCredential =
   /** A Google service account's key file, JSON. */
   | { readonly kind: 'google'; readonly account: Secret };
 
-export interface ProviderRequest {
+interface ProviderRequest {
   readonly url: URL;
   readonly body: Buffer;
   readonly nowMs: number;

@@ -1,6 +1,8 @@
+import { GatewayError } from '../../errors.ts';
 import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
+import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
 
 /** Where each dialect says how long an answer may be; the first is the one to write. */
 const lengthMembers: Readonly<Record<ClientDialectName, readonly string[]>> = {
@@ -23,7 +25,7 @@ export function answersOf({ n, best_of: best }: JsonObject): number {
 }
 
 export interface PassedBody {
-  readonly body: JsonObject;
+  readonly bytes: Buffer;
   /** Gatehouse asked for the usage at the end of the stream; the client did not. */
   readonly keepsUsage: boolean;
 }
@@ -37,20 +39,38 @@ interface PassWish {
   readonly habits: ServerHabits | undefined;
 }
 
-/** A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it. */
+/**
+ * A request that a target speaks as its client does: as it came, for the target's own model. What is not known here stays in it.
+ * Throws GatewayError `invalid_request`.
+ */
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
   { model, isStream, maxTokens, habits }: PassWish,
 ): PassedBody {
-  const passed: JsonObject = { ...body, model };
-  if (!isStream && passed.stream === true) passed.stream = false;
+  refuseUngoverned(body, dialect);
+  const changes: Record<string, Json> = { model };
+  if (!isStream && body.stream === true) changes.stream = false;
   const [usual] = lengthMembers[dialect];
   const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;
-  if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) passed[member] = maxTokens;
+  if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) changes[member] = maxTokens;
   const reports = dialect === 'chat' || dialect === 'completions';
   const options = isObject(body.stream_options) ? body.stream_options : {};
-  if (!isStream || !reports || options.include_usage === true) return { body: passed, keepsUsage: false };
-  passed.stream_options = { ...options, include_usage: true };
-  return { body: passed, keepsUsage: true };
+  const keepsUsage = isStream && reports && options.include_usage !== true;
+  if (keepsUsage) changes.stream_options = { ...options, include_usage: true };
+  return { bytes: Buffer.from(writeMembers(memberTexts(body), changes)), keepsUsage };
+}
+
+// Some servers take "true" and 1 for true: their answer would come in a form that nobody here waits for, and look like a failure.
+function refuseUngoverned({ stream, background }: JsonObject, dialect: ClientDialectName): void {
+  if (!isFlag(stream)) throw new GatewayError('invalid_request', '"stream" must be true or false.');
+  if (dialect !== 'responses' || background === undefined || background === null || background === false) return;
+  throw new GatewayError(
+    'invalid_request',
+    '"background" must be false: nothing that is answered later can be fetched, inspected or accounted for here. Stream the answer instead.',
+  );
+}
+
+function isFlag(value: Json | undefined): boolean {
+  return value === undefined || value === null || typeof value === 'boolean';
 }

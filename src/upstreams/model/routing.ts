@@ -209,7 +209,7 @@ export class Route {
   }
 }
 
-/** One target, taken for one call. Exactly one of the four endings is told; later ones say nothing. */
+/** One target, taken for one call. Exactly one of the five endings is told; later ones say nothing. */
 export class Attempt {
   readonly place: number;
   readonly #routing: Routing;
@@ -255,6 +255,12 @@ export class Attempt {
   /** Nothing is known of how it would have ended: the client gave up. */
   abandoned(): void {
     this.#end();
+  }
+
+  /** Nothing was sent: it takes no room in the limits of the target. */
+  unsent(): void {
+    if (!this.#end()) return;
+    this.#state.unsent(this.#tokens, this.#routing.nowMs());
   }
 
   /** What the call really used. */

@@ -106,6 +106,12 @@ export class TargetState {
     if (isProbe) this.#isProbed = false;
   }
 
+  /** A call that was taken on never went out. */
+  unsent(tokens: number, nowMs: number): void {
+    this.#requests.add(-1, nowMs);
+    if (tokens > 0) this.#tokens.add(-tokens, nowMs);
+  }
+
   /** It used so many tokens more than was thought, or fewer. */
   correct(tokens: number, nowMs: number): void {
     this.#tokens.add(tokens, nowMs);

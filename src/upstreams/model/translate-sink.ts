@@ -5,7 +5,7 @@ import type { AnswerStream } from '../upstream.ts';
 import { AwsEventStreamReader } from './aws-event-stream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
 import type { OpenTarget } from './open-target.ts';
-import { eventLimitBytes } from './pass-sink.ts';
+import { eventLimitBytes, heldLimitBytes } from './pass-sink.ts';
 import type { Provider } from './provider.ts';
 import type { BodySink } from './provider-exchange.ts';
 import type { StreamMeter } from './stream-meter.ts';
@@ -44,7 +44,7 @@ export class TranslateSink implements BodySink {
 
   data(chunk: Buffer): Promise<void> | undefined {
     this.#push(chunk);
-    return this.#hasSpoken ? this.#flush() : undefined;
+    return this.#hasSpoken || this.#text.length > heldLimitBytes ? this.#flush() : undefined;
   }
 
   end(): Promise<void> | undefined {

@@ -247,6 +247,13 @@ describe('texts', () => {
     expect(JSON.stringify(body)).not.toMatch(/words|hm|"ls"|second|"no"/);
   });
 
+  test('of a choice that has a message and a delta: those of both', () => {
+    const words = (content: string) => ({ role: 'assistant', content });
+    const slots = chatClient.textsOf({ choices: [{ index: 0, delta: words('one'), message: words('two') }] });
+    expect(slots.map(({ text }) => text)).toEqual(['one', 'two']);
+    expect(new Set(slots.map(({ channel }) => channel)).size).toBe(2);
+  });
+
   test('of the events of one stream: what belongs together has one channel', () => {
     const data = [
       chunk({ content: 'a' }),

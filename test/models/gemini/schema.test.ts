@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cleanSchema } from '../../../src/models/gemini/schema.ts';
 import { isObject, type Json, type JsonObject } from '../../../src/wire/json.ts';
+import { cpuMs } from '../../support/cpu-time.ts';
 
 describe('a schema for Gemini', () => {
   test('keeps every keyword that its reference names', () => {
@@ -140,12 +141,12 @@ describe('a schema for Gemini', () => {
   test('that doubles with every step, goes round in circles or is nested without end is cut short', () => {
     const doubling: JsonObject = {};
     for (let n = 0; n < 60; n++) doubling[`d${n}`] = { allOf: [{ $ref: `#/$defs/d${n + 1}` }, { $ref: `#/$defs/d${n + 1}` }] };
-    const started = performance.now();
+    const started = cpuMs();
     cleanSchema({ allOf: [{ $ref: '#/$defs/d0' }], $defs: doubling });
     cleanSchema({ allOf: [{ $ref: '#/$defs/a' }], $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } });
     let deep: JsonObject = {};
     for (let n = 0; n < 5_000; n++) deep = { items: deep };
     expect(JSON.stringify(cleanSchema(deep)).length).toBeLessThan(1_000);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(cpuMs() - started).toBeLessThan(2_000);
   });
 });

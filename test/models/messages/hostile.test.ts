@@ -6,6 +6,8 @@ import { messagesClient, messagesProvider } from '../../../src/models/messages/m
 import { isObject, type Json, type JsonObject } from '../../../src/wire/json.ts';
 import { golden, readStream } from './messages-fixtures.ts';
 
+const numRuns = process.env.TEST_LONG === undefined ? 200 : 5_000;
+
 const fixture = (name: string): JsonObject => JSON.parse(golden(name));
 const base = { model: 'm', max_tokens: 1, messages: [{ role: 'user', content: 'hi' }] };
 const user = (block: Json): JsonObject => ({ ...base, messages: [{ role: 'user', content: [block] }] });
@@ -111,7 +113,7 @@ test('a request broken in any place is read or refused, and what was read can be
         expect(error).toMatchObject({ code: 'invalid_request' });
       }
     }),
-    { numRuns: 1000 },
+    { numRuns },
   );
 });
 
@@ -127,7 +129,7 @@ test('a reply broken in any place is read or refused', () => {
         expect(error).toBeInstanceOf(ReplyError);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns },
   );
 });
 
@@ -154,7 +156,7 @@ test('a stream with an event lost, twice, moved or broken is read or refused', (
         }
       },
     ),
-    { numRuns: 500 },
+    { numRuns },
   );
 });
 

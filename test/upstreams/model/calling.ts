@@ -57,7 +57,7 @@ export async function openModel(entry: object, { secrets = {}, caller = {} }: Op
 }
 
 /** What a client got of a stream. */
-export class Received implements AnswerStream {
+class Received implements AnswerStream {
   readonly chunks: string[] = [];
   /** Resolves with each chunk. */
   #waiting: (() => void)[] = [];

@@ -2,13 +2,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import type { JsonObject } from '../../../src/wire/json.ts';
 
-export interface Heard {
+interface Heard {
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: JsonObject;
 }
 
-export type Script = (heard: Heard, response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
+type Script = (heard: Heard, response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
 
 /** A provider that does what a test says, on this machine. */
 export interface FarEnd {
@@ -68,7 +68,7 @@ export function openStream(response: ServerResponse): ServerResponse {
   return response.writeHead(200, { 'content-type': 'text/event-stream' });
 }
 
-export const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
 
 /** A whole answer of Chat Completions. */
 export function chatReply(text: string, more: object = {}): object {

@@ -66,6 +66,64 @@ async function failure(call: Promise<Answer>): Promise<{ code: string; message: 
   );
 }
 
+describe('a provider that never says anything', () => {
+  test.each(['chat', 'messages'])('is not listened to for longer than a stream may hold, by a client of %s', async (dialect) => {
+    const { upstream } = await model([messages(one)]);
+    const ping = messagesEvent('ping', { filler: 'x'.repeat(64 * 1024) });
+    let sent = 0;
+    one.does(async (_heard, response) => {
+      openStream(response).write(messagesStream([])[0] ?? '');
+      while (!response.destroyed && sent < 64 * 1024 * 1024) {
+        sent += ping.length;
+        if (response.write(ping)) continue;
+        await new Promise<void>((resolve) => {
+          const go = () => {
+            response.off('drain', go).off('close', go);
+            resolve();
+          };
+          response.on('drain', go).on('close', go);
+        });
+      }
+      response.end();
+    });
+    const { call, received } = ask(dialect, { ...question, max_tokens: 5, stream: true });
+    let held = 0;
+    received.wait = () => {
+      held ||= sent;
+      return undefined;
+    };
+    await failure(upstream.call(call));
+    if (dialect === 'messages') expect(held).toBeLessThan(16 * 1024 * 1024);
+  });
+});
+
+test('a provider that tells of more tokens than there are is believed as far as can be added up', async () => {
+  const { upstream } = await model([chat(one, { price: { input: 1e5, output: 1e5 } })]);
+  one.does((_heard, response) =>
+    json(response, 200, chatReply('hello', { usage: { prompt_tokens: Number.MAX_SAFE_INTEGER, completion_tokens: -5 } })),
+  );
+  const { call, spent } = ask('chat', question);
+  await upstream.call(call);
+  expect(spent).toMatchObject([{ usage: { input: 1e9, output: 0 }, nanoUsd: 1e15 }]);
+});
+
+describe('a limit of tokens of a target', () => {
+  test('is not undone by a client that asks for an answer of any length', async () => {
+    const { upstream, clock } = await model([chat(one, { limits: { tpm: 1000 } })]);
+    one.does((_heard, response) => json(response, 200, chatReply('hello')));
+    await upstream.call(ask('chat', { ...question, max_tokens: 1e300 }).call);
+    await upstream.call(ask('chat', { ...question, max_tokens: 10.5 }).call);
+    expect(await failure(upstream.call(ask('chat', { ...question, max_tokens: 2000 }).call))).toMatchObject({
+      code: 'upstream_busy',
+    });
+    clock.ms += 30_000;
+    await upstream.call(ask('chat', { ...question, max_tokens: 5 }).call);
+    expect(upstream.estimate({ dialect: 'chat', arguments: { ...question, max_tokens: 1e300 } })).toMatchObject({
+      tokens: expect.toSatisfy((tokens: number) => Number.isSafeInteger(tokens) && tokens < 1e10),
+    });
+  });
+});
+
 describe('a target that speaks as its client does', () => {
   test('gets the request as it came but for the model, and its answer is passed on byte for byte', async () => {
     const { upstream } = await model([chat(one)]);
