@@ -17,8 +17,8 @@ type CallModel = (ask: Ask) => Promise<Outcome>;
 const asked = 'sampling/createMessage';
 /** Rounds of one call that ask for models and nothing else. */
 const mostRounds = 16;
-/** Answers for one call of a tool: its upstream decides how many it asks for, and its caller pays for them. */
-const mostAnswers = 64;
+/** Answers of models in one call, which its caller pays for and its upstream asks for. */
+const mostSamples = 64;
 
 /** What answers in the place of a client; undefined where the client does it itself, or nobody does. */
 export function samplerFor({ policy }: Clearance, ask: Ask, callModel: CallModel): Sampler | undefined {
@@ -34,7 +34,7 @@ export class Sampler {
   readonly #model: string;
   readonly #maxTokens: number;
   readonly #callModel: CallModel;
-  #answers = 0;
+  #samples = 0;
 
   constructor(model: string, maxTokens: number, ask: Ask, callModel: CallModel) {
     this.#model = model;
@@ -64,11 +64,8 @@ export class Sampler {
 
   async #answer(params: JsonObject): Promise<JsonObject> {
     const { ask } = this;
-    if (++this.#answers > mostAnswers)
-      throw new GatewayError(
-        'limit_reached',
-        `The server asked for a model more than ${mostAnswers} times in one call; a client that has a model of its own may answer more.`,
-      );
+    if (++this.#samples > mostSamples)
+      throw new GatewayError('limit_reached', `The upstream asked for a model more than ${mostSamples} times in one call.`);
     const body = toMessages(this.#model, params, this.#maxTokens);
     // The model's own deadline ends its call and not the one that waits for it.
     const cancel = new Cancel();
@@ -79,6 +76,24 @@ export class Sampler {
       takeBack();
     }
   }
+}
+
+// What its caller can do something about, or has to wait for; all else is between the server and the model.
+const forTheCaller: ReadonlySet<string> = new Set([
+  'rate_limited',
+  'limit_reached',
+  'cancelled',
+  'approval_pending',
+  'approval_denied',
+  'content_blocked',
+  'upstream_busy',
+]);
+
+function asItsFailure(error: GatewayError): GatewayError {
+  if (forTheCaller.has(error.code)) return error;
+  return new GatewayError('upstream_failed', `The server needs an answer of a model, and got none: ${error.message}`, {
+    cause: error,
+  });
 }
 
 function askFor(ask: Ask, model: string, body: JsonObject, cancel: Cancel): Ask {
@@ -100,24 +115,6 @@ function askFor(ask: Ask, model: string, body: JsonObject, cancel: Cancel): Ask 
 function documentOf(model: string, outcome: Outcome): JsonObject {
   if (outcome.kind !== 'reply') throw new GatewayError('upstream_failed', `The model ${model} did not answer.`);
   return JSON.parse(outcome.body.toString('utf8')) as JsonObject;
-}
-
-// What its caller can do something about, or has to wait for; all else is between the server and the model.
-const forTheCaller: ReadonlySet<string> = new Set([
-  'rate_limited',
-  'limit_reached',
-  'cancelled',
-  'approval_pending',
-  'approval_denied',
-  'content_blocked',
-  'upstream_busy',
-]);
-
-function asItsFailure(error: GatewayError): GatewayError {
-  if (forTheCaller.has(error.code)) return error;
-  return new GatewayError('upstream_failed', `The server needs an answer of a model, and got none: ${error.message}`, {
-    cause: error,
-  });
 }
 
 function paramsOf(question: Json | undefined): JsonObject {
