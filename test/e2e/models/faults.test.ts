@@ -40,7 +40,6 @@ const calm = {
       minimumCalls: 1_000_000,
       ejectMs: 1_000,
       longestEjectMs: 1_000,
-      firstByteMs: 400,
     },
   },
 };
@@ -63,7 +62,12 @@ beforeAll(async () => {
         routing: { ...calm.routing, rules: [{ when: 'caller.consumer == "app"', targets: ['a'] }] },
         targets: [b, a],
       },
-      silent: { ...calm, timeoutMs: 300, targets: [a] },
+      'pair-late': {
+        ...calm,
+        routing: { failover: { ...calm.routing.failover, firstByteMs: 1_000 } },
+        targets: [a, b],
+      },
+      silent: { ...calm, timeoutMs: 1_000, targets: [a] },
       roomy: { targets: [places['openai-compatible'].target] },
       busy: { ...calm, targets: [{ ...a, limits: { concurrency: 1 } }] },
     },
@@ -309,7 +313,6 @@ describe('a target fails over', () => {
   const journals = () => [places.openai.standIn.journal.length, places['openai-compatible'].standIn.journal.length] as const;
 
   test.each<[string, ScriptedAnswer]>([
-    ['hangs', { kind: 'hang' }],
     ['hangs up', { kind: 'drop' }],
     ['fails', fails(500)],
     ['is overloaded', fails(529)],
@@ -325,6 +328,18 @@ describe('a target fails over', () => {
         expect([heard.status, heard.text]).toEqual([200, expect.stringContaining(stream ? ends[dialect] : 'from the second')]);
         expect(journals()).toEqual([a + 1, b + 1]);
       }
+  });
+
+  test('when it does not begin to answer in time', async () => {
+    const [a, b] = journals();
+    for (const _ of dialects) {
+      places.openai.standIn.next({ kind: 'hang' }, { kind: 'hang' });
+      places['openai-compatible'].standIn.next(says('from the second'), says('from the second'));
+    }
+    const asked = dialects.flatMap((dialect) => [ask(dialect, 'models/pair-late'), ask(dialect, 'models/pair-late', true)]);
+    for (const { status, text } of await Promise.all(asked))
+      expect([status, text]).toEqual([200, expect.stringContaining('second')]);
+    expect(journals()).toEqual([a + 6, b + 6]);
   });
 
   test('never after the first token, and not for what is the client’s fault or ours', async () => {
@@ -343,7 +358,7 @@ describe('a target fails over', () => {
 
   test('to nobody outside its regions, nor beyond its rules', async () => {
     for (const model of ['models/pair-eu', 'models/pair-ruled'])
-      for (const answer of [fails(500), fails(529, { retryAfterS: 1 }), { kind: 'hang' }, { kind: 'drop' }] as const) {
+      for (const answer of [fails(500), fails(529, { retryAfterS: 1 }), { kind: 'drop' }] as const) {
         const [a, b] = journals();
         places.openai.standIn.next(answer);
         const heard = await ask('chat', model);
@@ -371,15 +386,17 @@ describe('a target fails over', () => {
   });
 
   test('a stream that stands still is ended in time', async () => {
-    for (const dialect of dialects) {
-      places.openai.standIn.next(says('one two three four', { chunkLength: 4, fault: { after: 2, kind: 'hang' } }));
-      const heard = await ask(dialect, 'models/silent', true);
+    const before = places.openai.standIn.journal.length;
+    const answer = says('one two three four', { chunkLength: 4, fault: { after: 2, kind: 'hang' } });
+    places.openai.standIn.next(answer, answer, answer);
+    const all = await Promise.all(dialects.map(async (dialect) => [dialect, await ask(dialect, 'models/silent', true)] as const));
+    for (const [dialect, heard] of all) {
       expect(heard.text).toContain('one');
       expectBroken(dialect, heard);
-      const entry = places.openai.standIn.journal.at(-1);
-      await entry?.ended;
-      expect(entry?.ending).toBe('client-closed');
     }
+    const entries = places.openai.standIn.journal.slice(before);
+    await Promise.all(entries.map(({ ended }) => ended));
+    expect(entries.map(({ ending }) => ending)).toEqual(dialects.map(() => 'client-closed'));
   });
 });
 
