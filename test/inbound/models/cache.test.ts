@@ -3,6 +3,7 @@ import { type AdminGateway, openAdminGateway } from '../../support/admin-gateway
 import { startOpenai } from '../../support/model-providers/openai.ts';
 import { calls, fails, says } from '../../support/model-providers/script.ts';
 import type { StandIn } from '../../support/model-providers/stand-in.ts';
+import { until } from '../../support/until.ts';
 
 let provider: StandIn;
 let gateway: AdminGateway;
@@ -140,8 +141,9 @@ describe('answers that are given again', () => {
     provider.always(says('priced'));
     await ask('/v1/chat/completions', question('what does it cost?'));
     await ask('/v1/chat/completions', question('what does it cost?'));
-    const found = JSON.stringify(await gateway.ok('GET /audit?capability=models/kept&limit=2'));
-    expect(found).toContain('exact');
-    expect(found).toMatch(/nanoUsd\\*":0/);
+    // What is on record can be searched a moment later.
+    const search = async () => JSON.stringify(await gateway.ok('GET /audit?capability=models/kept&limit=2'));
+    await until('the hit is found', async () => (await search()).includes('exact'));
+    expect(await search()).toMatch(/nanoUsd\\*":0/);
   });
 });
