@@ -86,18 +86,19 @@ export function streamEvents({ hasUsage, endsWithUsage }: StreamShape): readonly
   ].map(fillable);
 }
 
-/** A chunk that says when it was sent: for streams without an end. */
+/** A chunk that says when it was sent, for streams without an end. No content rule waits for what follows its words. */
 export function timedEvent(sentUs: bigint): string {
-  const delta = { content: `${sentUs} ` };
-  const choices = [{ index: 0, delta, logprobs: null, finish_reason: null }];
-  return `data: ${JSON.stringify({ id: 'chatcmpl-timed', object: 'chat.completion.chunk', created, model, choices })}\n\n`;
+  const choices = [{ index: 0, delta: { content: 'Yes.\n' }, logprobs: null, finish_reason: null }];
+  return `data: ${JSON.stringify({ id: `${timed}${sentUs}`, object: 'chat.completion.chunk', created, model, choices })}\n\n`;
 }
+
+const timed = 'chatcmpl-sent-';
 
 /** When the last chunk in these bytes was sent; undefined where none says so. */
 export function sentUsIn(bytes: Buffer): number | undefined {
-  const at = bytes.lastIndexOf('"content":"');
+  const at = bytes.lastIndexOf(timed);
   if (at < 0) return undefined;
-  const us = Number.parseInt(bytes.toString('latin1', at + 11, at + 31), 10);
+  const us = Number.parseInt(bytes.toString('latin1', at + timed.length, at + timed.length + 20), 10);
   return Number.isNaN(us) ? undefined : us;
 }
 

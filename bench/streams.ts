@@ -38,6 +38,8 @@ export interface StepJob {
   readonly prompt: Prompt;
   readonly providerPort: number;
   readonly count: number;
+  /** From when on a chunk that has not come counts as held: long enough for whatever is only slow. */
+  readonly lateAfterMs: number;
 }
 
 export interface StepResult {
@@ -106,23 +108,26 @@ function readShares({ measuredPid, otherPids, cpus }: HeldJob): { readonly us: n
   return { us: performance.now() * 1000, foreignUs: (machineMicros(cpus) ?? Number.NaN) - ours };
 }
 
-/** Long enough for whatever is only slow. */
-const lateAfterMs = 1_000;
-
 export async function stepStreams(job: StepJob): Promise<StepResult> {
   const template = promptTemplate(job.address, job.prompt);
   const control = await Connection.open(job.providerPort);
   let late = 0;
   for (let turn = 0; turn < job.count; turn += 1) {
     const connection = await Connection.open(job.address.port);
-    late += await stepStream(connection, template.fill(firstId + turn, ''), () => control.exchange(stepRequest(job, turn)));
+    const step = () => control.exchange(stepRequest(job, turn));
+    late += await stepStream(connection, template.fill(firstId + turn, ''), step, job.lateAfterMs);
     connection.close();
   }
   control.close();
   return { chunks: chunks * job.count, late };
 }
 
-async function stepStream(connection: Connection, request: string, step: () => Promise<unknown>): Promise<number> {
+async function stepStream(
+  connection: Connection,
+  request: string,
+  step: () => Promise<unknown>,
+  lateAfterMs: number,
+): Promise<number> {
   let came = 0;
   let late = 0;
   let failure: string | undefined;

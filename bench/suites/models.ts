@@ -5,7 +5,7 @@ import type { ModelGateway } from '../gateway.ts';
 import type { Lab, PassThrough, ProviderProcess, Rival } from '../lab.ts';
 import type { Prompt } from '../prompt.ts';
 import { callsPerSecond, type Load, type Measurements, measureRounds, type Scenario } from '../rounds.ts';
-import type { HeldResult } from '../streams.ts';
+import type { HeldResult, StepJob } from '../streams.ts';
 import { megabyte, type SuiteResult } from './suite.ts';
 
 /**
@@ -15,19 +15,26 @@ import { megabyte, type SuiteResult } from './suite.ts';
 export async function models(lab: Lab): Promise<SuiteResult> {
   const stand = await openStand(lab);
   const measured = await measureRounds(lab, 'models', scenarios(stand), lab.settings.isQuick ? 2 : undefined);
-  const gaps = await measureSteps(lab, stand);
+  await behave(stand, { streams: 'stepped' });
+  const free = await measureSteps(lab, stand, plainModel, { count: 20, lateAfterMs: 1000 });
+  const ruled = await measureSteps(lab, stand, model, { count: lab.settings.isQuick ? 1 : 5, lateAfterMs: 100 });
   const [floorHeld, held] = await holdBoth(lab, stand);
   const { rivalFailure } = stand;
   return {
     rows: measured.rows(),
     figures: [
-      { text: `chunks of ${gaps.chunks} that came only when the next was sent`, value: gaps.late, unit: 'chunks' },
+      {
+        text: `chunks of ${free.chunks} that came only when the next was sent, without content rules`,
+        value: free.late,
+        unit: 'chunks',
+      },
+      { text: `the same of ${ruled.chunks} with them: a match may begin at their end`, value: ruled.late, unit: 'chunks' },
       { text: `memory while it holds ${held.held} streams`, value: inMegabytes(held.memoryBytes), unit: 'MB' },
       { text: `longest way of one of ${held.chunks} chunks meanwhile`, value: held.longestUs / 1000, unit: 'ms' },
       { text: 'the same, pass-through', value: floorHeld.longestUs / 1000, unit: 'ms' },
       ...(rivalFailure === undefined ? [] : [{ text: rivalFailure, value: undefined, unit: '' }]),
     ],
-    values: { ...ratios(measured, stand), 'models held back': gaps.late, ...heldValues(floorHeld, held) },
+    values: { ...ratios(measured, stand), 'models held back': free.late, ...heldValues(floorHeld, held) },
   };
 }
 
@@ -52,6 +59,8 @@ interface Stand {
 type TargetName = 'direct' | 'pass-through' | 'gatehouse' | 'portkey';
 
 const model = 'bench/fast';
+/** The same without content rules. */
+const plainModel = 'bench/plain';
 
 async function openStand(lab: Lab): Promise<Stand> {
   const provider = await lab.startProvider();
@@ -74,7 +83,7 @@ async function startGoverned(lab: Lab, providerPort: number): Promise<ModelGatew
   const registrar = await openRegistrar(place);
   await registrar.policy('global', {
     limits: [{ per: 'global', rpm: 1_000_000_000 }],
-    content: [{ rules: ['secrets', 'prompt-injection'], do: 'block' }],
+    content: [{ rules: ['secrets', 'prompt-injection'], do: 'block', match: [model] }],
   });
   await registrar.policy('namespace:bench', { limits: [{ per: 'capability', tpm: 1_000_000_000 }] });
   const budget = { amount: 1_000_000, window: 'day', unit: 'usd' } as const;
@@ -101,6 +110,7 @@ function namespaceFile(providerPort: number): string {
     'description: Models of the benchmark',
     'upstreams:',
     `  fast: { kind: model, title: Fast, targets: [{ ${target.join(', ')} }] }`,
+    `  plain: { kind: model, title: Plain, targets: [{ ${target.join(', ')} }] }`,
     '',
   ].join('\n');
 }
@@ -176,12 +186,15 @@ function ratios(measured: Measurements, { rival, isQuick }: Stand): Values {
 }
 
 /** A chunk is sent only when the one before it has come: what is held back shows, however slow a machine is. */
-async function measureSteps(lab: Lab, stand: Stand) {
+async function measureSteps(
+  lab: Lab,
+  { gateway, provider }: Stand,
+  asked: string,
+  steps: Pick<StepJob, 'count' | 'lateAfterMs'>,
+) {
   lab.say('models: streams step by step');
-  await behave(stand, { streams: 'stepped' });
-  const { gateway, provider } = stand;
-  const prompt = { model, isStream: true };
-  return lab.stepStreams({ kind: 'steps', address: gateway.address, prompt, providerPort: provider.port, count: 20 });
+  const prompt = { model: asked, isStream: true };
+  return lab.stepStreams({ kind: 'steps', address: gateway.address, prompt, providerPort: provider.port, ...steps });
 }
 
 /** As many streams as there may be, of a chunk each half a second. */
