@@ -8,7 +8,7 @@ import type { StreamMeter } from './stream-meter.ts';
 
 export const eventLimitBytes = 4 * 1024 * 1024;
 /** Of what comes before anything is said; one who sends more of it has begun, whatever it means. */
-export const heldLimitBytes = eventLimitBytes;
+export const heldLimitBytes = 4 * 1024 * 1024;
 
 export interface PassOptions {
   readonly dialect: ClientDialectName;
