@@ -3,7 +3,6 @@ import { type AdminGateway, openAdminGateway } from '../../support/admin-gateway
 import { startOpenai } from '../../support/model-providers/openai.ts';
 import { calls, fails, says } from '../../support/model-providers/script.ts';
 import type { StandIn } from '../../support/model-providers/stand-in.ts';
-import { until } from '../../support/until.ts';
 
 let provider: StandIn;
 let gateway: AdminGateway;
