@@ -31,9 +31,14 @@ export async function peek(
   return { usage: demands.length === 0 ? [] : await counters.usage(demands), admission };
 }
 
-/** How the rates of a call stand after it was let in, for its client; empty where that cannot be said at once. */
+/**
+ * How the rates of a call stand after it was let in, for its client; empty where that cannot be said at once. What all calls of a
+ * namespace or of the gateway come to is nothing for one caller to watch.
+ */
 export function ratesOf(counters: Counters, permit: Permit): readonly CounterUsage[] {
-  const rates = demandsOf(permit).filter(({ limit: { kind, isShadow } }) => kind === 'rate' && !isShadow);
+  const isShown = ({ limit: { kind, isShadow, per } }: Demand) =>
+    kind === 'rate' && !isShadow && per !== 'global' && per !== 'namespace';
+  const rates = demandsOf(permit).filter(isShown);
   return rates.length === 0 ? [] : (counters.usageNow?.(rates) ?? []);
 }
 

@@ -84,8 +84,8 @@ export class ModelBuffer {
       if (spent.nanoUsd === undefined) row.unpriced += 1;
       // What may be rated later has to be found again.
       if (spent.isCompared && course.answerId !== undefined && this.#answers.length < waitingLimit) {
-        const { consumer = '', answerId: id } = course;
-        this.#answers.push({ id, atMs: nowMs, model: capability, version: spent.version, consumer });
+        const consumer = raterOf(course);
+        this.#answers.push({ id: course.answerId, atMs: nowMs, model: capability, version: spent.version, consumer });
       }
     }
     if (this.#timer === undefined) this.#schedule();
@@ -141,6 +141,11 @@ export class ModelBuffer {
       if (this.#timer === undefined) this.#schedule();
     }
   }
+}
+
+/** Who may speak of an answer: the consumer that got it; where there is none, whoever has the key. */
+export function raterOf({ consumer, key }: { readonly consumer: string | undefined; readonly key: string | undefined }): string {
+  return consumer ?? (key === undefined ? '' : `key:${key}`);
 }
 
 /** As the routing of a model tells it. */

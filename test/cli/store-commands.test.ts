@@ -115,15 +115,15 @@ describe('gatehouse rotate-master-key', () => {
       GATEHOUSE_PREVIOUS_MASTER_KEYS: key(1).toString('base64'),
     };
     expect(await rotateMasterKey({ settings: await settings('data', environment), json: false, write, complain })).toBe(0);
-    expect(said).toMatch(/All 5 keys are sealed under the master key of version 2\. Take GATEHOUSE_PREVIOUS_MASTER_KEYS away/);
+    expect(said).toMatch(/All 6 keys are sealed under the master key of version 2\. Take GATEHOUSE_PREVIOUS_MASTER_KEYS away/);
     await (await open({ dataDir: at('data'), masterKey: key(2) })).close();
   });
 
   it('makes a new key file where none is given', async () => {
     await makeStore();
     expect(await rotateMasterKey({ settings: await settings('data'), json: true, write, complain })).toBe(0);
-    expect(JSON.parse(said)).toEqual({ version: 2, done: 5, total: 5 });
-    expect(warned).toMatch(/^\d of 5 keys\n/);
+    expect(JSON.parse(said)).toEqual({ version: 2, done: 6, total: 6 });
+    expect(warned).toMatch(/^\d of 6 keys\n/);
     await (await open({ dataDir: at('data') })).close();
   });
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Caller } from '../../call/authenticate.ts';
 import { GatewayError } from '../../errors.ts';
 import type { ModelRecords } from '../../store/model-ports.ts';
+import { raterOf } from '../../telemetry/model-buffer.ts';
 import type { JsonObject } from '../../wire/json.ts';
 
 /** What people think of answers, for comparing the versions of a model. */
@@ -36,7 +37,7 @@ export async function rateAnswer({ records, flush, nowMs }: RatingPorts, caller:
     await flush();
     answer = await records.findAnswer(id);
   }
-  if (answer === undefined || answer.consumer !== (caller.consumer ?? ''))
+  if (answer === undefined || answer.consumer !== raterOf(caller))
     throw new GatewayError(
       'not_found',
       'There is no answer of this id to rate. Only models that split their calls between versions take ratings, for the consumer that called.',
