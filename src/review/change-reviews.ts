@@ -103,6 +103,8 @@ export class ChangeReviews {
     // What is reviewed is compared with what was approved, which has to be kept by then.
     await pins.settled();
     const open = this.#find(member);
+    // Before anything is waited for: of two replicas that see the same change one is too late, even where it is decided on meanwhile.
+    const id = open?.id ?? this.#nextId(member);
     const { readContent } = await import('./content.ts');
     const before = open === undefined ? undefined : await readContent(definitions, open.body.content);
     const seen = new Set(before?.seen);
@@ -128,7 +130,7 @@ export class ChangeReviews {
       pin,
       pinId: this.#ports.pins.idFor(member),
     });
-    const id = open?.id ?? this.#nextId(member);
+    // Another replica was faster, and may be through with it by now.
     if (open === undefined && registry.get('submission', id) !== undefined) return;
     this.#updatedAtMs.set(member.id, performance.now());
     await commitChange({ ...this.#ports, refreshed: async () => {} }, gatehouse, {
