@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { silentConversation } from '../call/silent-conversation.ts';
 import type { ModelTarget, ModelTransport, UpstreamConfig } from '../catalog/config.ts';
 import { toGatewayError } from '../errors.ts';
 import type { Spent } from '../models/spent.ts';
-import { type Answer, RpcFailure, type UpstreamCall } from '../upstreams/upstream.ts';
+import type { Answer, UpstreamCall } from '../upstreams/upstream.ts';
 import { Cancel } from '../wire/cancel.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import type { AdminPorts } from './action.ts';
@@ -94,14 +95,7 @@ const silent = {
   meta: undefined,
   tool: undefined,
   retry: undefined,
-  conversation: {
-    takesRounds: false,
-    logLevel: undefined,
-    progress: undefined,
-    log() {},
-    notify() {},
-    ask: () => Promise.reject(new RpcFailure({ code: -32601, message: 'Nothing can be asked here.' })),
-  },
+  conversation: silentConversation,
 } as const;
 
 function wordsOf(answer: Answer): string {

@@ -1,11 +1,11 @@
 import { modelsPlace } from '../catalog/catalog.ts';
-import { RpcFailure } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Ask } from './ask.ts';
 import { type Caller, makeCaller } from './authenticate/caller.ts';
 import { nobody } from './authenticate/key-ring.ts';
 import type { Outcome } from './inspect.ts';
+import { silentConversation } from './silent-conversation.ts';
 
 /** Makes one call in the name of the gateway itself. */
 export type CallModel = (caller: Caller, ask: Ask) => Promise<Outcome>;
@@ -25,14 +25,7 @@ export function ownAsk(caller: Caller, model: string, dialect: string, body: Jso
     params: { name: model, dialect, arguments: body },
     meta: undefined,
     client: { principal: caller.id, session: undefined, capabilities: {} },
-    conversation: {
-      takesRounds: false,
-      logLevel: undefined,
-      progress: undefined,
-      log() {},
-      notify() {},
-      ask: () => Promise.reject(new RpcFailure({ code: -32601, message: 'Nothing can be asked here.' })),
-    },
+    conversation: silentConversation,
     retry: undefined,
     cancel,
     ip: '',

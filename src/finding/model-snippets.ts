@@ -1,3 +1,5 @@
+import { shellWord } from './snippets.ts';
+
 /** Code that makes one call of a model, with the key in the environment variable GATEHOUSE_KEY. */
 export interface ModelSnippets {
   readonly curl: string;
@@ -71,9 +73,4 @@ function curl(address: string, body: object): string {
     `-H 'Content-Type: application/json'`,
     `-d ${shellWord(JSON.stringify(body))}`,
   ].join(' \\\n  ');
-}
-
-/** Within single quotes a shell reads nothing; a quote itself stands outside of them (POSIX 2.2.2). */
-function shellWord(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -105,6 +105,6 @@ asyncio.run(main())`;
 }
 
 /** Within single quotes a shell reads nothing; a quote itself stands outside of them (POSIX 2.2.2). */
-function shellWord(text: string): string {
+export function shellWord(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -6,8 +6,8 @@ import { actions } from '../../admin/actions.ts';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { call } from '../../call/call.ts';
+import { silentConversation } from '../../call/silent-conversation.ts';
 import { GatewayError } from '../../errors.ts';
-import { RpcFailure } from '../../upstreams/upstream.ts';
 import { commandAgent, version } from '../../version.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -54,14 +54,7 @@ function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObjec
     params: { name, arguments: args },
     meta: undefined,
     client: { principal: caller.id, session: undefined, capabilities: {} },
-    conversation: {
-      takesRounds: false,
-      logLevel: undefined,
-      progress: undefined,
-      log() {},
-      notify() {},
-      ask: () => Promise.reject(new RpcFailure({ code: -32601, message: 'Nothing can be asked here.' })),
-    },
+    conversation: silentConversation,
     retry: undefined,
     cancel,
     bytesIn: JSON.stringify(args).length,

@@ -4,11 +4,11 @@ import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
 import { call, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { silentConversation } from '../../call/silent-conversation.ts';
 import { modelsPlace } from '../../catalog/catalog.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { ClientDialect, ClientDialectName } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
-import { RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { readBody } from '../body.ts';
@@ -134,7 +134,7 @@ async function serveCall(
     params: paramsOf(route, request, body),
     meta: undefined,
     client: { principal: caller.id, session: conversationOf(request), capabilities: {} },
-    conversation: silent,
+    conversation: silentConversation,
     retry: undefined,
     cancel,
     ip,
@@ -182,15 +182,6 @@ function conversationOf({ headers }: IncomingMessage): string | undefined {
   const named = headers['x-gatehouse-conversation'];
   return typeof named === 'string' && named.length <= 256 ? named : undefined;
 }
-
-const silent: Ask['conversation'] = {
-  takesRounds: false,
-  logLevel: undefined,
-  progress: undefined,
-  log() {},
-  notify() {},
-  ask: () => Promise.reject(new RpcFailure({ code: -32601, message: 'Nothing can be asked here.' })),
-};
 
 async function serveRating(
   { ratings, bodyLimitBytes }: ServerPorts,
