@@ -7,9 +7,8 @@ import type { StreamProgress, StreamScreen } from '../content/stream-screen.ts';
 import { GatewayError } from '../errors.ts';
 import type { ClientDialect, TextSlot } from '../models/dialect.ts';
 import type { AnswerStream } from '../upstreams/upstream.ts';
-import { isObject, type JsonObject } from '../wire/json.ts';
-import { parseExact } from '../wire/json-scan.ts';
 import { type RawEvent, SseCutter, withData } from '../wire/sse-cutter.ts';
+import { EventTextReader, type EventTexts } from './event-texts.ts';
 import { ContentRefusal } from './screen.ts';
 
 /** An answer that is looked through on its way. */
@@ -60,7 +59,7 @@ interface HeldText {
 
 interface HeldEvent {
   readonly event: RawEvent;
-  readonly document: JsonObject | undefined;
+  readonly said: EventTexts;
   readonly texts: readonly HeldText[];
 }
 
@@ -76,7 +75,7 @@ interface Channel {
 class Inspection implements StreamInspection {
   readonly #screen: StreamScreen | undefined;
   readonly #judge: StreamJudge | undefined;
-  readonly #dialect: Pick<ClientDialect, 'textsOf'>;
+  readonly #reader: EventTextReader;
   readonly #sink: AnswerStream;
   readonly #capability: string;
   readonly #cutter = new SseCutter(largestEventBytes);
@@ -96,7 +95,7 @@ class Inspection implements StreamInspection {
   ) {
     this.#judge = judge;
     this.#screen = screen;
-    this.#dialect = dialect;
+    this.#reader = new EventTextReader(dialect);
     this.#sink = sink;
     this.#capability = capability;
   }
@@ -119,7 +118,7 @@ class Inspection implements StreamInspection {
     this.#refuseBlocked();
     for (const [name, progress] of this.#screen?.end() ?? []) this.#settle(this.#channelOf(name), progress);
     const { rest } = this.#cutter;
-    if (rest.length > 0) this.#hold({ event: { bytes: rest, data: undefined }, document: undefined, texts: [] });
+    if (rest.length > 0) this.#hold({ event: { bytes: rest, data: undefined }, said: this.#reader.read(undefined), texts: [] });
     if (this.#judge === undefined || this.#blocked.length > 0) return this.#pass(true);
     const said = [...this.#channels.values()].map(({ said }) => said);
     return this.#judge(said).then((hits) => {
@@ -139,10 +138,9 @@ class Inspection implements StreamInspection {
   }
 
   #take(event: RawEvent): void {
-    const document = event.data !== undefined && opensObject.test(event.data) ? parse(event.data) : undefined;
-    const slots = document === undefined ? [] : this.#dialect.textsOf(document);
+    const said = this.#reader.read(event.data);
     const texts: HeldText[] = [];
-    for (const slot of slots) {
+    for (const slot of said.slots) {
       if (slot.text === '') continue;
       const channel = this.#channelOf(slot.channel);
       const start = channel.came;
@@ -152,7 +150,7 @@ class Inspection implements StreamInspection {
       if (this.#screen === undefined) channel.released = channel.came;
       else this.#settle(channel, this.#screen.push(slot.channel, slot.text));
     }
-    this.#hold({ event, document, texts });
+    this.#hold({ event, said, texts });
     this.#overtake(texts);
   }
 
@@ -206,7 +204,7 @@ class Inspection implements StreamInspection {
   }
 
   /** The bytes of an event as they go out. */
-  #finish({ event, document, texts }: HeldEvent): Buffer {
+  #finish({ event, said, texts }: HeldEvent): Buffer {
     this.#heldBytes -= event.bytes.length;
     let isChanged = false;
     for (const { slot, start, end } of texts) {
@@ -218,7 +216,7 @@ class Inspection implements StreamInspection {
       slot.replace(text);
       isChanged = true;
     }
-    return isChanged ? withData(event, JSON.stringify(document)) : event.bytes;
+    return isChanged ? withData(event, JSON.stringify(said.document())) : event.bytes;
   }
 
   #channelOf(name: string): Channel {
@@ -254,16 +252,3 @@ function withoutBlanks(text: string, start: number, blanks: readonly Blank[]): s
   }
   return out + text.slice(done);
 }
-
-// What cannot be read cannot be vouched for.
-function parse(data: string): JsonObject {
-  try {
-    const document = longNumber.test(data) ? parseExact(data) : JSON.parse(data);
-    if (isObject(document)) return document;
-  } catch {}
-  throw new GatewayError('upstream_failed', 'The model sent an event that is not valid JSON; repeating the call may help.');
-}
-
-/** JSON may begin with blanks (RFC 8259 section 2), and whoever reads it passes over them. */
-const opensObject = /^[ \t\n\r]*\{/;
-const longNumber = /[0-9][0-9.eE+-]{15}/;
