@@ -9,21 +9,27 @@ export interface RedisSightingsOptions {
   onReturn(): void;
   /** Hears of what Redis did not do. */
   warn(error: unknown): void;
+  readonly answerWithinMs?: number;
+  /** So long after Redis came back every process that lives has told it again what it knew; before that, nothing can be told. */
+  readonly retoldWithinMs?: number;
 }
 
 /** The first call that needs Redis waits no longer for it than this. */
 const connectLimitMs = 1_000;
-const answerWithinMs = 500;
 const longestPauseMs = 1_000;
-/** So long after Redis came back every process that lives has told it again what it knew; before that, nothing can be told. */
-const retoldWithinMs = 3_000;
 
 /**
  * In Redis, for all replicas, by the clock of Redis: what is kept of a key is how long it still lives, always counted from the
  * longest time that anybody may ask for. It is connected at the first use. While Redis is away, everything rejects; when it is back,
  * it may have lost what it knew, and nobody is told anything before those who noted it could tell it again.
  */
-export function openRedisSightings({ url, onReturn, warn }: RedisSightingsOptions): SightingRows & { close(): Promise<void> } {
+export function openRedisSightings({
+  url,
+  onReturn,
+  warn,
+  answerWithinMs = 500,
+  retoldWithinMs = 3_000,
+}: RedisSightingsOptions): SightingRows & { close(): Promise<void> } {
   const redis = new Redis(checked(url), {
     lazyConnect: true,
     // Calls that pile up behind a dead Redis would all wait for it; they fail at once instead.
@@ -67,7 +73,8 @@ export function openRedisSightings({ url, onReturn, warn }: RedisSightingsOption
       await connected();
       const pipeline = redis.pipeline();
       for (const { key, agoMs } of batch) {
-        const livesMs = Math.max(1, Math.round(longestWithinMs - agoMs));
+        const livesMs = Math.round(longestWithinMs - agoMs);
+        if (livesMs <= 0) continue;
         // What counts from now on is the latest there is; what is told again may not be.
         if (agoMs < 0) pipeline.set(redisKey(key), '', 'PX', livesMs);
         else pipeline.set(redisKey(key), '', 'PX', livesMs, 'NX');
