@@ -12,6 +12,7 @@
  *         -> Clearance  approve             did a person agree, where one has to
  *         -> Answer     callUpstream        slot, breaker, deadline; the only outgoing bytes
  *         -> Outcome    inspect             is it what was promised, may it come back
+ *                       remember            what callers are handed, where a gate asks after it
  *                       record              intent before the upstream hears of it, outcome after: one record for every call
  */
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
@@ -129,9 +130,9 @@ function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: As
 
 function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const { policy, caller } = clearance;
-  const work = () => exchange(ports, catalog, clearance, ask, course);
   // What the gateway asks for itself is handed to nobody who could do something with it.
-  return policy.labels.length === 0 || ask.isJudging === true ? work() : remembering(ports.sightings, caller, policy, work);
+  if (policy.labels.length === 0 || ask.isJudging === true) return exchange(ports, catalog, clearance, ask, course);
+  return remembering(ports.sightings, caller, policy, () => exchange(ports, catalog, clearance, ask, course));
 }
 
 async function exchange(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {

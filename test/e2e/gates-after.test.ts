@@ -220,7 +220,8 @@ describe('PJ-03: a source is', () => {
         headers: { authorization: `Bearer ${as}`, 'content-type': 'application/json' },
         body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Say hello.' }] }),
       });
-      return [response.status, (await response.json()).error?.code];
+      const body = (await response.json()) as { error?: { code?: string } };
+      return [response.status, body.error?.code];
     };
     expect(await chat('models/outside')).toEqual([200, undefined]);
     expect(await chat('models/web')).toEqual([200, undefined]);
@@ -230,6 +231,19 @@ describe('PJ-03: a source is', () => {
     await expectRan(call('models__web', { as: other, args: { prompt: 'hello' } }));
     expect(await chat('models/outside', other)).toEqual([403, 'approval_pending']);
     expect(await chat('models/outside', await application(`${app}-free`))).toEqual([200, undefined]);
+  });
+
+  test("what the gateway's own administration shows, by whichever door", async () => {
+    await gateway.ok('PUT /policies/global', { policy: { labels: { 'untrusted-source': 'admin/list_consumers' } } });
+    const rest = await gateway.person(`rest-${app}`, [{ role: 'admin' }]);
+    const mcp = await gateway.person(`mcp-${app}`, [{ role: 'admin' }]);
+    await expectRan(comment({ as: rest }));
+    await gateway.ok('GET /consumers', undefined, rest);
+    await expectHeld(comment({ as: rest }));
+    await expectRan(comment({ as: mcp }));
+    await expectRan(call('list_consumers', { as: mcp, toolbox: 'admin' }));
+    await expectHeld(comment({ as: mcp }));
+    await gateway.ok('PUT /policies/global', { policy: null });
   });
 
   test('a call that fails, as its upstream may say so in words of its own; none that was refused before it went out', async () => {
@@ -301,7 +315,10 @@ describe('what people see', () => {
     });
     await expectRan(readTicket());
     expect(await explained('desk/post_comment')).toMatchObject({ decision: 'wait', details: [expect.stringContaining(gate)] });
-    expect(await explained('desk/send_mail')).toMatchObject({ decision: 'allow', details: [expect.stringContaining('private-data')] });
+    expect(await explained('desk/send_mail')).toMatchObject({
+      decision: 'allow',
+      details: [expect.stringContaining('private-data')],
+    });
   });
 
   test('a label that nothing has holds every call, and says why; the right one does not', async () => {
