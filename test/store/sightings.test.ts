@@ -103,6 +103,19 @@ describe('in Redis', () => {
     await expect(rows.agesMs(['a'])).rejects.toThrow();
   });
 
+  it('that came back tells nobody anything before all could tell it again', { timeout: 30_000 }, async () => {
+    const own = await startRedis();
+    let returns = 0;
+    const rows = redisRows(own.url, { onReturn: () => void returns++, retoldWithinMs: 60_000 });
+    expect(await rows.agesMs(['a'])).toEqual([undefined]);
+    await own.stop();
+    await ownRedis(own.port);
+    await until('it is there', () => returns > 0);
+    await expect(rows.agesMs(['a'])).rejects.toThrow('is being told again');
+    await rows.note([{ key: 'a', agoMs: 0 }]);
+    expect(returns).toBe(1);
+  });
+
   it('that lost what it knew is told again by all who know it, and tells nobody anything before', {
     timeout: 30_000,
   }, async () => {
