@@ -324,7 +324,7 @@ export interface SightingRows {
   prune(olderThanMs: number): Promise<number>;
 }
 
-export interface Sighting {
+interface Sighting {
   readonly key: string;
   /** Below 0: it counts as now for so much longer. */
   readonly agoMs: number;

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AdminGateway, type Answer, openAdminGateway } from '../support/admin-gateway.ts';
 import { closeRawClients, connectRaw, rawEras } from '../support/raw-clients.ts';
@@ -194,6 +196,24 @@ describe('PJ-03: after a source, a way out', () => {
     await expectHeld(write({}));
     await expectRan(write({ internal: true }));
   });
+});
+
+test('PJ-03: a gateway that was started anew knows what it handed over before', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'gatehouse-after-'));
+  const desk = example.replace('https://tickets.example.com/mcp', upstream.url);
+  const start = () => openAdminGateway({ directory, namespaces: { desk } });
+  const at = async (own: AdminGateway, name: string, as: string) =>
+    codeOf(await own.mcp('', 'tools/call', { name, arguments: {} }, as, { 'mcp-name': name }));
+  const first = await start();
+  const ann = await first.person('ann', [{ role: 'developer' }]);
+  const carl = await first.person('carl', [{ role: 'developer' }]);
+  expect(await at(first, 'desk__read_ticket', ann)).toBeUndefined();
+  await first.stop();
+  const second = await start();
+  expect(await at(second, 'desk__post_comment', ann)).toBe('approval_pending');
+  expect(await at(second, 'desk__post_comment', carl)).toBeUndefined();
+  await second.stop();
+  rmSync(directory, { recursive: true, force: true });
 });
 
 describe('PJ-03: a source is', () => {
