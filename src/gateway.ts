@@ -45,6 +45,7 @@ import type { ReplyCaches } from './models/cache/reply-caches.ts';
 import { type Audience, type Channel, type Notifier, type NotifyEvent, openNotifier } from './notify/notify.ts';
 import { smtpChannel } from './notify/smtp.ts';
 import { webhookChannel } from './notify/webhook.ts';
+import { longestWithinMs } from './policy/gate-schema.ts';
 import { ConfigurationError } from './problems.ts';
 import { descriptionReader } from './registry/descriptions.ts';
 import { LiveConfiguration } from './registry/live-configuration.ts';
@@ -55,7 +56,7 @@ import { ChangeReviews } from './review/change-reviews.ts';
 import { Pins } from './review/pins.ts';
 import { pruneDefinitions } from './review/prune-definitions.ts';
 import type { Settings } from './settings.ts';
-import { openCounters, openReplyCache, openStore } from './store/open-store.ts';
+import { openCounters, openReplyCache, openSightings, openStore } from './store/open-store.ts';
 import type { RememberedUpstream, Store, UpstreamMemory } from './store/ports.ts';
 import type { UpstreamGauge } from './telemetry/gauges.ts';
 import { openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
@@ -195,6 +196,7 @@ async function build(
     index: store.audit,
   });
   const counters = await openCounters(store, storeOptions);
+  const sightings = await openSightings(store, storeOptions);
   const checks = new ArgumentChecks();
   const memories = new Map(remembered.map((upstream) => [upstream.id, upstream]));
   // An upstream that replaces another begins with what is known by then, not with what was known at the start.
@@ -441,6 +443,7 @@ async function build(
     journal,
     telemetry,
     counters,
+    sightings,
     checks,
     clock,
     policies: () => configuration.policies,
@@ -546,6 +549,7 @@ async function build(
     Promise.all([
       store.audit.prune(nowMs - journalAgeMs),
       store.budgets.prune(nowMs),
+      store.sightings.prune(longestWithinMs),
       approvals.tidy(),
       pruneDefinitions(registry, store.definitions, nowMs),
     ]).catch((error: unknown) => log.warn({ err: error }, 'what is out of date could not be removed from the store'));
@@ -653,7 +657,14 @@ async function build(
       await replies?.close();
       await egress.close();
       lanes.keep(new Map());
-      await Promise.allSettled([noteUses(), telemetry.close(), journal.close(), counters.close(), checks.close()]);
+      await Promise.allSettled([
+        noteUses(),
+        telemetry.close(),
+        journal.close(),
+        counters.close(),
+        sightings.close(),
+        checks.close(),
+      ]);
       await store.close();
     },
   };

@@ -102,7 +102,7 @@ export const explainCall = defineAction({
       method,
       params: uri === undefined ? { name, ...dialect, arguments: args as JsonObject } : { uri },
     };
-    const found = await explain(ports, circumstances, ports.catalog(), subject.caller, ask);
+    const found = await explain(ports.calls, circumstances, ports.catalog(), subject.caller, ask);
     const insight = isInsider && capability !== undefined ? await insightOf(ports, subject, circumstances, ask, capability) : [];
     const steps = [proof, ...found.map((step) => (step.step === 'authorize' ? { ...step, details: insight } : step))];
     return { decision: steps.at(-1)?.decision ?? 'unknown', ...what, steps };

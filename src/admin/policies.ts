@@ -131,6 +131,7 @@ function merge(sources: readonly PolicySource[]): object {
     allow: each('allow'),
     network: each('network'),
     content: each('content'),
+    labels: each('labels'),
     gates: sources.flatMap(({ scope, policy }) => (policy.gates ?? []).map((row) => ({ from: describeScope(scope), ...row }))),
     gateDestructive: nearest('gateDestructive') ?? true,
     timeoutMs: nearest('timeoutMs') ?? null,

@@ -12,6 +12,7 @@
  *         -> Clearance  approve             did a person agree, where one has to
  *         -> Answer     callUpstream        slot, breaker, deadline; the only outgoing bytes
  *         -> Outcome    inspect             is it what was promised, may it come back
+ *                       remember            what callers are handed, where a gate asks after it
  *                       record              intent before the upstream hears of it, outcome after: one record for every call
  */
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
@@ -20,11 +21,11 @@ import type { Clock } from '../clock.ts';
 import type { Judges } from '../content/judge.ts';
 import { toGatewayError } from '../errors.ts';
 import type { Policies } from '../policy/policy.ts';
-import type { Counters } from '../store/ports.ts';
+import type { Counters, Sightings } from '../store/ports.ts';
 import type { Answer } from '../upstreams/upstream.ts';
 import type { Approvals } from './approve/approvals.ts';
 import { asAgreed } from './approve/exact-call.ts';
-import { type Approved, approve, type Clearance } from './approve.ts';
+import { type Approved, approve, type Clearance, isApproved } from './approve.ts';
 import type { Ask } from './ask.ts';
 import { noJudges } from './ask-judges.ts';
 import type { Caller } from './authenticate.ts';
@@ -33,6 +34,7 @@ import { callUpstream, type Lanes } from './call-upstream.ts';
 import { inspect, inspectStream, inspectStreamed, type Outcome } from './inspect.ts';
 import { type Admission, limit, ratesOf } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
+import { remembering } from './remember.ts';
 import { resolve } from './resolve.ts';
 import { type Sampler, samplerFor } from './sample.ts';
 import { type Screened, screen } from './screen.ts';
@@ -48,6 +50,8 @@ export interface CallPorts extends RecordPorts {
   readonly judges?: Judges | undefined;
   readonly clock: Clock;
   readonly approvals: Pick<Approvals, 'pass' | 'ended'>;
+  /** What callers were handed before. */
+  readonly sightings: Sightings;
   readonly maySeeAction: Circumstances['maySeeAction'];
 }
 
@@ -118,11 +122,20 @@ export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknow
 function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
   const clearance = approve(ports, screened, ask, course);
   return clearance instanceof Promise
-    ? clearance.then((late) => sendApproved(ports, catalog, late, ask, course))
+    ? clearance.then((late) =>
+        isApproved(late) ? sendApproved(ports, catalog, late, ask, course) : send(ports, catalog, late, ask, course),
+      )
     : send(ports, catalog, clearance, ask, course);
 }
 
-async function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
+function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
+  const { policy, caller } = clearance;
+  // What the gateway asks for itself is handed to nobody who could do something with it.
+  if (policy.labels.length === 0 || ask.isJudging === true) return exchange(ports, catalog, clearance, ask, course);
+  return remembering(ports.sightings, caller, policy, () => exchange(ports, catalog, clearance, ask, course));
+}
+
+async function exchange(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const written = course.intend(clearance);
   if (written !== undefined) await written;
   ask.heardRates?.(ratesOf(ports.counters, clearance));

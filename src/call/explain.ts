@@ -2,7 +2,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { toGatewayError } from '../errors.ts';
 import { describeLimit } from '../policy/describe-limit.ts';
-import { describeBy, type Gate } from '../policy/gate.ts';
+import { describeAfter, describeBy, type Gate } from '../policy/gate.ts';
 import type { CounterUsage } from '../store/ports.ts';
 import { whoOf } from './approve/say.ts';
 import { gatesOver } from './approve.ts';
@@ -24,7 +24,7 @@ export interface ExplainedStep {
 
 /** One step after the other, as `call` takes them, up to the first that refuses. */
 export async function explain(
-  { counters, checks }: Pick<CallPorts, 'counters' | 'checks'>,
+  { counters, checks, sightings }: Pick<CallPorts, 'counters' | 'checks' | 'sightings'>,
   circumstances: Circumstances,
   catalog: Catalog,
   caller: Caller,
@@ -53,10 +53,13 @@ export async function explain(
     const { hits } = screened;
     const found = [...new Set(hits.map(({ ruleId }) => ruleId))];
     steps.push(step('screen', 'allow', 'The arguments fit, and may go in.', found));
-    const gates = gatesOver(screened, circumstances.ip, circumstances.nowMs);
+    const gates = await gatesOver(sightings, screened, circumstances.ip, circumstances.nowMs);
+    const asleep = screened.policy.gates
+      .filter(({ after }) => after !== undefined && !gates.some((held) => held.after === after))
+      .map(describeGate);
     steps.push(
       gates.length === 0
-        ? step('approve', 'allow', 'No gate holds it.')
+        ? step('approve', 'allow', asleep.length === 0 ? 'No gate holds it.' : 'No gate holds it as things are.', asleep)
         : step('approve', 'wait', `It would wait for ${whoOf(gates)}.`, gates.map(describeGate)),
     );
   } catch (error) {
@@ -67,9 +70,13 @@ export async function explain(
 }
 
 /** A gate in one sentence. */
-export function describeGate({ source, by, quorum, when, reason }: Gate): string {
+export function describeGate({ source, by, quorum, when, after, reason }: Gate): string {
   const rule = when === undefined ? '' : `, as ${when} is true or cannot be told`;
-  return `The gate of ${source}: ${describeBy(by, quorum)} has to agree${rule}${reason === undefined ? '.' : ` (${reason})`}`;
+  const unknown = after?.unknown ?? [];
+  const slip =
+    unknown.length === 0 ? '' : ` (no policy says what ${unknown.join(' and ')} is, so it holds whatever was called before)`;
+  const before = after === undefined ? '' : `, where the caller was handed ${describeAfter(after)}${slip}`;
+  return `The gate of ${source}: ${describeBy(by, quorum)} has to agree${rule}${before}${reason === undefined ? '.' : ` (${reason})`}`;
 }
 
 /** One more call would be refused. Tokens and money are not known before a call, and hold back none that uses none. */

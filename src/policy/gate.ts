@@ -1,6 +1,6 @@
 import { compileGlob } from '../catalog/glob.ts';
 import type { JsonObject } from '../wire/json.ts';
-import { defaultGateExpiresMs, type GateRow } from './gate-schema.ts';
+import { defaultGateExpiresMs, defaultWithinMs, type GateRow } from './gate-schema.ts';
 import { compileRule, decide, type Rule } from './rule.ts';
 import type { Facts } from './rule-facts.ts';
 
@@ -15,10 +15,21 @@ export interface Gate {
   readonly reason: string | undefined;
   /** As written; undefined: every call. */
   readonly when: string | undefined;
+  /** Undefined: whatever was called before. */
+  readonly after: After | undefined;
   /** Whether calls of this capability, `namespace/name`, may have to wait. */
   covers(capability: string): boolean;
-  /** Whether this call has to. What cannot be told has to. */
+  /** Whether this call has to, as far as it says so itself. What cannot be told has to. */
   holds(facts: Facts, args: JsonObject): boolean;
+}
+
+/** What a caller must have been handed before. */
+export interface After {
+  /** Each of them. */
+  readonly labels: readonly string[];
+  readonly withinMs: number;
+  /** Of the labels, those that no policy gives to anything: the gate holds whatever was called. */
+  readonly unknown?: readonly string[];
 }
 
 /** Who decides. */
@@ -29,7 +40,8 @@ export type GateBy =
 
 /** `source` says where the row stands. A rule that does not compile any more holds everything that it might have held. */
 export async function compileGate(row: GateRow, source: string): Promise<Gate> {
-  const { match = [], when, by, quorum = 1, expiresMs = defaultGateExpiresMs, reason } = row;
+  const { match = [], when, by, quorum = 1, expiresMs = defaultGateExpiresMs } = row;
+  const after = afterOf(row);
   const globs = (typeof match === 'string' ? [match] : match).map(compileGlob);
   const compiled = when === undefined ? undefined : await compileRule(when);
   return Object.freeze({
@@ -37,8 +49,9 @@ export async function compileGate(row: GateRow, source: string): Promise<Gate> {
     by: byOf(by),
     quorum,
     expiresMs,
-    reason,
+    reason: row.reason ?? (after && reasonOf(after)),
     when,
+    after,
     covers: globs.length === 0 ? () => true : (capability: string) => globs.some((takes) => takes(capability)),
     holds: compiled === undefined || 'problems' in compiled ? () => true : holdsBy([compiled.rule]),
   });
@@ -55,6 +68,20 @@ function byOf(by: GateRow['by']): GateBy {
   if (by === 'caller') return { kind: 'caller' };
   if (by === undefined) return { kind: 'role', role: 'approver' };
   return 'role' in by ? { kind: 'role', role: by.role } : { kind: 'members', members: [...new Set(by.members)] };
+}
+
+function afterOf({ after, withinMs = defaultWithinMs }: GateRow): After | undefined {
+  if (after === undefined) return undefined;
+  return Object.freeze({ labels: [...new Set(typeof after === 'string' ? [after] : after)], withinMs });
+}
+
+function reasonOf(after: After): string {
+  return `Its caller was handed ${describeAfter(after)}`;
+}
+
+/** As people read it: `untrusted-source and private-data within the last 60 min`. */
+export function describeAfter({ labels, withinMs }: After): string {
+  return `${labels.join(' and ')} within the last ${Math.round(withinMs / 60_000)} min`;
 }
 
 /** As people read it: `2 of the role approver`. */

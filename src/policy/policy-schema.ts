@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { contentPolicySchema } from '../content/content-schema.ts';
-import { gatesSchema } from './gate-schema.ts';
+import { gatesSchema, labelsSchema } from './gate-schema.ts';
 import { limitsSchema } from './limit-rules.ts';
 import { checkNetwork } from './network.ts';
 
@@ -65,6 +65,7 @@ export const policySchema = z.strictObject({
     .optional()
     .describe('Addresses and ranges that calls may come from. An empty list is nobody. Default: anywhere.'),
   content: contentPolicySchema.optional(),
+  labels: labelsSchema.optional(),
   gates: gatesSchema.optional().describe('Calls that wait for a person. Every gate that holds a call must let it pass.'),
   gateDestructive: z
     .boolean()

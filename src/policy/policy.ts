@@ -53,6 +53,8 @@ export interface CallPolicy {
   readonly judgesOut: readonly JudgeRow[];
   /** Those that may hold a call of this capability. All that do must let it pass. */
   readonly gates: readonly Gate[];
+  /** What it is, as far as a gate of any capability asks whether it was called before. */
+  readonly labels: readonly string[];
   /** Whether what removes something waits for an approver where no gate names it. */
   readonly gatesDestructive: boolean;
   /** Who answers an upstream that asks for a model, where the client has none. */
@@ -66,8 +68,11 @@ interface Part {
   readonly rules: readonly Rule[] | undefined;
   readonly network: NetworkTest | undefined;
   readonly gates: readonly Gate[];
+  readonly labels: readonly LabelTest[];
   readonly policy: Policy;
 }
+
+type LabelTest = readonly [label: string, covers: (capability: string) => boolean];
 
 /** Every capability's policy, made at its first call and kept with the snapshot. */
 export class Policies {
@@ -75,13 +80,20 @@ export class Policies {
   readonly #byNamespace: ReadonlyMap<string, readonly Part[]>;
   readonly #byCapability: ReadonlyMap<string, readonly Part[]>;
   readonly #restricts: boolean;
+  /** Labels that a gate asks after: nothing else is remembered. */
+  readonly #awaited: ReadonlySet<string>;
   readonly #content: ContentRules | undefined;
   readonly #made = new Map<string, CallPolicy>();
 
   /** `content` is there where a policy has content rules. */
-  constructor(parts: readonly (readonly [PolicyScope, Part])[], content?: ContentRules) {
+  constructor(written: readonly (readonly [PolicyScope, Part])[], content?: ContentRules) {
+    const given = new Set(written.flatMap(([, { labels }]) => labels.map(([label]) => label)));
+    const parts = written.map(
+      ([scope, part]) => [scope, { ...part, gates: part.gates.map((gate) => checkAfter(gate, given)) }] as const,
+    );
     this.#content = content;
     this.#restricts = parts.some(([, { rules, network }]) => rules !== undefined || network !== undefined);
+    this.#awaited = new Set(parts.flatMap(([, { gates }]) => gates.flatMap(({ after }) => after?.labels ?? [])));
     this.#global = parts.flatMap(([scope, part]) => (scope.kind === 'global' ? [part] : []));
     this.#byNamespace = group(parts, (scope) => (scope.kind === 'namespace' ? scope.namespace : undefined));
     this.#byCapability = group(parts, (scope) => (scope.kind === 'capability' ? scope.capability : undefined));
@@ -99,7 +111,7 @@ export class Policies {
       const global =
         namespace === 'admin' ? this.#global.map((part) => ({ ...part, limits: noLimits, gates: noGates })) : this.#global;
       const wide = [...global, ...(this.#byNamespace.get(namespace) ?? [])];
-      made = merge(capability, namespace, wide, this.#byCapability.get(capability) ?? [], this.#content);
+      made = merge(capability, namespace, wide, this.#byCapability.get(capability) ?? [], this.#content, this.#awaited);
       if (this.#made.size >= mostKept) this.#made.clear();
       this.#made.set(capability, made);
     }
@@ -110,6 +122,17 @@ export class Policies {
 const noLimits = compileLimits([], 'global');
 const noGates: readonly Gate[] = Object.freeze([]);
 const noJudges: readonly JudgeRow[] = Object.freeze([]);
+
+function compileLabel([label, match]: readonly [string, string | readonly string[]]): LabelTest {
+  const globs = (typeof match === 'string' ? [match] : match).map(compileGlob);
+  return [label, (capability) => globs.some((takes) => takes(capability))];
+}
+
+/** A label that no policy gives to anything is a slip of the pen, or was taken away: whether it was called cannot be told. */
+function checkAfter(gate: Gate, given: ReadonlySet<string>): Gate {
+  const unknown = gate.after?.labels.filter((label) => !given.has(label)) ?? [];
+  return gate.after === undefined || unknown.length === 0 ? gate : { ...gate, after: { ...gate.after, unknown } };
+}
 
 /** A decision must not wait for a decision. */
 const neverGated: ReadonlySet<string> = new Set(
@@ -141,6 +164,7 @@ async function compile(scope: PolicyScope, policy: Policy): Promise<Part> {
     rules: policy.allow === undefined ? undefined : await compileRules(policy.allow),
     network: policy.network === undefined ? undefined : compileNetworks(policy.network),
     gates: await Promise.all((policy.gates ?? []).map((row) => compileGate(row, describeScope(scope)))),
+    labels: Object.entries(policy.labels ?? {}).map(compileLabel),
     policy,
   };
 }
@@ -169,6 +193,7 @@ function merge(
   wide: readonly Part[],
   own: readonly Part[],
   rules: ContentRules | undefined,
+  awaited: ReadonlySet<string>,
 ): CallPolicy {
   const parts = [...wide, ...own];
   // Secrets go into the gateway's own administration, and a new key comes out of it: blanked out, both would be lost.
@@ -192,6 +217,9 @@ function merge(
     judgesOut: content?.judgesFor(capability, 'out') ?? noJudges,
     gates: neverGated.has(capability) ? noGates : parts.flatMap(({ gates }) => gates.filter(({ covers }) => covers(capability))),
     sampling: samplingOf(nearest('sampling')),
+    labels: [...awaited].filter((label) =>
+      parts.some(({ labels }) => labels.some(([given, covers]) => given === label && covers(capability))),
+    ),
     gatesDestructive: nearest('gateDestructive') ?? true,
     sources: parts.map(({ policy }) => policy),
   });

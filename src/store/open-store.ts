@@ -1,7 +1,8 @@
 import { GatewayError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { RestoreTarget, Snapshot, TargetOptions } from './backup/snapshot.ts';
-import type { Counters, ReplyCache, Store } from './ports.ts';
+import type { Counters, ReplyCache, Sightings, Store } from './ports.ts';
+import { openSightings as openSightingsIn } from './sightings.ts';
 import { openSqlite } from './sqlite/open-sqlite.ts';
 import { defaultSessionTtlMs, type StoreOptions } from './store-options.ts';
 import { warnSeldom } from './warn-seldom.ts';
@@ -85,6 +86,15 @@ export async function openCounters(store: Pick<Store, 'budgets'>, { redisUrl, cl
   const { openMemoryCounters } = await import('./memory/counters.ts');
   const warn = warnSeldom(log, clock, 'Budgets could not be written; what was spent since is forgotten if the process ends now.');
   return await openMemoryCounters({ clock, budgets: store.budgets, warn });
+}
+
+/** Opens what is remembered of callers: in the store; in Redis with `redisUrl`. Neither is asked before the first call that needs it. */
+export async function openSightings(store: Pick<Store, 'sightings'>, { redisUrl, clock, log }: StoreOptions): Promise<Sightings> {
+  const warn = warnSeldom(log, clock, 'What callers are handed could not be noted or asked for; gates that ask after it hold.');
+  if (!redisUrl) return openSightingsIn(() => store.sightings, { clock, warn });
+  const { openRedisSightings } = await import('./redis/redis-sightings.ts');
+  const url = redisUrl.reveal();
+  return openSightingsIn((onReturn) => openRedisSightings({ url, onReturn, warn }), { clock, warn });
 }
 
 /** Of a process that has no Redis. */

@@ -245,6 +245,10 @@ export interface Schema {
     readonly tried: number;
     readonly due_at_ms: number;
   };
+  readonly sightings: {
+    readonly key: string;
+    readonly seen_ms: number;
+  };
   readonly definitions: {
     readonly hash: string;
     readonly body: string;

@@ -6,6 +6,8 @@ import type { Course } from '../../src/call/record.ts';
 import type { Screened } from '../../src/call/screen.ts';
 import { buildPolicies } from '../../src/policy/policy.ts';
 import type { Policy } from '../../src/policy/policy-schema.ts';
+import { memorySightings } from '../../src/store/memory/memory-sightings.ts';
+import { openSightings } from '../../src/store/sightings.ts';
 import { askFor } from '../support/call-ports.ts';
 import { cpuMs } from '../support/cpu-time.ts';
 
@@ -13,6 +15,7 @@ const course = { trace: { step() {} } } as unknown as Course;
 const ports = {
   clock: { nowMs: () => 0 },
   approvals: { pass: async () => ({ id: 'ap', round: 0 }) },
+  sightings: openSightings(() => memorySightings({ nowMs: () => 0 }), { clock: { nowMs: () => 0 }, warn: () => {} }),
 };
 
 async function screened(policy: Policy, { kind = 'mcp', annotations = {}, tool = true, gated = false } = {}): Promise<Screened> {
@@ -99,7 +102,9 @@ describe('the step', () => {
 describe('what removes something', () => {
   const destructive = { annotations: { destructiveHint: true } };
   const gates = async (policy: Policy, kind: string) =>
-    gatesOver(await screened(policy, { kind, gated: kind === 'openapi', ...destructive }), '', 0).map(({ source }) => source);
+    (await gatesOver(ports.sightings, await screened(policy, { kind, gated: kind === 'openapi', ...destructive }), '', 0)).map(
+      ({ source }) => source,
+    );
 
   test('waits where it was made of an API description, until a policy says otherwise', async () => {
     expect(await gates({}, 'openapi')).toEqual(['default']);

@@ -81,6 +81,13 @@ describe('gates', () => {
     [{ match: [] }, '"match" is empty'],
     [{ expiresMs: 1 }, '1000'],
     [{ until: 'tomorrow' }, 'until'],
+    [{ after: 'web/*' }, 'A label is small letters'],
+    [{ after: [] }, '"after" is empty'],
+    [{ after: '__proto__' }, 'A label is small letters'],
+    [{ after: 7 }, 'Write a label, or a list of labels'],
+    [{ withinMs: 60_000 }, '"withinMs" goes with "after"'],
+    [{ after: 'untrusted-source', withinMs: 59_999 }, '"withinMs" must be at least 60000'],
+    [{ after: 'untrusted-source', withinMs: 8 * 86_400_000 }, '"withinMs" must be at most 604800000'],
   ])('%j is refused with a reason', (row, reason) => {
     expect(JSON.stringify(gatesSchema.safeParse([row]).error?.issues.map(({ message }) => message))).toContain(
       JSON.stringify(reason).slice(1, -1),
@@ -91,6 +98,45 @@ describe('gates', () => {
     expect(gatesSchema.safeParse([{}, { by: 'caller' }, { by: { members: ['ann', 'bob'] }, quorum: 2 }]).success).toBe(true);
     expect(await checkRules({ gates: [{ when: 'true' }] })).toEqual([]);
     expect(await checkRules({ gates: [{}, { when: 'args.x' }] })).toMatchObject([{ path: ['gates', 1, 'when'] }]);
+  });
+});
+
+describe('labels', () => {
+  const gate = { after: ['untrusted-source', 'private-data'] };
+  const labelsOf = async (sources: readonly PolicySource[], capability: string) => [
+    ...(await buildPolicies(sources)).of(capability, capability.slice(0, capability.indexOf('/'))).labels,
+  ];
+
+  test('of every scope add up; those that no gate asks after are not looked at', async () => {
+    const all: readonly PolicySource[] = [
+      { scope: { kind: 'global' }, policy: { labels: { 'untrusted-source': ['web/*', '*/read_*'], idle: 'web/*' } } },
+      { scope: { kind: 'namespace', namespace: 'hr' }, policy: { labels: { 'private-data': 'hr/*', constructor: 'hr/*' } } },
+      { scope: { kind: 'capability', capability: 'web/own' }, policy: { labels: { 'private-data': 'web/own' } } },
+      namespace([gate]),
+    ];
+    expect(await labelsOf(all, 'web/x')).toEqual(['untrusted-source']);
+    expect(await labelsOf(all, 'web/own')).toEqual(['untrusted-source', 'private-data']);
+    expect(await labelsOf(all, 'hr/read_x')).toEqual(['untrusted-source', 'private-data']);
+    expect(await labelsOf(all, 'support/x')).toEqual([]);
+    expect(await labelsOf(all.slice(0, -1), 'hr/read_x')).toEqual([]);
+    expect(
+      await labelsOf(
+        [...all, { scope: { kind: 'namespace', namespace: 'web' }, policy: { labels: { 'private-data': 'hr/*' } } }],
+        'web/x',
+      ),
+    ).toEqual(['untrusted-source']);
+  });
+
+  test('of which nobody says what they are make a gate hold everything, and a gate that knows all of them does not', async () => {
+    const known = { scope: { kind: 'global' }, policy: { labels: { 'untrusted-source': 'web/*' } } } as const;
+    const both = {
+      scope: { kind: 'global' },
+      policy: { labels: { 'untrusted-source': 'web/*', 'private-data': 'hr/*' } },
+    } as const;
+    const afterOf = async (sources: readonly PolicySource[]) =>
+      (await buildPolicies(sources)).of('support/x', 'support').gates[0]?.after;
+    expect(await afterOf([known, namespace([gate])])).toMatchObject({ unknown: ['private-data'] });
+    expect(await afterOf([both, namespace([gate])])).toEqual({ labels: gate.after, withinMs: 3_600_000 });
   });
 });
 

@@ -7,7 +7,9 @@ import { systemClock } from '../../src/clock.ts';
 import type { CallEntry, Journal } from '../../src/journal/journal.ts';
 import { Policies } from '../../src/policy/policy.ts';
 import { openMemoryCounters } from '../../src/store/memory/counters.ts';
+import { memorySightings } from '../../src/store/memory/memory-sightings.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
+import { openSightings } from '../../src/store/sightings.ts';
 import { openTelemetry } from '../../src/telemetry/telemetry.ts';
 import { Cancel } from '../../src/wire/cancel.ts';
 
@@ -64,6 +66,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
     journal: readableJournal(records),
     telemetry,
     counters,
+    sightings: openSightings(() => memorySightings(clock), { clock, warn: () => {} }),
     checks,
     clock,
     policies: () => noPolicies,

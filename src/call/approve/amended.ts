@@ -32,5 +32,5 @@ export async function amendedCall(
   const permit = authorize(circumstancesOf(ports, ''), requester, resolve(catalog, ask), ask);
   const { admission } = await peek(ports.counters, permit);
   const screened = await screen(ports.checks, admission);
-  return { screened, gates: gatesOver(screened, '', ports.clock.nowMs()) };
+  return { screened, gates: await gatesOver(ports.sightings, screened, '', ports.clock.nowMs()) };
 }

@@ -1,4 +1,4 @@
-/** Who may decide on whose call, and whether enough have. */
+/** Who may decide on whose call, whether enough have, and who is the same as whom. */
 import type { Gate, GateBy } from '../../policy/gate.ts';
 import type { RoleGrant } from '../../registry/documents.ts';
 import type { Caller } from '../authenticate.ts';
@@ -27,6 +27,21 @@ export function isSamePerson(requester: Identity, other: Identity): boolean {
     (requester.member !== undefined && requester.member === other.member) ||
     (requester.consumer !== undefined && requester.consumer === other.consumer && other.member === undefined)
   );
+}
+
+/** Names under which what somebody was handed is noted, and those under which it is asked for: `isSamePerson`, in both directions. */
+export function namesOf({ id, member, consumer }: Identity): {
+  readonly noted: readonly string[];
+  readonly asked: readonly string[];
+} {
+  if (consumer === undefined) {
+    const own = [member === undefined ? id : `member ${member}`];
+    return { noted: own, asked: own };
+  }
+  // Whoever holds a key of the application alone is any of those who use it; of these, each is somebody else.
+  const anybody = `anybody of ${consumer}`;
+  if (member === undefined) return { noted: [`consumer ${consumer}`, anybody], asked: [anybody] };
+  return { noted: [`member ${member}`, anybody], asked: [`member ${member}`, `consumer ${consumer}`] };
 }
 
 /** Whether somebody's word counts for this gate. */

@@ -12,6 +12,7 @@ import type { Caller } from '../../call/authenticate.ts';
 import { checkEntry } from '../../call/authorize.ts';
 import { type CallPorts, call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { remember } from '../../call/remember.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Conversation } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
@@ -135,11 +136,20 @@ export async function serveTask(edge: Edge, request: ModernRequest, method: Task
   if (known === undefined || typeof taskId !== 'string')
     throw new GatewayError('invalid_params', 'There is no such task, or it is not one of yours.');
   const answer = (value: JsonObject) => reply.finish(resultMessage(message.id, ownModernResult(value)));
-  if (method === 'tasks/get')
-    return answer({ ...timesOf(taskId, known.row), ...(await look(edge, request, known, capabilities)) });
+  if (method === 'tasks/get') {
+    const standing = await look(edge, request, known, capabilities);
+    if (standing.status !== 'working') await rememberTask(edge, caller, known);
+    return answer({ ...timesOf(taskId, known.row), ...standing });
+  }
   if (method === 'tasks/cancel') await cancel(edge, caller, known);
   else await update(edge, request, known, capabilities);
   answer({});
+}
+
+/** What came of a call may be fetched again long after it was made. */
+async function rememberTask({ calls }: Edge, caller: Caller, { row }: Request): Promise<void> {
+  const policy = calls.policies().of(row.capability, row.namespace);
+  if (policy.labels.length > 0) await remember(calls.sightings, caller, policy);
 }
 
 async function find({ approvals }: Edge, { caller, toolbox }: ModernRequest, taskId: unknown): Promise<Request | undefined> {

@@ -9,6 +9,7 @@ import { memoryDefinitions } from './memory-definitions.ts';
 import { memoryModelRecords } from './memory-model-records.ts';
 import { memoryNotices } from './memory-notices.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
+import { memorySightings } from './memory-sightings.ts';
 import { memoryRollUps } from './roll-ups.ts';
 
 /** Keeps nothing longer than the process: for unit tests. */
@@ -73,6 +74,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     },
     rollUps: memoryRollUps(),
     budgets: memoryBudgets(),
+    sightings: memorySightings(clock),
     audit: memoryAudit(),
     credentials: memoryCredentials(),
     approvals: memoryApprovals(),

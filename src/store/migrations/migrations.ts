@@ -10,6 +10,7 @@ import { reviews } from './0008-reviews.ts';
 import { approvalResults } from './0009-approval-results.ts';
 import { notices } from './0010-notices.ts';
 import { models } from './0011-models.ts';
+import { sightings } from './0012-sightings.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
@@ -28,6 +29,7 @@ const migrations: readonly (readonly string[])[] = [
   approvalResults,
   notices,
   models,
+  sightings,
 ];
 
 export const newestVersion = migrations.length;

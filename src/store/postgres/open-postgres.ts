@@ -1,4 +1,12 @@
-import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, type PostgresQueryResult } from 'kysely';
+import {
+  Kysely,
+  PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type PostgresQueryResult,
+  type RawBuilder,
+  sql,
+} from 'kysely';
 import { Pool } from 'pg';
 import { GatewayError } from '../../errors.ts';
 import { bufferSessions } from '../buffered-sessions.ts';
@@ -23,6 +31,7 @@ import { sqlRegistryWriter } from '../sql/registry.ts';
 import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSealedRows } from '../sql/sealed-rows.ts';
 import { sqlSessions } from '../sql/sessions.ts';
+import { sqlSightings } from '../sql/sightings.ts';
 import { sqlUpstreamMemory } from '../sql/upstream-memory.ts';
 import { sqlDataKeyRows, sqlMasterKeyRows, sqlWrappedRows } from '../sql/wrapped-keys.ts';
 import type { StoreLog, StoreOptions } from '../store-options.ts';
@@ -84,6 +93,7 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       definitions: sqlDefinitions(database),
       models: sqlModelRecords(database),
       notices: sqlNotices(database),
+      sightings: sqlSightings(database, timeAgo),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),
@@ -100,6 +110,11 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
     await pool.end();
     throw explainPostgres(error, name);
   }
+}
+
+/** By the clock of PostgreSQL: those of replicas may differ. Whole ms. */
+function timeAgo(ms: number): RawBuilder<number> {
+  return sql`(extract(epoch from clock_timestamp()) * 1000)::bigint - ${Math.round(ms)}::bigint`;
 }
 
 function openPool(url: string): Pool {

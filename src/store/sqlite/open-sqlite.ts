@@ -20,6 +20,7 @@ import { sqlNotices } from '../sql/notices.ts';
 import { sqlRegistryWriter } from '../sql/registry.ts';
 import { sqlRollUps } from '../sql/roll-ups.ts';
 import { sqlSessions } from '../sql/sessions.ts';
+import { sqlSightings } from '../sql/sightings.ts';
 import { sqlUpstreamMemory } from '../sql/upstream-memory.ts';
 import { sqlDataKeyRows, sqlWrappedRows } from '../sql/wrapped-keys.ts';
 import type { StoreOptions } from '../store-options.ts';
@@ -71,6 +72,7 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       definitions: sqlDefinitions(database),
       models: sqlModelRecords(database),
       notices: sqlNotices(database),
+      sightings: sqlSightings(database, (ms) => clock.nowMs() - ms),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),
