@@ -18,17 +18,14 @@ import type { RoleGrant } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { SecretValues } from '../registry/secret-values.ts';
 import type { Pins } from '../review/pins.ts';
-import type { ModelRecords } from '../store/model-ports.ts';
-import type {
-  AuditHead,
-  AuditIndex,
-  Counters,
-  DefinitionStore,
-  KeyUses,
-  RegistryStore,
-  RollUps,
-  SecretVault,
-} from '../store/ports.ts';
+import type { AuditHead, AuditIndex } from '../store/ports/audit-index.ts';
+import type { Counters } from '../store/ports/counters.ts';
+import type { DefinitionStore } from '../store/ports/definitions.ts';
+import type { KeyUses } from '../store/ports/keys.ts';
+import type { ModelRecords } from '../store/ports/model-records.ts';
+import type { RegistryStore } from '../store/ports/registry.ts';
+import type { RollUps } from '../store/ports/roll-ups.ts';
+import type { SecretVault } from '../store/ports/secret-vault.ts';
 import type { createGuardedFetch } from '../upstreams/guarded-fetch.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 

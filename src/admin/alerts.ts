@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { mostAlertGroups, usageOf, windowOf } from '../alerts/alert.ts';
 import { watchAlerts } from '../alerts/alert-watch.ts';
 import { alertSchema, idSchema } from '../registry/documents.ts';
-import type { ModelCallsSum } from '../store/model-ports.ts';
+import type { ModelCallsSum } from '../store/ports/model-records.ts';
 import { defineAction, hasRole, notThere, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
 import { withoutUndefined } from './consumers.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
-import type { ModelCallsSum, RatingSum } from '../store/model-ports.ts';
+import type { ModelCallsSum, RatingSum } from '../store/ports/model-records.ts';
 import { defineAction, hasRole, notThere } from './action.ts';
 import { meanOf, shareOf, within } from './statistics.ts';
 

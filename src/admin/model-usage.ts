@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import { idSchema } from '../registry/documents.ts';
-import { type ModelCallsSum, type ModelDimension, modelDimensions } from '../store/model-ports.ts';
+import { type ModelCallsSum, type ModelDimension, modelDimensions } from '../store/ports/model-records.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf } from './action.ts';
 import { isOwn } from './key-authority.ts';
 import { meanOf, shareOf } from './statistics.ts';

@@ -1,6 +1,6 @@
 import { compareDefinitions } from '../catalog/definition.ts';
 import type { Content } from '../review/content.ts';
-import type { DefinitionStore } from '../store/ports.ts';
+import type { DefinitionStore } from '../store/ports/definitions.ts';
 import type { Json } from '../wire/json.ts';
 
 /** Definitions that are shown in full with one submission; the rest is named. */

@@ -7,7 +7,7 @@ import { describeLimit } from '../policy/describe-limit.ts';
 import { globsOf, type LimitRow } from '../policy/limit-rules.ts';
 import { describeScope, type PolicyScope } from '../policy/policy.ts';
 import { idSchema, namespaceNameSchema } from '../registry/documents.ts';
-import type { RollUpDimension, RollUpQuery, RollUpSum } from '../store/ports.ts';
+import type { RollUpDimension, RollUpQuery, RollUpSum } from '../store/ports/roll-ups.ts';
 import { latencyPercentile } from '../telemetry/latency.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf } from './action.ts';
 import { isOwn } from './key-authority.ts';

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { Notifier } from '../notify/notify.ts';
 import type { AlertDocument } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { AlertEvent, ModelCallsSum, ModelRecords } from '../store/model-ports.ts';
+import type { AlertEvent, ModelCallsSum, ModelRecords } from '../store/ports/model-records.ts';
 import { type AlertUsage, mostAlertGroups, usageOf, type Warning, warningsOf, windowOf } from './alert.ts';
 
 interface WatchPorts {

@@ -1,7 +1,7 @@
 import { compileGlob } from '../catalog/glob.ts';
 import { windowAt } from '../policy/calendar.ts';
 import type { AlertDocument } from '../registry/documents.ts';
-import type { ModelCallsSum } from '../store/model-ports.ts';
+import type { ModelCallsSum } from '../store/ports/model-records.ts';
 
 /** What one subject has used up in the window that runs, and what it comes to if it goes on so. */
 export interface AlertUsage {

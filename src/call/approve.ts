@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Gate } from '../policy/gate.ts';
 import { defaultGateExpiresMs } from '../policy/gate-schema.ts';
-import type { Sightings } from '../store/ports.ts';
+import type { Sightings } from '../store/ports/sightings.ts';
 import { isObject } from '../wire/json.ts';
 import type { Approvals } from './approve/approvals.ts';
 import type { ApprovedRound, Ask } from './ask.ts';

@@ -1,5 +1,5 @@
 import type { ClientDialect } from '../models/dialect.ts';
-import type { CounterUsage } from '../store/ports.ts';
+import type { CounterUsage } from '../store/ports/counters.ts';
 import type { AnswerStream, CallingClient, CallMethod, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';

@@ -3,7 +3,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { toGatewayError } from '../errors.ts';
 import { describeLimit } from '../policy/describe-limit.ts';
 import { describeAfter, describeBy, type Gate } from '../policy/gate.ts';
-import type { CounterUsage } from '../store/ports.ts';
+import type { CounterUsage } from '../store/ports/counters.ts';
 import { whoOf } from './approve/say.ts';
 import { gatesOver } from './approve.ts';
 import type { Caller } from './authenticate.ts';

@@ -2,7 +2,7 @@
 import { GatewayError } from '../errors.ts';
 import { type Demand, demandsFor, type Limit } from '../policy/compile-limits.ts';
 import { describeAmount } from '../policy/describe-limit.ts';
-import type { Cost, Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports.ts';
+import type { Cost, Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports/counters.ts';
 import type { CallEstimate } from '../upstreams/upstream.ts';
 import type { Permit } from './authorize.ts';
 

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 import type { After } from '../policy/gate.ts';
 import type { CallPolicy } from '../policy/policy.ts';
-import type { Sightings } from '../store/ports.ts';
+import type { Sightings } from '../store/ports/sightings.ts';
 import { type Identity, namesOf } from './approve/people.ts';
 
 /** How often a call that takes its time is noted again: parts of its answer may come in all along. */

@@ -6,7 +6,7 @@ import { type JournalReport, verifyJournal } from '../journal/verify-journal.ts'
 import { openLog } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
-import type { AuditHead } from '../store/ports.ts';
+import type { AuditHead } from '../store/ports/audit-index.ts';
 
 interface VerifyOptions {
   readonly settings: Pick<Settings, 'data' | 'databaseUrl' | 'masterKey'>;

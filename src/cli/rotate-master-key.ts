@@ -1,6 +1,6 @@
 import type { Settings } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
-import type { RotationProgress } from '../store/ports.ts';
+import type { RotationProgress } from '../store/ports/master-keys.ts';
 import { storeOptions } from './store-options.ts';
 
 interface RotateOptions {

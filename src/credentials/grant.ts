@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { seal, unseal } from '../seal.ts';
 import { Secret } from '../secret.ts';
-import type { StoredGrant } from '../store/ports.ts';
+import type { StoredGrant } from '../store/ports/credentials.ts';
 import type { OAuthClient } from './client.ts';
 import type { Registered } from './registration.ts';
 import type { Tokens } from './token-request.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { seal, unseal } from '../seal.ts';
 import { Secret } from '../secret.ts';
-import type { CredentialStore, StoredClient } from '../store/ports.ts';
+import type { CredentialStore, StoredClient } from '../store/ports/credentials.ts';
 import { FetchFailed, type JsonAnswer, type Reach } from '../upstreams/fetch-json.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import { authMethods, chooseMethod, type OAuthClient } from './client.ts';

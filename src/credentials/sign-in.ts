@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { seal, unseal } from '../seal.ts';
-import type { StoredSignIn } from '../store/ports.ts';
+import type { StoredSignIn } from '../store/ports/credentials.ts';
 import { SignInRequired } from '../upstreams/authorization.ts';
 import type { Cancel } from '../wire/cancel.ts';
 import {

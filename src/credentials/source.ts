@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { UpstreamAuth, UpstreamConfig } from '../catalog/config.ts';
 import type { Clock } from '../clock.ts';
 import { Secret } from '../secret.ts';
-import type { CredentialStore } from '../store/ports.ts';
+import type { CredentialStore } from '../store/ports/credentials.ts';
 import type { Reach } from '../upstreams/fetch-json.ts';
 import type { ConfiguredClient } from './registration.ts';
 

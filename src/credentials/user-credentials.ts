@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { StoredGrant } from '../store/ports.ts';
+import type { StoredGrant } from '../store/ports/credentials.ts';
 import type { Authorization, Bearer, Refusal } from '../upstreams/authorization.ts';
 import { makeBearer, usableUntil } from './bearer.ts';
 import { type Challenge, readChallenge } from './challenge.ts';

@@ -1,4 +1,4 @@
-import type { AuditRow } from '../store/ports.ts';
+import type { AuditRow } from '../store/ports/audit-index.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 
 /**

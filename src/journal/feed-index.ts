@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { AuditIndex } from '../store/ports.ts';
+import type { AuditIndex } from '../store/ports/audit-index.ts';
 import { rowsOf } from './audit-rows.ts';
 import { type ChainHead, lineLimitBytes, readLink } from './chain.ts';
 import { firstLine, listSegments, readPart } from './segments.ts';

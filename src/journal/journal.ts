@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import { hmac } from '../hmac.ts';
-import type { AuditIndex } from '../store/ports.ts';
+import type { AuditIndex } from '../store/ports/audit-index.ts';
 import { version } from '../version.ts';
 import { type ChainHead, deriveKeys, type JournalKeys } from './chain.ts';
 import { IndexFeed } from './feed-index.ts';

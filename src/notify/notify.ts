@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { NoticeStore, StoredNotice } from '../store/ports.ts';
+import type { NoticeStore, StoredNotice } from '../store/ports/notices.ts';
 import type { JsonObject } from '../wire/json.ts';
 
 /** Something that people should hear of. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { GatewayError } from '../errors.ts';
 import { followRegistry } from '../store/follow-registry.ts';
-import type { ChangeRecord, DocumentChange, RegistryStore, StoredDocument } from '../store/ports.ts';
+import type { ChangeRecord, DocumentChange, RegistryStore, StoredDocument } from '../store/ports/registry.ts';
 import type { DocumentKind, Documents } from './documents.ts';
 import { readPinDocument } from './pin-document.ts';
 

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { resolveSecrets } from '../secrets.ts';
-import type { SecretVault } from '../store/ports.ts';
+import type { SecretVault } from '../store/ports/secret-vault.ts';
 import type { Registry } from './registry.ts';
 
 interface SecretPorts {

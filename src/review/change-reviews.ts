@@ -8,7 +8,7 @@ import type { Notifier } from '../notify/notify.ts';
 import { commitChange, gatehouse } from '../registry/commit-change.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { DefinitionStore } from '../store/ports.ts';
+import type { DefinitionStore } from '../store/ports/definitions.ts';
 import type { Content, SubmittedDefinition } from './content.ts';
 import { digestInstructions, emptyPin, type Offered, offeredInTurns, type Pin } from './pin.ts';
 import { neighbourhoodInTurns, type Pins, toStoredInTurns } from './pins.ts';

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { DefinitionKind } from '../catalog/definition.ts';
 import { GatewayError } from '../errors.ts';
-import type { DefinitionStore, StoredDefinition } from '../store/ports.ts';
+import type { DefinitionStore, StoredDefinition } from '../store/ports/definitions.ts';
 import type { Assessment } from './assess.ts';
 
 /** What a submission is about; whoever approves it approves exactly this. */

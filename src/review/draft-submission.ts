@@ -4,7 +4,7 @@ import type { Notifier } from '../notify/notify.ts';
 import type { Actor } from '../registry/commit-change.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
 import type { Edit, Registry } from '../registry/registry.ts';
-import type { DefinitionStore, StoredDefinition } from '../store/ports.ts';
+import type { DefinitionStore, StoredDefinition } from '../store/ports/definitions.ts';
 import { announcementOf } from './announce.ts';
 import { type Assessment, assess } from './assess.ts';
 import { approvingRule, noRules } from './auto-approval.ts';

@@ -8,7 +8,7 @@ import { GatewayError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { commitChange, gatehouse } from '../registry/commit-change.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
-import type { DefinitionStore, StoredDefinition } from '../store/ports.ts';
+import type { DefinitionStore, StoredDefinition } from '../store/ports/definitions.ts';
 import { takeTurns } from '../turns.ts';
 import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';

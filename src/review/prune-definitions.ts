@@ -1,5 +1,5 @@
 import type { Registry } from '../registry/registry.ts';
-import type { DefinitionStore } from '../store/ports.ts';
+import type { DefinitionStore } from '../store/ports/definitions.ts';
 import { readContent } from './content.ts';
 
 /** A submission that is being written has its texts before its document. */

@@ -1,4 +1,4 @@
-import type { SessionStore, StoredSession } from './ports.ts';
+import type { SessionStore, StoredSession } from './ports/sessions.ts';
 
 /** Where sessions end up; one implementation per place. */
 export interface SessionRows {

@@ -1,4 +1,4 @@
-import type { RegistryNews, RegistryPosition, RegistryStore } from './ports.ts';
+import type { RegistryNews, RegistryPosition, RegistryStore } from './ports/registry.ts';
 
 interface Follower {
   /** What was loaded. */

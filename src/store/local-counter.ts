@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { windowAt } from '../policy/calendar.ts';
 import type { BudgetLimit, Limit } from '../policy/compile-limits.ts';
-import type { StoredBudget } from './ports.ts';
+import type { StoredBudget } from './ports/budgets.ts';
 import { RateLog } from './rate-log.ts';
 
 /** One counter in this process. Of every kind: what fits is asked first, then taken, settled and released. */

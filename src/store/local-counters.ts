@@ -1,7 +1,8 @@
 import type { Clock, SteadyClock } from '../clock.ts';
 import type { Demand, Limit } from '../policy/compile-limits.ts';
 import { type BudgetCounter, type LocalCounter, makeCounter } from './local-counter.ts';
-import type { Admitted, Cost, CounterUsage, Refused, Reservation, StoredBudget, Taken } from './ports.ts';
+import type { StoredBudget } from './ports/budgets.ts';
+import type { Admitted, Cost, CounterUsage, Refused, Reservation, Taken } from './ports/counters.ts';
 
 interface LocalOptions {
   readonly clock: Clock;

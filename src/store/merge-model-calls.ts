@@ -1,4 +1,4 @@
-import { type ModelCalls, modelDimensions } from './model-ports.ts';
+import { type ModelCalls, modelDimensions } from './ports/model-records.ts';
 
 /** The batch as every database can take it: whole minutes, whole numbers, texts that both databases read back, each key once and in order. */
 export function mergeModelCalls(batch: readonly ModelCalls[]): readonly ModelCalls[] {

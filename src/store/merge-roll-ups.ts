@@ -1,4 +1,4 @@
-import { latencyBoundsMs, type RollUp, rollUpDimensions } from './ports.ts';
+import { latencyBoundsMs, type RollUp, rollUpDimensions } from './ports/roll-ups.ts';
 
 const bucketCount = latencyBoundsMs.length + 1;
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { RegistryPosition, RegistryStore } from './ports.ts';
+import type { RegistryPosition, RegistryStore } from './ports/registry.ts';
 import { checkCommit, type RegistryRows, toNews, toState } from './registry-rows.ts';
 import type { RegistryWriter } from './sql/registry.ts';
 

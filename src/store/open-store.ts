@@ -1,7 +1,10 @@
 import { GatewayError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { RestoreTarget, Snapshot, TargetOptions } from './backup/snapshot.ts';
-import type { Counters, ReplyCache, Sightings, Store } from './ports.ts';
+import type { Counters } from './ports/counters.ts';
+import type { ReplyCache } from './ports/reply-cache.ts';
+import type { Sightings } from './ports/sightings.ts';
+import type { Store } from './ports.ts';
 import { openSightings as openSightingsIn } from './sightings.ts';
 import { openSqlite } from './sqlite/open-sqlite.ts';
 import { defaultSessionTtlMs, type StoreOptions } from './store-options.ts';

@@ -8,7 +8,7 @@ import type {
   RegistryState,
   StoredChange,
   StoredDocument,
-} from './ports.ts';
+} from './ports/registry.ts';
 
 /** One row of the statement that reads the registry: what is known of the whole beside each document, so that one statement sees one state. */
 export interface RegistryRow {

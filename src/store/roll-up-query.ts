@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts';
-import type { RollUpQuery } from './ports.ts';
+import type { RollUpQuery } from './ports/roll-ups.ts';
 
 const defaultLimit = 1000;
 const stepLimit = 2000;

@@ -13,7 +13,7 @@ import {
   wrongMasterKey,
 } from './key-ring.ts';
 import type { MasterKeySource } from './master-key.ts';
-import type { MasterKeys, RotationProgress } from './ports.ts';
+import type { MasterKeys, RotationProgress } from './ports/master-keys.ts';
 
 /** Every key that a master key wraps; one implementation per database. */
 export interface WrappedRows {

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { ApprovalState } from './ports.ts';
+import type { ApprovalState } from './ports/approvals.ts';
 
 /** The tables as the newest migration leaves them. Times are ms since 1970; booleans are 0 or 1, the same on every database. */
 export interface Schema {

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { seal } from '../seal.ts';
 import { type KeyRing, unwrap, type VersionedKey, type WrappedKey, wrapBinding } from './key-ring.ts';
 import type { MasterKeySource } from './master-key.ts';
-import type { SealingKeyStore, SealingPurpose } from './ports.ts';
+import type { SealingKeyStore, SealingPurpose } from './ports/sealing-keys.ts';
 
 export interface SealedRow {
   readonly purpose: string;

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { seal, unseal } from '../seal.ts';
 import { Secret } from '../secret.ts';
 import { type KeyRing, unwrap, wrapBinding } from './key-ring.ts';
-import type { SecretPlace, SecretVault } from './ports.ts';
+import type { SecretPlace, SecretVault } from './ports/secret-vault.ts';
 
 export interface DataKeyRow {
   readonly id: string;

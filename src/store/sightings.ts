@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { SightingRows, Sightings } from './ports.ts';
+import type { SightingRows, Sightings } from './ports/sightings.ts';
 
 /**
  * A note counts from this much later than it is, so that it need not be made again so soon: whoever is handed something every second

@@ -1,4 +1,4 @@
-import type { FailoverEvent } from '../store/model-ports.ts';
+import type { FailoverEvent } from '../store/ports/model-records.ts';
 import { type CallCourse, type CallOutcome, failureOf } from './course.ts';
 import { Labelled, none, others, toLabel } from './labelled.ts';
 import { bucketOf, emptyBuckets } from './latency.ts';

@@ -1,4 +1,4 @@
-import { latencyBoundsMs } from '../store/ports.ts';
+import { latencyBoundsMs } from '../store/ports/roll-ups.ts';
 
 const bucketCount = latencyBoundsMs.length + 1;
 

@@ -1,7 +1,7 @@
 import { type Attributes, type HrTime, ValueType } from '@opentelemetry/api';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { AggregationTemporality, DataPointType, type MetricData } from '@opentelemetry/sdk-metrics';
-import { latencyBoundsMs } from '../store/ports.ts';
+import { latencyBoundsMs } from '../store/ports/roll-ups.ts';
 import { type CallMeter, type Histogram, seriesLimits } from './call-meter.ts';
 import type { Gauges } from './gauges.ts';
 import { Labelled } from './labelled.ts';

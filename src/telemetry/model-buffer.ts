@@ -6,7 +6,7 @@ import {
   type ModelCalls,
   type ModelRecords,
   modelBatchLimit,
-} from '../store/model-ports.ts';
+} from '../store/ports/model-records.ts';
 import { type CallCourse, failureOf } from './course.ts';
 import { Outage, type TelemetryLog } from './outage.ts';
 

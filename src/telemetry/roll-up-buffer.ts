@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { type RollUp, type RollUps, rollUpBatchLimit } from '../store/ports.ts';
+import { type RollUp, type RollUps, rollUpBatchLimit } from '../store/ports/roll-ups.ts';
 import { type CallCourse, failureOf } from './course.ts';
 import { others } from './labelled.ts';
 import { bucketOf, emptyBuckets } from './latency.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Secret } from '../secret.ts';
-import type { RollUps } from '../store/ports.ts';
+import type { RollUps } from '../store/ports/roll-ups.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { CallMeter } from './call-meter.ts';
 import { type CallTrace, type GivenContext, type KeptTrace, startTrace, untraced } from './call-trace.ts';

@@ -5,7 +5,7 @@ import { watchAlerts } from '../../src/alerts/alert-watch.ts';
 import type { NotifyEvent } from '../../src/notify/notify.ts';
 import type { AlertDocument } from '../../src/registry/documents.ts';
 import { memoryModelRecords } from '../../src/store/memory/memory-model-records.ts';
-import type { ModelCalls, ModelCallsSum } from '../../src/store/model-ports.ts';
+import type { ModelCalls, ModelCallsSum } from '../../src/store/ports/model-records.ts';
 
 const noon = Date.UTC(2026, 5, 16, 12);
 const hourMs = 3_600_000;

@@ -6,7 +6,7 @@ import type { GatewayError } from '../../src/errors.ts';
 import { type CompiledLimits, compileLimits } from '../../src/policy/compile-limits.ts';
 import type { LimitRow } from '../../src/policy/limit-rules.ts';
 import { openMemoryCounters } from '../../src/store/memory/counters.ts';
-import type { Counters, Taken } from '../../src/store/ports.ts';
+import type { Counters, Taken } from '../../src/store/ports/counters.ts';
 
 let counters: Counters;
 beforeEach(async () => {

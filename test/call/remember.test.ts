@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Identity, isSamePerson, namesOf } from '../../src/call/approve/people.ts';
 import { agesOf, hasCome, remember, remembering } from '../../src/call/remember.ts';
 import { memorySightings } from '../../src/store/memory/memory-sightings.ts';
-import type { SightingRows } from '../../src/store/ports.ts';
+import type { SightingRows } from '../../src/store/ports/sightings.ts';
 import { openSightings } from '../../src/store/sightings.ts';
 
 const ann: Identity = { id: 'key:ann', key: 'ann', consumer: undefined, member: 'ann' };

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ApprovalStore, Store, StoredApproval } from '../../src/store/ports.ts';
+import type { ApprovalStore, StoredApproval } from '../../src/store/ports/approvals.ts';
+import type { Store } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 
 function approval(more: Partial<StoredApproval> = {}): StoredApproval {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { AuditIndex, AuditQuery, AuditRow, Store } from '../../src/store/ports.ts';
+import type { AuditIndex, AuditQuery, AuditRow } from '../../src/store/ports/audit-index.ts';
+import type { Store } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 
 /** What every audit index promises, whatever is behind it. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { BudgetRows, StoredBudget } from '../../src/store/ports.ts';
+import type { BudgetRows, StoredBudget } from '../../src/store/ports/budgets.ts';
 
 /** What every place that keeps budgets promises; it is empty at first. */
 export function budgetsContract(open: () => Promise<BudgetRows>): void {

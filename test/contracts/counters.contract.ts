@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Demand } from '../../src/policy/compile-limits.ts';
 import { compileLimits, demandsFor } from '../../src/policy/compile-limits.ts';
 import type { LimitRow } from '../../src/policy/limit-rules.ts';
-import type { Admitted, Cost, Counters, Refused } from '../../src/store/ports.ts';
+import type { Admitted, Cost, Counters, Refused } from '../../src/store/ports/counters.ts';
 
 export interface CountersPlace {
   open(): Promise<Counters>;

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { CredentialStore, Store, StoredGrant } from '../../src/store/ports.ts';
+import type { CredentialStore, StoredGrant } from '../../src/store/ports/credentials.ts';
+import type { Store } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 
 /** What every store promises of credentials towards upstreams. With `isShared`, over two stores on one place. */

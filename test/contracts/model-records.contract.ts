@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ModelCalls, type ModelRecords, modelBatchLimit } from '../../src/store/model-ports.ts';
+import { type ModelCalls, type ModelRecords, modelBatchLimit } from '../../src/store/ports/model-records.ts';
 import type { Store } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 

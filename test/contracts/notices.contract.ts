@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Store, StoredNotice } from '../../src/store/ports.ts';
+import type { StoredNotice } from '../../src/store/ports/notices.ts';
+import type { Store } from '../../src/store/ports.ts';
 
 /** What is promised of what people have to be told yet. Part of the store contract. */
 export function noticesContract(place: () => Promise<{ open(): Promise<Store> }>, isShared: boolean): void {

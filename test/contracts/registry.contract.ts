@@ -10,9 +10,9 @@ import type {
   RegistryPosition,
   RegistryState,
   RegistryStore,
-  Store,
   StoredDocument,
-} from '../../src/store/ports.ts';
+} from '../../src/store/ports/registry.ts';
+import type { Store } from '../../src/store/ports.ts';
 import { until } from '../support/until.ts';
 
 export function put(id: string, body: unknown, expects?: number, kind = 'upstream'): DocumentChange {

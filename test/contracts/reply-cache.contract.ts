@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { longestReplyBytes, type ReplyCache } from '../../src/store/ports.ts';
+import { longestReplyBytes, type ReplyCache } from '../../src/store/ports/reply-cache.ts';
 
 interface Place {
   /** Another opening of the same place, where it is shared. */

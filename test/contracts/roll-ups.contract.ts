@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { latencyBoundsMs, type RollUp, type RollUps, rollUpDimensions, type Store } from '../../src/store/ports.ts';
+import { latencyBoundsMs, type RollUp, type RollUps, rollUpDimensions } from '../../src/store/ports/roll-ups.ts';
+import type { Store } from '../../src/store/ports.ts';
 import type { StorePlace } from './store.contract.ts';
 
 const minute = 60_000;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { longestWithinMs } from '../../src/policy/gate-schema.ts';
-import type { SightingRows } from '../../src/store/ports.ts';
+import type { SightingRows } from '../../src/store/ports/sightings.ts';
 
 interface Place {
   /** Another process that opens it. */

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RememberedUpstream, SessionStore, Store, StoredSession } from '../../src/store/ports.ts';
+import type { SessionStore, StoredSession } from '../../src/store/ports/sessions.ts';
+import type { RememberedUpstream } from '../../src/store/ports/upstream-memory.ts';
+import type { Store } from '../../src/store/ports.ts';
 import { definitionsContract } from './definitions.contract.ts';
 import { noticesContract } from './notices.contract.ts';
 import { registryContract } from './registry.contract.ts';

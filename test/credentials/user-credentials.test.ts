@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { CredentialStore, Store } from '../../src/store/ports.ts';
+import type { CredentialStore } from '../../src/store/ports/credentials.ts';
+import type { Store } from '../../src/store/ports.ts';
 import { SignInRequired } from '../../src/upstreams/authorization.ts';
 import type { Upstream } from '../../src/upstreams/upstream.ts';
 import { Cancel } from '../../src/wire/cancel.ts';

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { rowsOf } from '../../src/journal/audit-rows.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { AuditIndex } from '../../src/store/ports.ts';
+import type { AuditIndex } from '../../src/store/ports/audit-index.ts';
 import { open as openStore, temporaryDataDir } from '../store/store-setup.ts';
 import { linesOf, makeCall, open, recordsOf, type Said, segmentsOf, temporaryDirectory } from './journal-setup.ts';
 import { done, facts } from './sample-call.ts';

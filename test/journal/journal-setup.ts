@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { type Journal, type JournalLimits, openJournal } from '../../src/journal/journal.ts';
 import { type JournalFile, realFiles, type SegmentFiles } from '../../src/journal/journal-file.ts';
 import type { CallFacts } from '../../src/journal/record.ts';
-import type { AuditIndex } from '../../src/store/ports.ts';
+import type { AuditIndex } from '../../src/store/ports/audit-index.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 import { done, facts, key } from './sample-call.ts';
 

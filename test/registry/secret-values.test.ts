@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Registry } from '../../src/registry/registry.ts';
 import { SecretValues } from '../../src/registry/secret-values.ts';
 import { Secret } from '../../src/secret.ts';
-import type { SecretVault } from '../../src/store/ports.ts';
+import type { SecretVault } from '../../src/store/ports/secret-vault.ts';
 import { openRegistries, record, silent } from './registry-setup.ts';
 
 async function setUp(environment: Record<string, string> = {}) {

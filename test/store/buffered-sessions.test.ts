@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bufferSessions, type SessionRows } from '../../src/store/buffered-sessions.ts';
-import type { StoredSession } from '../../src/store/ports.ts';
+import type { StoredSession } from '../../src/store/ports/sessions.ts';
 import { warnSeldom } from '../../src/store/warn-seldom.ts';
 import { session } from '../contracts/store.contract.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { CredentialStore, StoredGrant } from '../../src/store/ports.ts';
+import type { CredentialStore, StoredGrant } from '../../src/store/ports/credentials.ts';
 import { isLong, open, temporaryDataDir } from './store-setup.ts';
 
 type Step =

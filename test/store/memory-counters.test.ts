@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Demand } from '../../src/policy/compile-limits.ts';
 import { LocalCounters } from '../../src/store/local-counters.ts';
 import { openMemoryCounters } from '../../src/store/memory/counters.ts';
-import type { BudgetRows, Counters, StoredBudget } from '../../src/store/ports.ts';
+import type { BudgetRows, StoredBudget } from '../../src/store/ports/budgets.ts';
+import type { Counters } from '../../src/store/ports/counters.ts';
 import { admitted, countersContract, demandsOf, oneCall, refused, tokens, used } from '../contracts/counters.contract.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { memoryReplies } from '../../src/store/memory/memory-replies.ts';
-import { longestListLines } from '../../src/store/ports.ts';
+import { longestListLines } from '../../src/store/ports/reply-cache.ts';
 import { replyCacheContract } from '../contracts/reply-cache.contract.ts';
 
 replyCacheContract(

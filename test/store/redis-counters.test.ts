@@ -8,7 +8,7 @@ import { windowAt } from '../../src/policy/calendar.ts';
 import type { Demand } from '../../src/policy/compile-limits.ts';
 import type { LimitRow } from '../../src/policy/limit-rules.ts';
 import { RateCounter } from '../../src/store/local-counter.ts';
-import type { Cost, Counters } from '../../src/store/ports.ts';
+import type { Cost, Counters } from '../../src/store/ports/counters.ts';
 import { calendarLua, takeScript } from '../../src/store/redis/counter-scripts.ts';
 import { openRedisCounters } from '../../src/store/redis/counters.ts';
 import { admitted, countersContract, demandsOf, oneCall, refused, tokens, used, within } from '../contracts/counters.contract.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { ReplyCache } from '../../src/store/ports.ts';
+import type { ReplyCache } from '../../src/store/ports/reply-cache.ts';
 import { openRedisReplies } from '../../src/store/redis/redis-replies.ts';
 import { replyCacheContract } from '../contracts/reply-cache.contract.ts';
 import { type Service, servicesTimeoutMs, startRedis } from '../support/services.ts';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { followRegistry } from '../../src/store/follow-registry.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { RegistryNews, Store } from '../../src/store/ports.ts';
+import type { RegistryNews } from '../../src/store/ports/registry.ts';
+import type { Store } from '../../src/store/ports.ts';
 import { commit, put } from '../contracts/registry.contract.ts';
 import { onPostgres, type PostgresService, servicesTimeoutMs, startPostgres } from '../support/services.ts';
 import { until } from '../support/until.ts';

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { memorySightings } from '../../src/store/memory/memory-sightings.ts';
-import type { SightingRows, Sightings } from '../../src/store/ports.ts';
+import type { SightingRows, Sightings } from '../../src/store/ports/sightings.ts';
 import { openRedisSightings, type RedisSightingsOptions } from '../../src/store/redis/redis-sightings.ts';
 import { noteAheadMs, openSightings } from '../../src/store/sightings.ts';
 import { sightingsContract } from '../contracts/sightings.contract.ts';

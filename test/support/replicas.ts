@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import type { UpstreamAuth, UpstreamConfig } from '../../src/catalog/config.ts';
 import { type Credentials, openCredentials } from '../../src/credentials/credentials.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { CredentialStore } from '../../src/store/ports.ts';
+import type { CredentialStore } from '../../src/store/ports/credentials.ts';
 import type { Authorization } from '../../src/upstreams/authorization.ts';
 import { createEgressGuard, type EgressGuard } from '../../src/upstreams/egress.ts';
 import { openReach } from '../../src/upstreams/fetch-json.ts';

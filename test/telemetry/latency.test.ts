@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { latencyBoundsMs } from '../../src/store/ports.ts';
+import { latencyBoundsMs } from '../../src/store/ports/roll-ups.ts';
 import { bucketOf, emptyBuckets, latencyPercentile } from '../../src/telemetry/latency.ts';
 
 function histogramOf(durations: readonly number[]): number[] {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { RollUp, RollUps } from '../../src/store/ports.ts';
+import type { RollUp, RollUps } from '../../src/store/ports/roll-ups.ts';
 import { RollUpBuffer } from '../../src/telemetry/roll-up-buffer.ts';
 import { course, logInto, noon, type Said } from './telemetry-setup.ts';
 

@@ -1,7 +1,7 @@
 import { type Catalog, modelsPlace } from '../../catalog/catalog.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Gate } from '../../policy/gate.ts';
-import type { StoredApproval } from '../../store/ports.ts';
+import type { StoredApproval } from '../../store/ports/approvals.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { gatesOver } from '../approve.ts';
 import type { Caller } from '../authenticate.ts';

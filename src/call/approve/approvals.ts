@@ -7,7 +7,7 @@ import type { Notifier } from '../../notify/notify.ts';
 import type { Gate } from '../../policy/gate.ts';
 import { type Policies, policyVersion } from '../../policy/policy.ts';
 import { seal, unseal } from '../../seal.ts';
-import type { ApprovalQuery, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../../store/ports.ts';
+import type { ApprovalQuery, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../../store/ports/approvals.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { ApprovedRound, Ask } from '../ask.ts';

@@ -1,7 +1,7 @@
 import type { Clock, SteadyClock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Journal } from '../../journal/journal.ts';
-import type { ApprovalStore, StoredApproval } from '../../store/ports.ts';
+import type { ApprovalStore, StoredApproval } from '../../store/ports/approvals.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import type { Identity } from './people.ts';
 import { next } from './request.ts';

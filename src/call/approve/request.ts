@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Gate } from '../../policy/gate.ts';
 import { defaultGateExpiresMs } from '../../policy/gate-schema.ts';
 import { policyVersion } from '../../policy/policy.ts';
-import type { ApprovalState, StoredApproval } from '../../store/ports.ts';
+import type { ApprovalState, StoredApproval } from '../../store/ports/approvals.ts';
 import type { Screened } from '../screen.ts';
 import { isEnough, mayDecide, type Person, type Requirement } from './people.ts';
 import type { Decider } from './standing.ts';

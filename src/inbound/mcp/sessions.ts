@@ -6,7 +6,7 @@ import type { Toolbox } from '../../catalog/catalog.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
-import type { SessionStore } from '../../store/ports.ts';
+import type { SessionStore } from '../../store/ports/sessions.ts';
 import { Bag, type Bagged } from '../../wire/bag.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';

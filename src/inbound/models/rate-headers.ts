@@ -1,5 +1,5 @@
 import type { ClientDialectName } from '../../models/dialect.ts';
-import type { CounterUsage } from '../../store/ports.ts';
+import type { CounterUsage } from '../../store/ports/counters.ts';
 
 /**
  * How a caller's own rates stand, in the headers that the clients of each dialect read (OpenAI: rate limits in headers; Anthropic:

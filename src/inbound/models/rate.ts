@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Caller } from '../../call/authenticate.ts';
 import { GatewayError } from '../../errors.ts';
-import type { ModelRecords } from '../../store/model-ports.ts';
+import type { ModelRecords } from '../../store/ports/model-records.ts';
 import { raterOf } from '../../telemetry/model-buffer.ts';
 import type { JsonObject } from '../../wire/json.ts';
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ReplyCache } from '../../store/ports.ts';
+import type { ReplyCache } from '../../store/ports/reply-cache.ts';
 import { bytesPerRow, type VectorArena, vectorArena } from './vector-arena.ts';
 
 /** A question that was answered. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { type HmacKey, hmacKey } from '../../hmac.ts';
-import type { ReplyCache } from '../../store/ports.ts';
+import type { ReplyCache } from '../../store/ports/reply-cache.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { type AskedLimits, type AskedQuestions, askedQuestions } from './asked-questions.ts';

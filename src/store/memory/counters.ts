@@ -1,7 +1,8 @@
 import { type Clock, type SteadyClock, systemSteadyClock } from '../../clock.ts';
 import type { BudgetCounter } from '../local-counter.ts';
 import { LocalCounters } from '../local-counters.ts';
-import type { BudgetRows, Counters, StoredBudget } from '../ports.ts';
+import type { BudgetRows, StoredBudget } from '../ports/budgets.ts';
+import type { Counters } from '../ports/counters.ts';
 
 interface MemoryOptions {
   /** For the calendar windows of budgets. */

@@ -1,4 +1,10 @@
-import type { ApprovalEventFacts, ApprovalState, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../ports.ts';
+import type {
+  ApprovalEventFacts,
+  ApprovalState,
+  ApprovalStore,
+  StoredApproval,
+  StoredApprovalEvent,
+} from '../ports/approvals.ts';
 
 /** The twin of sql/approvals.ts that forgets with the process. */
 export function memoryApprovals(): ApprovalStore {

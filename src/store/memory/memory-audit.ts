@@ -1,4 +1,4 @@
-import type { AuditCursor, AuditHead, AuditIndex, AuditQuery, AuditRow } from '../ports.ts';
+import type { AuditCursor, AuditHead, AuditIndex, AuditQuery, AuditRow } from '../ports/audit-index.ts';
 
 /** What the SQL index does, in a list. */
 export function memoryAudit(): AuditIndex {

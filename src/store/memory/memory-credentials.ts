@@ -1,4 +1,4 @@
-import type { CredentialStore, StoredClient, StoredGrant, StoredSignIn } from '../ports.ts';
+import type { CredentialStore, StoredClient, StoredGrant, StoredSignIn } from '../ports/credentials.ts';
 
 /** The twin of sql/credentials.ts that forgets with the process. */
 export function memoryCredentials(): CredentialStore {

@@ -1,4 +1,4 @@
-import type { DefinitionStore } from '../ports.ts';
+import type { DefinitionStore } from '../ports/definitions.ts';
 
 /** The twin of sql/definitions.ts that forgets with the process. */
 export function memoryDefinitions(): DefinitionStore {

@@ -8,8 +8,8 @@ import type {
   ModelRating,
   ModelRecords,
   RatingSum,
-} from '../model-ports.ts';
-import { modelDimensions, usualModelGroups } from '../model-ports.ts';
+} from '../ports/model-records.ts';
+import { modelDimensions, usualModelGroups } from '../ports/model-records.ts';
 
 export function memoryModelRecords(): ModelRecords {
   const calls = new Map<string, ModelCalls>();

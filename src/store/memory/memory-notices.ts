@@ -1,4 +1,4 @@
-import type { NoticeStore, StoredNotice } from '../ports.ts';
+import type { NoticeStore, StoredNotice } from '../ports/notices.ts';
 
 /** The twin of sql/notices.ts that forgets with the process. */
 export function memoryNotices(): NoticeStore {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { openRegistry } from '../open-registry.ts';
-import type { KeyUse, KeyUses, RegistryPosition, RegistryStore, StoredChange, StoredChangeRecord } from '../ports.ts';
+import type { KeyUse, KeyUses } from '../ports/keys.ts';
+import type { RegistryPosition, RegistryStore, StoredChange, StoredChangeRecord } from '../ports/registry.ts';
 import { nextMark, type RegistryRow } from '../registry-rows.ts';
 import type { DataKeyRow, DataKeyRows } from '../secret-vault.ts';
 

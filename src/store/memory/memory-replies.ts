@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { longestListLines, longestReplyBytes, type ReplyCache } from '../ports.ts';
+import { longestListLines, longestReplyBytes, type ReplyCache } from '../ports/reply-cache.ts';
 
 interface Kept {
   readonly bytes: Buffer;

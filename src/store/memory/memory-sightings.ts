@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import type { SightingRows } from '../ports.ts';
+import type { SightingRows } from '../ports/sightings.ts';
 
 /** Keeps nothing longer than the process: for unit tests. */
 export function memorySightings(clock: Clock): SightingRows {

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../../clock.ts';
-import type { BudgetRows, RememberedUpstream, Store, StoredBudget, StoredKey, StoredSession } from '../ports.ts';
+import type { BudgetRows, StoredBudget } from '../ports/budgets.ts';
+import type { StoredKey } from '../ports/keys.ts';
+import type { StoredSession } from '../ports/sessions.ts';
+import type { RememberedUpstream } from '../ports/upstream-memory.ts';
+import type { Store } from '../ports.ts';
 import { openVault } from '../secret-vault.ts';
 import { memoryApprovals } from './memory-approvals.ts';
 import { memoryAudit } from './memory-audit.ts';

@@ -1,5 +1,12 @@
 import { addRollUps, keyOf, mergeRollUps } from '../merge-roll-ups.ts';
-import { type RollUp, type RollUpDimension, type RollUpQuery, type RollUpSum, type RollUps, rollUpDimensions } from '../ports.ts';
+import {
+  type RollUp,
+  type RollUpDimension,
+  type RollUpQuery,
+  type RollUpSum,
+  type RollUps,
+  rollUpDimensions,
+} from '../ports/roll-ups.ts';
 import { stepsOf } from '../roll-up-query.ts';
 
 export function memoryRollUps(): RollUps {

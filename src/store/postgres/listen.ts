@@ -1,6 +1,6 @@
 import { Client, type CustomTypesConfig } from 'pg';
 import type { HeadSource } from '../open-registry.ts';
-import type { RegistryPosition } from '../ports.ts';
+import type { RegistryPosition } from '../ports/registry.ts';
 import { schemaName } from './migrate.ts';
 import { commitChannel, refuseStandby } from './registry.ts';
 

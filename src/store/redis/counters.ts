@@ -2,7 +2,7 @@ import { type Clock, type SteadyClock, systemSteadyClock } from '../../clock.ts'
 import type { BudgetLimit, Demand } from '../../policy/compile-limits.ts';
 import type { LocalCounter } from '../local-counter.ts';
 import { LocalCounters, unitsOf } from '../local-counters.ts';
-import type { Admitted, Cost, Counters, CounterUsage, Reservation, Taken } from '../ports.ts';
+import type { Admitted, Cost, Counters, CounterUsage, Reservation, Taken } from '../ports/counters.ts';
 import { type Change, CounterLink, type LinkOptions, type LinkOwner } from './counter-link.ts';
 import { type Decision, readDecision, toUsage, Views } from './decision.ts';
 

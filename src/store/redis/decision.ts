@@ -1,6 +1,6 @@
 import type { SteadyClock } from '../../clock.ts';
 import type { Demand, Limit } from '../../policy/compile-limits.ts';
-import type { CounterUsage, Refused } from '../ports.ts';
+import type { CounterUsage, Refused } from '../ports/counters.ts';
 
 /** What the deciding script answered. */
 export interface Decision {

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { GatewayError } from '../../errors.ts';
 import { bufferSessions, type SessionRows } from '../buffered-sessions.ts';
-import type { SessionStore, StoredSession } from '../ports.ts';
+import type { SessionStore, StoredSession } from '../ports/sessions.ts';
 
 /** A start waits no longer for Redis than this, then goes on without. */
 const connectLimitMs = 1_000;

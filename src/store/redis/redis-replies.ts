@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { GatewayError } from '../../errors.ts';
 import { sealBytes, unsealBytes } from '../../seal.ts';
-import { type ListedLines, longestListLines, longestReplyBytes, type ReplyCache } from '../ports.ts';
+import { type ListedLines, longestListLines, longestReplyBytes, type ReplyCache } from '../ports/reply-cache.ts';
 
 export interface RedisRepliesOptions {
   readonly url: string;

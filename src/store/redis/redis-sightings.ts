@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { GatewayError } from '../../errors.ts';
 import { longestWithinMs } from '../../policy/gate-schema.ts';
-import type { SightingRows } from '../ports.ts';
+import type { SightingRows } from '../ports/sightings.ts';
 
 export interface RedisSightingsOptions {
   readonly url: string;

@@ -1,5 +1,5 @@
 import type { ExpressionBuilder, Kysely } from 'kysely';
-import type { ApprovalEventFacts, ApprovalQuery, ApprovalStore, StoredApproval } from '../ports.ts';
+import type { ApprovalEventFacts, ApprovalQuery, ApprovalStore, StoredApproval } from '../ports/approvals.ts';
 import type { Database, Schema } from '../schema.ts';
 
 const openStates = ['pending', 'approved'] as const;

@@ -1,5 +1,5 @@
 import type { ExpressionBuilder, Kysely } from 'kysely';
-import type { AuditCursor, AuditHead, AuditIndex, AuditRow } from '../ports.ts';
+import type { AuditCursor, AuditHead, AuditIndex, AuditRow } from '../ports/audit-index.ts';
 import type { Database, Schema } from '../schema.ts';
 
 type Row = Schema['audit_calls'];

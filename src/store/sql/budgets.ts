@@ -1,4 +1,4 @@
-import type { BudgetRows } from '../ports.ts';
+import type { BudgetRows } from '../ports/budgets.ts';
 import type { Database } from '../schema.ts';
 
 export function sqlBudgets(database: Database): BudgetRows {

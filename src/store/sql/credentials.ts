@@ -1,5 +1,5 @@
 import type { ExpressionBuilder } from 'kysely';
-import type { CredentialStore, StoredClient, StoredGrant, StoredSignIn } from '../ports.ts';
+import type { CredentialStore, StoredClient, StoredGrant, StoredSignIn } from '../ports/credentials.ts';
 import type { Database, Schema } from '../schema.ts';
 
 export function sqlCredentials(database: Database): CredentialStore {

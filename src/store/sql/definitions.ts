@@ -1,5 +1,5 @@
 import { takeTurns } from '../../turns.ts';
-import type { DefinitionStore } from '../ports.ts';
+import type { DefinitionStore } from '../ports/definitions.ts';
 import type { Database } from '../schema.ts';
 import { batches } from './batches.ts';
 

@@ -1,4 +1,4 @@
-import type { KeyUse, KeyUses } from '../ports.ts';
+import type { KeyUse, KeyUses } from '../ports/keys.ts';
 import type { Database } from '../schema.ts';
 import { batches } from './batches.ts';
 

@@ -1,4 +1,4 @@
-import type { KeyStore } from '../ports.ts';
+import type { KeyStore } from '../ports/keys.ts';
 import type { Database } from '../schema.ts';
 
 export function sqlKeys(database: Database): KeyStore {

@@ -1,7 +1,14 @@
 import type { SelectQueryBuilder } from 'kysely';
 import { mergeModelCalls } from '../merge-model-calls.ts';
-import type { FailoverEvent, ModelCalls, ModelCallsQuery, ModelCallsSum, ModelDimension, ModelRecords } from '../model-ports.ts';
-import { modelDimensions, usualModelGroups } from '../model-ports.ts';
+import type {
+  FailoverEvent,
+  ModelCalls,
+  ModelCallsQuery,
+  ModelCallsSum,
+  ModelDimension,
+  ModelRecords,
+} from '../ports/model-records.ts';
+import { modelDimensions, usualModelGroups } from '../ports/model-records.ts';
 import type { Database, Schema } from '../schema.ts';
 import { batches } from './batches.ts';
 

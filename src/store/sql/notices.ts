@@ -1,4 +1,4 @@
-import type { NoticeStore } from '../ports.ts';
+import type { NoticeStore } from '../ports/notices.ts';
 import type { Database } from '../schema.ts';
 
 export function sqlNotices(database: Database): NoticeStore {

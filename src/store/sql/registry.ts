@@ -1,5 +1,12 @@
 import type { ExpressionBuilder, Kysely, Transaction } from 'kysely';
-import type { ChangeQuery, ChangeRecord, CommitResult, DocumentChange, RegistryPosition, StoredChangeRecord } from '../ports.ts';
+import type {
+  ChangeQuery,
+  ChangeRecord,
+  CommitResult,
+  DocumentChange,
+  RegistryPosition,
+  StoredChangeRecord,
+} from '../ports/registry.ts';
 import { nextMark } from '../registry-rows.ts';
 import type { Database, Schema } from '../schema.ts';
 import { batches } from './batches.ts';

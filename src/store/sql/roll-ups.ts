@@ -1,6 +1,13 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { mergeRollUps } from '../merge-roll-ups.ts';
-import { type RollUp, type RollUpDimension, type RollUpQuery, type RollUpSum, type RollUps, rollUpDimensions } from '../ports.ts';
+import {
+  type RollUp,
+  type RollUpDimension,
+  type RollUpQuery,
+  type RollUpSum,
+  type RollUps,
+  rollUpDimensions,
+} from '../ports/roll-ups.ts';
 import { stepsOf } from '../roll-up-query.ts';
 import type { BucketColumn, Database, Schema } from '../schema.ts';
 

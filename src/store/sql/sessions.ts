@@ -1,5 +1,5 @@
 import type { SessionRows } from '../buffered-sessions.ts';
-import type { StoredSession } from '../ports.ts';
+import type { StoredSession } from '../ports/sessions.ts';
 import type { Database } from '../schema.ts';
 
 export function sqlSessions(database: Database): SessionRows {

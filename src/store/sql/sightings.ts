@@ -1,5 +1,5 @@
 import type { RawBuilder } from 'kysely';
-import type { SightingRows } from '../ports.ts';
+import type { SightingRows } from '../ports/sightings.ts';
 import type { Database } from '../schema.ts';
 import { batches } from './batches.ts';
 

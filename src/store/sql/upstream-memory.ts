@@ -1,4 +1,4 @@
-import type { UpstreamMemory } from '../ports.ts';
+import type { UpstreamMemory } from '../ports/upstream-memory.ts';
 import type { Database } from '../schema.ts';
 
 export function sqlUpstreamMemory(database: Database): UpstreamMemory {

@@ -1,4 +1,4 @@
-import type { AuditHead, AuditRow } from '../ports.ts';
+import type { AuditHead, AuditRow } from '../ports/audit-index.ts';
 import type { SqliteConnection } from './connection.ts';
 
 const insert = `insert into audit_calls

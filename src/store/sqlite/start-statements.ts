@@ -1,14 +1,9 @@
 import type { SessionRows } from '../buffered-sessions.ts';
 import type { MasterKeyRow, MasterKeyRows } from '../key-ring.ts';
-import type {
-  BudgetRows,
-  KeyStore,
-  RegistryPosition,
-  RememberedUpstream,
-  StoredBudget,
-  StoredKey,
-  UpstreamMemory,
-} from '../ports.ts';
+import type { BudgetRows, StoredBudget } from '../ports/budgets.ts';
+import type { KeyStore, StoredKey } from '../ports/keys.ts';
+import type { RegistryPosition } from '../ports/registry.ts';
+import type { RememberedUpstream, UpstreamMemory } from '../ports/upstream-memory.ts';
 import type { RegistryRow, RegistryRows } from '../registry-rows.ts';
 import type { SealedRow, SealedRows } from '../sealing-keys.ts';
 import type { SqliteConnection } from './connection.ts';

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../../catalog/config.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
-import type { RememberedUpstream, UpstreamMemory } from '../../store/ports.ts';
+import type { RememberedUpstream, UpstreamMemory } from '../../store/ports/upstream-memory.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { BoundedLog } from '../bounded-log.ts';
 import { Health } from '../health.ts';

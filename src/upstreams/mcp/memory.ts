@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { UpstreamConfig } from '../../catalog/config.ts';
-import type { RememberedUpstream } from '../../store/ports.ts';
+import type { RememberedUpstream } from '../../store/ports/upstream-memory.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { emptyOffer, type Offer } from '../upstream.ts';
 import type { Verdict } from './probe.ts';

@@ -7,7 +7,7 @@ import { clientDialects, providerDialects } from '../../models/dialects.ts';
 import type { Prompt } from '../../models/prompt.ts';
 import { noUsage, type Reply, type Usage } from '../../models/reply.ts';
 import type { Spent } from '../../models/spent.ts';
-import { longestReplyBytes } from '../../store/ports.ts';
+import { longestReplyBytes } from '../../store/ports/reply-cache.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, AnswerStream, UpstreamCall } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';

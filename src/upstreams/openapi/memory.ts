@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ApiTransport } from '../../catalog/config.ts';
-import type { RememberedUpstream } from '../../store/ports.ts';
+import type { RememberedUpstream } from '../../store/ports/upstream-memory.ts';
 import { isObject } from '../../wire/json.ts';
 import type { Conversion } from './conversion.ts';
 

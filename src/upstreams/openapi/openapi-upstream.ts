@@ -4,7 +4,7 @@ import type { ArgumentChecks } from '../../arguments/argument-check.ts';
 import type { ApiTransport, DescriptionSource, UpstreamConfig } from '../../catalog/config.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
-import type { RememberedUpstream, UpstreamMemory } from '../../store/ports.ts';
+import type { RememberedUpstream, UpstreamMemory } from '../../store/ports/upstream-memory.ts';
 import { isObject } from '../../wire/json.ts';
 import type { Authorization, Bearer } from '../authorization.ts';
 import { blankOut, blankText } from '../blank-out.ts';

@@ -7,7 +7,7 @@ import type { KeptReply } from '../../../src/models/cache/kept-reply.ts';
 import { type CacheRequest, type CacheScope, type Lookup, ReplyCaches } from '../../../src/models/cache/reply-caches.ts';
 import { noUsage } from '../../../src/models/reply.ts';
 import { memoryReplies } from '../../../src/store/memory/memory-replies.ts';
-import type { ReplyCache } from '../../../src/store/ports.ts';
+import type { ReplyCache } from '../../../src/store/ports/reply-cache.ts';
 import { openRedisReplies } from '../../../src/store/redis/redis-replies.ts';
 import { Cancel } from '../../../src/wire/cancel.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { ArgumentChecks } from '../../../src/arguments/argument-check.ts';
 import type { ApiTransport, UpstreamConfig } from '../../../src/catalog/config.ts';
-import type { RememberedUpstream, UpstreamMemory } from '../../../src/store/ports.ts';
+import type { RememberedUpstream, UpstreamMemory } from '../../../src/store/ports/upstream-memory.ts';
 import type { Authorization } from '../../../src/upstreams/authorization.ts';
 import type { EgressGuard } from '../../../src/upstreams/egress.ts';
 import { connectUpstream } from '../../../src/upstreams/kinds.ts';
