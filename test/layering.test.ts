@@ -10,6 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ['main.ts'],
   ['cli/'],
   ['gateway.ts'],
+  ['gateway/'],
   ['inbound/', 'portal/'],
   ['admin/'],
   ['call/'],

@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
-import { openGateway, type Status, type UpstreamStatus } from '../gateway.ts';
+import type { Status, UpstreamStatus } from '../gateway/status.ts';
+import { openGateway } from '../gateway.ts';
 import { openLog } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { askRunning } from './control.ts';

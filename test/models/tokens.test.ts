@@ -13,7 +13,9 @@ const frames = estimateTokens(said(''), 'chat');
 const textTokens = (text: string) => estimateTokens(said(text), 'chat') - frames;
 
 const english = readFileSync(new URL('../../docs/limits.md', import.meta.url), 'utf8');
-const code = readFileSync(new URL('../../src/gateway.ts', import.meta.url), 'utf8');
+const code = ['journal/writer.ts', 'catalog/namespace-file.ts']
+  .map((file) => readFileSync(new URL(`../../src/${file}`, import.meta.url), 'utf8'))
+  .join('');
 const json = readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8');
 const german = 'Die Bearbeitung des Antrags dauert gewöhnlich zwölf Werktage; Rückfragen beantwortet die Geschäftsstelle. ';
 const chinese = '请求在到达上游之前经过认证、授权和限流。每一步都会被记录下来，供审计人员查阅。';
