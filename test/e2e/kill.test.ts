@@ -19,7 +19,7 @@ import { type StagedUpstream, startStagedUpstream } from '../support/staged-upst
 import { until } from '../support/until.ts';
 
 const isLong = process.env.TEST_LONG !== undefined;
-const rounds = isLong ? 50 : 5;
+const rounds = isLong ? 50 : 3;
 
 let postgres: PostgresService;
 let upstream: StagedUpstream;

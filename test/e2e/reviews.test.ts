@@ -11,7 +11,7 @@ import { newMasterKey, type Place, placeSettings } from '../support/registrar.ts
 import { type PostgresService, servicesTimeoutMs, startPostgres } from '../support/services.ts';
 import { until } from '../support/until.ts';
 
-const rounds = process.env.TEST_LONG === undefined ? 3 : 30;
+const rounds = process.env.TEST_LONG === undefined ? 2 : 30;
 /** What a replica may take to follow another one's change. */
 const followWithinMs = 5_000;
 

@@ -1,5 +1,7 @@
+import { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { newestVersion } from '../../src/store/migrations/migrations.ts';
+import { migratePostgres } from '../../src/store/postgres/migrate.ts';
 import { approvalContract } from '../contracts/approvals.contract.ts';
 import { auditIndexContract } from '../contracts/audit-index.contract.ts';
 import { credentialContract } from '../contracts/credentials.contract.ts';
@@ -12,14 +14,20 @@ import { type Heard, isLong, open, refusal } from './store-setup.ts';
 const masterKey = Buffer.alloc(32, 1);
 const dataDir = '/nowhere';
 let postgres: PostgresService;
+/** With tables, and nothing in them: to make them anew for each test takes longer than most tests do. */
+let prepared: string;
 
 beforeAll(async () => {
   postgres = await startPostgres();
+  prepared = await postgres.createDatabase();
+  const pool = new Pool({ connectionString: prepared });
+  await migratePostgres(pool, prepared);
+  await pool.end();
 }, servicesTimeoutMs);
 afterAll(async () => await postgres?.stop());
 
 async function makePlace() {
-  const databaseUrl = await postgres.createDatabase();
+  const databaseUrl = await postgres.createDatabase(isLong ? undefined : prepared);
   return { open: () => open({ dataDir, databaseUrl, masterKey }) };
 }
 

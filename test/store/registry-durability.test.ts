@@ -8,7 +8,7 @@ import { type PostgresService, servicesTimeoutMs, startPostgres } from '../suppo
 import { isLong, open, temporaryDataDir } from './store-setup.ts';
 
 const writer = fileURLToPath(new URL('./commit-changes.ts', import.meta.url));
-const rounds = isLong ? 50 : 4;
+const rounds = isLong ? 50 : 3;
 const timeoutMs = isLong ? 900_000 : 90_000;
 const masterKey = Buffer.alloc(32, 1);
 let postgres: PostgresService;

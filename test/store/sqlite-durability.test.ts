@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLong, open, temporaryDataDir } from './store-setup.ts';
 
 const writer = fileURLToPath(new URL('./write-keys.ts', import.meta.url));
-const killRounds = isLong ? 200 : 5;
+const killRounds = isLong ? 200 : 3;
 const cuts = isLong ? 500 : 40;
 const timeoutMs = isLong ? 900_000 : 60_000;
 

@@ -29,8 +29,8 @@ export interface Service {
 }
 
 export interface PostgresService extends Service {
-  /** A new, empty database of a random name; returns its address. */
-  createDatabase(): Promise<string>;
+  /** A new database of a random name, empty or as the one at the address `like`, which nobody may be connected to; returns its address. */
+  createDatabase(like?: string): Promise<string>;
 }
 
 /** A PostgreSQL server of its own on a free loopback port, with fsync on. */
@@ -55,14 +55,16 @@ export async function startPostgres(): Promise<PostgresService> {
   const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories='];
   const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])];
   const url = `postgres://gatehouse@127.0.0.1:${port}/postgres`;
-  const service = await startServer({ binary, args, directory, stopSignal: 'INT', user }, url, port, async () => {
+  // Its files go with it: nothing has to be written to them at the end.
+  const service = await startServer({ binary, args, directory, stopSignal: 'QUIT', user }, url, port, async () => {
     await onPostgres(url, 'select 1');
   });
   return {
     ...service,
-    async createDatabase() {
+    async createDatabase(like) {
       const name = `test_${crypto.randomUUID().replaceAll('-', '')}`;
-      await onPostgres(url, `create database ${name}`);
+      const template = like === undefined ? '' : ` template ${new URL(like).pathname.slice(1)}`;
+      await onPostgres(url, `create database ${name}${template}`);
       return url.replace(/postgres$/, name);
     },
   };
@@ -103,7 +105,7 @@ interface Server {
   readonly args: readonly string[];
   /** Removed when the server ends. */
   readonly directory: string;
-  readonly stopSignal: 'INT' | 'TERM';
+  readonly stopSignal: 'QUIT' | 'TERM';
   readonly user: UserIds | undefined;
 }
 
