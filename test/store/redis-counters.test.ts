@@ -186,6 +186,7 @@ describe('counters that replicas share', () => {
           if (at === setBackAt) [serverMs, steadyMs] = [serverMs - passMs - 3_600_000, steadyMs - passMs];
           const waitMs = memory.waitMs(amount, limit, steadyMs);
           if (waitMs === 0) memory.take(amount, limit, steadyMs);
+          else memory.promise(amount, waitMs, limit, steadyMs);
           await client
             .multi()
             .del('{test}:time')
