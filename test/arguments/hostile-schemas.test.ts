@@ -157,6 +157,22 @@ describe('a hostile schema costs its own calls, and nobody else anything', () =>
     }
   });
 
+  test('a machine that is too busy is not held against a schema or its arguments, for as long as five deadlines', async () => {
+    const wide = schemaOf(Object.fromEntries(many(150).map((n) => [`p${n}`, { type: 'string' }])));
+    // A deadline that ends long before a thread has even started.
+    const patient = new CheckPool({ workers: 1, compileMs: 150, checkMs: 150, cpuMs: () => 0 });
+    const hasty = new CheckPool({ workers: 1, compileMs: 1, checkMs: 1, cpuMs: () => performance.now() });
+    const [busy, idle] = [new ArgumentChecks(patient), new ArgumentChecks(hasty)];
+    try {
+      const startedAtMs = performance.now();
+      expect(await busy.of(twoWays).check(deepArgs(50))).toContain('too long to check');
+      expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(5 * 150);
+      expect(await idle.of(wide).check({ p1: 1 })).toContain('takes too long to compile');
+    } finally {
+      await Promise.all([busy.close(), idle.close()]);
+    }
+  });
+
   test('a schema that takes too long to compile is not tried again for a while', async () => {
     let nowMs = 0;
     const own = new ArgumentChecks(new CheckPool({ workers: 1, compileMs: 1 }), { nowMs: () => nowMs });
