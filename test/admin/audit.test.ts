@@ -114,7 +114,7 @@ describe('a search', () => {
   });
 });
 
-describe('who sees what', () => {
+describe('AU-06: who sees what', () => {
   test('an auditor of a namespace its calls and changes', async () => {
     const seen = await calls('limit=500', auditor);
     expect(new Set(seen.map(({ capability }) => capability))).toEqual(new Set(['hr/echo']));

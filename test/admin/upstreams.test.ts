@@ -352,7 +352,7 @@ describe('secrets in what is registered', () => {
     expect(JSON.stringify(body)).not.toContain('sk-123456789');
   });
 
-  test('a namespace administrator refers to secrets of that namespace alone; whoever administers all of it to any', async () => {
+  test('SK-06: a namespace administrator refers to secrets of that namespace alone; whoever administers all of it to any', async () => {
     const entry = {
       url: people.url,
       headers: { 'x-token': `\${secret:OTHER_TOKEN}` },

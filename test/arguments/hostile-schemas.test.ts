@@ -46,7 +46,7 @@ function chain(length: number): JsonObject {
   return { $defs: Object.fromEntries(many(length).map((n) => [`d${n}`, link(n)])) };
 }
 
-describe('a hostile schema costs its own calls, and nobody else anything', () => {
+describe('OP-04: a hostile schema costs its own calls, and nobody else anything', () => {
   test.each<[string, JsonObject, JsonObject, string | undefined]>([
     ['a pattern that backtracks', schemaOf({ a: { pattern: '^(a+)+$' } }), { a: `${'a'.repeat(50_000)}!` }, '/a must be'],
     [
@@ -189,7 +189,7 @@ describe('a hostile schema costs its own calls, and nobody else anything', () =>
   });
 });
 
-describe('nothing is fetched', () => {
+describe('PR-10: nothing is fetched', () => {
   test.each(['$ref', '$dynamicRef', '$recursiveRef', '$schema', '$id'])('an address in %s is never asked', async (keyword) => {
     let requests = 0;
     const server = createServer(() => requests++);

@@ -123,7 +123,7 @@ const places: readonly (readonly [string, () => Promise<Pick<Place, 'databaseUrl
 ];
 
 describe.each(places)('a gateway on %s that is killed', (store, make) => {
-  test(`keeps what it acknowledged and has on record what it sent, ${rounds} times over`, {
+  test(`AU-01: keeps what it acknowledged and has on record what it sent, ${rounds} times over`, {
     timeout: rounds * 20_000,
   }, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'gatehouse-kill-'));

@@ -119,7 +119,7 @@ function extremes(
 const observationMs = isLong ? 5 * minuteMs : 12_000;
 const leastAsked = 1_000;
 
-test('600 calls a minute over three replicas: at most 606 of ten times as many in any minute, and no fewer than 594', {
+test('RL-01: 600 calls a minute over three replicas: at most 606 of ten times as many in any minute, and no fewer than 594', {
   timeout: observationMs + 60_000,
 }, async () => {
   const key = await newcomer('steady', [{ per: 'consumer', rpm: 600 }]);
@@ -150,7 +150,7 @@ test('600 calls a minute over three replicas: at most 606 of ten times as many i
   if (!wasShared) expect(fewest).toBeGreaterThanOrEqual(594);
 });
 
-test('a budget of 100 lets exactly 100 of 1,000 racers through', async () => {
+test('RL-03: a budget of 100 lets exactly 100 of 1,000 racers through', async () => {
   const key = await newcomer('scarce', [{ per: 'consumer', budget: { amount: 100, unit: 'calls', window: 'month' } }]);
   const clients = await clientsOf(key);
   const answers = await Promise.all(Array.from({ length: 1000 }, (_, n) => clients[n % 3]?.call('demo__scarce')));
@@ -181,7 +181,7 @@ test('a revoked key is refused by every replica within 5 s, and its open streams
   for (const stream of others) stream.close();
 });
 
-test('a changed policy holds on every replica within 5 s, and so does its end', async () => {
+test('AZ-03: a changed policy holds on every replica within 5 s, and so does its end', async () => {
   const clients = await clientsOf(await newcomer('governed', []));
   const canCall = async (client: RawClient) => isDone(await client.call('demo__gated'));
   const lists = async (client: RawClient) => (await client.send('tools/list')).text.includes('demo__gated');
@@ -193,7 +193,7 @@ test('a changed policy holds on every replica within 5 s, and so does its end', 
   await everywhere('it is back', clients, async (client) => (await canCall(client)) && (await lists(client)));
 });
 
-test('a new upstream is served by every replica within 5 s, and a removed one by none', async () => {
+test('AZ-03: a new upstream is served by every replica within 5 s, and a removed one by none', async () => {
   const clients = await clientsOf(await newcomer('newest', []));
   const canCall = async (client: RawClient) => isDone(await client.call('extra__echo'));
   expect(await Promise.all(clients.map(canCall))).toEqual([false, false, false]);
@@ -270,7 +270,7 @@ describe('while Redis is away', () => {
     expect(refused?.message?.error?.message).toContain('cannot be checked right now');
   });
 
-  test('"share" gives out a third on each, and no more', async () => {
+  test('RL-07: "share" gives out a third on each, and no more', async () => {
     expect(await counts('share', 20)).toEqual([10, 10, 10]);
   });
 

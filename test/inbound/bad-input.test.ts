@@ -165,7 +165,7 @@ test.each([
   ],
   ['a name twice', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name":"b"}}', 400, -32600],
   ['a method twice in other case', '{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}', 400, -32600],
-])('%s is refused with the code of the specification', async (_what, body, status, code) => {
+])('PR-01 PR-04: %s is refused with the code of the specification', async (_what, body, status, code) => {
   const reply = await send({ body });
   expect(reply.status).toBe(status);
   expect(reply.json.error?.code).toBe(code);
@@ -173,7 +173,7 @@ test.each([
   expect(upstream.calls).toHaveLength(0);
 });
 
-test('ids come back as they were, or are refused', async () => {
+test('PR-05: ids come back as they were, or are refused', async () => {
   for (const id of ['0', '-5', '"x"', '""', '9223372036854775808', '"\\u00e9"', '"__proto__"']) {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'tools/list', params: { _meta: meta } }).replace(
       '"id":0',
@@ -201,7 +201,7 @@ test('numbers that a double cannot hold reach the upstream with every digit', as
   expect(upstream.calls[0]).toContain('12345678901234567890');
 });
 
-test('what was judged is what is sent: a duplicate inside the arguments arrives once', async () => {
+test('PR-01: what was judged is what is sent: a duplicate inside the arguments arrives once', async () => {
   const body = JSON.stringify({
     jsonrpc: '2.0',
     id: 1,
@@ -220,7 +220,7 @@ test.each([
   ['Mcp-Name claims to be encoded', { 'mcp-name': '=?base64?!!!?=' }],
   ['MCP-Protocol-Version is missing', { 'mcp-protocol-version': undefined }],
   ['MCP-Protocol-Version is of the other era', { 'mcp-protocol-version': '2025-11-25' }],
-])('%s: 400 and -32020, and nothing is sent', async (_what, headers) => {
+])('PR-02: %s: 400 and -32020, and nothing is sent', async (_what, headers) => {
   const reply = await callEcho({}, headers);
   expect(reply.status).toBe(400);
   expect(reply.json.error?.code).toBe(-32020);
@@ -241,7 +241,7 @@ test('Mcp-Name may travel encoded', async () => {
   expect((await callEcho({}, { 'mcp-name': encoded })).json.result).toBeDefined();
 });
 
-test('Mcp-Param headers must repeat the marked arguments, and are mirrored to the upstream', async () => {
+test('PR-02: Mcp-Param headers must repeat the marked arguments, and are mirrored to the upstream', async () => {
   expect((await callEcho({ region: 'eu' }, { 'mcp-param-region': 'eu' })).json.result).toBeDefined();
   expect(upstream.headers['mcp-param-region']).toBe('eu');
   for (const header of [undefined, 'us', '=?base64?ZXU?=']) {
@@ -286,7 +286,7 @@ test('unknown methods are 404 in the modern era, and methods of the other era ar
   expect(reply.json.error?.code).toBe(-32601);
 });
 
-test('unknown tools and tools hidden from this toolbox look the same', async () => {
+test('AZ-02: unknown tools and tools hidden from this toolbox look the same', async () => {
   const unknown = await modern('tools/call', { name: 'demo__nope' });
   const hidden = await modern('tools/call', { name: 'demo__echo' }, {}, '/mcp/empty');
   for (const reply of [unknown, hidden]) expect([reply.status, reply.json.error?.code]).toEqual([200, -32602]);
@@ -306,7 +306,7 @@ test('an unknown toolbox is 404', async () => {
   expect(reply.status).toBe(404);
 });
 
-test('a body over the limit is 413, at once and also when its length was not declared', async () => {
+test('PR-04: a body over the limit is 413, at once and also when its length was not declared', async () => {
   const huge = Buffer.alloc(5 * 1024 * 1024, 0x20);
   expect((await send({ body: huge })).status).toBe(413);
   expect((await send({ headers: { 'transfer-encoding': 'chunked' }, body: huge })).status).toBe(413);
@@ -339,7 +339,7 @@ test('content types, accept headers and methods are held to', async () => {
   expect((await send({ method: 'GET', headers: { accept: 'text/event-stream' } })).status).toBe(405);
 });
 
-test('sessions: missing is 400, unknown, foreign, ended and of another toolbox is 404', async () => {
+test('SE-01: sessions: missing is 400, unknown, foreign, ended and of another toolbox is 404', async () => {
   const ping = { id: 1, method: 'ping' };
   const session = await initialize();
   expect((await legacy(session, ping)).json.result).toEqual({});
@@ -369,7 +369,7 @@ test('a legacy client that asks for a version we do not know is offered the newe
   }
 });
 
-test('prototypes stay what they were, whatever keys a client sends', async () => {
+test('PR-06: prototypes stay what they were, whatever keys a client sends', async () => {
   const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":${JSON.stringify(meta).slice(0, -1)},"__proto__":{"x":1}},"name":"demo__echo","arguments":{"__proto__":{"polluted":true}}}}`;
   const reply = await send({
     headers: { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'demo__echo' },
@@ -381,7 +381,7 @@ test('prototypes stay what they were, whatever keys a client sends', async () =>
   expect((await callEcho()).json.result).toBeDefined();
 });
 
-test('a raw request that breaks HTTP is refused and the next one is served', async () => {
+test('PR-09: a raw request that breaks HTTP is refused and the next one is served', async () => {
   const { hostname, port } = new URL(gateway.url);
   for (const raw of [
     'GET\r\n\r\n',

@@ -67,7 +67,7 @@ function budgetOf(amount: number, row: Partial<LimitRow> = {}): readonly Demand[
 }
 
 describe('counters that replicas share', () => {
-  it('give out a budget of 100 exactly 100 times to 1,000 racers on three replicas', async () => {
+  it('RL-03: give out a budget of 100 exactly 100 times to 1,000 racers on three replicas', async () => {
     const three = await replicas(redis.url, 3);
     const demands = budgetOf(100);
     const races = Array.from({ length: 1_000 }, async (_, n) => await three[n % 3]!.take(demands, oneCall));
@@ -79,7 +79,7 @@ describe('counters that replicas share', () => {
     ['evenly on three replicas', (n: number) => n % 3],
     ['all on one replica', () => 0],
     ['on another replica in each half second', () => Math.floor(Date.now() / 500) % 3],
-  ])('keep a rate to within one in a hundred in any window, when ten times as much is asked %s', async (_, choose) => {
+  ])('RL-01: keep a rate to within one in a hundred in any window, when ten times as much is asked %s', async (_, choose) => {
     const three = await replicas(redis.url, 3);
     const [limit, windowMs, durationMs] = [200, 1_000, 2_600];
     const demands = within(windowMs, demandsOf({ per: 'key', rpm: limit }));
@@ -99,7 +99,7 @@ describe('counters that replicas share', () => {
     }
   });
 
-  it('free what a crashed replica held, and nothing of the living', async () => {
+  it('RL-04: free what a crashed replica held, and nothing of the living', async () => {
     const living = await replica(redis.url, { leaseMs: 600 });
     const demands = demandsOf(
       { per: 'key', concurrency: 4 },
@@ -288,7 +288,7 @@ describe('while Redis is away', () => {
     expect((await refused(three[1]!, seen)).reason).toBe('store-gone');
   });
 
-  it('three replicas together stay within a rate that was asked of all of them', async () => {
+  it('RL-07: three replicas together stay within a rate that was asked of all of them', async () => {
     const own = await startRedis();
     const three = await replicas(own.url, 3, patience);
     const demands = demandsOf({ per: 'key', rpm: 300 });
