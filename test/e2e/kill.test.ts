@@ -157,7 +157,7 @@ describe.each(places)('a gateway on %s that is killed', (store, make) => {
         const ended = Promise.all(working);
         const [writes, calls] = [randomInt(3, 40), randomInt(5, 100)];
         const enough = () => consumers.writes - writesBefore >= writes && heard().length - callsBefore >= calls;
-        await Promise.race([ended, until('enough was written and called', enough, 20_000)]);
+        await Promise.race([ended, until('enough was written and called', enough, 60_000)]);
         isKilled = true;
         gateway.process.child.kill('SIGKILL');
         await ended;
