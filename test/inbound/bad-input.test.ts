@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CountingUpstream, startCountingUpstream } from '../support/counting-upstream.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -381,23 +382,65 @@ test('PR-06: prototypes stay what they were, whatever keys a client sends', asyn
   expect((await callEcho()).json.result).toBeDefined();
 });
 
-test('PR-09: a raw request that breaks HTTP is refused and the next one is served', async () => {
+function sendRaw(raw: string): Promise<string> {
   const { hostname, port } = new URL(gateway.url);
+  return new Promise<string>((resolve) => {
+    const socket = connect(Number(port), hostname, () => socket.end(raw));
+    let got = '';
+    socket.on('data', (chunk) => {
+      got += chunk;
+    });
+    socket.on('close', () => resolve(got));
+    socket.on('error', () => resolve(got));
+  });
+}
+
+test('PR-09: a raw request that breaks HTTP is refused and the next one is served', async () => {
   for (const raw of [
     'GET\r\n\r\n',
     'POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
     '\x00\x01\x02\r\n\r\n',
-  ]) {
-    const text = await new Promise<string>((resolve) => {
-      const socket = connect(Number(port), hostname, () => socket.end(raw));
-      let got = '';
-      socket.on('data', (chunk) => {
-        got += chunk;
-      });
-      socket.on('close', () => resolve(got));
-      socket.on('error', () => resolve(got));
-    });
-    expect(text).toMatch(/^HTTP\/1\.1 400/);
-  }
+    'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n folded: c\x00\r\n\r\n',
+    'GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n',
+    'POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello',
+    'GET /healthz HTTP/1.1\r\n\r\n',
+  ])
+    expect(await sendRaw(raw), JSON.stringify(raw)).toMatch(/^HTTP\/1\.1 400/);
   expect((await callEcho()).status).toBe(200);
+});
+
+test('PR-09: who may do what is decided for the path that is served, however host and target are written', async () => {
+  const bare = 'Connection: close\r\n\r\n';
+  for (const [line, host] of [
+    ['GET http://localhost/api/status HTTP/1.1', 'localhost'],
+    ['GET /api/status HTTP/1.1', 'localhost/healthz?x='],
+    ['GET /api/status HTTP/1.1', 'localhost:1/healthz'],
+    ['GET /api/status?path=/healthz HTTP/1.1', 'localhost'],
+    ['GET //api/status HTTP/1.1', 'localhost'],
+    ['GET  /api/status HTTP/1.1', 'localhost'],
+    ['GET /healthz/../api/status HTTP/1.1', 'localhost'],
+    ['GET /api/status#/healthz HTTP/1.1', 'localhost'],
+    ['POST http://evil.example/mcp HTTP/1.1', 'localhost'],
+  ])
+    expect(await sendRaw(`${line}\r\nHost: ${host}\r\n${bare}`), `${line} at ${host}`).toMatch(/^HTTP\/1\.1 40[0134]/);
+  const twice = `GET /api/status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nAuthorization: Bearer ${gateway.key}\r\n${bare}`;
+  expect(await sendRaw(twice)).toMatch(/^HTTP\/1\.1 40[03]/);
+  const upgrade = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n';
+  expect(await sendRaw(`GET /api/status HTTP/1.1\r\nHost: localhost\r\n${upgrade}`)).not.toMatch(/^HTTP\/1\.1 (101|200)/);
+  expect(upstream.calls).toHaveLength(0);
+  const right = `GET /api/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${gateway.key}\r\n${bare}`;
+  expect(await sendRaw(right)).toMatch(/^HTTP\/1\.1 200/);
+});
+
+test('PR-04: a compressed body is not unpacked, however small it is', async () => {
+  const body = gzipSync(Buffer.alloc(20 * 1024 * 1024, 0x20));
+  const startedAtMs = performance.now();
+  const reply = await callEcho({}, {});
+  expect(reply.status).toBe(200);
+  for (const encoding of ['gzip', 'deflate', 'br']) {
+    const refused = await send({ headers: { 'content-encoding': encoding }, body });
+    expect([encoding, Math.floor(refused.status / 100)]).toEqual([encoding, 4]);
+  }
+  expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+  expect(upstream.calls).toHaveLength(1);
 });
