@@ -136,6 +136,29 @@ describe('AU-06: who sees what', () => {
   });
 });
 
+describe('AU-06: nobody takes back what is on record', () => {
+  test('no action deletes or stops it, and what administers the gateway cannot be made to', async () => {
+    const { body } = await gateway.mcp('admin', 'tools/list', {});
+    const names: string[] = body.result.tools.map(({ name }: { name: string }) => name);
+    const about = names.filter((name) => /audit|journal|record/.test(name));
+    expect(about.sort()).toEqual(['search_audit', 'verify_audit']);
+    const before = (await calls('limit=500')).length;
+    for (const route of [
+      'DELETE /audit',
+      'PUT /audit',
+      'PATCH /audit',
+      'POST /audit',
+      'DELETE /audit/1',
+      'PUT /journal',
+      'POST /audit/disable',
+    ])
+      expect([404, 405], route).toContain((await gateway.api(route, route.startsWith('DELETE') ? undefined : {})).status);
+    for (const policy of [{ journal: false }, { audit: 'off' }, { record: false }])
+      expect((await gateway.api('PUT /policies/global', { policy })).status).toBe(400);
+    expect((await calls('limit=500')).length).toBeGreaterThanOrEqual(before);
+  });
+});
+
 describe('the check of the journal', () => {
   test('says that all is as it was written, and gives an end to keep', async () => {
     const report = await gateway.ok('POST /audit/verify', {});

@@ -450,6 +450,23 @@ describe('commands', () => {
     await until('its process has ended', () => children() < before);
   });
 
+  test('ST-06: what an entry says beside what it may say is refused, and runs nothing', async () => {
+    const before = children();
+    for (const extra of [
+      { image: 'evil:latest' },
+      { mounts: ['/:/host'] },
+      { user: 'root' },
+      { args: ['-c', 'touch canary'] },
+      { volumes: [] },
+      { package: 'npm:x' },
+    ])
+      for (const entry of [{ url: 'https://tools.example.com/mcp' }, { command: allowedCommand }]) {
+        const { status, body } = await act(admin, 'register_upstream', { ...tool, entry: { ...entry, ...extra } });
+        expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining(Object.keys(extra)[0] ?? '')]);
+      }
+    expect(children()).toBe(before);
+  });
+
   test('one that is not allowed any more does not run, and says why', async () => {
     const data = join(directory, 'data');
     mkdirSync(data);

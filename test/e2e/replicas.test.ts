@@ -150,6 +150,59 @@ test('RL-01: 600 calls a minute over three replicas: at most 606 of ten times as
   if (!wasShared) expect(fewest).toBeGreaterThanOrEqual(594);
 });
 
+test('RL-05: a limit that is changed under load is held to on every replica within 5 s, and keeps its count', async () => {
+  const key = await newcomer('changing', [{ per: 'consumer', rpm: 20 }]);
+  const clients = await clientsOf(key);
+  let asked = 0;
+  const ask = async () => isDone((await clients[asked++ % 3]?.call('demo__echo')) as Answered);
+  const through = async (count: number) => {
+    const answers = await Promise.all(Array.from({ length: count }, ask));
+    return answers.filter((isThrough) => isThrough).length;
+  };
+  expect(await through(40)).toBe(20);
+  const limited = (rpm: number) => operate(asked, 'PATCH /consumers/changing', { limits: [{ per: 'consumer', rpm }] });
+  const changedAtMs = performance.now();
+  await limited(30);
+  // What was counted under 20 counts under 30: ten more, and not one beyond them on any replica.
+  let more = 0;
+  const askMore = async () => {
+    more += await through(3);
+    return more >= 10;
+  };
+  await until('ten more went through', askMore, followWithinMs);
+  expect(performance.now() - changedAtMs).toBeLessThan(followWithinMs);
+  await until('every replica refuses', async () => (await through(9)) === 0);
+  expect(more).toBe(10);
+  await limited(10);
+  expect(await through(9)).toBe(0);
+});
+
+test.runIf(isLong)(
+  'RL-02: of 150 callers that wait as they are told, at least 99 % come through then, on three replicas',
+  {
+    timeout: 4 * minuteMs,
+  },
+  async () => {
+    const key = await newcomer('patient', [{ per: 'consumer', rpm: 50 }]);
+    const clients = await clientsOf(key);
+    const waits: number[] = [];
+    const patient = async (n: number): Promise<'at once' | 'then' | 'not then'> => {
+      const client = clients[n % 3] as RawClient;
+      const first = await client.call('demo__echo');
+      if (isDone(first)) return 'at once';
+      const seconds = Number(first.headers['retry-after']);
+      waits.push(seconds);
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+      return isDone(await client.call('demo__echo')) ? 'then' : 'not then';
+    };
+    const came = await Promise.all(Array.from({ length: 150 }, (_, n) => patient(n)));
+    const then = came.filter((how) => how === 'then').length;
+    expect(came.filter((how) => how === 'at once')).toHaveLength(50);
+    expect(then / 100).toBeGreaterThanOrEqual(0.99);
+    expect(waits.every((seconds) => Number.isInteger(seconds) && seconds >= 1)).toBe(true);
+  },
+);
+
 test('RL-03: a budget of 100 lets exactly 100 of 1,000 racers through', async () => {
   const key = await newcomer('scarce', [{ per: 'consumer', budget: { amount: 100, unit: 'calls', window: 'month' } }]);
   const clients = await clientsOf(key);

@@ -201,6 +201,39 @@ describe('counters that replicas share', () => {
     });
   });
 
+  it.each([
+    [10, 95],
+    [60, 240],
+  ])('RL-02: of a crowd that waits as it is told, nearly all are let in then (%i a minute, %i callers)', async (rpm, callers) => {
+    const script = takeScript.replace("redis.call('TIME')", "redis.call('LRANGE', '{crowd}:time', 0, 1)");
+    await onRedis(redis.url, async (client) => {
+      const startMs = 1_800_000_000_000;
+      const due = Array.from({ length: callers }, (_, at) => ({ atMs: startMs + (at % 7), isSecond: false }));
+      const seen = { waited: 0, admitted: 0, lastMs: 0 };
+      for (let next = due.shift(); next !== undefined; next = due.sort((a, b) => a.atMs - b.atMs).shift()) {
+        const { atMs, isSecond } = next;
+        await client
+          .multi()
+          .del('{crowd}:time')
+          .rpush('{crowd}:time', Math.floor(atMs / 1_000), (atMs % 1_000) * 1_000)
+          .exec();
+        const values = ['h', 'e', 1_000, 'e', 'take', 'rate', rpm, 60_000, 1, 0, -1, 0, 0];
+        const keys = ['{crowd}:replicas', '{crowd}:epoch', `{crowd}:${rpm}`];
+        const [, , refusing, waitMs] = (await client.eval(script, 3, ...keys, ...values)) as [string, number, number, number];
+        if (isSecond) seen.waited += 1;
+        if (refusing === 0) {
+          if (isSecond) seen.admitted += 1;
+          seen.lastMs = atMs - startMs;
+        } else due.push({ atMs: atMs + Math.max(1, Math.ceil(waitMs / 1_000)) * 1_000 + (due.length % 40), isSecond: true });
+      }
+      expect(seen.waited).toBeGreaterThanOrEqual(callers - rpm);
+      expect(seen.admitted / seen.waited).toBeGreaterThanOrEqual(0.99);
+      expect(seen.lastMs).toBeLessThanOrEqual(Math.ceil(callers / rpm - 1) * 62_000);
+      // What was promised lasts as long as its key.
+      expect(await client.pttl(`{crowd}:${rpm}`)).toBeGreaterThan(60_000);
+    });
+  });
+
   it('have the same calendar as counters in memory', async () => {
     const days = [
       0,
