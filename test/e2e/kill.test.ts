@@ -124,7 +124,7 @@ const places: readonly (readonly [string, () => Promise<Pick<Place, 'databaseUrl
 
 describe.each(places)('a gateway on %s that is killed', (store, make) => {
   test(`AU-01: keeps what it acknowledged and has on record what it sent, ${rounds} times over`, {
-    timeout: rounds * 20_000,
+    timeout: rounds * 60_000,
   }, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'gatehouse-kill-'));
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }));

@@ -187,25 +187,25 @@ test.runIf(isLong)(
     const key = await newcomer('patient', [{ per: 'consumer', rpm: 50 }]);
     const clients = await clientsOf(key);
     const waits: number[] = [];
-  let late = 0;
+    let late = 0;
     const patient = async (n: number): Promise<'at once' | 'then' | 'not then'> => {
       const client = clients[n % 3] as RawClient;
       const first = await client.call('demo__echo');
       if (isDone(first)) return 'at once';
       const seconds = Number(first.headers['retry-after']);
       waits.push(seconds);
-    const dueAtMs = performance.now() + seconds * 1_000;
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
-    const second = await client.call('demo__echo');
-    if (performance.now() - dueAtMs > 50) late += 1;
-    return isDone(second) ? 'then' : 'not then';
-  };
-  const came = await Promise.all(Array.from({ length: 150 }, (_, n) => patient(n)));
+      const dueAtMs = performance.now() + seconds * 1_000;
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+      const second = await client.call('demo__echo');
+      if (performance.now() - dueAtMs > 50) late += 1;
+      return isDone(second) ? 'then' : 'not then';
+    };
+    const came = await Promise.all(Array.from({ length: 150 }, (_, n) => patient(n)));
     const then = came.filter((how) => how === 'then').length;
     expect(came.filter((how) => how === 'at once')).toHaveLength(50);
     // Who is later than 50 ms is in the way of others (local-counter.ts): on a machine that is too busy that is nearly everybody.
-  if (late === 0) expect(then / 100).toBeGreaterThanOrEqual(0.99);
-  else expect(then).toBeGreaterThan(50);
+    if (late === 0) expect(then / 100).toBeGreaterThanOrEqual(0.99);
+    else expect(then).toBeGreaterThan(50);
     expect(waits.every((seconds) => Number.isInteger(seconds) && seconds >= 1)).toBe(true);
   },
 );
