@@ -56,6 +56,8 @@ export const errorTable = {
   breaker_open: { shows: 'result', http: 200, rpc: 50304, retryable: true },
   audit_unavailable: { shows: 'result', http: 200, rpc: 50305, retryable: true },
   answer_too_large: { shows: 'result', http: 200, rpc: 50201, retryable: false },
+  /** The arguments are not checked yet, and nothing was called: too many others wait for that. */
+  checks_busy: { shows: 'result', http: 200, rpc: 50307, retryable: true },
   /** Whether somebody agreed cannot be told right now. */
   approval_unavailable: { shows: 'result', http: 200, rpc: 50306, retryable: true },
   store_unavailable: { shows: 'rpc', http: 503, rpc: 50305, retryable: true },

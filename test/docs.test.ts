@@ -38,6 +38,20 @@ describe('what the pages say is so', () => {
     expect(listed).toEqual(Object.keys(dependencies));
   });
 
+  test('every case of docs/security-cases.md is in a test of each file that it names', () => {
+    const page = pages.find(({ file }) => file === 'docs/security-cases.md')?.text ?? '';
+    const rows = Array.from(
+      page.matchAll(/^\| ([A-Z]{2}-\d\d) \|.*\| (.*) \|$/gm),
+      ([, id = '', files = '']) => [id, files] as const,
+    );
+    expect(rows.length).toBeGreaterThan(80);
+    for (const [id, files] of rows) {
+      const named = Array.from(files.matchAll(/`([^`]+)`/g), ([, file = '']) => file);
+      expect(named, id).not.toEqual([]);
+      for (const file of named) expect(readFileSync(join(root, file), 'utf8'), `${id} in ${file}`).toContain(id);
+    }
+  });
+
   test('every client that can be connected is named', () => {
     for (const { name } of clients)
       for (const file of ['README.md', 'docs/clients.md'])

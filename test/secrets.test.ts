@@ -22,7 +22,7 @@ test('a reference becomes the value of the environment variable it names', () =>
   expect(resolveSecrets(`no reference, $TOKEN, \${TOKEN}`, {})).toBe(`no reference, $TOKEN, \${TOKEN}`);
 });
 
-test('a value is never read as a reference or a replacement pattern', () => {
+test('SK-06: a value is never read as a reference or a replacement pattern', () => {
   const value = `\${secret:B} $& $1`;
   expect(resolveSecrets(`\${secret:A}`, { A: value, B: 'hunter2' })).toBe(value);
 });

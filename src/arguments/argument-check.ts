@@ -1,6 +1,7 @@
 /** Checks the arguments of a call against the input schema of its tool. */
 import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
+import { GatewayError } from '../errors.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { CheckPool, type Verdict } from './check-pool.ts';
 import type { Job } from './check-worker.ts';
@@ -12,7 +13,7 @@ import { checksQuickly, compilesQuickly, evaluationsPerValue } from './schema-co
 export interface ArgumentCheck {
   /**
    * Undefined where the arguments fit; otherwise one sentence that says what to change. At once for what is small and was compiled
-   * before; as a promise the first time, and for whatever takes long. The promise never rejects.
+   * before; as a promise the first time, and for whatever takes long. The promise rejects with GatewayError `checks_busy` alone.
    */
   check(args: JsonObject): undefined | string | Promise<undefined | string>;
   /** Compiles, so that the first call need not wait. */
@@ -197,7 +198,13 @@ function explain(plan: Plan, verdict: Verdict): undefined | string {
     case 'late':
       return 'These arguments take too long to check against the input schema of this tool; send fewer or shorter ones.';
     case 'busy':
-      return 'Too many calls wait for their arguments to be checked; try again in a few seconds.';
+      throw new GatewayError(
+        'checks_busy',
+        'Too many calls wait for their arguments to be checked; try again in a few seconds.',
+        {
+          retryAfterMs: 2_000,
+        },
+      );
   }
 }
 

@@ -18,7 +18,7 @@ export interface Screened extends Admission {
 
 /**
  * At once for arguments that are checked quickly and that no judge is asked about. Throws, or rejects with, GatewayError
- * `bad_arguments` and `content_blocked`. `judges` is left out where nothing may be sent: they are then not asked.
+ * `bad_arguments`, `checks_busy` and `content_blocked`. `judges` is left out where nothing may be sent: they are then not asked.
  */
 export function screen(checks: ArgumentChecks, admission: Admission, judges?: Judges): Screened | Promise<Screened> {
   const screened = checkArguments(checks, admission);

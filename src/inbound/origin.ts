@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { GatewayError } from '../errors.ts';
 
@@ -12,10 +12,12 @@ export interface Addressing {
 
 /**
  * Refuses requests that a web page tricked a browser into sending (DNS rebinding, cross-site calls). Host and Origin are checked
- * each on its own. Throws GatewayError `forbidden_host` or `forbidden_origin`.
+ * each on its own. Of two hosts (RFC 9112, section 3.2) a proxy may have looked at the other one. Throws GatewayError
+ * `forbidden_host` or `forbidden_origin`.
  */
-export function checkAddressing(addressing: Addressing, headers: IncomingHttpHeaders): void {
+export function checkAddressing(addressing: Addressing, { headers, rawHeaders }: IncomingMessage): void {
   const { host = '', origin } = headers;
+  if (hasTwoHosts(rawHeaders)) throw new GatewayError('forbidden_host', 'A request names one Host; this one names several.');
   if (!isOwnHost(addressing, host)) {
     throw new GatewayError(
       'forbidden_host',
@@ -28,6 +30,15 @@ export function checkAddressing(addressing: Addressing, headers: IncomingHttpHea
       'Web pages of this origin may not call this gateway; the operator can add it to GATEHOUSE_ALLOWED_ORIGINS.',
     );
   }
+}
+
+function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return count > 1;
 }
 
 const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);

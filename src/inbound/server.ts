@@ -45,7 +45,7 @@ function route(
   if (path === '/readyz')
     return void answer(response, ports.isReady() ? 200 : 503, { status: ports.isReady() ? 'ready' : 'not ready' });
   if (local === undefined) {
-    checkAddressing(ports.addressing, request.headers);
+    checkAddressing(ports.addressing, request);
     allowOrigin(request, headers);
   }
   const metadata = describeResource(ports.oauth.issuers, path, ports.oauth.publicUrl());

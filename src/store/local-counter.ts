@@ -8,9 +8,9 @@ import { RateLog } from './rate-log.ts';
 export type LocalCounter = RateCounter | SlotCounter | BudgetCounter;
 
 /** Promises beyond so many windows are not kept: whoever is told never comes back, or comes before. */
-const mostPromisedWindows = 10;
+export const mostPromisedWindows = 10;
 /** How late a caller may be for the time it was told, without being in the way of another. */
-const latenessMs = 50;
+export const latenessMs = 50;
 
 /** A slot is free when some call ends, whenever that is. */
 const slotRetryMs = 1_000;
@@ -40,15 +40,20 @@ export class RateCounter {
     if (amount > limit) return this.windowMs;
     this.#promised.prune(steadyMs, 0);
     const most = limit - amount;
+    // Who is told the same second may come in any order within it.
     const { total, lastMs } = this.#promised;
     const leavesMs = total > most ? this.#promised.newestOver(most) : this.log.newestOver(most - total);
-    return Math.max(1, (leavesMs ?? steadyMs) + this.windowMs - steadyMs, lastMs - latenessMs - steadyMs);
+    return Math.max(1, (leavesMs ?? steadyMs) + this.windowMs - steadyMs, lastMs - 1000 - latenessMs - steadyMs);
   }
 
-  /** Notes that somebody was told to come back after `waitMs`, which clients hear in whole seconds. Takes nothing. */
+  /**
+   * Notes that somebody was told to come back after `waitMs`, which clients hear in whole seconds. Takes nothing. What is promised is
+   * noted by the second, so that a crowd takes an entry for each and no more.
+   */
   promise(amount: number, waitMs: number, limit: number, steadyMs: number): void {
     if (amount > limit || this.#promised.total + amount > mostPromisedWindows * limit) return;
-    this.#promised.add(steadyMs + Math.ceil(waitMs / 1000) * 1000 + latenessMs, amount, limit);
+    const latestMs = steadyMs + Math.ceil(waitMs / 1000) * 1000 + latenessMs;
+    this.#promised.add(Math.ceil(latestMs / 1000) * 1000, amount, limit);
   }
 
   /** Returns what `settle` needs to find it again. */

@@ -1,8 +1,8 @@
 /**
  * What was let through within one window, oldest first. Neighbours share an entry as long as it stays within a hundredth of the
- * limit, and an entry leaves when its newest call does. So nothing is forgotten too early: in no window, wherever it starts, is
- * more let through than the limit. What is kept too long is at most the other calls of one entry, less than 1 % of the limit.
- * Limits below 200 are exact. At most about 200 entries, whatever the limit.
+ * limit, or is of one moment, and an entry leaves when its newest call does. So nothing is forgotten too early: in no window, wherever
+ * it starts, is more let through than the limit. What is kept too long is at most the other calls of one entry, less than 1 % of the
+ * limit. Limits below 200 are exact. At most about 200 entries, whatever the limit.
  */
 export class RateLog {
   total = 0;
@@ -29,7 +29,8 @@ export class RateLog {
   add(nowMs: number, amount: number, limit: number): number {
     this.total += amount;
     const last = (this.#next - 1) & (this.#timesMs.length - 1);
-    if (!this.isEmpty && this.#amounts[last]! + amount <= shareLimit(limit)) {
+    const mayShare = this.#amounts[last]! + amount <= shareLimit(limit) || this.#timesMs[last] === nowMs;
+    if (!this.isEmpty && mayShare) {
       this.#timesMs[last] = nowMs;
       this.#amounts[last]! += amount;
       return this.#next - 1;

@@ -114,7 +114,7 @@ describe('a search', () => {
   });
 });
 
-describe('who sees what', () => {
+describe('AU-06: who sees what', () => {
   test('an auditor of a namespace its calls and changes', async () => {
     const seen = await calls('limit=500', auditor);
     expect(new Set(seen.map(({ capability }) => capability))).toEqual(new Set(['hr/echo']));
@@ -133,6 +133,29 @@ describe('who sees what', () => {
     expect(new Set(seen.map(({ caller }) => caller))).toEqual(new Set(['key:dev', 'key:dev-2']));
     expect(await calls('caller=key:ci', developer)).toEqual([]);
     expect((await changes('limit=500', developer)).map(({ id }) => id)).toEqual(['dev-2']);
+  });
+});
+
+describe('AU-06: nobody takes back what is on record', () => {
+  test('no action deletes or stops it, and what administers the gateway cannot be made to', async () => {
+    const { body } = await gateway.mcp('admin', 'tools/list', {});
+    const names: string[] = body.result.tools.map(({ name }: { name: string }) => name);
+    const about = names.filter((name) => /audit|journal|record/.test(name));
+    expect(about.sort()).toEqual(['search_audit', 'verify_audit']);
+    const before = (await calls('limit=500')).length;
+    for (const route of [
+      'DELETE /audit',
+      'PUT /audit',
+      'PATCH /audit',
+      'POST /audit',
+      'DELETE /audit/1',
+      'PUT /journal',
+      'POST /audit/disable',
+    ])
+      expect([404, 405], route).toContain((await gateway.api(route, route.startsWith('DELETE') ? undefined : {})).status);
+    for (const policy of [{ journal: false }, { audit: 'off' }, { record: false }])
+      expect((await gateway.api('PUT /policies/global', { policy })).status).toBe(400);
+    expect((await calls('limit=500')).length).toBeGreaterThanOrEqual(before);
   });
 });
 

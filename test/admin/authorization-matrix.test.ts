@@ -282,7 +282,7 @@ test('every action has a row, and every row an action', () => {
 
 describe.each(actions.map((action) => [action.name, action] as const))('%s', (name, action) => {
   const rule = rules[name];
-  test.each(people.map((person) => [nameOf(person), person] as const))('by %s', async (who, person) => {
+  test.each(people.map((person) => [nameOf(person), person] as const))('AZ-01: by %s', async (who, person) => {
     if (rule === undefined) throw new Error(`${name} has no row in this file`);
     const wanted = expected(action, rule, person);
     const key = keys.get(who) ?? '';

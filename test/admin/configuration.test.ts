@@ -297,7 +297,7 @@ describe("a client's servers", () => {
     });
   });
 
-  test('commands are taken when they are allowed word for word, and never else', async () => {
+  test('ST-06: commands are taken when they are allowed word for word, and never else', async () => {
     const text = JSON.stringify({
       mcpServers: { files: { command: 'npx', args: ['-y', 'server'], env: { NODE_OPTIONS: '--x' } } },
     });

@@ -27,7 +27,7 @@ const call = async (key: string, name = 'hr__echo') => {
 };
 
 describe('a new key', () => {
-  test('is shown once, calls what it is for, and is kept nowhere', async () => {
+  test('SK-02: is shown once, calls what it is for, and is kept nowhere', async () => {
     const made = await gateway.ok('POST /keys', { title: 'CI', consumer: 'app', scope: { namespaces: ['hr'] } });
     expect(made.secret).toMatch(new RegExp(`^gh_${made.key.id}_[0-9a-f]{64}[0-9a-z]{6}$`));
     expect(made.key).toMatchObject({

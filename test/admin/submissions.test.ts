@@ -66,7 +66,7 @@ async function isKnown(name: string): Promise<boolean> {
 }
 
 describe('US-T-A3 and US-T-D4: from a submission to an approved tool', () => {
-  test('pending is invisible to everybody, approved is there at once, and every step is on record with its reason', async () => {
+  test('AZ-03: pending is invisible to everybody, approved is there at once, and every step is on record with its reason', async () => {
     const { id, state } = await submit('dora');
     const tool = `hr__find_${turn}`;
     expect(state).toBe('submitted');

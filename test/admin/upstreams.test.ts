@@ -352,7 +352,7 @@ describe('secrets in what is registered', () => {
     expect(JSON.stringify(body)).not.toContain('sk-123456789');
   });
 
-  test('a namespace administrator refers to secrets of that namespace alone; whoever administers all of it to any', async () => {
+  test('SK-06: a namespace administrator refers to secrets of that namespace alone; whoever administers all of it to any', async () => {
     const entry = {
       url: people.url,
       headers: { 'x-token': `\${secret:OTHER_TOKEN}` },
@@ -448,6 +448,23 @@ describe('commands', () => {
     const before = children();
     expect((await act(as('hana'), 'deregister_upstream', tool)).status).toBe(200);
     await until('its process has ended', () => children() < before);
+  });
+
+  test('ST-06: what an entry says beside what it may say is refused, and runs nothing', async () => {
+    const before = children();
+    for (const extra of [
+      { image: 'evil:latest' },
+      { mounts: ['/:/host'] },
+      { user: 'root' },
+      { args: ['-c', 'touch canary'] },
+      { volumes: [] },
+      { package: 'npm:x' },
+    ])
+      for (const entry of [{ url: 'https://tools.example.com/mcp' }, { command: allowedCommand }]) {
+        const { status, body } = await act(admin, 'register_upstream', { ...tool, entry: { ...entry, ...extra } });
+        expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining(Object.keys(extra)[0] ?? '')]);
+      }
+    expect(children()).toBe(before);
   });
 
   test('one that is not allowed any more does not run, and says why', async () => {

@@ -46,7 +46,7 @@ function chain(length: number): JsonObject {
   return { $defs: Object.fromEntries(many(length).map((n) => [`d${n}`, link(n)])) };
 }
 
-describe('a hostile schema costs its own calls, and nobody else anything', () => {
+describe('OP-04: a hostile schema costs its own calls, and nobody else anything', () => {
   test.each<[string, JsonObject, JsonObject, string | undefined]>([
     ['a pattern that backtracks', schemaOf({ a: { pattern: '^(a+)+$' } }), { a: `${'a'.repeat(50_000)}!` }, '/a must be'],
     [
@@ -134,12 +134,12 @@ describe('a hostile schema costs its own calls, and nobody else anything', () =>
       const slow = own.of(twoWays);
       const other = own.of(schemaOf(Object.fromEntries(many(150).map((n) => [`p${n}`, { type: 'string' }]))));
       await Promise.all([slow.prepare(), other.prepare()]);
-      const stuck = Promise.all(many(20).map(() => slow.check(deepArgs(50))));
+      const stuck = Promise.allSettled(many(20).map(async () => await slow.check(deepArgs(50))));
       expect(await other.check({ p1: 1 })).toBe('/p1 must be text.');
       await own.close();
       // Of twenty, one runs, eight wait, and the others are turned away at once.
-      const sentences = await stuck;
-      expect(sentences.every((sentence) => sentence?.includes('try again'))).toBe(true);
+      const busy = { code: 'checks_busy', message: expect.stringContaining('try again'), retryAfterMs: 2_000 };
+      expect(await stuck).toEqual(many(20).map(() => ({ status: 'rejected', reason: expect.objectContaining(busy) })));
     } finally {
       await own.close();
     }
@@ -154,6 +154,25 @@ describe('a hostile schema costs its own calls, and nobody else anything', () =>
       expect(await slow.check({ a: { a: null } })).toBeUndefined();
     } finally {
       await own.close();
+    }
+  });
+
+  test('a machine that is too busy is not held against a schema or its arguments, for as long as five deadlines', async () => {
+    const wide = schemaOf(Object.fromEntries(many(150).map((n) => [`p${n}`, { type: 'string' }])));
+    // A deadline that ends long before a thread has even started.
+    const patient = new CheckPool({ workers: 1, compileMs: 150, checkMs: 150, queueMs: 150, cpuMs: () => 0 });
+    const hasty = new CheckPool({ workers: 1, compileMs: 1, checkMs: 1, cpuMs: () => performance.now() });
+    const [busy, idle] = [new ArgumentChecks(patient), new ArgumentChecks(hasty)];
+    try {
+      const startedAtMs = performance.now();
+      const slow = busy.of(twoWays).check(deepArgs(50));
+      const waiting = expect(busy.of(wide).check({ p1: 1 })).rejects.toMatchObject({ code: 'checks_busy' });
+      expect(await slow).toContain('too long to check');
+      expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(5 * 150);
+      await waiting;
+      expect(await idle.of(wide).check({ p1: 1 })).toContain('takes too long to compile');
+    } finally {
+      await Promise.all([busy.close(), idle.close()]);
     }
   });
 
@@ -173,7 +192,7 @@ describe('a hostile schema costs its own calls, and nobody else anything', () =>
   });
 });
 
-describe('nothing is fetched', () => {
+describe('PR-10: nothing is fetched', () => {
   test.each(['$ref', '$dynamicRef', '$recursiveRef', '$schema', '$id'])('an address in %s is never asked', async (keyword) => {
     let requests = 0;
     const server = createServer(() => requests++);

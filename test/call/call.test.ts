@@ -215,7 +215,7 @@ test('the time a person takes to answer does not count', async () => {
   expect(await asked).toMatchObject({ kind: 'result' });
 });
 
-test('an answer without what its method promises is refused, structured content alone is completed', async () => {
+test('PR-08: an answer without what its method promises is refused, structured content alone is completed', async () => {
   const { upstream, run } = await setUp();
   upstream.behave = async () => result({ structuredContent: { a: 1 } });
   expect(await run()).toMatchObject({ kind: 'result', result: { value: { structuredContent: { a: 1 }, content: [] } } });

@@ -49,7 +49,7 @@ const screened = (hits: readonly never[] = []): Clearance => ({ ...permit, hits 
 const answered = (value: JsonObject, hits: readonly never[] = []): Outcome =>
   ({ kind: 'result', result: RawResult.from(value), hits }) as unknown as Outcome;
 
-test('a call that went well has one record, with who, what and how much, and no line in the log', () => {
+test('AU-05: a call that went well has one record, with who, what and how much, and no line in the log', () => {
   const course = begin();
   course.permit = permit;
   void course.intend(screened());

@@ -52,7 +52,7 @@ describe('content rules on the labelled lines', () => {
   });
 });
 
-describe('hidden text', () => {
+describe('PJ-02: hidden text', () => {
   test.each(positive['hidden-text'].map((text) => [text]))('%j is found, and all but words in mixed alphabets goes', (text) => {
     expect(findHiddenText(text)).not.toEqual([]);
     expect(findHiddenText(stripHiddenText(text)).filter(({ ruleId }) => ruleId !== 'hidden-text/mixed-alphabets')).toEqual([]);

@@ -177,13 +177,13 @@ describe('ways of writing a secret', () => {
     expect(inspectBytes(redact, Buffer.from('{"t":"caf\\u00e9 \\u2013 open"}'))).toEqual({ kind: 'clean' });
   });
 
-  test('our own keys are told by their checksum', () => {
+  test('PJ-02: our own keys are told by their checksum', () => {
     expect(redactText(`key ${key}x and more`)).toBe('key [redacted:secrets/gatehouse-key] and more');
     const other = key.endsWith('0') ? '1' : '0';
     expect(redactText(`key ${key.slice(0, -1)}${other}`)).not.toContain('redacted');
   });
 
-  test('a message that echoes a secret loses it and nothing else', () => {
+  test('PJ-02: a message that echoes a secret loses it and nothing else', () => {
     expect(redactText(`401 from postgres://app:t9Kq2ZtVb@db/x (Bearer ${token})`)).toBe(
       '401 from postgres://app:[redacted:secrets/url-password]@db/x (Bearer [redacted:secrets/github-token])',
     );

@@ -100,7 +100,7 @@ export function countersContract(name: string, makePlace: () => Promise<Counters
       await admitted(counters, demands);
     });
 
-    it('take nothing anywhere when one level refuses', async () => {
+    it('RL-05: take nothing anywhere when one level refuses', async () => {
       const counters = await open();
       const wide = demandsOf(
         { per: 'global', rpm: 100, concurrency: 50 },
@@ -242,7 +242,7 @@ export function countersContract(name: string, makePlace: () => Promise<Counters
       expect(await used(counters, shadow)).toEqual(await used(counters, real));
     });
 
-    it('keep a count when its limit is raised or lowered', async () => {
+    it('RL-05: keep a count when its limit is raised or lowered', async () => {
       const counters = await open();
       const source = `edited ${Math.random()}`;
       const demandsWith = (rpm: number) =>

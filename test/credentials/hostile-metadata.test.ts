@@ -106,7 +106,7 @@ test('honest metadata leads to a sign-in', async () => {
   expect(await attempt()).toBeInstanceOf(SignInRequired);
 });
 
-describe.each(['authorization_endpoint', 'token_endpoint', 'registration_endpoint'])('a hostile %s', (name) => {
+describe.each(['authorization_endpoint', 'token_endpoint', 'registration_endpoint'])('OA-08: a hostile %s', (name) => {
   test.each(kinds)('of kind %i is refused, and nobody is connected to', async (kind) => {
     metadata = (issuer) => ({ ...honest(issuer), [name]: addresses()[kind] ?? '' });
     expect(await attempt()).toMatchObject({ code: 'credentials_failed', message: expect.stringContaining(name) });
@@ -115,7 +115,7 @@ describe.each(['authorization_endpoint', 'token_endpoint', 'registration_endpoin
   });
 });
 
-describe('a hostile upstream', () => {
+describe('OA-08: a hostile upstream', () => {
   test.each(kinds)('that names an authorization server of kind %i is refused, and nobody is connected to', async (kind) => {
     const outcome = await attempt({ metadata: { authorization_servers: [addresses()[kind] ?? ''] } });
     expect(outcome).toMatchObject({ code: 'credentials_failed' });

@@ -57,7 +57,7 @@ describe.each(['modern', 'legacy'] as const)('a %s upstream that Gatehouse calls
     ]);
   });
 
-  test('gets another token when the one there was has run out: 50 calls, one request, none fails', async () => {
+  test('OA-09: gets another token when the one there was has run out: 50 calls, one request, none fails', async () => {
     await start(era);
     expect(await call('key:ann')).toBe(`client ${service.id}`);
     server.expireTokens();

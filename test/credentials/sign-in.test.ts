@@ -63,7 +63,7 @@ async function upToCallback(browser: ReturnType<typeof openBrowser>, url: string
 }
 
 describe('a sign-in', () => {
-  test('ends in a grant for who began it, sealed, with PKCE and the resource in both requests', async () => {
+  test('OA-07: ends in a grant for who began it, sealed, with PKCE and the resource in both requests', async () => {
     await start();
     const { url } = await ask('key:ann');
     server.signInAs('ann@as');
@@ -88,7 +88,7 @@ describe('a sign-in', () => {
     for (const secret of [token, verifier]) expect(JSON.stringify(grant)).not.toContain(secret);
   });
 
-  test('says on its first page who signs in to what, and sets a cookie there that only we get back', async () => {
+  test('OA-04: says on its first page who signs in to what, and sets a cookie there that only we get back', async () => {
     await start();
     const { url } = await ask('key:<b>ann</b>');
     const page = await openBrowser().step(url);
@@ -106,7 +106,7 @@ describe('a sign-in', () => {
     expect(page.headers.get('referrer-policy')).toBe('no-referrer');
   });
 
-  test('is refused in a browser that did not begin it, and goes on in the one that did', async () => {
+  test('OA-05: is refused in a browser that did not begin it, and goes on in the one that did', async () => {
     await start();
     const { url } = await ask('key:mallory');
     server.signInAs('mallory@as');
@@ -125,7 +125,7 @@ describe('a sign-in', () => {
     expect(await call('key:mallory')).toBe('mallory@as');
   });
 
-  test('cannot be pushed past its first page: the link on it works in the browser that was shown it', async () => {
+  test('OA-05: cannot be pushed past its first page: the link on it works in the browser that was shown it', async () => {
     await start();
     const { url } = await ask('key:mallory');
     const page = await openBrowser().step(url);
@@ -137,7 +137,7 @@ describe('a sign-in', () => {
     expect((await victim.step(link)).status).toBe(403);
   });
 
-  test('takes its answer once: the same answer again is refused, in the same browser too', async () => {
+  test('OA-05: takes its answer once: the same answer again is refused, in the same browser too', async () => {
     await start();
     const browser = openBrowser();
     const { url } = await ask('key:ann');
@@ -172,7 +172,7 @@ describe('a sign-in', () => {
     ['no issuer, though the server promised one', (url: URL) => url.searchParams.delete('iss')],
     ['no code', (url: URL) => url.searchParams.delete('code')],
     ['an error', (url: URL) => url.searchParams.set('error', '<script>')],
-  ])('refuses an answer with %s before the code is shown to anybody', async (_what, change) => {
+  ])('OA-07: refuses an answer with %s before the code is shown to anybody', async (_what, change) => {
     await start();
     const browser = openBrowser();
     const { url } = await ask('key:ann');

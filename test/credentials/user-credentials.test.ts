@@ -80,7 +80,7 @@ describe.each(['modern', 'legacy'] as const)('a %s upstream', (era) => {
     expect(peer.calls.map(({ account }) => account)).toEqual(['ann@as']);
   });
 
-  test('is never called with the credentials of another caller: 4 people, 200 calls at once', async () => {
+  test('OA-03: is never called with the credentials of another caller: 4 people, 200 calls at once', async () => {
     const scene = await setUp(era);
     const people = ['ann', 'bob', 'cem', 'dee'];
     for (const name of people) await signIn(scene, `key:${name}`, `${name}@as`);
@@ -157,7 +157,7 @@ function grants({ server }: Scene): (string | null)[] {
 
 describe('replicas', () => {
   test.each(['memory', 'SQLite'])(
-    'renew a grant in %s once: 150 calls over 3 of them when it has run out, none fails',
+    'OA-09: renew a grant in %s once: 150 calls over 3 of them when it has run out, none fails',
     async (kind) => {
       let nowMs = Date.now();
       const stores = await openStores(kind, 3);

@@ -379,7 +379,9 @@ async function dumpRedis(url: string): Promise<string> {
 }
 
 describe.each(['SQLite', 'PostgreSQL and Redis'])('on %s', (where) => {
-  test('no secret is in any reply, log line, record, metric, trace, error, backup or file', { timeout: 120_000 }, async () => {
+  test('SK-01 SK-03 SK-07: no secret is in any reply, log line, record, metric, trace, error, backup or file', {
+    timeout: 120_000,
+  }, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'gatehouse-canary-'));
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
     exported = [];
@@ -449,7 +451,7 @@ test('what is searched with finds each form that a secret may take', () => {
   expect(findCanaries([canary], new Map([['other', randomBytes(4096).toString('base64')]]))).toEqual([]);
 });
 
-test('a start that fails names no secret, and a wrong master key changes no file', async () => {
+test('SK-04: a start that fails names no secret, and a wrong master key changes no file', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-canary-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const masterKey = newMasterKey();

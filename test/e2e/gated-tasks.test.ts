@@ -211,7 +211,7 @@ describe('a call that waits, of a client that knows tasks', () => {
   });
 });
 
-describe('a task is nobody else’s', () => {
+describe('SE-06: a task is nobody else’s', () => {
   test.each([
     ['another key of the same member', () => ({ key: gated.keys.ann })],
     ['an administrator', () => ({ key: gated.keys.dora })],

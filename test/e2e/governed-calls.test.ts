@@ -407,7 +407,7 @@ describe.each(rawEras)('in the %s era', (era) => {
     await expectHits({ outcome: 'refused', code: 'content_blocked' }, 1);
   });
 
-  test('content rules flag, redact and block what comes back, and are on record', async () => {
+  test('PJ-01: content rules flag, redact and block what comes back, and are on record', async () => {
     const client = await connect(era, 'plain');
     expect(toolText(await client.call('content__flag', { leaks: true }))).toContain(awsKey);
     expect(toolText(await client.call('content__redact', { leaks: true }))).toBe('the key is [redacted:secrets/aws-access-key]');
@@ -427,7 +427,7 @@ describe.each(rawEras)('in the %s era', (era) => {
     });
   }
 
-  test('only what the operator declared repeatable is repeated; all else is sent exactly once', async () => {
+  test('FO-01: only what the operator declared repeatable is repeated; all else is sent exactly once', async () => {
     const client = await connect(era, 'plain');
     const sentFor = async (name: string, args: object) => {
       const id = `${era} ${Math.random()}`;
@@ -540,7 +540,7 @@ test('metrics need a key that may see them, and have the calls', async () => {
   expect(after).toBe(before + 3);
 });
 
-test('while the journal cannot be written tools are not called, and what reads goes on', async () => {
+test('AU-02: while the journal cannot be written tools are not called, and what reads goes on', async () => {
   const client = await connect('modern', 'plain', { at: other });
   const chains = join(place.dataDir, 'journal');
   // Each process has a chain; the second one's is "2".
@@ -619,7 +619,7 @@ describe('tokens of an issuer', () => {
     await until('her stream ends', () => hasEnded, 5_000);
   });
 
-  test('tokens for another address, of nobody known, or forged are refused with the reason', async () => {
+  test('OA-01: tokens for another address, of nobody known, or forged are refused with the reason', async () => {
     const elsewhere = await issuer.clientToken('https://elsewhere.example.com/mcp');
     for (const [token, reason] of [
       [elsewhere, 'issued for another address'],

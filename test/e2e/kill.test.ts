@@ -123,8 +123,8 @@ const places: readonly (readonly [string, () => Promise<Pick<Place, 'databaseUrl
 ];
 
 describe.each(places)('a gateway on %s that is killed', (store, make) => {
-  test(`keeps what it acknowledged and has on record what it sent, ${rounds} times over`, {
-    timeout: rounds * 20_000,
+  test(`AU-01: keeps what it acknowledged and has on record what it sent, ${rounds} times over`, {
+    timeout: rounds * 60_000,
   }, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'gatehouse-kill-'));
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
@@ -157,7 +157,7 @@ describe.each(places)('a gateway on %s that is killed', (store, make) => {
         const ended = Promise.all(working);
         const [writes, calls] = [randomInt(3, 40), randomInt(5, 100)];
         const enough = () => consumers.writes - writesBefore >= writes && heard().length - callsBefore >= calls;
-        await Promise.race([ended, until('enough was written and called', enough, 20_000)]);
+        await Promise.race([ended, until('enough was written and called', enough, 60_000)]);
         isKilled = true;
         gateway.process.child.kill('SIGKILL');
         await ended;

@@ -124,7 +124,7 @@ test('a legacy client that takes no event stream hears of the page in the error 
   });
 });
 
-test('no ticket, code or token is in the log, and no byte of what a client showed Gatehouse at an upstream', () => {
+test('OA-02: no ticket, code or token is in the log, and no byte of what a client showed Gatehouse at an upstream', () => {
   const log = [...gateway.process.stdout, ...gateway.process.stderr].join('\n');
   expect(log).toContain('sign_in_required');
   expect(log).not.toContain('/oauth/start/');

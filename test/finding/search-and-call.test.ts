@@ -158,7 +158,7 @@ describe.each(rawEras)('in the %s era', (era) => {
     expect(done.some((entry) => (entry as { capability?: string }).capability === 'gatehouse/call_tool')).toBe(false);
   });
 
-  test('a limit counts both ways of calling as one', async () => {
+  test('RL-06: a limit counts both ways of calling as one', async () => {
     const key = await admin.person(`limited-${era}`, [{ role: 'developer' }]);
     const client = await connect(era, 'found', key);
     const through = () => client.call('call_tool', { name: 'desk__rename_ship', arguments: {} });

@@ -35,7 +35,7 @@ async function forgeRaw(head: string, body: string, key: JWK): Promise<string> {
 
 const good = () => ({ alg: 'RS256', typ: 'at+jwt', kid: login.key.kid });
 
-describe('claims', () => {
+describe('OA-01: claims', () => {
   test.each<[string, () => Record<string, unknown>, string | undefined]>([
     ['none changed', () => ({}), undefined],
     ['a wrong audience', () => ({ aud: 'https://else.example/mcp' }), 'another address'],
@@ -90,7 +90,7 @@ describe('claims', () => {
   });
 });
 
-describe('headers and signatures', () => {
+describe('OA-01: headers and signatures', () => {
   test('no signature at all is none', async () => {
     const [head = '', body = '', signature = ''] = (await sign(good(), claims())).split('.');
     for (const alg of ['none', 'None', 'NONE', '', null, undefined, ['RS256'], { RS256: 1 }, 'constructor']) {

@@ -40,7 +40,7 @@ function signer(): (iss: string, sub: string) => string {
 
 const count = process.env.TEST_LONG === undefined ? 2000 : 10_000;
 
-test(`${count} tokens that begin alike, half of them forged, on three replicas: nobody becomes anybody else`, async () => {
+test(`AZ-17: ${count} tokens that begin alike, half of them forged, on three replicas: nobody becomes anybody else`, async () => {
   const make = signer();
   const people = Array.from({ length: count / 2 }, (_, at) => ({
     iss: issuers[at % 2] ?? '',

@@ -61,7 +61,7 @@ test('an ID token is refused; the access token that came with it is taken', asyn
   expect(await verifier.outcome(access)).toBe(`oauth:${login.issuer}#ann`);
 });
 
-test('the same person of two issuers is two people', async () => {
+test('AZ-17: the same person of two issuers is two people', async () => {
   const [first, second] = await Promise.all([login.personTokens(triage, 'ann'), other.personTokens(triage, 'ann')]);
   const [one, two] = [await verifier.accepted(first.access), await verifier.accepted(second.access)];
   expect(one.principal).not.toBe(two.principal);

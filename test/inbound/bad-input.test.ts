@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CountingUpstream, startCountingUpstream } from '../support/counting-upstream.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -165,7 +166,7 @@ test.each([
   ],
   ['a name twice', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name":"b"}}', 400, -32600],
   ['a method twice in other case', '{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}', 400, -32600],
-])('%s is refused with the code of the specification', async (_what, body, status, code) => {
+])('PR-01 PR-04: %s is refused with the code of the specification', async (_what, body, status, code) => {
   const reply = await send({ body });
   expect(reply.status).toBe(status);
   expect(reply.json.error?.code).toBe(code);
@@ -173,7 +174,7 @@ test.each([
   expect(upstream.calls).toHaveLength(0);
 });
 
-test('ids come back as they were, or are refused', async () => {
+test('PR-05: ids come back as they were, or are refused', async () => {
   for (const id of ['0', '-5', '"x"', '""', '9223372036854775808', '"\\u00e9"', '"__proto__"']) {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'tools/list', params: { _meta: meta } }).replace(
       '"id":0',
@@ -201,7 +202,7 @@ test('numbers that a double cannot hold reach the upstream with every digit', as
   expect(upstream.calls[0]).toContain('12345678901234567890');
 });
 
-test('what was judged is what is sent: a duplicate inside the arguments arrives once', async () => {
+test('PR-01: what was judged is what is sent: a duplicate inside the arguments arrives once', async () => {
   const body = JSON.stringify({
     jsonrpc: '2.0',
     id: 1,
@@ -220,7 +221,7 @@ test.each([
   ['Mcp-Name claims to be encoded', { 'mcp-name': '=?base64?!!!?=' }],
   ['MCP-Protocol-Version is missing', { 'mcp-protocol-version': undefined }],
   ['MCP-Protocol-Version is of the other era', { 'mcp-protocol-version': '2025-11-25' }],
-])('%s: 400 and -32020, and nothing is sent', async (_what, headers) => {
+])('PR-02: %s: 400 and -32020, and nothing is sent', async (_what, headers) => {
   const reply = await callEcho({}, headers);
   expect(reply.status).toBe(400);
   expect(reply.json.error?.code).toBe(-32020);
@@ -241,7 +242,7 @@ test('Mcp-Name may travel encoded', async () => {
   expect((await callEcho({}, { 'mcp-name': encoded })).json.result).toBeDefined();
 });
 
-test('Mcp-Param headers must repeat the marked arguments, and are mirrored to the upstream', async () => {
+test('PR-02: Mcp-Param headers must repeat the marked arguments, and are mirrored to the upstream', async () => {
   expect((await callEcho({ region: 'eu' }, { 'mcp-param-region': 'eu' })).json.result).toBeDefined();
   expect(upstream.headers['mcp-param-region']).toBe('eu');
   for (const header of [undefined, 'us', '=?base64?ZXU?=']) {
@@ -286,7 +287,7 @@ test('unknown methods are 404 in the modern era, and methods of the other era ar
   expect(reply.json.error?.code).toBe(-32601);
 });
 
-test('unknown tools and tools hidden from this toolbox look the same', async () => {
+test('AZ-02: unknown tools and tools hidden from this toolbox look the same', async () => {
   const unknown = await modern('tools/call', { name: 'demo__nope' });
   const hidden = await modern('tools/call', { name: 'demo__echo' }, {}, '/mcp/empty');
   for (const reply of [unknown, hidden]) expect([reply.status, reply.json.error?.code]).toEqual([200, -32602]);
@@ -306,7 +307,7 @@ test('an unknown toolbox is 404', async () => {
   expect(reply.status).toBe(404);
 });
 
-test('a body over the limit is 413, at once and also when its length was not declared', async () => {
+test('PR-04: a body over the limit is 413, at once and also when its length was not declared', async () => {
   const huge = Buffer.alloc(5 * 1024 * 1024, 0x20);
   expect((await send({ body: huge })).status).toBe(413);
   expect((await send({ headers: { 'transfer-encoding': 'chunked' }, body: huge })).status).toBe(413);
@@ -339,7 +340,7 @@ test('content types, accept headers and methods are held to', async () => {
   expect((await send({ method: 'GET', headers: { accept: 'text/event-stream' } })).status).toBe(405);
 });
 
-test('sessions: missing is 400, unknown, foreign, ended and of another toolbox is 404', async () => {
+test('SE-01: sessions: missing is 400, unknown, foreign, ended and of another toolbox is 404', async () => {
   const ping = { id: 1, method: 'ping' };
   const session = await initialize();
   expect((await legacy(session, ping)).json.result).toEqual({});
@@ -369,7 +370,7 @@ test('a legacy client that asks for a version we do not know is offered the newe
   }
 });
 
-test('prototypes stay what they were, whatever keys a client sends', async () => {
+test('PR-06: prototypes stay what they were, whatever keys a client sends', async () => {
   const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":${JSON.stringify(meta).slice(0, -1)},"__proto__":{"x":1}},"name":"demo__echo","arguments":{"__proto__":{"polluted":true}}}}`;
   const reply = await send({
     headers: { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'demo__echo' },
@@ -381,23 +382,65 @@ test('prototypes stay what they were, whatever keys a client sends', async () =>
   expect((await callEcho()).json.result).toBeDefined();
 });
 
-test('a raw request that breaks HTTP is refused and the next one is served', async () => {
+function sendRaw(raw: string): Promise<string> {
   const { hostname, port } = new URL(gateway.url);
+  return new Promise<string>((resolve) => {
+    const socket = connect(Number(port), hostname, () => socket.end(raw));
+    let got = '';
+    socket.on('data', (chunk) => {
+      got += chunk;
+    });
+    socket.on('close', () => resolve(got));
+    socket.on('error', () => resolve(got));
+  });
+}
+
+test('PR-09: a raw request that breaks HTTP is refused and the next one is served', async () => {
   for (const raw of [
     'GET\r\n\r\n',
     'POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
     '\x00\x01\x02\r\n\r\n',
-  ]) {
-    const text = await new Promise<string>((resolve) => {
-      const socket = connect(Number(port), hostname, () => socket.end(raw));
-      let got = '';
-      socket.on('data', (chunk) => {
-        got += chunk;
-      });
-      socket.on('close', () => resolve(got));
-      socket.on('error', () => resolve(got));
-    });
-    expect(text).toMatch(/^HTTP\/1\.1 400/);
-  }
+    'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n folded: c\x00\r\n\r\n',
+    'GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n',
+    'POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello',
+    'GET /healthz HTTP/1.1\r\n\r\n',
+  ])
+    expect(await sendRaw(raw), JSON.stringify(raw)).toMatch(/^HTTP\/1\.1 400/);
   expect((await callEcho()).status).toBe(200);
+});
+
+test('PR-09: who may do what is decided for the path that is served, however host and target are written', async () => {
+  const bare = 'Connection: close\r\n\r\n';
+  for (const [line, host] of [
+    ['GET http://localhost/api/status HTTP/1.1', 'localhost'],
+    ['GET /api/status HTTP/1.1', 'localhost/healthz?x='],
+    ['GET /api/status HTTP/1.1', 'localhost:1/healthz'],
+    ['GET /api/status?path=/healthz HTTP/1.1', 'localhost'],
+    ['GET //api/status HTTP/1.1', 'localhost'],
+    ['GET  /api/status HTTP/1.1', 'localhost'],
+    ['GET /healthz/../api/status HTTP/1.1', 'localhost'],
+    ['GET /api/status#/healthz HTTP/1.1', 'localhost'],
+    ['POST http://evil.example/mcp HTTP/1.1', 'localhost'],
+  ])
+    expect(await sendRaw(`${line}\r\nHost: ${host}\r\n${bare}`), `${line} at ${host}`).toMatch(/^HTTP\/1\.1 40[0134]/);
+  const twice = `GET /api/status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nAuthorization: Bearer ${gateway.key}\r\n${bare}`;
+  expect(await sendRaw(twice)).toMatch(/^HTTP\/1\.1 40[03]/);
+  const upgrade = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n';
+  expect(await sendRaw(`GET /api/status HTTP/1.1\r\nHost: localhost\r\n${upgrade}`)).not.toMatch(/^HTTP\/1\.1 (101|200)/);
+  expect(upstream.calls).toHaveLength(0);
+  const right = `GET /api/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${gateway.key}\r\n${bare}`;
+  expect(await sendRaw(right)).toMatch(/^HTTP\/1\.1 200/);
+});
+
+test('PR-04: a compressed body is not unpacked, however small it is', async () => {
+  const body = gzipSync(Buffer.alloc(20 * 1024 * 1024, 0x20));
+  const startedAtMs = performance.now();
+  const reply = await callEcho({}, {});
+  expect(reply.status).toBe(200);
+  for (const encoding of ['gzip', 'deflate', 'br']) {
+    const refused = await send({ headers: { 'content-encoding': encoding }, body });
+    expect([encoding, Math.floor(refused.status / 100)]).toEqual([encoding, 4]);
+  }
+  expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+  expect(upstream.calls).toHaveLength(1);
 });

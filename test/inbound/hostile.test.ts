@@ -128,7 +128,7 @@ test('questions are put only to clients that can answer them, and only questions
   }
 });
 
-test('a message with very many members is refused at once', async () => {
+test('PR-04: a message with very many members is refused at once', async () => {
   const members = Array.from({ length: 50_000 }, (_, n) => `"k${String(n).padStart(6, '0')}":0`).join(',');
   const started = performance.now();
   const reply = await post(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{${members}}}`, {});

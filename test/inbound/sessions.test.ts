@@ -50,7 +50,7 @@ const gone = expect.objectContaining({ code: 'session_not_found' });
 const find = async (sessions: Sessions, caller: Caller, session: { handle: string }, toolbox = '') =>
   sessions.find({ caller, ip: '' }, toolbox, session.handle);
 
-test('a session is found by its own caller at its own toolbox, and by nobody else', async () => {
+test('SE-01: a session is found by its own caller at its own toolbox, and by nobody else', async () => {
   const { sessions } = openSessions();
   const session = sessions.create(ada, 'box', '2025-11-25', capabilities);
   expect(await find(sessions, ada, session, 'box')).toBe(session);
@@ -112,7 +112,7 @@ test('at the cap the longest idle makes room and comes back by its id; when all 
   expect(() => sessions.create(ada, '', '2025-11-25', {})).toThrow(expect.objectContaining({ code: 'too_many_sessions' }));
 });
 
-test('two requests with one id in flight are refused, one after the other are not', () => {
+test('PR-05: two requests with one id in flight are refused, one after the other are not', () => {
   const session = openSessions().sessions.create(ada, '', '2025-11-25', {});
   const first = session.begin('1', new Cancel());
   expect(() => session.begin('1', new Cancel())).toThrow(expect.objectContaining({ code: 'invalid_request' }));

@@ -47,7 +47,7 @@ function intentsOf(dir: string): Set<string> {
   return found;
 }
 
-describe('an acknowledged intent', () => {
+describe('AU-01: an acknowledged intent', () => {
   it(`is there after kill -9, ${rounds} times over, and the chain is whole`, { timeout: timeoutMs }, async () => {
     const dir = temporaryDirectory();
     const acknowledged: string[] = [];

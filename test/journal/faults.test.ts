@@ -42,7 +42,7 @@ function gapsOf(dir: string) {
   return recordsOf(dir).filter(({ kind }) => kind === 'gap');
 }
 
-describe.each(['os', 'disk'] as const)('with sync "%s", a disk that is full', (sync) => {
+describe.each(['os', 'disk'] as const)('AU-02: with sync "%s", a disk that is full', (sync) => {
   it('refuses what may change something, lets through what only reads, and recovers with the chain whole', async () => {
     const { dir, files, journal } = await openFaulty(sync);
     files.fail('append', 'ENOSPC');
@@ -95,7 +95,7 @@ describe('a gap', () => {
   });
 });
 
-describe('a write that hangs', () => {
+describe('AU-02: a write that hangs', () => {
   it('refuses within the limit, and is on record when it comes back', async () => {
     const { dir, files, journal } = await openFaulty();
     files.hang('append');

@@ -44,7 +44,7 @@ describe('a call on record', () => {
     expect(new Set(ids).size).toBe(15);
   });
 
-  it('shows a keyed digest of its arguments, not one that a guess could be compared with', async () => {
+  it('AU-04: shows a keyed digest of its arguments, not one that a guess could be compared with', async () => {
     const dir = temporaryDirectory();
     const journal = await open({ dir });
     const other = await open({ dir: temporaryDirectory(), key: Buffer.alloc(32, 8) });
@@ -55,7 +55,7 @@ describe('a call on record', () => {
 });
 
 describe('a record', () => {
-  it('is one line of printable ASCII, whatever a client puts into a name', async () => {
+  it('AU-04: is one line of printable ASCII, whatever a client puts into a name', async () => {
     const dir = temporaryDirectory();
     const journal = await open({ dir });
     const nasty = [

@@ -35,7 +35,7 @@ function rewrite(dir: string, change: (lines: string[]) => string[]): number[] {
   return lines.map((line) => Number(/^\{"seq":(\d+)/.exec(line)?.[1]));
 }
 
-describe('the verifier', () => {
+describe('AU-03: the verifier', () => {
   it('finds nothing in a journal that nobody touched, with and without key and head', async () => {
     const { dir, head } = await made();
     expect(segmentsOf(dir).length).toBeGreaterThan(3);

@@ -67,7 +67,7 @@ function budgetOf(amount: number, row: Partial<LimitRow> = {}): readonly Demand[
 }
 
 describe('counters that replicas share', () => {
-  it('give out a budget of 100 exactly 100 times to 1,000 racers on three replicas', async () => {
+  it('RL-03: give out a budget of 100 exactly 100 times to 1,000 racers on three replicas', async () => {
     const three = await replicas(redis.url, 3);
     const demands = budgetOf(100);
     const races = Array.from({ length: 1_000 }, async (_, n) => await three[n % 3]!.take(demands, oneCall));
@@ -79,7 +79,7 @@ describe('counters that replicas share', () => {
     ['evenly on three replicas', (n: number) => n % 3],
     ['all on one replica', () => 0],
     ['on another replica in each half second', () => Math.floor(Date.now() / 500) % 3],
-  ])('keep a rate to within one in a hundred in any window, when ten times as much is asked %s', async (_, choose) => {
+  ])('RL-01: keep a rate to within one in a hundred in any window, when ten times as much is asked %s', async (_, choose) => {
     const three = await replicas(redis.url, 3);
     const [limit, windowMs, durationMs] = [200, 1_000, 2_600];
     const demands = within(windowMs, demandsOf({ per: 'key', rpm: limit }));
@@ -99,7 +99,7 @@ describe('counters that replicas share', () => {
     }
   });
 
-  it('free what a crashed replica held, and nothing of the living', async () => {
+  it('RL-04: free what a crashed replica held, and nothing of the living', async () => {
     const living = await replica(redis.url, { leaseMs: 600 });
     const demands = demandsOf(
       { per: 'key', concurrency: 4 },
@@ -186,6 +186,7 @@ describe('counters that replicas share', () => {
           if (at === setBackAt) [serverMs, steadyMs] = [serverMs - passMs - 3_600_000, steadyMs - passMs];
           const waitMs = memory.waitMs(amount, limit, steadyMs);
           if (waitMs === 0) memory.take(amount, limit, steadyMs);
+          else memory.promise(amount, waitMs, limit, steadyMs);
           await client
             .multi()
             .del('{test}:time')
@@ -197,6 +198,39 @@ describe('counters that replicas share', () => {
         }
       });
       await fc.assert(property, { numRuns: process.env.TEST_LONG ? 500 : 30 });
+    });
+  });
+
+  it.each([
+    [10, 95],
+    [60, 240],
+  ])('RL-02: of a crowd that waits as it is told, nearly all are let in then (%i a minute, %i callers)', async (rpm, callers) => {
+    const script = takeScript.replace("redis.call('TIME')", "redis.call('LRANGE', '{crowd}:time', 0, 1)");
+    await onRedis(redis.url, async (client) => {
+      const startMs = 1_800_000_000_000;
+      const due = Array.from({ length: callers }, (_, at) => ({ atMs: startMs + (at % 7), isSecond: false }));
+      const seen = { waited: 0, admitted: 0, lastMs: 0 };
+      for (let next = due.shift(); next !== undefined; next = due.sort((a, b) => a.atMs - b.atMs).shift()) {
+        const { atMs, isSecond } = next;
+        await client
+          .multi()
+          .del('{crowd}:time')
+          .rpush('{crowd}:time', Math.floor(atMs / 1_000), (atMs % 1_000) * 1_000)
+          .exec();
+        const values = ['h', 'e', 1_000, 'e', 'take', 'rate', rpm, 60_000, 1, 0, -1, 0, 0];
+        const keys = ['{crowd}:replicas', '{crowd}:epoch', `{crowd}:${rpm}`];
+        const [, , refusing, waitMs] = (await client.eval(script, 3, ...keys, ...values)) as [string, number, number, number];
+        if (isSecond) seen.waited += 1;
+        if (refusing === 0) {
+          if (isSecond) seen.admitted += 1;
+          seen.lastMs = atMs - startMs;
+        } else due.push({ atMs: atMs + Math.max(1, Math.ceil(waitMs / 1_000)) * 1_000 + (due.length % 40), isSecond: true });
+      }
+      expect(seen.waited).toBeGreaterThanOrEqual(callers - rpm);
+      expect(seen.admitted / seen.waited).toBeGreaterThanOrEqual(0.99);
+      expect(seen.lastMs).toBeLessThanOrEqual(Math.ceil(callers / rpm - 1) * 62_000);
+      // What was promised lasts as long as its key.
+      expect(await client.pttl(`{crowd}:${rpm}`)).toBeGreaterThan(60_000);
     });
   });
 
@@ -287,7 +321,7 @@ describe('while Redis is away', () => {
     expect((await refused(three[1]!, seen)).reason).toBe('store-gone');
   });
 
-  it('three replicas together stay within a rate that was asked of all of them', async () => {
+  it('RL-07: three replicas together stay within a rate that was asked of all of them', async () => {
     const own = await startRedis();
     const three = await replicas(own.url, 3, patience);
     const demands = demandsOf({ per: 'key', rpm: 300 });

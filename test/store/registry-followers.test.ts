@@ -150,6 +150,23 @@ describe('a follower on PostgreSQL', () => {
     expect((await commit(store.registry, put('a', 1))).revision).toBe(1);
   });
 
+  it('outlives a connection that is lost in the middle of a change, which is then not known to be made', async () => {
+    const databaseUrl = await postgres.createDatabase();
+    const store = await openOn(databaseUrl);
+    const { Client } = await import('pg');
+    const holder = new Client({ connectionString: databaseUrl });
+    await holder.connect();
+    await holder.query('begin; update gatehouse.registry_state set id = id');
+    const change = expect(commit(store.registry, put('a', 1))).rejects.toMatchObject({ code: 'store_unavailable' });
+    const waiting = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await until('the change waits', async () => (await onPostgres(databaseUrl, waiting)).length === 1);
+    const [{ pid } = {}] = await onPostgres(databaseUrl, waiting);
+    await cut(databaseUrl, Number(pid));
+    await change;
+    await holder.end();
+    expect((await commit(store.registry, put('a', 1))).revision).toBe(1);
+  });
+
   it('commits on disk also where the server is set to answer before', async () => {
     const databaseUrl = await postgres.createDatabase();
     await onPostgres(databaseUrl, `alter database "${new URL(databaseUrl).pathname.slice(1)}" set synchronous_commit = off`);

@@ -168,7 +168,7 @@ describe('a change of the master key', () => {
     },
   );
 
-  it('is cut off at each step in turn, once before and once after it', { timeout: timeoutMs }, async () => {
+  it('SK-05: is cut off at each step in turn, once before and once after it', { timeout: timeoutMs }, async () => {
     for (const isAfter of [false, true]) {
       for (let step = 1; ; step += 1) {
         const dataDir = copyOf('file');
@@ -260,7 +260,7 @@ describe('a change of the master key', () => {
     await after.close();
   });
 
-  it('that is killed with -9 again and again while others seal and open ends with 0 failures', {
+  it('SK-05: that is killed with -9 again and again while others seal and open ends with 0 failures', {
     timeout: timeoutMs,
   }, async () => {
     const dataDir = copyOf('file');

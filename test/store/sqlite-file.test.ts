@@ -75,7 +75,7 @@ describe('the files of a store', () => {
   });
 });
 
-describe('a store is refused and left as it was', () => {
+describe('SK-04: a store is refused and left as it was', () => {
   it('when its file is empty', async () => {
     await makeStore();
     truncateSync(file('gatehouse.db'));

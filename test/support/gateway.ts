@@ -70,7 +70,8 @@ export async function startGateway(
     if (hasCrashed) throw new Error(`the gateway ended by itself\n${spawned.stderr.slice(-20).join('\n')}`);
   };
   try {
-    const url = await spawned.line('the gateway prints its URL', readUrl);
+    // A busy machine may take its time: no test is about how quickly a process starts.
+    const url = await spawned.line('the gateway prints its URL', readUrl, 60_000);
     const status = (): Promise<Status> => readStatus(url, key);
     if (isHealthy) {
       await until('every upstream is healthy', async () => (await status()).upstreams.every(isWell), 20_000).catch(

@@ -250,7 +250,7 @@ describe('hostile names', () => {
     );
   });
 
-  test('who called, with what and by which key is in no label', async () => {
+  test('SK-07: who called, with what and by which key is in no label', async () => {
     const telemetry = open({ metricsCapabilities: 10 });
     call(telemetry, { consumer: 'canary-consumer', key: 'canary-key', member: 'canary@example.com' });
     expect(await telemetry.metricsText()).not.toContain('canary');

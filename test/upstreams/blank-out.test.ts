@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { blankOut, blankText, secretForms, secretsByName } from '../../src/upstreams/blank-out.ts';
 
-describe('an answer that repeats a secret', () => {
+describe('SK-03: an answer that repeats a secret', () => {
   const secret = 's3cret/+"&=\\é';
   const forms = secretForms([secret]);
   test.each([

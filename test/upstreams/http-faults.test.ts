@@ -34,7 +34,7 @@ const events = ({ response }: RawRequest, ...messages: unknown[]) => {
   for (const message of messages) response.write(`data: ${typeof message === 'string' ? message : JSON.stringify(message)}\n\n`);
 };
 
-describe('an answer that is not one', () => {
+describe('PR-07: an answer that is not one', () => {
   const broken: [string, string, (request: RawRequest) => void][] = [
     ['wrong id', 'answered a request that was not asked', (r) => reply(r, { id: 4711, result: ok })],
     ['id as a string', 'answered a request that was not asked', (r) => reply(r, { id: String(r.message?.id), result: ok })],

@@ -272,7 +272,7 @@ describe('a list', () => {
     expect(harness.upstream.offer().tools.map(({ name }) => name)).toEqual(['a', 'b']);
   });
 
-  test('that goes round in circles ends', async () => {
+  test('PO-07: that goes round in circles ends', async () => {
     const server = keep(
       await listing((cursor) => ({ tools: [tool(cursor ?? 'first')], nextCursor: cursor === 'x' ? 'y' : 'x' })),
     );
@@ -283,7 +283,7 @@ describe('a list', () => {
     ]);
   });
 
-  test('that never ends is cut after 10,000 entries', async () => {
+  test('PO-07: that never ends is cut after 10,000 entries', async () => {
     let page = 0;
     const server = keep(
       await listing(() => ({
@@ -296,7 +296,7 @@ describe('a list', () => {
     expect(page).toBeLessThan(250);
   });
 
-  test('loses only the definitions that are no good, and says why', async () => {
+  test('PR-03: loses only the definitions that are no good, and says why', async () => {
     const server = keep(
       await listing(() => ({
         tools: [
@@ -382,7 +382,7 @@ describe('a list', () => {
     ]);
   });
 
-  test('that changes in bursts is read once per burst', async () => {
+  test('PO-07: that changes in bursts is read once per burst', async () => {
     let lists = 0;
     const server = keep(
       await startRawServer((request) => {

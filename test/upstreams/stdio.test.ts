@@ -89,7 +89,7 @@ describe('a legacy upstream over stdio', () => {
   });
 });
 
-describe('a process that misbehaves', () => {
+describe('PR-07: a process that misbehaves', () => {
   const poke = (how: string, more: JsonObject = {}, overrides: Parameters<typeof toolCall>[2] = {}) =>
     harness.upstream.call(toolCall('poke', { how, ...more }, overrides));
 
@@ -116,7 +116,7 @@ describe('a process that misbehaves', () => {
     expect(textOf(await poke('ok'))).toBe('ok');
   });
 
-  test('cannot reach our prototypes', async () => {
+  test('PR-06: cannot reach our prototypes', async () => {
     harness = await started(overStdio(program('stdio-raw')));
     const answer = await poke('proto');
     expect(answer.kind === 'result' && Object.keys(answer.result.value)).toContain('__proto__');

@@ -42,7 +42,7 @@ test('what JSON.parse refuses at the level of structure is refused here too', ()
   for (const text of broken) expect(() => scan(text), text).toThrow(ScanError);
 });
 
-test('duplicate members of a message and of its params are refused, in any case and any spelling', () => {
+test('PR-01: duplicate members of a message and of its params are refused, in any case and any spelling', () => {
   for (const text of [
     '{"method":"a","method":"b"}',
     '{"method":"a","Method":"b"}',

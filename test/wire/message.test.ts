@@ -20,7 +20,7 @@ test('requests, notifications, results and errors are told apart', () => {
   });
 });
 
-test('an id is kept byte for byte or refused', () => {
+test('PR-05: an id is kept byte for byte or refused', () => {
   for (const id of ['5', '0', '-7', '9223372036854775808', '""', '"a\\u0041"', '"__proto__"', '-0']) {
     expect(read(`{"jsonrpc":"2.0","id":${id},"method":"x"}`)).toMatchObject({ id });
   }

@@ -118,7 +118,7 @@ function timeAgo(ms: number): RawBuilder<number> {
 }
 
 function openPool(url: string): Pool {
-  return new Pool({
+  const pool = new Pool({
     connectionString: url,
     application_name: 'gatehouse',
     connectionTimeoutMillis: connectLimitMs,
@@ -127,6 +127,10 @@ function openPool(url: string): Pool {
     keepAlive: true,
     types: numbersForBigints,
   });
+  // The pool listens to connections that it holds. One that is lost while it is lent fails its query, and would end this process too:
+  // nobody else listens.
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
 }
 
 /**

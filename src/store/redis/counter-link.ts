@@ -12,7 +12,7 @@ declare module 'ioredis' {
 
 export interface LinkOptions {
   readonly url: string;
-  /** How long a decision waits for Redis before it is made without. */
+  /** How long a decision waits for a Redis that is silent before it is made without. */
   readonly answerWithinMs: number;
   /** How long after its last sign of life a replica's slots and reservations are free. */
   readonly leaseMs: number;
@@ -44,6 +44,8 @@ const silentTries = 4;
 const changesPerScript = 200;
 const mostGone = 100;
 const connectLimitMs = 1_000;
+/** A Redis that answers those who asked before is only busy: it is waited for this many times as long. */
+const mostPatience = 5;
 
 /**
  * `up`: Redis decides. `away`: it is tried again and again, and decisions are made without. `joining`: it is being told what
@@ -64,6 +66,7 @@ export class CounterLink {
   #gone: string[] = [];
   #joining: Promise<void> | undefined;
   #failures = 0;
+  #heardAtMs = 0;
   #retry: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -103,10 +106,25 @@ export class CounterLink {
     const head = [this.holder, this.epoch, this.#options.leaseMs, randomUUID(), mode];
     try {
       const work = this.#redis.takeLimits(keys.length + 2, ...redisKeys(keys), ...head, ...values);
-      return await within(this.#options.answerWithinMs, work);
+      return await this.#patiently(work);
     } catch (error) {
       this.#fail(error);
       return undefined;
+    }
+  }
+
+  /** A thousand calls at once are answered one after the other: given up, each would be decided without the others. */
+  async #patiently<T>(work: Promise<T>): Promise<T> {
+    for (let waits = 1; ; waits += 1) {
+      const sinceMs = performance.now();
+      try {
+        const reply = await within(this.#options.answerWithinMs, work);
+        this.#heardAtMs = performance.now();
+        return reply;
+      } catch (error) {
+        const isSilent = this.#heardAtMs < sinceMs;
+        if (error !== tooLate || isSilent || waits === mostPatience) throw error;
+      }
     }
   }
 
@@ -244,11 +262,13 @@ function redisKeys(keys: readonly string[]): string[] {
   return [`${prefix}replicas`, `${prefix}epoch`, ...keys.map((key) => prefix + key)];
 }
 
+const tooLate = new Error('Redis did not answer in time.');
+
 async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     // After a long turn of the event loop timers come first: the answer may have been there for a while, so it gets its turn.
-    const refuse = () => setImmediate(() => reject(new Error(`Redis did not answer within ${limitMs} ms.`)));
+    const refuse = () => setImmediate(() => reject(tooLate));
     timer = setTimeout(refuse, limitMs);
   });
   try {

@@ -1,3 +1,5 @@
+import { latenessMs, mostPromisedWindows } from '../local-counter.ts';
+
 // Two scripts, one round trip each. Every key of a decision is decided in one, so all carry one hash tag: in a cluster they live in
 // one slot. Times are microseconds of the server's own clock; numbers are whole and below 2^53, which Lua's doubles hold exactly.
 
@@ -42,6 +44,7 @@ local now = time[1] * 1000000 + time[2]
 local replicas, epochKey = KEYS[1], KEYS[2]
 local holder, knownEpoch, leaseUs = ARGV[1], ARGV[2], tonumber(ARGV[3]) * 1000
 local hour = 3600000
+local mostPromisedWindows, latenessUs = ${mostPromisedWindows}, ${latenessMs * 1000}
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -64,18 +67,24 @@ end
 -- A rate is a hash of entries by number, each an amount and the newest time of its calls, and of m: head and tail are the numbers of the
 -- first and last entry, total what they hold, last the newest time, offset what is added to the server's clock so that time never goes
 -- back, then what the first and last entry hold, and when the key's time to live was set. A log that begins anew begins at a number
--- of its own, so that nobody takes its entries for those of the one before.
-local function readRate(key, windowUs)
-  local rate = { key = key, window = windowUs, changed = {} }
-  local fields = redis.call('HGET', key, 'm')
+-- of its own, so that nobody takes its entries for those of the one before. A second log in the same hash, of fields that begin with p,
+-- has who was refused and told when to come back.
+local function readLog(key, prefix, windowUs)
+  local log = { key = key, prefix = prefix, window = windowUs, changed = {} }
+  local fields = redis.call('HGET', key, prefix .. 'm')
   if fields then
-    rate.head, rate.tail, rate.total, rate.last, rate.offset, rate.headTime, rate.headAmount, rate.tailAmount, rate.livesFrom =
+    log.head, log.tail, log.total, log.last, log.offset, log.headTime, log.headAmount, log.tailAmount, log.livesFrom =
       struct.unpack('>ddddddddd', fields)
   else
-    rate.isNew = true
-    rate.head, rate.tail, rate.total, rate.last, rate.offset, rate.headTime, rate.headAmount, rate.tailAmount, rate.livesFrom =
+    log.isNew = true
+    log.head, log.tail, log.total, log.last, log.offset, log.headTime, log.headAmount, log.tailAmount, log.livesFrom =
       now, now - 1, 0, 0, 0, 0, 0, 0, 0
   end
+  return log
+end
+
+local function readRate(key, windowUs)
+  local rate = readLog(key, '', windowUs)
   rate.at = now + rate.offset
   if rate.at < rate.last then
     rate.offset = rate.last - now
@@ -86,7 +95,7 @@ end
 
 local function entryOf(rate, number)
   if number == rate.head then return rate.headTime, rate.headAmount end
-  local entry = rate.changed[number] or redis.call('HGET', rate.key, text(number))
+  local entry = rate.changed[number] or redis.call('HGET', rate.key, rate.prefix .. text(number))
   if not entry then return 0, 0 end
   local newest, amount = struct.unpack('>dd', entry)
   return newest, amount
@@ -95,7 +104,7 @@ end
 local function pruneRate(rate, isTaking)
   local gone = {}
   while rate.head <= rate.tail and rate.headTime + rate.window <= rate.at do
-    gone[#gone + 1] = text(rate.head)
+    gone[#gone + 1] = rate.prefix .. text(rate.head)
     rate.total = rate.total - rate.headAmount
     local nextTime, nextAmount = 0, 0
     if rate.head < rate.tail then nextTime, nextAmount = entryOf(rate, rate.head + 1) end
@@ -118,9 +127,10 @@ end
 local function addToRate(rate, at, amount, limit)
   local share = math.max(1, math.floor(limit / 100))
   at = math.max(at, rate.last)
+  local mayShare = rate.head <= rate.tail and (rate.tailAmount + amount <= share or at == rate.last)
   rate.total = rate.total + amount
   rate.last = at
-  if rate.head <= rate.tail and rate.tailAmount + amount <= share then
+  if mayShare then
     amount = rate.tailAmount + amount
   else
     rate.tail = rate.tail + 1
@@ -128,17 +138,26 @@ local function addToRate(rate, at, amount, limit)
   changeEntry(rate, rate.tail, at, amount)
 end
 
-local function writeRate(rate)
-  local isAging = rate.at - rate.livesFrom > rate.window / 2
-  if isAging then rate.livesFrom = rate.at end
-  local fields = { 'm', struct.pack('>ddddddddd', rate.head, rate.tail, rate.total, rate.last, rate.offset,
+local function writeLog(rate)
+  local fields = { rate.prefix .. 'm', struct.pack('>ddddddddd', rate.head, rate.tail, rate.total, rate.last, rate.offset,
     rate.headTime, rate.headAmount, rate.tailAmount, rate.livesFrom) }
   for number, entry in pairs(rate.changed) do
-    fields[#fields + 1] = text(number)
+    fields[#fields + 1] = rate.prefix .. text(number)
     fields[#fields + 1] = entry
   end
   redis.call('HSET', rate.key, unpack(fields))
-  if isAging then redis.call('PEXPIRE', rate.key, text(math.floor(rate.window / 400) + 1000)) end
+end
+
+-- Two and a half windows beyond its use, or beyond the last promise.
+local function writeRate(rate)
+  local promised = rate.promised
+  if promised then writeLog(promised) end
+  local from = rate.at
+  if promised and promised.last > from then from = promised.last end
+  local isAging = from - rate.livesFrom > rate.window / 2
+  if isAging then rate.livesFrom = from end
+  writeLog(rate)
+  if isAging then redis.call('PEXPIRE', rate.key, text(math.floor((from - rate.at) / 1000 + rate.window / 400) + 1000)) end
 end
 
 -- What holders hold: a field per holder. Those of holders that are gone are dropped.
@@ -232,6 +251,40 @@ local function restoreRate(rate, demand)
   end
 end
 
+-- When the newest entry was made that must go before no more than that is left: looked for from the nearer end.
+local function newestOver(log, most)
+  local isNearHead = most * 2 > log.total
+  local first, last, step = log.tail, log.head, -1
+  if isNearHead then first, last, step = log.head, log.tail, 1 end
+  local passed = 0
+  for number = first, last, step do
+    local newest, amount = entryOf(log, number)
+    passed = passed + amount
+    if isNearHead and log.total - passed <= most or not isNearHead and passed > most then return newest end
+  end
+  return log.at
+end
+
+-- How long until there is room, if all who were told to come back before do as they were told: see RateCounter in local-counter.ts.
+local function waitOf(rate, demand)
+  if demand.amount > demand.limit then return rate.window end
+  local promised = readLog(rate.key, 'p', 0)
+  promised.at = rate.at
+  pruneRate(promised, isTaking)
+  rate.promised = promised
+  local most, leaves = demand.limit - demand.amount, nil
+  if promised.total > most then leaves = newestOver(promised, most) else leaves = newestOver(rate, most - promised.total) end
+  return math.max(leaves + rate.window - rate.at, promised.last - 1000000 - latenessUs - rate.at)
+end
+
+-- By the second: a crowd takes an entry for each and no more.
+local function promise(rate, demand, waitMs)
+  local promised = rate.promised
+  if not promised or promised.total + demand.amount > mostPromisedWindows * demand.limit then return end
+  local latest = rate.at + math.ceil(waitMs / 1000) * 1000000 + latenessUs
+  addToRate(promised, math.ceil(latest / 1000000) * 1000000, demand.amount, demand.limit)
+end
+
 local refusing, longest = 0, 0
 local demands = {}
 for index = 1, #KEYS - 2 do
@@ -248,18 +301,7 @@ for index = 1, #KEYS - 2 do
     if hasLost and isTaking then restoreRate(rate, demand) end
     demand.counter, demand.used = rate, rate.total
     if demand.amount > 0 and rate.total + demand.amount > demand.limit then
-      wait = rate.window
-      local left, entry = rate.total, rate.head
-      while entry <= rate.tail do
-        local newest, amount = entryOf(rate, entry)
-        left = left - amount
-        if left + demand.amount <= demand.limit then
-          wait = newest + rate.window - rate.at
-          break
-        end
-        entry = entry + 1
-      end
-      wait = math.max(1, math.ceil(wait / 1000))
+      wait = math.max(1, math.ceil(waitOf(rate, demand) / 1000))
     end
   elseif demand.kind == 'concurrency' then
     demand.used = heldIn(demand.key, redis.call('HGETALL', demand.key))
@@ -278,6 +320,8 @@ for index = 1, #KEYS - 2 do
   end
   demands[index] = demand
 end
+
+if isTaking and refusing > 0 and demands[refusing].kind == 'rate' then promise(demands[refusing].counter, demands[refusing], longest) end
 
 local reply = { epoch, redis.call('ZCOUNT', replicas, text(now), '+inf'), refusing, longest }
 for _, demand in ipairs(demands) do

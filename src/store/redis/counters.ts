@@ -13,7 +13,7 @@ interface RedisOptions {
   readonly steady?: SteadyClock | undefined;
   /** So many, at least, share the limits while Redis is away; what Redis said last counts when it is more. Default: 1. */
   readonly expectedReplicas?: number | undefined;
-  /** How long a call waits for Redis before it is decided without. Default: 80 ms. */
+  /** How long a call waits for a Redis that is silent before it is decided without. Default: 80 ms. */
   readonly answerWithinMs?: number | undefined;
   /** How long what a crashed replica held stays held. Default: 15 s. */
   readonly leaseMs?: number | undefined;

@@ -126,7 +126,9 @@ function readJson(reader: AnswerReader, text: string, value: Json, further: read
   const { check } = reader;
   const verdict = check?.check(structured);
   if (verdict === undefined) return withStructure(reader, source, notes);
-  if (verdict instanceof Promise) return verdict.then((late) => judge(reader, source, notes, late));
+  if (verdict instanceof Promise)
+    // The call was made: that its answer could not be checked is no reason to keep it back.
+    return verdict.catch((error: Error) => error.message).then((late) => judge(reader, source, notes, late));
   return judge(reader, source, notes, verdict);
 }
 

@@ -342,7 +342,7 @@ describe('a target fails over', () => {
     expect(journals()).toEqual([a + 6, b + 6]);
   });
 
-  test('never after the first token, and not for what is the client’s fault or ours', async () => {
+  test('FO-03 FO-04: never after the first token, and not for what is the client’s fault or ours', async () => {
     for (const dialect of dialects) {
       const [a, b] = journals();
       for (const kind of ['cut', 'end', 'broken', 'error'] as const) {
@@ -356,7 +356,7 @@ describe('a target fails over', () => {
     }
   });
 
-  test('to nobody outside its regions, nor beyond its rules', async () => {
+  test('FO-04: to nobody outside its regions, nor beyond its rules', async () => {
     for (const model of ['models/pair-eu', 'models/pair-ruled'])
       for (const answer of [fails(500), fails(529, { retryAfterS: 1 }), { kind: 'drop' }] as const) {
         const [a, b] = journals();
@@ -368,7 +368,7 @@ describe('a target fails over', () => {
       }
   });
 
-  test('and that is on record: what failed, where the call went, and why', async () => {
+  test('FO-04: and that is on record: what failed, where the call went, and why', async () => {
     const { events } = await gateway.ok('GET /failovers?model=models/pair&limit=1000');
     const kinds = new Set(events.map(({ kind }: { kind: string }) => kind));
     expect([...kinds].sort()).toEqual(['ejected', 'failover', 'refused', 'returned']);

@@ -117,7 +117,7 @@ async function read(response: Response, leaving: AbortController, most: number |
   }
 }
 
-test('budgets in tokens and money are what the providers’ journals say, and nothing stays reserved', async () => {
+test('RL-04: budgets in tokens and money are what the providers’ journals say, and nothing stays reserved', async () => {
   const entries = () => [...places.a.standIn.journal, ...places.b.standIn.journal];
   let tokens = 0;
   let nanoUsd = 0;

@@ -529,7 +529,7 @@ describe('a client that gives up', () => {
 });
 
 describe('secrets', () => {
-  test('a provider that echoes our key in an answer, a stream or an error shows stars', async () => {
+  test('SK-03: a provider that echoes our key in an answer, a stream or an error shows stars', async () => {
     const { upstream, logged } = await model([chat(one)]);
     one.does((_heard, response) => json(response, 200, chatReply(`your key is ${ourKey}`)));
     const answer = await upstream.call(ask('chat', question).call);

@@ -58,7 +58,7 @@ function play(end: FarEnd, target: string, deeds: readonly Deed[], journal: Entr
   });
 }
 
-test("whatever fails: one target's words at most, nothing after a break that looks like an end, and what is settled is what was used", async () => {
+test("FO-03: whatever fails: one target's words at most, nothing after a break that looks like an end, and what is settled is what was used", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.tuple(

@@ -358,7 +358,7 @@ describe('names', () => {
     });
   });
 
-  test('are told apart where they would be the same, in whatever order', () => {
+  test('OP-05: are told apart where they would be the same, in whatever order', () => {
     const operations: [string, string][] = [
       ['/a', 'twin'],
       ['/b', 'twin'],
@@ -382,7 +382,7 @@ describe('names', () => {
     expect(namesOf(paths(operations.filter(([path]) => path !== '/b' && path !== '/c')))['GET /a']).toBe('twin');
   });
 
-  test('that are given twice are told', () => {
+  test('OP-05: that are given twice are told', () => {
     const { problems } = convert(
       describeApi({ paths: { '/a': { get: { operationId: 'x' } }, '/b': { get: { operationId: 'x' } } } }),
     );

@@ -114,7 +114,7 @@ describe('other documents that a description refers to', () => {
     expect(heard).toEqual([]);
   });
 
-  test('inside are not reached, though the entry names them, directly or by a redirect', async () => {
+  test('OP-02: inside are not reached, though the entry names them, directly or by a redirect', async () => {
     const direct = await imported(`${inside.url}/secret.json`, [inside.url]);
     const redirected = await imported(`${server.url}/open/redirect.json`, [server.url, inside.url]);
     expect(direct.problems).toContain('could not be reached, or may not be');
@@ -127,7 +127,7 @@ describe('other documents that a description refers to', () => {
     expect(heard).toEqual(['/open/here.json']);
   });
 
-  test('of this machine are never read, whatever is allowed', async () => {
+  test('OP-02: of this machine are never read, whatever is allowed', async () => {
     const { schema, problems } = await imported('file:///etc/hostname', [server.url]);
     expect(problems).toContain('local file; those are never read');
     expect(schema).not.toContain('hostname');

@@ -34,7 +34,7 @@ const withSchema = (schema: unknown, schemas: Record<string, unknown> = {}) =>
     },
   });
 
-describe('a hostile description', () => {
+describe('OP-01: a hostile description', () => {
   test('of 50 MB is read or refused by its size, and nobody waits for it', async () => {
     const delays = monitorEventLoopDelay({ resolution: 5 });
     delays.enable();
@@ -106,7 +106,7 @@ describe('a hostile description', () => {
     expect(invalidSchemas(conversion)).toEqual([]);
   });
 
-  test('with patterns that never end compiles none of them', async () => {
+  test('OP-04: with patterns that never end compiles none of them', async () => {
     const { operations } = await convertDescription(
       bytesOf(withSchema({ type: 'string', pattern: '^(a+)+$', enum: undefined })),
       { timeoutMs },
@@ -205,7 +205,7 @@ describe('a hostile description', () => {
   });
 });
 
-describe('references to other documents', () => {
+describe('OP-02: references to other documents', () => {
   const heard: string[] = [];
   const server = createServer((request, response) => {
     heard.push(request.url ?? '');

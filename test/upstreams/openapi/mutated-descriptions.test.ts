@@ -100,7 +100,7 @@ function check(bytes: Uint8Array): void {
   expect(performance.now() - startedMs).toBeLessThan(20_000);
 }
 
-test('real descriptions with members removed, replaced, moved and renamed are converted or refused by name', () => {
+test('OP-07: real descriptions with members removed, replaced, moved and renamed are converted or refused by name', () => {
   fc.assert(
     fc.property(fc.constantFrom(...documents), fc.array(change, { minLength: 1, maxLength: 12 }), (text, changes) => {
       const document: Json = JSON.parse(text);
@@ -111,7 +111,7 @@ test('real descriptions with members removed, replaced, moved and renamed are co
   );
 }, 300_000);
 
-test('and with bytes flipped, cut and put in', () => {
+test('OP-07: and with bytes flipped, cut and put in', () => {
   const flip = fc.record({ at: fc.nat(), byte: fc.nat(255), kind: fc.constantFrom('flip', 'cut', 'insert') });
   fc.assert(
     fc.property(fc.constantFrom(...documents), fc.array(flip, { minLength: 1, maxLength: 5 }), (text, flips) => {

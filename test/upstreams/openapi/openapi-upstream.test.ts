@@ -80,7 +80,7 @@ describe('what is offered', () => {
     await expect(harness.upstream.call(toolCall('listPets'))).rejects.toMatchObject({ code: 'upstream_failed' });
   });
 
-  test('reads where the method reads, and is gated where the method deletes', async () => {
+  test('OP-05: reads where the method reads, and is gated where the method deletes', async () => {
     const { upstream } = await opened(conversionOf(pets));
     const { tools, gatedByDefault } = upstream.offer();
     expect(tools.map(({ name, annotations }) => [name, annotations])).toEqual([

@@ -86,7 +86,7 @@ describe('reading a description', () => {
     expect(refusal(nest(200))).toBe('read');
   });
 
-  test('aliases that grow are refused, nine levels of nine at once', () => {
+  test('OP-01: aliases that grow are refused, nine levels of nine at once', () => {
     const lines = ['l0: &l0 [x, x, x, x, x, x, x, x, x]'];
     for (let level = 1; level < 9; level++) {
       lines.push(`l${level}: &l${level} [${Array.from({ length: 9 }, () => `*l${level - 1}`).join(', ')}]`);
