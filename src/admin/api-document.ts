@@ -52,10 +52,12 @@ export async function describeEntry(
   const isKept = known !== undefined && given.kind === undefined && given.url === undefined && given.command === undefined;
   const isGiven = document !== undefined || documentUrl !== undefined || written !== undefined;
   if (given.kind !== 'openapi' && !isGiven && !isKept) return { entry: { kind: 'mcp', ...given }, document: undefined };
-  const text = document ?? (documentUrl === undefined ? written : await fetchDocument(ports, documentUrl));
-  const kept = text === undefined ? known : await keepDescription(text);
+  const text = document ?? (documentUrl === undefined ? written : undefined);
+  const fetched = documentUrl === undefined ? undefined : await fetchDocument(ports, documentUrl);
+  const received = text === undefined ? fetched : Buffer.from(text);
+  const kept = received === undefined ? known : await keepDescription(received);
   if (kept === undefined) return { entry: { ...given, kind: 'openapi' }, document: undefined };
-  const bytes = text === undefined ? await openDescription(kept) : Buffer.from(text);
+  const bytes = received ?? (await openDescription(kept));
   return { entry: { kind: 'openapi', ...given, document: keptReference(kept.sha256) }, document: { bytes, kept } };
 }
 
@@ -73,7 +75,7 @@ export function documentEdits(
 const fetchWithinMs = 30_000;
 const mostRedirects = 3;
 
-async function fetchDocument({ fetchDocument: get }: AdminPorts, address: string): Promise<string> {
+async function fetchDocument({ fetchDocument: get }: AdminPorts, address: string): Promise<Buffer> {
   const signal = AbortSignal.timeout(fetchWithinMs);
   let url = URL.parse(address);
   for (let hops = 0; url !== null && hops <= mostRedirects; hops++) {
@@ -99,7 +101,7 @@ async function fetchDocument({ fetchDocument: get }: AdminPorts, address: string
   );
 }
 
-async function readDocument(body: AsyncIterable<Uint8Array> | null, signal: AbortSignal): Promise<string> {
+async function readDocument(body: AsyncIterable<Uint8Array> | null, signal: AbortSignal): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
@@ -117,5 +119,5 @@ async function readDocument(body: AsyncIterable<Uint8Array> | null, signal: Abor
   if (size > descriptionLimitBytes)
     throw new GatewayError('bad_arguments', `The API description is larger than ${descriptionLimitBytes} bytes.`);
   if (size === 0) throw new GatewayError('bad_arguments', 'The address answered with nothing.');
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }

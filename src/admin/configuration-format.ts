@@ -196,7 +196,7 @@ async function readNamespace({ path, value }: WrittenNamespace): Promise<Reading
 async function keepDocument(entry: Entry): Promise<{ readonly entry: Entry; readonly description?: Documents['description'] }> {
   const { document } = entry;
   if (typeof document !== 'string' || keptDigest(document) !== undefined) return { entry };
-  const description = await keepDescription(document);
+  const description = await keepDescription(Buffer.from(document));
   return { entry: { ...entry, document: keptReference(description.sha256) }, description };
 }
 

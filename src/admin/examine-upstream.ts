@@ -5,6 +5,7 @@ import type { Member } from '../catalog/catalog.ts';
 import { completeConfig } from '../catalog/complete-config.ts';
 import type { UpstreamConfig } from '../catalog/config.ts';
 import { contribute } from '../catalog/contribution.ts';
+import { prepareInTurns } from '../catalog/definition.ts';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import { checkEntry } from '../registry/documents.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
@@ -179,6 +180,7 @@ function describeFailure({ transport }: UpstreamConfig, reason: string, isPerUse
 }
 
 async function lookAt(ports: TrialPorts, member: Member): Promise<Examination> {
+  await prepareInTurns(member.upstream.offer());
   const contribution = contribute(member);
   const { tools, prompts, resources, resourceTemplates, problems } = contribution;
   const { server, protocolVersion } = member.upstream.health();

@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto';
-import type { PromptDefinition, ToolDefinition } from '../upstreams/upstream.ts';
+import { takeTurns } from '../turns.ts';
+import type { Offer, PromptDefinition, ToolDefinition } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
-import { interfaceUris } from './publish.ts';
+import { interfaceUris, withoutHidden } from './publish.ts';
 
 /** What is reviewed and pinned: what a model is told that it can use. Resources are contents, and are listed as their upstream lists them. */
 export type DefinitionKind = 'tool' | 'prompt';
@@ -30,6 +31,16 @@ export function hashDefinition(definition: Definition, instructions: string | un
   const hashes = Object.freeze({ hash: digest({ name: name ?? null, title: title ?? null, shape }), shape, instructions });
   known.set(definition, hashes);
   return hashes;
+}
+
+/** Has every definition of an offer hashed and cleaned: who asks for that afterwards is told at once. Others have their turn meanwhile. */
+export async function prepareInTurns({ tools, prompts, instructions }: Offer): Promise<void> {
+  const turn = takeTurns();
+  for (const definition of [...tools, ...prompts]) {
+    await turn();
+    hashDefinition(definition, instructions);
+    withoutHidden(definition);
+  }
 }
 
 /**

@@ -6,6 +6,7 @@ import { buildCatalog, type FindingOptions } from './build.ts';
 import type { Catalog, Member } from './catalog.ts';
 import type { UpstreamConfig } from './config.ts';
 import type { ApprovedOf } from './contribution.ts';
+import { prepareInTurns } from './definition.ts';
 import type { LoadOutcome } from './load.ts';
 import type { NamespaceConfig } from './namespace-config.ts';
 
@@ -42,6 +43,9 @@ interface Successor {
   readonly dueAtMs: number;
 }
 
+/** As many are prepared in a few milliseconds. */
+const manyDefinitions = 100;
+
 /** How long a call may stand still for a question, beyond its longest duration. */
 const questionMs = 10 * 60_000;
 
@@ -58,6 +62,8 @@ export class LiveCatalog {
   /** No longer in the catalog, but perhaps in a call. */
   readonly #retired = new Map<Upstream, NodeJS.Timeout>();
   readonly #ending = new Set<Promise<void>>();
+  /** Offers on their way into the next snapshot. */
+  readonly #preparing = new Set<Promise<void>>();
   #namespaces: readonly NamespaceConfig[] = [];
   #running: ReadonlyMap<string, Running> = new Map();
   #current: Catalog = buildCatalog(0, [], new Map());
@@ -154,6 +160,7 @@ export class LiveCatalog {
           });
     const ready = Promise.allSettled(running.map((upstream) => upstream.ready()));
     await within(timeoutMs, [ready, this.#closed.promise]);
+    await Promise.all(this.#preparing);
     if (this.#rebuildTimer !== undefined) this.#rebuild();
   }
 
@@ -209,9 +216,24 @@ export class LiveCatalog {
 
   #start(upstream: Upstream): void {
     upstream.onChange((change) => {
-      if (change.kind === 'offer' && !this.#retired.has(upstream)) this.#schedule();
+      if (change.kind === 'offer') this.#heed(upstream);
     });
     upstream.start();
+  }
+
+  // What takes longest of a rebuild is done before it, in turns with everybody else's work, where there is much of it.
+  #heed(upstream: Upstream): void {
+    if (this.#retired.has(upstream)) return;
+    const offer = upstream.offer();
+    if (offer.tools.length + offer.prompts.length < manyDefinitions) {
+      this.#schedule();
+      return;
+    }
+    const preparing: Promise<void> = prepareInTurns(offer).finally(() => {
+      this.#preparing.delete(preparing);
+      this.#schedule();
+    });
+    this.#preparing.add(preparing);
   }
 
   #refuse(problems: readonly Problem[]): void {
@@ -224,6 +246,9 @@ export class LiveCatalog {
     if (this.#rebuildTimer !== undefined || this.#isClosed) return;
     const pauseMs = Math.max(0, this.#rebuiltAtMs + this.#rebuildMs - performance.now());
     this.#rebuildTimer = setTimeout(() => {
+      this.#rebuildTimer = undefined;
+      // It schedules another.
+      if (this.#preparing.size > 0) return;
       try {
         this.#rebuild();
       } catch (error) {

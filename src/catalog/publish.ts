@@ -61,8 +61,14 @@ const readByPeople: ReadonlySet<string> = new Set(['description', 'title', '$com
  * hides is part of what has to be sent. The same object where there is nothing.
  */
 export function withoutHidden<Definition extends JsonObject>(definition: Definition): Definition {
-  return cleanValue(definition) as Definition;
+  const known = cleaned.get(definition);
+  if (known !== undefined) return known as Definition;
+  const clean = cleanValue(definition) as Definition;
+  cleaned.set(definition, clean);
+  return clean;
 }
+
+const cleaned = new WeakMap<JsonObject, JsonObject>();
 
 /** As `withoutHidden`, of one text. */
 export function withoutHiding(text: string): string {

@@ -1,8 +1,8 @@
+import { webcrypto } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import type { DescriptionSource } from '../catalog/config.ts';
-import { sha256Of } from '../catalog/description-files.ts';
 import { GatewayError } from '../errors.ts';
 import type { Documents } from './documents.ts';
 import type { Registry } from './registry.ts';
@@ -10,13 +10,15 @@ import type { Registry } from './registry.ts';
 /** Largest API description that is read at all. */
 export const descriptionLimitBytes = 32 * 1024 * 1024;
 
+const { subtle } = webcrypto;
 const compress = promisify(gzip);
 const expand = promisify(gunzip);
 
 /** An API description as the registry keeps it. */
-export async function keepDescription(text: string): Promise<Documents['description']> {
-  const bytes = Buffer.from(text);
-  return { sha256: sha256Of(bytes), bytes: bytes.length, gzip: (await compress(bytes)).toString('base64') };
+export async function keepDescription(bytes: Buffer): Promise<Documents['description']> {
+  // Away from the event loop, both of them.
+  const [digest, packed] = await Promise.all([subtle.digest('SHA-256', bytes), compress(bytes)]);
+  return { sha256: Buffer.from(digest).toString('hex'), bytes: bytes.length, gzip: packed.toString('base64') };
 }
 
 export async function openDescription({ gzip: kept, bytes }: Documents['description']): Promise<Buffer> {

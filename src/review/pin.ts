@@ -1,9 +1,8 @@
 import { hash } from 'node:crypto';
 import type { UpstreamConfig } from '../catalog/config.ts';
 import type { Approved } from '../catalog/contribution.ts';
-import { type Definition, type DefinitionKind, hashDefinition } from '../catalog/definition.ts';
+import { type Definition, type DefinitionKind, hashDefinition, prepareInTurns } from '../catalog/definition.ts';
 import type { PinDecision, PinDocument, PinnedDefinition } from '../registry/pin-document.ts';
-import { takeTurns } from '../turns.ts';
 import type { Offer } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
@@ -73,12 +72,7 @@ export function offeredIn(offer: Offer): readonly Offered[] {
 
 /** The same for offers of any size: others have their turn meanwhile. */
 export async function offeredInTurns(offer: Offer): Promise<readonly Offered[]> {
-  const turn = takeTurns();
-  for (const definition of [...offer.tools, ...offer.prompts]) {
-    await turn();
-    // Known from here on.
-    hashDefinition(definition, offer.instructions);
-  }
+  await prepareInTurns(offer);
   return offeredIn(offer);
 }
 

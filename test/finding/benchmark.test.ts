@@ -21,7 +21,7 @@ describe.runIf(isThere)('over the tools of public APIs', () => {
   test('a right tool is among the first five as often as promised, by words alone, within 5 ms', {
     timeout: 120_000,
   }, async () => {
-    const [questions, entries] = [readQuestions(), readCorpus(directory)];
+    const [questions, entries] = [readQuestions(), await readCorpus(directory)];
     assertAnswerable(questions, entries);
     expect(entries.length).toBeGreaterThanOrEqual(2_000);
     const view = await viewOf(entries);

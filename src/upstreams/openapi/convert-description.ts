@@ -9,6 +9,7 @@ import { checkSize, refuse } from './check-size.ts';
 import type { Conversion, Operation } from './conversion.ts';
 import { type ConversionLimits, conversionLimits } from './conversion-limits.ts';
 import type { ImportJob, ImportMessage, ImportReply, ImportUsage } from './import-process.ts';
+import { type OperationChunk, readOperations } from './operation-text.ts';
 
 export interface ConvertOptions {
   /** Where the description came from; what it refers to relatively is found from there. */
@@ -77,6 +78,7 @@ function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: 
   const { promise, resolve, reject } = Promise.withResolvers<Conversion>();
   const timeoutMs = options.timeoutMs ?? importTimeoutMs;
   const operations: Operation[] = [];
+  const read = readOperations();
   let head: Omit<Conversion, 'operations' | 'problems'> | undefined;
   let converted: Conversion | undefined;
 
@@ -95,7 +97,7 @@ function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: 
         head = message.head;
         return;
       case 'operations':
-        for (const operation of parseOperations(message.text)) operations.push(operation);
+        for (const operation of read(parseChunk(message.text))) operations.push(operation);
         // Others have their turn first.
         setImmediate(tell, child, { kind: 'more' });
         return;
@@ -125,7 +127,7 @@ function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: 
   return promise.finally(() => clearTimeout(timer));
 }
 
-function parseOperations(text: string): Operation[] {
+function parseChunk(text: string): OperationChunk {
   return JSON.parse(text);
 }
 

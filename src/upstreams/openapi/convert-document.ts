@@ -57,8 +57,9 @@ export function convertDocument(sources: Sources, limits: ConversionLimits): Con
     outputFitter: fitSchemas(outputs),
     securitySchemes,
     credentials: credentialsIn(securitySchemes),
-    parameterSchemas: new Map(),
-    shared: new Map(),
+    parameterSchemas: new WeakMap(),
+    shared: new WeakMap(),
+    plans: new Map(),
     toolBytes,
   };
   return { head, operations: convertAll(listed, context), problems };

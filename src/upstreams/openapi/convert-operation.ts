@@ -9,10 +9,10 @@ import type { RawOperation } from './list-operations.ts';
 import { readAnswer } from './read-answer.ts';
 import { type Body, readBody } from './read-body.ts';
 import { type NamedParameter, readExamples } from './read-examples.ts';
-import { isShared, type ParameterContext, readParameters } from './read-parameters.ts';
+import { type ParameterContext, readParameters } from './read-parameters.ts';
 import { readSecurity } from './read-security.ts';
 import { serversIn } from './read-servers.ts';
-import { keyOf } from './references.ts';
+import type { Place } from './references.ts';
 import { readSwaggerBody } from './swagger-body.ts';
 import { cutText, stringsIn, textOf } from './text.ts';
 
@@ -24,9 +24,10 @@ export interface OperationContext extends SchemaContext {
   readonly outputFitter: Fitter;
   readonly securitySchemes: Readonly<Record<string, SecurityScheme>>;
   readonly credentials: ReadonlySet<string>;
-  /** Converted parameters of several operations, by argument and place. */
-  readonly parameterSchemas: Map<string, SchemaPart>;
+  /** Of parameters that several operations have, by where their schemas are. */
+  readonly parameterSchemas: WeakMap<Place, SchemaPart>;
   readonly shared: ParameterContext['shared'];
+  readonly plans: Map<string, ParameterPlan>;
   readonly toolBytes: number;
 }
 
@@ -49,7 +50,7 @@ export function convertOperation(operation: RawOperation, name: string, context:
     tool,
     request: {
       server: serversIn(raw.servers ?? operation.item.value.servers, `${place.pointer}/servers`, report)[0],
-      parameters: parameters.map(planParameter),
+      parameters: parameters.map((parameter) => planParameter(parameter, context.plans)),
       body: body === undefined ? undefined : { argument: body.argument, ...body.plan },
     },
     answer: { accept: answer.accept, isWrapped: answer.isWrapped && tool.outputSchema !== undefined },
@@ -104,13 +105,13 @@ const nothingKnown: SchemaPart = { schema: {}, references: new Set() };
 
 function parameterSchema(parameter: NamedParameter, { inputs, parameterSchemas }: OperationContext): SchemaPart {
   const { argument, name, schema, description, isDeprecated } = parameter;
-  const key = schema === undefined || schema.pointer === '' || !isShared(schema) ? undefined : `${argument} ${keyOf(schema)}`;
-  const known = key === undefined ? undefined : parameterSchemas.get(key);
+  const isNamedSo = argument === name;
+  const known = schema === undefined || !isNamedSo ? undefined : parameterSchemas.get(schema);
   if (known !== undefined) return known;
   const part = schema === undefined ? nothingKnown : inputs.convert(schema);
   // What it is called in the request says more than a name that had to be changed.
-  const made = describeArgument(part, description ?? (argument === name ? undefined : name), isDeprecated);
-  if (key !== undefined) parameterSchemas.set(key, made);
+  const made = describeArgument(part, description ?? (isNamedSo ? undefined : name), isDeprecated);
+  if (schema !== undefined && isNamedSo) parameterSchemas.set(schema, made);
   return made;
 }
 
@@ -203,9 +204,13 @@ function reportPruned({ pruned, bytes }: FittedSchema, what: string, report: (me
   report(`The description of its ${what} was too large: ${left[pruned]} (${bytes} bytes now).`);
 }
 
-function planParameter(parameter: NamedParameter): ParameterPlan {
+/** Equal ones are one object: most of them stand in very many operations. */
+function planParameter(parameter: NamedParameter, plans: Map<string, ParameterPlan>): ParameterPlan {
   const { argument, name, in: location, isRequired, style, explode, allowReserved, allowEmptyValue, contentType } = parameter;
-  return {
+  const key = `${argument}\n${name}\n${location}${isRequired}${style}${explode}${allowReserved}${allowEmptyValue}`;
+  const known = contentType === undefined ? plans.get(key) : undefined;
+  if (known !== undefined) return known;
+  const plan: ParameterPlan = {
     argument,
     name,
     in: location,
@@ -217,4 +222,6 @@ function planParameter(parameter: NamedParameter): ParameterPlan {
     contentType,
     default: undefined,
   };
+  if (contentType === undefined) plans.set(key, plan);
+  return plan;
 }

@@ -210,11 +210,12 @@ const annotationKeywords = ['type', 'description', 'title', 'deprecated', 'defau
  * are taken out of the definitions then.
  */
 function writeOut(root: JsonObject, definitions: Map<string, Sized>): JsonObject {
+  const { properties, ...rest } = root;
+  const members = Object.entries(isObject(properties) ? properties : {});
+  if (definitions.size === 0) return properties === undefined || members.length === 0 ? rest : { ...rest, properties };
   const used = new Map<string, number>();
   const note = (name: string) => used.set(name, (used.get(name) ?? 0) + 1);
   for (const { references } of definitions.values()) for (const name of references) note(name);
-  const { properties, ...rest } = root;
-  const members = Object.entries(isObject(properties) ? properties : {});
   for (const part of [rest, ...members.map(([, member]) => member)]) for (const name of namesReferredTo(part)) note(name);
   const put = (part: Json): Json => {
     if (!isObject(part) || typeof part.$ref !== 'string') return part;

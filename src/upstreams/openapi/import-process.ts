@@ -18,7 +18,7 @@ export interface ImportJob {
 export type ImportMessage =
   | { readonly kind: 'fetch'; readonly url: string }
   | { readonly kind: 'head'; readonly head: Omit<Conversion, 'operations' | 'problems'> }
-  /** A JSON array; the next comes when `more` was heard. */
+  /** An OperationChunk as JSON; the next comes when `more` was heard. */
   | { readonly kind: 'operations'; readonly text: string }
   | { readonly kind: 'converted'; readonly problems: readonly ConversionProblem[] }
   | { readonly kind: 'validated'; readonly problems: readonly ConversionProblem[]; readonly usage: ImportUsage }

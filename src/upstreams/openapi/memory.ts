@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { constants, gunzip, gzip } from 'node:zlib';
 import type { ApiTransport } from '../../catalog/config.ts';
 import type { RememberedUpstream } from '../../store/ports/upstream-memory.ts';
-import { isObject } from '../../wire/json.ts';
-import type { Conversion } from './conversion.ts';
+import { takeTurns } from '../../turns.ts';
+import type { Conversion, Operation } from './conversion.ts';
+import { readOperations, writeOperations } from './operation-text.ts';
 
 /** Changes with the description's bytes, what it may refer to, and the program that read them. Ends with the bytes' hash. */
 export function fingerprint(
@@ -13,19 +16,56 @@ export function fingerprint(
   return `openapi ${version} ${allowed}${description.sha256}`;
 }
 
-export function encodeMemory(conversion: Conversion): string {
-  return JSON.stringify(conversion);
+const compress = promisify(gzip);
+const expand = promisify(gunzip);
+const chunkCharacters = 64 * 1024;
+
+/**
+ * For the store, which takes it at one go: a megabyte where it would be fifty. A line of JSON without the operations, then one for
+ * each chunk of them, compressed. Others have their turn meanwhile.
+ */
+export async function encodeMemory({ operations, ...conversion }: Conversion): Promise<string> {
+  const turn = takeTurns();
+  const lines = [Buffer.from(JSON.stringify(conversion))];
+  for (const chunk of writeOperations(operations, chunkCharacters)) {
+    lines.push(Buffer.from(`\n${chunk}`));
+    await turn();
+  }
+  const packed = await compress(Buffer.concat(lines), { level: constants.Z_BEST_SPEED });
+  return JSON.stringify({ gzip: packed.toString('base64') });
 }
 
-/** Undefined where nothing usable is remembered; without `wanted`, whatever description it was. */
-export function decodeMemory(remembered: RememberedUpstream | undefined, wanted?: string): Conversion | undefined {
+/** Undefined where nothing usable is remembered; without `wanted`, whatever description it was. Others have their turn meanwhile. */
+export async function decodeMemory(remembered: RememberedUpstream | undefined, wanted?: string): Promise<Conversion | undefined> {
   if (remembered === undefined || !remembered.fingerprint.startsWith('openapi ')) return undefined;
   if (wanted !== undefined && remembered.fingerprint !== wanted) return undefined;
   try {
-    const state: unknown = JSON.parse(remembered.state);
     // Our own store wrote it.
-    return isObject(state) && Array.isArray(state.operations) ? (state as unknown as Conversion) : undefined;
+    const packed: { readonly gzip: string } = JSON.parse(remembered.state);
+    return await readLines(await expand(Buffer.from(packed.gzip, 'base64')));
   } catch {
     return undefined;
+  }
+}
+
+async function readLines(bytes: Buffer): Promise<Conversion> {
+  const turn = takeTurns();
+  const lines = linesOf(bytes);
+  const conversion: Omit<Conversion, 'operations'> = JSON.parse(lines.next().value ?? '');
+  const operations: Operation[] = [];
+  const read = readOperations();
+  for (const line of lines) {
+    for (const operation of read(JSON.parse(line))) operations.push(operation);
+    await turn();
+  }
+  return { ...conversion, operations };
+}
+
+function* linesOf(bytes: Buffer): Generator<string, undefined> {
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(10, start);
+    const stop = end === -1 ? bytes.length : end;
+    yield bytes.toString('utf8', start, stop);
+    start = stop + 1;
   }
 }

@@ -171,35 +171,44 @@ export class OpenapiUpstream implements Upstream {
   // Opening
 
   #open(): void {
+    this.#opening = this.#restore()
+      .then((isRestored) => (isRestored ? undefined : this.#read()))
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => this.#ready.resolve());
+  }
+
+  /** Serves what this very description came to before; false where that is not known. */
+  async #restore(): Promise<boolean> {
     const { remembered, instance } = this.#deps;
-    const known = decodeMemory(remembered, fingerprint(this.#transport, instance.version));
-    const opening = known === undefined ? this.#read() : new Promise<void>((resolve) => resolve(this.#take(known)));
-    if (known !== undefined && this.#api !== undefined) this.#ready.resolve();
-    this.#opening = opening.catch((error: unknown) => this.#failed(error)).finally(() => this.#ready.resolve());
+    const known = await decodeMemory(remembered, fingerprint(this.#transport, instance.version));
+    if (known !== undefined) await this.#take(known);
+    return known !== undefined;
   }
 
   async #read(): Promise<void> {
-    const { readDescription, convert, memory, instance, clock } = this.#deps;
+    const { readDescription, convert } = this.#deps;
     const { description, references } = this.#transport;
     const bytes = await readDescription(description, this.id);
     const conversion = await convert(bytes, referenceFetcher(references, this.#deps.egress));
+    await this.#take(conversion);
     if (this.#isClosed) return;
-    this.#take(conversion);
-    const saved = {
-      id: this.id,
-      fingerprint: fingerprint(this.#transport, instance.version),
-      state: encodeMemory(conversion),
-      savedAtMs: clock.nowMs(),
-    };
-    this.#saving = memory
-      .save(saved)
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'the tools could not be kept for the next start'));
+    this.#saving = this.#save(conversion).catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'the tools could not be kept for the next start'),
+    );
+  }
+
+  async #save(conversion: Conversion): Promise<void> {
+    const { memory, instance, clock } = this.#deps;
+    const savedAtMs = clock.nowMs();
+    const state = await encodeMemory(conversion);
+    await memory.save({ id: this.id, fingerprint: fingerprint(this.#transport, instance.version), state, savedAtMs });
   }
 
   /** `trouble`: why it is not the description that was meant. */
-  #take(conversion: Conversion, trouble?: string): void {
+  async #take(conversion: Conversion, trouble?: string): Promise<void> {
     const { egress } = this.#deps;
-    const prepared = prepareApi(this.#subject, conversion, this.#transport, { ...this.#deps, log: this.#log });
+    const prepared = await prepareApi(this.#subject, conversion, this.#transport, { ...this.#deps, log: this.#log });
+    if (this.#isClosed) return;
     const api = trouble === undefined ? prepared : { ...prepared, offer: outdated(prepared.offer, trouble) };
     const { base } = api;
     const isGuarded = this.#transport.isGuarded === true || api.isForeign;
@@ -214,14 +223,15 @@ export class OpenapiUpstream implements Upstream {
   }
 
   /** What an earlier description came to is served on, where there is one: a file with a mistake takes nothing away. */
-  #failed(error: unknown): void {
+  async #failed(error: unknown): Promise<void> {
     if (this.#isClosed) return;
-    const earlier = this.#api === undefined ? decodeMemory(this.#deps.remembered) : undefined;
+    const earlier = this.#api === undefined ? await decodeMemory(this.#deps.remembered) : undefined;
     try {
-      if (earlier !== undefined) this.#take(earlier, sentence(error));
+      if (earlier !== undefined) await this.#take(earlier, sentence(error));
     } catch {
       // It can be served no more either; the first reason is the one to tell.
     }
+    if (this.#isClosed) return;
     if (this.#api === undefined) this.#down(error);
     else this.#health.noteFailure(error);
   }

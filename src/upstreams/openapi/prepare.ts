@@ -1,6 +1,7 @@
 import type { ArgumentChecks } from '../../arguments/argument-check.ts';
 import type { ApiTransport } from '../../catalog/config.ts';
 import { GatewayError } from '../../errors.ts';
+import { takeTurns } from '../../turns.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { secretForms, secretsByName } from '../blank-out.ts';
 import { resolveAll, secretsOf } from '../fill-secrets.ts';
@@ -42,8 +43,14 @@ export interface PrepareDeps {
   readonly log: { warn(details: Readonly<Record<string, unknown>>, message: string): void };
 }
 
-/** Throws GatewayError `bad_configuration`: no address, a secret that is missing. */
-export function prepareApi(subject: string, conversion: Conversion, transport: ApiTransport, deps: PrepareDeps): PreparedApi {
+/** Throws GatewayError `bad_configuration`: no address, a secret that is missing. Others have their turn between two operations. */
+export async function prepareApi(
+  subject: string,
+  conversion: Conversion,
+  transport: ApiTransport,
+  deps: PrepareDeps,
+): Promise<PreparedApi> {
+  const turn = takeTurns();
   const { base, isForeign } = baseOf(subject, conversion, transport);
   const { chosen, idle } = selectOperations(conversion.operations, transport);
   const fixed = fixedHeaders(subject, transport, deps);
@@ -62,6 +69,7 @@ export function prepareApi(subject: string, conversion: Conversion, transport: A
   ];
   const lacking = new Map<string, number>();
   for (const operation of chosen) {
+    await turn();
     const prepared = prepareOperation(operation, context, lacking);
     if ('problem' in prepared) problems.push({ subject: operation.id, message: `It is left out: ${prepared.problem}.` });
     else if (calls.has(prepared.tool.name))

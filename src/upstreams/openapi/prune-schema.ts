@@ -70,13 +70,13 @@ function outlineOf(schema: JsonObject): JsonObject {
 /** The definitions that a schema refers to. */
 export function namesReferredTo(schema: Json, names = new Set<string>()): Set<string> {
   if (!isObject(schema)) return names;
-  for (const [key, value] of Object.entries(schema)) {
+  for (const key of Object.keys(schema)) {
+    const value = schema[key] ?? null;
     if (key === '$ref' && typeof value === 'string') names.add(value.slice('#/$defs/'.length));
-    else
-      mapParts(key, value, (part) => {
-        namesReferredTo(part, names);
-        return part;
-      });
+    else if (partKeywords.has(key)) namesReferredTo(value, names);
+    else if (listKeywords.has(key) || mapKeywords.has(key)) {
+      for (const part of typeof value === 'object' && value !== null ? Object.values(value) : []) namesReferredTo(part, names);
+    }
   }
   return names;
 }

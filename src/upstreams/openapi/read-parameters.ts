@@ -5,7 +5,7 @@ import { isToken, judgeHeader } from './header-names.ts';
 import type { RawOperation } from './list-operations.ts';
 import { isMediaType, mediaKind } from './media-types.ts';
 import { isLocation, type ParameterLocation, readCollectionFormat, readStyle, type WritingStyle } from './parameter-styles.ts';
-import { childOf, keyOf, type Place, type References } from './references.ts';
+import { childOf, type Place, type References } from './references.ts';
 import { textOf } from './text.ts';
 
 export interface Parameter extends WritingStyle {
@@ -27,8 +27,8 @@ export interface ParameterContext {
   readonly family: DocumentFormat['family'];
   /** `in name` of what carries credentials. */
   readonly credentials: ReadonlySet<string>;
-  /** Parameters that many operations refer to, by where they stand. */
-  readonly shared: Map<string, Parameter | undefined>;
+  /** Parameters that several operations refer to. */
+  readonly shared: WeakMap<Place, Parameter>;
   readonly report: (pointer: string, message: string) => void;
 }
 
@@ -39,27 +39,35 @@ export interface Parameters {
 }
 
 export function readParameters(operation: RawOperation, context: ParameterContext): Parameters {
-  const places = collectPlaces(operation, context);
-  const read = (place: Place) => {
-    if (!isShared(place)) return readParameter(place, context) ?? [];
-    const key = keyOf(place);
-    if (!context.shared.has(key)) context.shared.set(key, readParameter(place, context));
-    return context.shared.get(key) ?? [];
-  };
+  const all = collectPlaces(operation, context);
   const isOld = context.family === '2.0';
-  const isBody = ({ value }: Place) => isOld && isObject(value) && (value.in === 'body' || value.in === 'formData');
-  const parameters = places.filter((place) => !isBody(place)).flatMap(read);
-  return { parameters: matchPath(operation, parameters, context), bodyParameters: places.filter(isBody) };
+  const isBody = ({ place: { value } }: FoundParameter) =>
+    isOld && isObject(value) && (value.in === 'body' || value.in === 'formData');
+  const parameters = all.flatMap((found) => (isBody(found) ? [] : (readFound(found, context) ?? [])));
+  return {
+    parameters: matchPath(operation, parameters, context),
+    bodyParameters: all.filter(isBody).map(({ place }) => place),
+  };
 }
 
-/** What stands with one operation is read once anyway. */
-export function isShared({ url, pointer }: Place): boolean {
-  return url !== '' || !pointer.startsWith('/paths/');
+interface FoundParameter {
+  readonly place: Place;
+  /** Others may refer to it, too. */
+  readonly isShared: boolean;
+}
+
+function readFound({ place, isShared }: FoundParameter, context: ParameterContext): Parameter | undefined {
+  if (!isShared) return readParameter(place, context);
+  const known = context.shared.get(place);
+  if (known !== undefined) return known;
+  const parameter = readParameter(place, context);
+  if (parameter !== undefined) context.shared.set(place, parameter);
+  return parameter;
 }
 
 /** The operation's own in the place of those of the path. */
-function collectPlaces({ item, place, raw }: RawOperation, context: ParameterContext): Place[] {
-  const found = new Map<string, Place>();
+function collectPlaces({ item, place, raw }: RawOperation, context: ParameterContext): FoundParameter[] {
+  const found = new Map<string, FoundParameter>();
   for (const [owner, list] of [
     [item, item.value.parameters],
     [place, raw.parameters],
@@ -72,7 +80,7 @@ function collectPlaces({ item, place, raw }: RawOperation, context: ParameterCon
         context.report(at.pointer, `This parameter refers to something ${followed.why}; it is left out.`);
         continue;
       }
-      found.set(identify(followed.place.value), followed.place);
+      found.set(identify(followed.place.value), { place: followed.place, isShared: followed.place !== at });
     }
   }
   return [...found.values()];

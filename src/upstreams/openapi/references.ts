@@ -46,7 +46,7 @@ function escapePointer(key: string): string {
 const longestChain = 32;
 
 export function openReferences(sources: Sources): References {
-  const known = new Map<string, Found>();
+  const known = new Map<string, Map<string, Found>>();
   const anchors = new Map<string, ReadonlyMap<string, Place>>();
   const anchorsOf = (url: string, document: Json) => {
     const index = anchors.get(url) ?? indexAnchors(url, document);
@@ -56,17 +56,20 @@ export function openReferences(sources: Sources): References {
 
   let depth = 0;
   const find = (reference: string, from: string): Found => {
-    const key = `${from} ${reference}`;
-    let found = known.get(key);
-    if (found === undefined) {
-      if (depth >= longestChain) return missing('which refers on and on');
-      // Whoever comes here again meanwhile goes around in a circle.
-      known.set(key, missing('which refers back to itself'));
-      depth++;
-      found = look(reference, from);
-      depth--;
-      known.set(key, found);
+    let here = known.get(from);
+    if (here === undefined) {
+      here = new Map();
+      known.set(from, here);
     }
+    const before = here.get(reference);
+    if (before !== undefined) return before;
+    if (depth >= longestChain) return missing('which refers on and on');
+    // Whoever comes here again meanwhile goes around in a circle.
+    here.set(reference, missing('which refers back to itself'));
+    depth++;
+    const found = look(reference, from);
+    depth--;
+    here.set(reference, found);
     return found;
   };
 

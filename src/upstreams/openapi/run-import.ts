@@ -2,9 +2,11 @@
 import { once } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { GatewayError } from '../../errors.ts';
+import type { Operation } from './conversion.ts';
 import { convertDocument } from './convert-document.ts';
 import type { ImportJob, ImportMessage, ImportReply } from './import-process.ts';
 import { loadReferences } from './load-references.ts';
+import { writeOperations } from './operation-text.ts';
 import { readDescription } from './read-description.ts';
 import { validateDocument } from './validate-document.ts';
 
@@ -45,7 +47,8 @@ function send(message: ImportMessage): void {
   process.send?.(message);
 }
 
-async function sendChunks(operations: Iterable<unknown>): Promise<void> {
+/** As they are made: only what is on its way is held. */
+async function sendChunks(operations: Iterable<Operation>): Promise<void> {
   let ahead = 0;
   let wake = () => {};
   const hear = () => {
@@ -53,7 +56,7 @@ async function sendChunks(operations: Iterable<unknown>): Promise<void> {
     wake();
   };
   process.on('message', hear);
-  for (const text of chunksOf(operations)) {
+  for (const text of writeOperations(operations, chunkCharacters)) {
     send({ kind: 'operations', text });
     ahead++;
     // Also lets what was sent go out.
@@ -81,20 +84,4 @@ function readCpuMs(): number {
 
 function readMemory(): number {
   return Math.round(process.resourceUsage().maxRSS / 1024);
-}
-
-/** As they are made: only what is on its way is held. */
-function* chunksOf(operations: Iterable<unknown>): Generator<string> {
-  let texts: string[] = [];
-  let size = 0;
-  for (const operation of operations) {
-    const text = JSON.stringify(operation);
-    texts.push(text);
-    size += text.length;
-    if (size < chunkCharacters) continue;
-    yield `[${texts.join(',')}]`;
-    texts = [];
-    size = 0;
-  }
-  if (texts.length > 0) yield `[${texts.join(',')}]`;
 }

@@ -124,9 +124,21 @@ const typeNames: ReadonlyMap<string, string> = new Map([
   ...['list', 'Array'].map((name) => [name, 'array'] as const),
 ]);
 
+interface ReadTypes {
+  readonly types: readonly string[];
+  readonly unknown: readonly Json[];
+}
+
+const noTypes: ReadTypes = { types: [], unknown: [] };
+const plainTypes: ReadonlyMap<string, ReadTypes> = new Map(
+  [...typeNames].map(([name, type]) => [name, { types: [type], unknown: [] }]),
+);
+
 /** The types that are meant; `unknown` for names that mean nothing here. */
-export function readTypes(value: Json | undefined): { readonly types: readonly string[]; readonly unknown: readonly Json[] } {
-  if (value === undefined) return { types: [], unknown: [] };
+export function readTypes(value: Json | undefined): ReadTypes {
+  if (value === undefined) return noTypes;
+  const plain = typeof value === 'string' ? plainTypes.get(value) : undefined;
+  if (plain !== undefined) return plain;
   const names = Array.isArray(value) ? value : [value];
   const types = new Set<string>();
   const unknown: Json[] = [];
@@ -141,6 +153,7 @@ export function readTypes(value: Json | undefined): { readonly types: readonly s
 
 /** `example` and `examples` of every format as a list of values, the short ones. */
 export function readSchemaExamples({ example, examples }: JsonObject): Json[] {
+  if (example === undefined && examples === undefined) return [];
   const all = example === undefined ? [] : [example];
   if (Array.isArray(examples)) all.push(...examples);
   return distinct(all.slice(0, 10).filter((value) => JSON.stringify(value).length <= 500)).slice(0, 3);

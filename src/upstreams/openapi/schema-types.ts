@@ -1,5 +1,5 @@
 /** What type a value has, and whether it may be null, in the words of 2020-12. */
-import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
 import { readTypes } from './schema-keywords.ts';
 
 /**
@@ -13,13 +13,23 @@ export function addTypes(schema: JsonObject, raw: JsonObject, isOutput: boolean,
   const isMeantAsObject = types.length === 0 && unknown.length === 0 && !isOutput && isObject(raw.properties);
   const meant = isMeantAsObject ? ['object'] : types;
   const isNullable = raw.nullable === true || raw['x-nullable'] === true;
-  if (isOutput) return meant.length === 0 ? schema : { type: one([...new Set([...meant, 'null'])]), ...schema };
-  if (!isNullable) return meant.length === 0 ? schema : { type: one(meant), ...schema };
+  if (isOutput) return meant.length === 0 ? schema : withTypes(schema, orNullTypes(meant));
+  if (!isNullable) return meant.length === 0 ? schema : withTypes(schema, meant);
   if (meant.length === 0 || isRestrictedOtherwise(schema)) {
-    return orNull(meant.length === 0 ? schema : { type: one(meant), ...schema });
+    return orNull(meant.length === 0 ? schema : withTypes(schema, meant));
   }
   const values = Array.isArray(schema.enum) && !schema.enum.includes(null) ? { enum: [...schema.enum, null] } : {};
-  return { type: one([...new Set([...meant, 'null'])]), ...schema, ...values };
+  return { ...withTypes(schema, orNullTypes(meant)), ...values };
+}
+
+/** First, where people look for it. */
+function withTypes(schema: JsonObject, types: readonly string[]): JsonObject {
+  const [first] = types;
+  return { type: types.length === 1 && first !== undefined ? first : [...types], ...schema };
+}
+
+function orNullTypes(types: readonly string[]): readonly string[] {
+  return types.includes('null') ? types : [...types, 'null'];
 }
 
 const restrictive = ['$ref', 'const', 'allOf', 'anyOf', 'oneOf', 'not', 'if'];
@@ -38,9 +48,4 @@ function orNull(schema: JsonObject): JsonObject {
     ...(description === undefined ? {} : { description }),
     anyOf: [rest, { type: 'null' }],
   };
-}
-
-function one(types: readonly string[]): Json {
-  const [first] = types;
-  return types.length === 1 && first !== undefined ? first : [...types];
 }

@@ -329,6 +329,7 @@ describe('what is remembered', () => {
 
   test('another description is converted anew', async () => {
     const first = await opened(conversionOf(pets));
+    await first.upstream.close();
     const [remembered] = first.saved;
     const description = { kind: 'file', path: 'x', sha256: '11' } as const;
     const second = await opened(conversionOf(pets.slice(0, 1)), { description }, { remembered });
@@ -338,6 +339,7 @@ describe('what is remembered', () => {
 
 test('a changed description that cannot be converted takes nothing away: the one before is served, and says so', async () => {
   const first = await opened(conversionOf(pets));
+  await first.upstream.close();
   const [remembered] = first.saved;
   const description = { kind: 'file', path: 'x', sha256: '11' } as const;
   const broken = Promise.reject(new GatewayError('bad_description', 'Line 3 is not valid YAML.'));
