@@ -152,6 +152,7 @@ async function translate(
       : new TranslateSink({
           framing: target.provider.framing,
           reader: dialect.streamReader(),
+          client,
           writer: client.streamWriter(facts),
           meter: course.meter,
           stream,
