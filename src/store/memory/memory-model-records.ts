@@ -1,4 +1,4 @@
-import { addModelCalls, keyOfModelCalls, mergeModelCalls } from '../merge-model-calls.ts';
+import { keyOfModelCalls, mergeModelCalls } from '../merge-model-calls.ts';
 import type {
   AlertEvent,
   AnsweredCall,
@@ -9,7 +9,7 @@ import type {
   ModelRecords,
   RatingSum,
 } from '../model-ports.ts';
-import { modelDimensions, usualModelGroups } from '../model-ports.ts';
+import { addModelCalls, modelDimensions, usualModelGroups } from '../model-ports.ts';
 
 export function memoryModelRecords(): ModelRecords {
   const calls = new Map<string, ModelCalls>();

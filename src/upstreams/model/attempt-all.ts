@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts';
+import type { Lost } from '../../models/spent.ts';
 import { estimateTokens } from '../../models/tokens.ts';
 import { decide } from '../../policy/rule.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -30,11 +31,12 @@ export async function attemptAll<Result>(
   const tokens = hasTpm ? estimateCall(ports, ask).tokens : 0;
   const route = routing.route({ among: amongOf(ports, call), stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
   const { firstByteMs = call.stream === undefined ? undefined : longestFirstByteMs } = transport.routing.failover;
+  const lost: Lost[] = [];
   let last: Judgement | undefined;
   for (let attempt = route.next(); attempt !== undefined; attempt = route.next()) {
     const target = targets[attempt.place];
     if (target === undefined) throw new Error('the routing knows a target that is not open');
-    const course = new AttemptCourse({ call, target, route, attempt, firstByteMs, isCompared, inputTokens });
+    const course = new AttemptCourse({ call, target, route, attempt, firstByteMs, isCompared, inputTokens, lost });
     try {
       const result = await run(target, course);
       course.succeeded();
@@ -47,8 +49,9 @@ export async function attemptAll<Result>(
       }
       last = judgeFailure(thrown, target, attempt, call.cancel);
       const isOver = !last.mayGoOn || course.meter.hasWritten || call.cancel.isCancelled;
-      course.settle(last.isCharged || course.meter.hasWritten);
+      const used = course.settle(last.isCharged || course.meter.hasWritten);
       if (isOver) throw broken(last, course, target);
+      if (used.usage.input + used.usage.output > 0) lost.push(used);
     }
   }
   throw last?.error ?? nobody(ports, route);
