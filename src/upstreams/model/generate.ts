@@ -69,7 +69,7 @@ async function pass(
   course: AttemptCourse,
   call: UpstreamCall,
   { dialect: name, body }: ModelAsk,
-  { transport }: ModelCallPorts,
+  { id, transport }: ModelCallPorts,
   isStream: boolean,
 ): Promise<Answer> {
   const dialect = dialectOf(name);
@@ -78,6 +78,8 @@ async function pass(
     isStream,
     maxTokens: transport.defaults.maxTokens,
     habits: target.provider.habits,
+    hostedTools: transport.hostedTools,
+    name: id,
   });
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream);

@@ -3,6 +3,7 @@ import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
+import { refuseHosted } from './hosted-tools.ts';
 
 /** Where each dialect says how long an answer may be; the first is the one to write. */
 const lengthMembers: Readonly<Record<ClientDialectName, readonly string[]>> = {
@@ -37,6 +38,10 @@ interface PassWish {
   /** Where the client says none. */
   readonly maxTokens: number | undefined;
   readonly habits: ServerHabits | undefined;
+  /** Tools that the provider may run. */
+  readonly hostedTools: readonly string[];
+  /** `models/fast`. */
+  readonly name: string;
 }
 
 /**
@@ -46,9 +51,10 @@ interface PassWish {
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens, habits }: PassWish,
+  { model, isStream, maxTokens, habits, hostedTools, name }: PassWish,
 ): PassedBody {
   refuseUngoverned(body, dialect);
+  refuseHosted(body, dialect, hostedTools, name);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
   const [usual] = lengthMembers[dialect];
