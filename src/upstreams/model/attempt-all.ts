@@ -6,6 +6,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import { LinkError } from '../link-error.ts';
 import type { UpstreamCall } from '../upstream.ts';
 import { AttemptCourse } from './attempt-course.ts';
+import { whereHeld } from './held-response.ts';
 import { type Judgement, judgeFailure } from './judge-failure.ts';
 import { type EmbeddingAsk, estimateCall, type ModelAsk, type ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
@@ -29,7 +30,9 @@ export async function attemptAll<Result>(
   };
   const hasTpm = transport.targets.some(({ limits }) => limits.tpm !== undefined);
   const tokens = hasTpm ? estimateCall(ports, ask).tokens : 0;
-  const route = routing.route({ among: amongOf(ports, call), stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
+  const permitted = amongOf(ports, call);
+  const among = ask.dialect === 'responses' ? whereHeld(ports, ask.body, permitted) : permitted;
+  const route = routing.route({ among, stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
   const { firstByteMs = call.stream === undefined ? undefined : longestFirstByteMs } = transport.routing.failover;
   const lost: Lost[] = [];
   let last: Judgement | undefined;

@@ -3,6 +3,7 @@ import { clientDialects } from '../../models/dialects.ts';
 import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
+import type { ResponseMarks } from './held-response.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { BodySink } from './provider-exchange.ts';
 import { SplitSecrets } from './split-secrets.ts';
@@ -21,6 +22,8 @@ export interface PassOptions {
   readonly target: Pick<OpenTarget, 'secrets'>;
   /** Gatehouse asked for the usage, its client did not: the event that holds nothing else is not passed on. */
   readonly keepsUsage: boolean;
+  /** Of responses that are kept by one target of several. */
+  readonly marks?: ResponseMarks | undefined;
 }
 
 /**
@@ -64,7 +67,8 @@ export class PassSink implements BodySink {
     // As text that has a character for each byte, which is searched faster than the bytes.
     const text = event.toString('latin1');
     if (!this.#isAsBefore(text) && this.#look(text, event)) return;
-    this.#ready.push(event);
+    const { marks } = this.#options;
+    this.#ready.push(marks === undefined ? event : marks.event(event, text));
   };
 
   /** Events mostly differ in nothing but what is said: then the one before was looked at for both. */

@@ -40,6 +40,8 @@ interface PassWish {
   readonly habits: ServerHabits | undefined;
   /** Tools that the provider may run. */
   readonly hostedTools: readonly string[];
+  /** The response that it goes on from, as the provider calls it. */
+  readonly previousId: string | undefined;
   /** `models/fast`. */
   readonly name: string;
 }
@@ -51,12 +53,13 @@ interface PassWish {
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens, habits, hostedTools, name }: PassWish,
+  { model, isStream, maxTokens, habits, hostedTools, previousId, name }: PassWish,
 ): PassedBody {
   refuseUngoverned(body, dialect);
   refuseHosted(body, dialect, hostedTools, name);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
+  if (previousId !== undefined) changes.previous_response_id = previousId;
   const [usual] = lengthMembers[dialect];
   const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;
   if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) changes[member] = maxTokens;
