@@ -4,7 +4,7 @@ import { estimateTokens } from '../../models/tokens.ts';
 import { decide } from '../../policy/rule.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { LinkError } from '../link-error.ts';
-import type { UpstreamCall } from '../upstream.ts';
+import { FailedAnswer, type UpstreamCall } from '../upstream.ts';
 import { AttemptCourse } from './attempt-course.ts';
 import { whereHeld } from './held-response.ts';
 import { type Judgement, judgeFailure } from './judge-failure.ts';
@@ -72,17 +72,21 @@ function broken({ error }: Judgement, { meter }: AttemptCourse, { subject }: Ope
   );
 }
 
+/** What its own limits and rules keep from a call says nothing of how the model fares: it must not be closed to others for it. */
 function nobody({ id, targets }: ModelCallPorts, route: Route): GatewayError {
   const waitMs = route.waitMs();
   const text = `The model ${id} has no target that takes this call right now`;
   if (targets.length === 0 || waitMs === undefined)
-    return new GatewayError('upstream_unavailable', `${text}: none is in a region that it may go to.`);
+    return new FailedAnswer('upstream_unavailable', `${text}: none is in a region that it may go to.`, { isItsFault: false });
   const next = `try again in ${Math.max(1, Math.ceil(waitMs / 1000))} s`;
-  return new GatewayError('upstream_busy', `${text}; ${next}.`, { retryAfterMs: Math.max(waitMs, 1_000) });
+  return new FailedAnswer('upstream_busy', `${text}; ${next}.`, {
+    isItsFault: false,
+    retryAfterMs: Math.max(waitMs, 1_000),
+  });
 }
 
 /** The targets that the first rule that fits leaves; undefined where none does. Throws GatewayError `not_allowed`. */
-function amongOf({ rules, factsOf, id }: ModelCallPorts, call: UpstreamCall): readonly number[] | undefined {
+export function amongOf({ rules, factsOf, id }: ModelCallPorts, call: UpstreamCall): readonly number[] | undefined {
   if (rules.length === 0) return undefined;
   const facts = factsOf(call);
   const args = isObject(call.params.arguments) ? call.params.arguments : {};

@@ -69,6 +69,8 @@ beforeAll(async () => {
         routing: { failover: { ...calm.routing.failover, firstByteMs: 1_000 } },
         targets: [a, b],
       },
+      crowded: { ...calm, breaker: { minimumCalls: 3 }, targets: [{ ...a, limits: { rpm: 1 } }] },
+      fragile: { ...calm, breaker: { minimumCalls: 3 }, targets: [a] },
       'pair-lost': { ...calm, targets: [a, b] },
       silent: { ...calm, timeoutMs: 1_000, targets: [a] },
       roomy: { targets: [places['openai-compatible'].target] },
@@ -311,6 +313,27 @@ describe('a client goes wrong:', () => {
       }
     },
   );
+});
+
+test('calls that find every target over its own limits close the model to nobody; failures do', async () => {
+  const start = nowMs;
+  expect((await ask('chat', 'models/crowded')).status).toBe(200);
+  for (let call = 0; call < 20; call++) {
+    nowMs = start;
+    const heard = await read(await gateway.post(paths.chat, bodyOf('chat', 'models/crowded', false)));
+    expect(JSON.parse(heard.text).error.code).toBe('upstream_busy');
+    expect(Number(heard.headers.get('retry-after'))).toBeGreaterThan(0);
+  }
+  nowMs = start + 120_000;
+  expect((await ask('chat', 'models/crowded')).status).toBe(200);
+  const codes = new Set<string>();
+  for (let call = 0; call < 20 && !codes.has('breaker_open'); call++) {
+    places.openai.standIn.next(fails(500));
+    codes.add(JSON.parse((await ask('chat', 'models/fragile')).text).error.code);
+  }
+  // The last failure was not asked for.
+  await ask('chat', 'models/openai');
+  expect([...codes]).toEqual(['upstream_failed', 'breaker_open']);
 });
 
 describe('a target fails over', () => {
