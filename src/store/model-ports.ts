@@ -141,5 +141,10 @@ interface FailoverQuery {
   readonly fromMs: number;
   readonly toMs: number;
   readonly model?: string | undefined;
+  /** Only models of these. */
+  readonly namespaces?: ReadonlySet<string> | undefined;
+  readonly kind?: FailoverEvent['kind'] | undefined;
+  /** From or to it. */
+  readonly target?: string | undefined;
   readonly limit: number;
 }
