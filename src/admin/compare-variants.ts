@@ -88,7 +88,7 @@ const weekMs = 7 * 86_400_000;
 function show(sum: ModelCallsSum, endings: readonly ModelCallsSum[], ratings: readonly RatingSum[]) {
   const [version = ''] = sum.group;
   const rated = ratings.find((rating) => rating.version === version);
-  const own = endings.filter(({ group: [of] }) => of === version);
+  const own = endings.filter(({ group: [of], calls }) => of === version && calls > 0);
   return {
     version,
     calls: sum.calls,

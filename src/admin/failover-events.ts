@@ -4,8 +4,6 @@ import { defineAction, namespacesOf } from './action.ts';
 
 const kinds = ['failover', 'ejected', 'returned', 'refused'] as const;
 const dayMs = 86_400_000;
-/** Rows that are looked through for those that fit. */
-const mostRead = 10_000;
 
 export const getFailoverEvents = defineAction({
   name: 'get_failover_events',
@@ -47,13 +45,9 @@ export const getFailoverEvents = defineAction({
     if (range.fromMs >= range.toMs) throw new GatewayError('bad_arguments', '"fromMs" must be before "toMs".');
     const mine = namespacesOf(caller, ['auditor']);
     await ports.models.flush();
-    const found = await ports.models.records.listFailovers({ ...range, model, limit: mostRead });
-    const events = found.filter((event) => {
-      if (mine !== 'all' && !mine.has(event.model.slice(0, event.model.indexOf('/')))) return false;
-      if (target !== undefined && event.from !== target && event.to !== target) return false;
-      return kind === undefined || event.kind === kind;
-    });
-    const shown = events.slice(0, limit).map(({ atMs, model: of, kind: what, from, to, reason }) => ({
+    const namespaces = mine === 'all' ? undefined : mine;
+    const found = await ports.models.records.listFailovers({ ...range, model, namespaces, kind, target, limit });
+    const shown = found.map(({ atMs, model: of, kind: what, from, to, reason }) => ({
       ...{ atMs, model: of, kind: what, from },
       ...(to === undefined ? {} : { to }),
       reason,

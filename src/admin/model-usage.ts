@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import { idSchema } from '../registry/documents.ts';
-import { type ModelCallsSum, type ModelDimension, modelDimensions } from '../store/ports/model-records.ts';
+import { addModelCalls, type ModelCallsSum, type ModelDimension, modelDimensions } from '../store/ports/model-records.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf } from './action.ts';
 import { isOwn } from './key-authority.ts';
 import { meanOf, shareOf } from './statistics.ts';
@@ -80,7 +80,7 @@ export const getModelUsage = defineAction({
     const [groups, endings] = await Promise.all([read(by), read(['ending'])]);
     return {
       ...range,
-      total: show([...groups.values()].reduce(add, nothing)),
+      total: show([...groups.values()].reduce(addModelCalls, nothing)),
       groups: [...groups.values()]
         .sort((a, b) => b.calls - a.calls)
         .slice(0, limit)
@@ -89,7 +89,9 @@ export const getModelUsage = defineAction({
           group: Object.fromEntries(by.map((name, at) => [name, sum.group[at] ?? ''])),
         })),
       endings: Object.fromEntries(
-        Array.from(endings.values(), ({ group: [ending = ''], calls }) => [ending === '' ? 'unknown' : ending, calls]),
+        [...endings.values()]
+          .filter(({ calls }) => calls > 0)
+          .map(({ group: [ending = ''], calls }) => [ending === '' ? 'unknown' : ending, calls]),
       ),
     };
   },
@@ -125,7 +127,7 @@ function addUp(sums: readonly ModelCallsSum[]): ReadonlyMap<string, ModelCallsSu
   for (const sum of sums) {
     const group = sum.group.slice(1);
     const key = JSON.stringify(group);
-    groups.set(key, { ...add(groups.get(key) ?? nothing, sum), group });
+    groups.set(key, { ...addModelCalls(groups.get(key) ?? nothing, sum), group });
   }
   return groups;
 }
@@ -134,24 +136,6 @@ const nothing: ModelCallsSum = {
   ...{ calls: 0, failed: 0, cached: 0, failovers: 0, totalMs: 0, totalSquare: 0, firstCalls: 0, firstMs: 0 },
   ...{ tokensIn: 0, tokensOut: 0, nanoUsd: 0, unpriced: 0, group: [] },
 };
-
-function add(a: ModelCallsSum, b: ModelCallsSum): ModelCallsSum {
-  return {
-    group: a.group,
-    calls: a.calls + b.calls,
-    failed: a.failed + b.failed,
-    cached: a.cached + b.cached,
-    failovers: a.failovers + b.failovers,
-    totalMs: a.totalMs + b.totalMs,
-    totalSquare: a.totalSquare + b.totalSquare,
-    firstCalls: a.firstCalls + b.firstCalls,
-    firstMs: a.firstMs + b.firstMs,
-    tokensIn: a.tokensIn + b.tokensIn,
-    tokensOut: a.tokensOut + b.tokensOut,
-    nanoUsd: a.nanoUsd + b.nanoUsd,
-    unpriced: a.unpriced + b.unpriced,
-  };
-}
 
 function show(sum: ModelCallsSum): z.output<typeof numbers> {
   const { calls, failed, cached, failovers, tokensIn, tokensOut, unpriced, firstCalls } = sum;

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { ContentHit } from '../content/screen.ts';
 import { type ErrorCode, type GatewayError, toGatewayError } from '../errors.ts';
 import type { CallEntry, Journal } from '../journal/journal.ts';
-import type { Spent } from '../models/spent.ts';
+import { type Spent, totalSpent } from '../models/spent.ts';
 import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -76,8 +76,8 @@ export class Course {
     const { admission, spent } = this;
     if (admission?.reservation === undefined) return;
     if (admission.isEstimated) {
-      const tokens = spent === undefined ? 0 : spent.usage.input + spent.usage.output;
-      admission.reservation.settle({ calls: 1, tokens, nanoUsd: spent?.nanoUsd ?? 0 });
+      const { input, output, nanoUsd } = spent === undefined ? nothing : totalSpent(spent);
+      admission.reservation.settle({ calls: 1, tokens: input + output, nanoUsd });
     }
     admission.reservation.release();
   }
@@ -102,6 +102,7 @@ export class Course {
     const contentRules = this.#hits.length === 0 ? undefined : [...new Set(this.#hits.map(({ ruleId }) => ruleId))];
     const kind = outcome === 'tool-error' ? 'done' : outcome;
     const { spent } = this;
+    const total = spent === undefined ? nothing : totalSpent(spent);
     journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ms, bytesIn: ask.bytesIn, bytesOut, contentRules, spent });
     telemetry.ended(
       {
@@ -120,9 +121,9 @@ export class Course {
         upstreamMs: this.upstreamMs,
         bytesIn: ask.bytesIn,
         bytesOut,
-        tokensIn: spent?.usage.input ?? 0,
-        tokensOut: spent?.usage.output ?? 0,
-        costMicros: Math.round((spent?.nanoUsd ?? 0) / 1000),
+        tokensIn: total.input,
+        tokensOut: total.output,
+        costMicros: Math.round(total.nanoUsd / 1000),
         spent,
         answerId: ask.answerId,
         retries: this.retries,
@@ -183,6 +184,8 @@ export class Course {
     log[level](error.code === 'internal' ? { ...line, err: error.cause } : line, 'call');
   }
 }
+
+const nothing = { input: 0, output: 0, nanoUsd: 0 };
 
 /** A prompt can be large, and is sent as its client ordered it: it is written down once for both. */
 function textOf(method: Ask['method'], args: JsonObject): string {

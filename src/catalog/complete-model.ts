@@ -28,6 +28,7 @@ export function completeModel(entry: ModelEntry, origin: 'file' | 'guarded'): Mo
     maxOutputTokens,
     can,
     defaults: { maxTokens: entry.defaults?.maxTokens },
+    hostedTools: entry.hostedTools ?? [],
     cache: completeCache(entry.cache),
     ...(origin === 'guarded' ? { isGuarded: true } : {}),
   };

@@ -119,6 +119,8 @@ export interface ModelTransport {
   readonly maxOutputTokens: number | undefined;
   readonly can: readonly ModelAbility[];
   readonly defaults: { readonly maxTokens: number | undefined };
+  /** Tools that a provider may run itself, by their names without a date. */
+  readonly hostedTools: readonly string[];
   readonly cache: ModelCache | undefined;
   readonly isGuarded?: boolean;
 }

@@ -192,6 +192,13 @@ export const modelUpstream = z
       .strictObject({ maxTokens: count(100_000_000).optional().describe('Most tokens of an answer.') })
       .optional()
       .describe('What counts where a client says nothing.'),
+    hostedTools: z
+      .array(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, 'A tool is named as its type, without its date: web_search.'))
+      .max(32)
+      .optional()
+      .describe(
+        'Tools that the provider may run itself, under the credential of its target: web_search, file_search, code_interpreter, mcp, ... Default: none.',
+      ),
     cache: cache.optional(),
     timeoutMs: milliseconds.optional().describe('Longest silence of a call in milliseconds. Default: 300000.'),
     maxDurationMs: milliseconds.optional().describe('Longest a call may take in all, in milliseconds. Default: 1800000.'),

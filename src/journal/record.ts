@@ -1,4 +1,4 @@
-import type { Spent } from '../models/spent.ts';
+import type { Lost, Spent } from '../models/spent.ts';
 
 /** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut. */
 export interface CallFacts {
@@ -116,7 +116,8 @@ export function resultFields(result: CallResult): string {
   );
 }
 
-function spentFields({ target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers }: Spent): string {
+function spentFields(spent: Spent): string {
+  const { target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers, lost = [] } = spent;
   return (
     `,"target":${quote(target)},"provider":${quote(provider)},"model":${quote(model)}` +
     numberField('tokensIn', usage.input) +
@@ -125,7 +126,19 @@ function spentFields({ target, provider, model, usage, isEstimated, nanoUsd, fin
     numberField('nanoUsd', nanoUsd) +
     textField('finish', finish) +
     textField('cache', cache) +
-    numberField('failovers', failovers === 0 ? undefined : failovers)
+    numberField('failovers', failovers === 0 ? undefined : failovers) +
+    (lost.length === 0 ? '' : `,"lost":[${lost.map(lostFields).join(',')}]`)
+  );
+}
+
+function lostFields({ target, usage, isEstimated, nanoUsd }: Lost): string {
+  return (
+    `{"target":${quote(target)}` +
+    numberField('tokensIn', usage.input) +
+    numberField('tokensOut', usage.output) +
+    (isEstimated ? ',"isEstimated":true' : '') +
+    numberField('nanoUsd', nanoUsd) +
+    '}'
   );
 }
 

@@ -15,8 +15,11 @@ export interface ClientDialect {
   isStream(body: JsonObject): boolean;
   /** Error document and its HTTP status, as the dialect's own clients expect them. */
   writeError(error: GatewayError): { readonly status: number; readonly body: JsonObject };
-  /** One event that ends a stream which broke off, as the dialect's clients understand it; never what ends a good one. */
-  writeStreamError(error: GatewayError): string;
+  /**
+   * One event that ends a stream which broke off, as the dialect's clients understand it; never what ends a good one. `lastPart`: the
+   * events that went out last, for dialects that number them.
+   */
+  writeStreamError(error: GatewayError, lastPart?: string): string;
   /**
    * Where the model's words are in one event's data or in a whole reply, in order: what content rules read, and rewrite where
    * they blank something out.

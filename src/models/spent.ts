@@ -23,4 +23,25 @@ export interface Spent {
   readonly cache: 'exact' | 'semantic' | undefined;
   /** Targets that were tried before. */
   readonly failovers: number;
+  /** What of these may be on a bill all the same. Not in the numbers above. */
+  readonly lost?: readonly Lost[] | undefined;
+}
+
+/** What an attempt used up that gave no answer. */
+export type Lost = Pick<Spent, 'usage' | 'isEstimated' | 'nanoUsd' | 'target' | 'version'>;
+
+/** Of a call with all its attempts: what budgets and limits count. */
+export function totalSpent({ usage, nanoUsd = 0, lost }: Spent): {
+  readonly input: number;
+  readonly output: number;
+  readonly nanoUsd: number;
+} {
+  let { input, output } = usage;
+  let money = nanoUsd;
+  for (const one of lost ?? []) {
+    input += one.usage.input;
+    output += one.usage.output;
+    money += one.nanoUsd ?? 0;
+  }
+  return { input, output, nanoUsd: money };
 }

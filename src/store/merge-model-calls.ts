@@ -1,4 +1,4 @@
-import { type ModelCalls, modelDimensions } from './ports/model-records.ts';
+import { addModelCalls, type ModelCalls, modelDimensions } from './ports/model-records.ts';
 
 /** The batch as every database can take it: whole minutes, whole numbers, texts that both databases read back, each key once and in order. */
 export function mergeModelCalls(batch: readonly ModelCalls[]): readonly ModelCalls[] {
@@ -14,25 +14,6 @@ export function mergeModelCalls(batch: readonly ModelCalls[]): readonly ModelCal
 
 export function keyOfModelCalls(row: ModelCalls): string {
   return JSON.stringify([row.minuteMs, ...modelDimensions.map((dimension) => row[dimension])]);
-}
-
-/** The sum of both under the key of the first. */
-export function addModelCalls<Row extends Omit<ModelCalls, 'minuteMs' | (typeof modelDimensions)[number]>>(a: Row, b: Row): Row {
-  return {
-    ...a,
-    calls: a.calls + b.calls,
-    failed: a.failed + b.failed,
-    cached: a.cached + b.cached,
-    failovers: a.failovers + b.failovers,
-    totalMs: a.totalMs + b.totalMs,
-    totalSquare: a.totalSquare + b.totalSquare,
-    firstCalls: a.firstCalls + b.firstCalls,
-    firstMs: a.firstMs + b.firstMs,
-    tokensIn: a.tokensIn + b.tokensIn,
-    tokensOut: a.tokensOut + b.tokensOut,
-    nanoUsd: a.nanoUsd + b.nanoUsd,
-    unpriced: a.unpriced + b.unpriced,
-  };
 }
 
 function cleaned(row: ModelCalls): ModelCalls {

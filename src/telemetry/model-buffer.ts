@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import type { Lost } from '../models/spent.ts';
 import {
   type AnsweredCall,
   type FailoverEvent,
   type ModelCalls,
+  type ModelDimension,
   type ModelRecords,
   modelBatchLimit,
 } from '../store/ports/model-records.ts';
@@ -63,10 +65,7 @@ export class ModelBuffer {
       key: course.key ?? '',
       ending: failure === '' ? (spent?.finish ?? '') : failure,
     };
-    // No name holds a zero; JSON would cost more than all the rest here.
-    const key = `${minute}\0${names.model}\0${names.version}\0${names.target}\0${names.consumer}\0${names.key}\0${names.ending}`;
-    const row = this.#rows.get(key) ?? { ...names, ...nothing };
-    this.#rows.set(key, row);
+    const row = this.#rowOf(names);
     row.calls += 1;
     if (failure !== '') row.failed += 1;
     row.totalMs += course.ms;
@@ -78,9 +77,10 @@ export class ModelBuffer {
         row.firstCalls += 1;
         row.firstMs += spent.firstTokenMs;
       }
-      row.tokensIn += spent.usage.input;
-      row.tokensOut += spent.usage.output;
-      row.nanoUsd += spent.nanoUsd ?? 0;
+      addSpent(row, spent);
+      // No call of theirs ended there, and yet they are on the bill of those targets.
+      for (const lost of spent.lost ?? [])
+        addSpent(this.#rowOf({ ...names, version: lost.version, target: lost.target, ending: 'failed-over' }), lost);
       if (spent.nanoUsd === undefined) row.unpriced += 1;
       // What may be rated later has to be found again.
       if (spent.isCompared && course.answerId !== undefined && this.#answers.length < waitingLimit) {
@@ -109,6 +109,17 @@ export class ModelBuffer {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.flush();
+  }
+
+  #rowOf(names: Names): Writable<ModelCalls> {
+    // No name holds a zero; JSON would cost more than all the rest here.
+    const key = `${names.minuteMs}\0${names.model}\0${names.version}\0${names.target}\0${names.consumer}\0${names.key}\0${names.ending}`;
+    let row = this.#rows.get(key);
+    if (row === undefined) {
+      row = { ...names, ...nothing };
+      this.#rows.set(key, row);
+    }
+    return row;
   }
 
   #schedule(): void {
@@ -143,6 +154,12 @@ export class ModelBuffer {
   }
 }
 
+function addSpent(row: Writable<ModelCalls>, { usage, nanoUsd }: Lost): void {
+  row.tokensIn += usage.input;
+  row.tokensOut += usage.output;
+  row.nanoUsd += nanoUsd ?? 0;
+}
+
 /** Who may speak of an answer: the consumer that got it; where there is none, whoever has the key. */
 export function raterOf({ consumer, key }: { readonly consumer: string | undefined; readonly key: string | undefined }): string {
   return consumer ?? (key === undefined ? '' : `key:${key}`);
@@ -150,6 +167,8 @@ export function raterOf({ consumer, key }: { readonly consumer: string | undefin
 
 /** As the routing of a model tells it. */
 type RoutedEvent = Omit<FailoverEvent, 'id' | 'model'>;
+
+type Names = Pick<ModelCalls, 'minuteMs' | ModelDimension>;
 
 type Writable<Row> = { -readonly [Key in keyof Row]: Row[Key] };
 

@@ -193,7 +193,7 @@ export class FailedAnswer extends GatewayError {
   readonly isItsFault: boolean;
 
   constructor(
-    code: 'upstream_failed' | 'upstream_busy',
+    code: 'upstream_failed' | 'upstream_busy' | 'upstream_unavailable',
     message: string,
     details: { readonly answer?: Answer; readonly isItsFault: boolean; readonly retryAfterMs?: number | undefined },
   ) {

@@ -48,6 +48,7 @@ describe('a model', () => {
         },
       },
       can: ['text'],
+      hostedTools: [],
       defaults: {},
     });
     expect(Object.isFrozen(transport.targets[0]?.limits)).toBe(true);

@@ -132,6 +132,13 @@ export function modelRecordsContract(name: string, makePlace: () => Promise<Stor
       expect(await records.listFailovers({ ...range, model: 'models/fast', limit: 10 })).toEqual([second, first]);
       expect(await records.listFailovers({ ...range, limit: 1 })).toEqual([second]);
       expect(await records.listFailovers({ ...range, limit: 10 })).toHaveLength(3);
+      const targets = async (query: object) => (await records.listFailovers({ ...range, limit: 10, ...query })).length;
+      expect(await targets({ target: 'x' })).toBe(1);
+      expect(await targets({ target: event.from })).toBe(3);
+      expect(await targets({ target: 'nobody' })).toBe(0);
+      expect([await targets({ kind: event.kind }), await targets({ kind: 'refused' })]).toEqual([3, 0]);
+      const spaces = async (...names: string[]) => targets({ namespaces: new Set(names) });
+      expect([await spaces('models', 'x'), await spaces('model'), await spaces()]).toEqual([3, 0, 0]);
     });
 
     it('forgets what is old', async () => {

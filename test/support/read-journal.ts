@@ -15,6 +15,7 @@ export interface JournalLine {
   readonly outcome?: string;
   readonly code?: string;
   readonly contentRules?: unknown;
+  readonly lost?: readonly object[];
   readonly action?: string;
   readonly object?: string;
   readonly before?: string;

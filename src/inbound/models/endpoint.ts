@@ -19,7 +19,7 @@ import { writeJson } from '../mcp/stream.ts';
 import { newAnswerId } from './answer-id.ts';
 import { writeLastChunk } from './chunks.ts';
 import { describeModel, type ListShape, listModels } from './list.ts';
-import { rateAnswer } from './rate.ts';
+import { admitRating, rateAnswer, ratingLimitBytes } from './rate.ts';
 import { rateHeaders } from './rate-headers.ts';
 import { readRequest } from './read-request.ts';
 import { type ModelRoute, routeOf } from './routes.ts';
@@ -49,6 +49,11 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
   const dialect = dialectNamed(dialectOf(route, request));
   const requestId = newAnswerId();
   const answerHeaders = { ...headers, 'x-request-id': requestId };
+  let stream: ReplyStream | undefined;
+  const begin = () => {
+    stream = new ReplyStream(response, answerHeaders);
+    return stream;
+  };
   try {
     if (route === undefined)
       throw new GatewayError(
@@ -62,7 +67,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     else if (route.kind === 'call') {
       const share = room.share();
       try {
-        await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect, share);
+        await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect, share, begin);
       } finally {
         share.giveBack();
       }
@@ -73,7 +78,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     if (response.destroyed || response.writableEnded) return;
     if (response.headersSent) {
       // Never what ends a good stream: its client must not take a part for the whole.
-      writeLastChunk(response, dialect.writeStreamError(error));
+      writeLastChunk(response, dialect.writeStreamError(error, stream?.lastPart));
       return;
     }
     const { status, body } = dialect.writeError(error);
@@ -116,11 +121,12 @@ async function serveCall(
   route: ModelRoute & { readonly kind: 'call' },
   dialect: ClientDialect,
   share: BodyShare,
+  begin: () => ReplyStream,
 ): Promise<void> {
   const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes), share);
   const body = readRequest(bytes);
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
-  const stream = isStream ? new ReplyStream(response, headers) : undefined;
+  const stream = isStream ? begin() : undefined;
   let rates: Readonly<Record<string, string>> = {};
   const cancel = new Cancel();
   response.once('close', () => {
@@ -174,7 +180,21 @@ function paramsOf(
 ): JsonObject {
   const cacheControl = request.headers['cache-control'];
   const name = typeof body.model === 'string' ? body.model : '';
-  return cacheControl === undefined ? { name, dialect, arguments: body } : { name, dialect, arguments: body, cacheControl };
+  const clientHeaders = dialect === 'messages' || dialect === 'count' ? anthropicHeaders(request) : undefined;
+  const params: JsonObject = { name, dialect, arguments: body };
+  if (cacheControl !== undefined) params.cacheControl = cacheControl;
+  if (clientHeaders !== undefined) params.clientHeaders = clientHeaders;
+  return params;
+}
+
+/** They belong to the request as its body does; what of them may go out is for the provider to say. */
+function anthropicHeaders({ headers }: IncomingMessage): JsonObject | undefined {
+  const said: JsonObject = {};
+  for (const name of ['anthropic-version', 'anthropic-beta']) {
+    const value = headers[name];
+    if (typeof value === 'string') said[name] = value;
+  }
+  return Object.keys(said).length === 0 ? undefined : said;
 }
 
 /** Requests that belong together, where the application says so: a target that answered the first may answer all. */
@@ -187,7 +207,8 @@ async function serveRating(
   { ratings, bodyLimitBytes }: ServerPorts,
   { caller, request, response, headers }: KnownRequest,
 ): Promise<void> {
-  const body = readRequest(await readBody(request, bodyLimitBytes));
+  admitRating(caller, ratings.nowMs());
+  const body = readRequest(await readBody(request, Math.min(bodyLimitBytes, ratingLimitBytes)));
   const kept = await rateAnswer(ratings, caller, body);
   writeJson(response, 201, [Buffer.from(JSON.stringify(kept))], headers);
 }

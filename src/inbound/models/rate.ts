@@ -24,6 +24,30 @@ const rating = z.strictObject({
   note: z.string('"note" must be text.').max(2000, '"note" must have at most 2000 characters.').optional(),
 });
 
+/** A note of 2000 characters, each written as an escape, and room around it. */
+export const ratingLimitBytes = 32 * 1024;
+const minuteMs = 60_000;
+const mostAMinute = 600;
+const mostRaters = 10_000;
+/** Ratings of this minute, by caller, of this process. */
+const counts = new Map<string, number>();
+let countedMs = 0;
+
+/** Each rating is a look into the store. Throws GatewayError `rate_limited`. */
+export function admitRating({ id }: Pick<Caller, 'id'>, nowMs: number): void {
+  const minute = nowMs - (nowMs % minuteMs);
+  if (minute !== countedMs) {
+    counts.clear();
+    countedMs = minute;
+  }
+  const count = counts.get(id) ?? 0;
+  if (count >= mostAMinute || (count === 0 && counts.size >= mostRaters))
+    throw new GatewayError('rate_limited', `Only ${mostAMinute} ratings are taken in a minute; post the rest in the next.`, {
+      retryAfterMs: Math.max(1_000, minute + minuteMs - nowMs),
+    });
+  counts.set(id, count + 1);
+}
+
 /**
  * Keeps a rating of an answer that the same consumer got, once. Throws GatewayError `invalid_request`, `conflict`, and `not_found` for an answer
  * that is not there, not theirs, or of a model with one version alone.

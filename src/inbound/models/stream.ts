@@ -7,6 +7,7 @@ export class ReplyStream implements AnswerStream {
   readonly #response: ServerResponse;
   readonly #headers: Readonly<Record<string, string>>;
   #more: Readonly<Record<string, string>> = {};
+  #last: Uint8Array | undefined;
 
   constructor(response: ServerResponse, headers: Readonly<Record<string, string>>) {
     this.#response = response;
@@ -17,6 +18,11 @@ export class ReplyStream implements AnswerStream {
     return this.#response.headersSent;
   }
 
+  /** What was written last; undefined where nothing was. */
+  get lastPart(): string | undefined {
+    return this.#last === undefined ? undefined : Buffer.from(this.#last).toString();
+  }
+
   begin(headers: Readonly<Record<string, string>>): void {
     this.#more = { ...this.#more, ...headers };
   }
@@ -24,6 +30,7 @@ export class ReplyStream implements AnswerStream {
   write(bytes: Uint8Array): Promise<void> | undefined {
     const response = this.#response;
     this.#begin();
+    this.#last = bytes;
     if (writeChunk(response, bytes) || response.destroyed) return undefined;
     return new Promise((resolve) => {
       const go = () => {

@@ -17,7 +17,7 @@ export const responsesClient: ClientDialect = {
   streamWriter: (facts) => new ResponsesStreamWriter(facts),
   isStream: (body) => body.stream === true,
   writeError: writeOpenaiError,
-  writeStreamError: (error) => writeErrorEvent(error, 0),
+  writeStreamError: (error, lastPart = '') => writeErrorEvent(error, nextNumber(lastPart)),
   textsOf: responsesTexts,
 };
 
@@ -29,3 +29,9 @@ export const responsesProvider: ProviderDialect = {
   readFailure: readOpenaiFailure,
   usageOf: (body) => readResponseUsage(body.usage),
 };
+
+/** Behind the last event that has one. In a text of the model, the quotes of such a member would be escaped. */
+function nextNumber(events: string): number {
+  const last = [...events.matchAll(/"sequence_number":\s*(\d{1,9})\b/g)].at(-1);
+  return last === undefined ? 0 : Number(last[1]) + 1;
+}

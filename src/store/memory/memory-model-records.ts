@@ -1,4 +1,4 @@
-import { addModelCalls, keyOfModelCalls, mergeModelCalls } from '../merge-model-calls.ts';
+import { keyOfModelCalls, mergeModelCalls } from '../merge-model-calls.ts';
 import type {
   AlertEvent,
   AnsweredCall,
@@ -9,7 +9,7 @@ import type {
   ModelRecords,
   RatingSum,
 } from '../ports/model-records.ts';
-import { modelDimensions, usualModelGroups } from '../ports/model-records.ts';
+import { addModelCalls, modelDimensions, usualModelGroups } from '../ports/model-records.ts';
 
 export function memoryModelRecords(): ModelRecords {
   const calls = new Map<string, ModelCalls>();
@@ -90,9 +90,14 @@ export function memoryModelRecords(): ModelRecords {
       for (const event of events) if (!failovers.has(event.id)) failovers.set(event.id, event);
     },
 
-    async listFailovers({ fromMs, toMs, model, limit }) {
+    async listFailovers({ fromMs, toMs, model, namespaces, kind, target, limit }) {
       const isWanted = (event: FailoverEvent) =>
-        event.atMs >= fromMs && event.atMs < toMs && (model === undefined || event.model === model);
+        event.atMs >= fromMs &&
+        event.atMs < toMs &&
+        (model === undefined || event.model === model) &&
+        (namespaces === undefined || namespaces.has(event.model.slice(0, event.model.indexOf('/')))) &&
+        (kind === undefined || event.kind === kind) &&
+        (target === undefined || event.from === target || event.to === target);
       return newest([...failovers.values()].filter(isWanted)).slice(0, limit);
     },
 

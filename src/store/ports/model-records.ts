@@ -73,6 +73,25 @@ export interface ModelCallsSum extends ModelNumbers {
   readonly group: readonly string[];
 }
 
+/** The sum of both under the key of the first. */
+export function addModelCalls<Row extends ModelNumbers>(a: Row, b: ModelNumbers): Row {
+  return {
+    ...a,
+    calls: a.calls + b.calls,
+    failed: a.failed + b.failed,
+    cached: a.cached + b.cached,
+    failovers: a.failovers + b.failovers,
+    totalMs: a.totalMs + b.totalMs,
+    totalSquare: a.totalSquare + b.totalSquare,
+    firstCalls: a.firstCalls + b.firstCalls,
+    firstMs: a.firstMs + b.firstMs,
+    tokensIn: a.tokensIn + b.tokensIn,
+    tokensOut: a.tokensOut + b.tokensOut,
+    nanoUsd: a.nanoUsd + b.nanoUsd,
+    unpriced: a.unpriced + b.unpriced,
+  };
+}
+
 export interface AnsweredCall {
   readonly id: string;
   readonly atMs: number;
@@ -122,5 +141,10 @@ interface FailoverQuery {
   readonly fromMs: number;
   readonly toMs: number;
   readonly model?: string | undefined;
+  /** Only models of these. */
+  readonly namespaces?: ReadonlySet<string> | undefined;
+  readonly kind?: FailoverEvent['kind'] | undefined;
+  /** From or to it. */
+  readonly target?: string | undefined;
   readonly limit: number;
 }

@@ -156,7 +156,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
           .execute();
     },
 
-    async listFailovers({ fromMs, toMs, model, limit }) {
+    async listFailovers({ fromMs, toMs, model, namespaces, kind, target, limit }) {
       const db = await database();
       let found = db
         .selectFrom('failovers')
@@ -164,6 +164,14 @@ export function sqlModelRecords(database: Database): ModelRecords {
         .where('at_ms', '>=', fromMs)
         .where('at_ms', '<', toMs);
       if (model !== undefined) found = found.where('model', '=', model);
+      if (kind !== undefined) found = found.where('kind', '=', kind);
+      if (target !== undefined)
+        found = found.where((eb) => eb.or([eb('from_target', '=', target), eb('to_target', '=', target)]));
+      if (namespaces !== undefined) {
+        if (namespaces.size === 0) return [];
+        // Names of namespaces hold neither of the two characters that mean something here.
+        found = found.where((eb) => eb.or([...namespaces].map((name) => eb('model', 'like', `${name}/%`))));
+      }
       const rows = await found.orderBy('at_ms', 'desc').orderBy('id', 'desc').limit(limit).execute();
       return rows.map(({ to, ...row }) => ({ ...row, to: to ?? undefined }));
     },

@@ -1,10 +1,12 @@
 import { GatewayError } from '../../errors.ts';
+import type { Lost } from '../../models/spent.ts';
 import { estimateTokens } from '../../models/tokens.ts';
 import { decide } from '../../policy/rule.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { LinkError } from '../link-error.ts';
-import type { UpstreamCall } from '../upstream.ts';
+import { FailedAnswer, type UpstreamCall } from '../upstream.ts';
 import { AttemptCourse } from './attempt-course.ts';
+import { whereHeld } from './held-response.ts';
 import { type Judgement, judgeFailure } from './judge-failure.ts';
 import { type EmbeddingAsk, estimateCall, type ModelAsk, type ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
@@ -28,13 +30,16 @@ export async function attemptAll<Result>(
   };
   const hasTpm = transport.targets.some(({ limits }) => limits.tpm !== undefined);
   const tokens = hasTpm ? estimateCall(ports, ask).tokens : 0;
-  const route = routing.route({ among: amongOf(ports, call), stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
+  const permitted = amongOf(ports, call);
+  const among = ask.dialect === 'responses' ? whereHeld(ports, ask.body, permitted) : permitted;
+  const route = routing.route({ among, stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
   const { firstByteMs = call.stream === undefined ? undefined : longestFirstByteMs } = transport.routing.failover;
+  const lost: Lost[] = [];
   let last: Judgement | undefined;
   for (let attempt = route.next(); attempt !== undefined; attempt = route.next()) {
     const target = targets[attempt.place];
     if (target === undefined) throw new Error('the routing knows a target that is not open');
-    const course = new AttemptCourse({ call, target, route, attempt, firstByteMs, isCompared, inputTokens });
+    const course = new AttemptCourse({ call, target, route, attempt, firstByteMs, isCompared, inputTokens, lost });
     try {
       const result = await run(target, course);
       course.succeeded();
@@ -47,8 +52,9 @@ export async function attemptAll<Result>(
       }
       last = judgeFailure(thrown, target, attempt, call.cancel);
       const isOver = !last.mayGoOn || course.meter.hasWritten || call.cancel.isCancelled;
-      course.settle(last.isCharged || course.meter.hasWritten);
+      const used = course.settle(last.isCharged || course.meter.hasWritten);
       if (isOver) throw broken(last, course, target);
+      if (used.usage.input + used.usage.output > 0) lost.push(used);
     }
   }
   throw last?.error ?? nobody(ports, route);
@@ -66,17 +72,21 @@ function broken({ error }: Judgement, { meter }: AttemptCourse, { subject }: Ope
   );
 }
 
+/** What its own limits and rules keep from a call says nothing of how the model fares: it must not be closed to others for it. */
 function nobody({ id, targets }: ModelCallPorts, route: Route): GatewayError {
   const waitMs = route.waitMs();
   const text = `The model ${id} has no target that takes this call right now`;
   if (targets.length === 0 || waitMs === undefined)
-    return new GatewayError('upstream_unavailable', `${text}: none is in a region that it may go to.`);
+    return new FailedAnswer('upstream_unavailable', `${text}: none is in a region that it may go to.`, { isItsFault: false });
   const next = `try again in ${Math.max(1, Math.ceil(waitMs / 1000))} s`;
-  return new GatewayError('upstream_busy', `${text}; ${next}.`, { retryAfterMs: Math.max(waitMs, 1_000) });
+  return new FailedAnswer('upstream_busy', `${text}; ${next}.`, {
+    isItsFault: false,
+    retryAfterMs: Math.max(waitMs, 1_000),
+  });
 }
 
 /** The targets that the first rule that fits leaves; undefined where none does. Throws GatewayError `not_allowed`. */
-function amongOf({ rules, factsOf, id }: ModelCallPorts, call: UpstreamCall): readonly number[] | undefined {
+export function amongOf({ rules, factsOf, id }: ModelCallPorts, call: UpstreamCall): readonly number[] | undefined {
   if (rules.length === 0) return undefined;
   const facts = factsOf(call);
   const args = isObject(call.params.arguments) ? call.params.arguments : {};

@@ -1,5 +1,6 @@
 import { costOf } from '../../models/prices.ts';
 import { noUsage, type Reply, type Usage } from '../../models/reply.ts';
+import type { Lost, Spent } from '../../models/spent.ts';
 import type { UpstreamCall } from '../upstream.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { Attempt, Route } from './routing.ts';
@@ -14,6 +15,8 @@ interface AttemptFacts {
   readonly isCompared: boolean;
   /** Of the prompt, as estimated. */
   readonly inputTokens: () => number;
+  /** What the attempts before it used up. */
+  readonly lost: readonly Lost[];
 }
 
 /** One attempt of a call while it runs: what it is measured by, and what becomes of what it used up. */
@@ -46,27 +49,31 @@ export class AttemptCourse {
     if (this.wasHeard) this.settle(!this.isFree);
   }
 
-  /** `isCharged`: something may have been used that nobody told us. */
-  settle(isCharged: boolean): void {
+  /** `isCharged`: something may have been used that nobody told us. Returns what is counted for this attempt alone. */
+  settle(isCharged: boolean): Lost {
     const { usage: told, finish, model, firstTokenMs, spokenBytes } = this.meter;
     const isWhole = told !== undefined && finish !== undefined;
     const usage = believable(isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told));
-    const { config, price } = this.#facts.target;
-    this.#facts.attempt.used(usage.input + usage.output);
-    this.#facts.call.spent?.({
+    const { attempt, call, target, isCompared, route, lost } = this.#facts;
+    const { config, price } = target;
+    attempt.used(usage.input + usage.output);
+    const spent: Spent = {
       usage,
       isEstimated: !isWhole && isCharged && (told === undefined || spokenBytes > 0),
       nanoUsd: price === undefined ? undefined : Math.min(costOf(usage, price), mostNanoUsd),
       target: config.name,
       version: config.version,
-      isCompared: this.#facts.isCompared,
+      isCompared,
       provider: config.provider,
       model: model ?? config.model,
       finish,
       firstTokenMs,
       cache: undefined,
-      failovers: this.#facts.route.failovers,
-    });
+      failovers: route.failovers,
+      ...(lost.length === 0 ? {} : { lost: [...lost] }),
+    };
+    call.spent?.(spent);
+    return spent;
   }
 
   /** What was said so far counts, where the provider told nothing of it or told it too early. */

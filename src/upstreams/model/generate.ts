@@ -9,6 +9,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
 import type { AttemptCourse } from './attempt-course.ts';
+import { previousId, ResponseMarks } from './held-response.ts';
 import type { ModelAsk, ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
 import { PassSink } from './pass-sink.ts';
@@ -69,7 +70,7 @@ async function pass(
   course: AttemptCourse,
   call: UpstreamCall,
   { dialect: name, body }: ModelAsk,
-  { transport }: ModelCallPorts,
+  { id, transport, targets }: ModelCallPorts,
   isStream: boolean,
 ): Promise<Answer> {
   const dialect = dialectOf(name);
@@ -78,9 +79,13 @@ async function pass(
     isStream,
     maxTokens: transport.defaults.maxTokens,
     habits: target.provider.habits,
+    hostedTools: transport.hostedTools,
+    name: id,
+    previousId: name === 'responses' ? previousId(body) : undefined,
   });
+  const marks = name === 'responses' && targets.length > 1 ? new ResponseMarks(target) : undefined;
   const { stream } = call;
-  const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream);
+  const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream, marks);
   course.wasHeard = true;
   const answer = await target.send(
     {
@@ -94,7 +99,7 @@ async function pass(
   );
   if (sink !== undefined && answer.status < 300) return { kind: 'streamed', bytes: course.meter.bytesOut };
   noteWhole(readBody(answer, target, dialect), dialect, course);
-  return { kind: 'reply', body: answer.body, headers: {} };
+  return { kind: 'reply', body: marks === undefined ? answer.body : marks.body(answer.body), headers: {} };
 }
 
 function passSink(
@@ -104,8 +109,9 @@ function passSink(
   { meter }: AttemptCourse,
   target: OpenTarget,
   stream: NonNullable<UpstreamCall['stream']>,
+  marks: ResponseMarks | undefined,
 ): BodySink {
-  return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, target, keepsUsage });
+  return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, target, keepsUsage, marks });
 }
 
 function noteWhole(body: JsonObject, dialect: ProviderDialect, course: AttemptCourse): void {
@@ -152,6 +158,7 @@ async function translate(
       : new TranslateSink({
           framing: target.provider.framing,
           reader: dialect.streamReader(),
+          client,
           writer: client.streamWriter(facts),
           meter: course.meter,
           stream,

@@ -15,7 +15,7 @@ export interface Judgement {
   readonly error: unknown;
   /** Another target may be tried, as long as nothing of an answer went out. */
   readonly mayGoOn: boolean;
-  /** Whether the provider may have used something up. */
+  /** Whether the provider may have used something up: it worked on the request, or nobody knows that it did not. */
   readonly isCharged: boolean;
 }
 
@@ -96,7 +96,7 @@ function judgeRefusal(failure: ProviderFailure, target: OpenTarget, attempt: Att
         isItsFault: true,
         retryAfterMs,
       });
-      return { error, mayGoOn: true, isCharged: false };
+      return { error, mayGoOn: true, isCharged: status >= 500 };
     }
   }
 }

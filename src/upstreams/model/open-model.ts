@@ -15,6 +15,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { EgressGuard } from '../egress.ts';
 import { openReach } from '../fetch-json.ts';
 import type { Answer, CallEstimate, UpstreamCall } from '../upstream.ts';
+import { amongOf } from './attempt-all.ts';
 import { answerCached } from './cached-call.ts';
 import { count } from './count.ts';
 import { embed } from './embed.ts';
@@ -69,7 +70,6 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
   );
   const { cache } = transport;
   const caches = cache && (await deps.replyCaches?.());
-  const cached = cache && caches && cacheOf(config, transport, cache, caches, deps);
   const ports: ModelCallPorts = {
     id: config.id,
     transport,
@@ -80,6 +80,7 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     isCompared: hasVersions(transport),
     nowMs: () => clock.nowMs(),
   };
+  const cached = cache && caches && cacheOf(ports, cache, caches, deps);
   return {
     call: (call) => perform(ports, call, cached),
     estimate: (params) => estimateCall(ports, askOf(params)),
@@ -166,13 +167,14 @@ type Cached = (
 ) => Promise<Answer>;
 
 function cacheOf(
-  { id }: UpstreamConfig,
-  { targets, routing, defaults }: ModelTransport,
+  ports: ModelCallPorts,
   policy: NonNullable<ModelTransport['cache']>,
   caches: ReplyCaches,
   { callerFacts, clock }: ModelDeps,
 ): Cached {
-  const version = hash('sha256', JSON.stringify([targets, routing, defaults]), 'base64url');
+  const { id } = ports;
+  const { targets, routing, defaults } = ports.transport;
+  const written = hash('sha256', JSON.stringify([targets, routing, defaults]), 'base64url');
   return (call, dialect, body, fresh) => {
     const facts = callerFacts?.(call.caller);
     const consumer =
@@ -183,6 +185,9 @@ function cacheOf(
           : `consumer ${facts.consumer}`;
     const { cacheControl } = call.params;
     const request = { dialect, body, cacheControl: typeof cacheControl === 'string' ? cacheControl : undefined };
+    // Where rules say who may go where, nobody is given what a target said to which they may not go.
+    const permitted = amongOf(ports, call);
+    const version = permitted === undefined ? written : `${written} ${permitted.join(' ')}`;
     const scope = { model: id, version, consumer, policy };
     return answerCached({ caches, scope, request, nowMs: clock.nowMs(), version: targets[0]?.version ?? '' }, call, fresh);
   };

@@ -93,7 +93,9 @@ export class OpenTarget {
   send(request: TargetRequest, call: UpstreamCall): Promise<ProviderAnswer> {
     const url = this.#addressOf(request.operation, request.isStream);
     const { body } = request;
-    const authorized = this.provider.authorize(this.#target, { url, body, nowMs: this.#ports.clock.nowMs() });
+    const { clientHeaders: said } = call.params;
+    const clientHeaders = isObject(said) ? said : undefined;
+    const authorized = this.provider.authorize(this.#target, { url, body, nowMs: this.#ports.clock.nowMs(), clientHeaders });
     return authorized instanceof Promise
       ? authorized.then((headers) => this.#post(url, request, call, headers))
       : this.#post(url, request, call, authorized);

@@ -1,9 +1,12 @@
 import { type ClientDialectName, ReplyError, type StreamReader } from '../../models/dialect.ts';
+import { clientDialects } from '../../models/dialects.ts';
 import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
+import type { ResponseMarks } from './held-response.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { BodySink } from './provider-exchange.ts';
+import { SplitSecrets } from './split-secrets.ts';
 import type { StreamMeter } from './stream-meter.ts';
 
 export const eventLimitBytes = 4 * 1024 * 1024;
@@ -19,6 +22,8 @@ export interface PassOptions {
   readonly target: Pick<OpenTarget, 'secrets'>;
   /** Gatehouse asked for the usage, its client did not: the event that holds nothing else is not passed on. */
   readonly keepsUsage: boolean;
+  /** Of responses that are kept by one target of several. */
+  readonly marks?: ResponseMarks | undefined;
 }
 
 /**
@@ -29,6 +34,7 @@ export class PassSink implements BodySink {
   readonly #options: PassOptions;
   readonly #splitter = new EventSplitter(eventLimitBytes);
   readonly #traits: Traits;
+  readonly #split: SplitSecrets;
   /** Events that begin an answer and say nothing yet: until something is said, another target may answer. */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -42,6 +48,7 @@ export class PassSink implements BodySink {
   constructor(options: PassOptions) {
     this.#options = options;
     this.#traits = traits[options.dialect];
+    this.#split = new SplitSecrets(clientDialects.get(options.dialect) ?? textless, options.target);
     this.#hasSpoken = !this.#traits.hasPreamble;
   }
 
@@ -50,16 +57,18 @@ export class PassSink implements BodySink {
     return this.#flush();
   }
 
-  end(): undefined {
+  end(): Promise<void> | undefined {
     if (this.#splitter.restBytes > 0 || !(this.#options.reader.isComplete || this.#hasFinished))
       throw new ReplyError('the stream ended before the answer was complete');
+    return this.#write(this.#split.end());
   }
 
   readonly #take = (event: Buffer): void => {
     // As text that has a character for each byte, which is searched faster than the bytes.
     const text = event.toString('latin1');
     if (!this.#isAsBefore(text) && this.#look(text, event)) return;
-    this.#ready.push(event);
+    const { marks } = this.#options;
+    this.#ready.push(marks === undefined ? event : marks.event(event, text));
   };
 
   /** Events mostly differ in nothing but what is said: then the one before was looked at for both. */
@@ -68,24 +77,34 @@ export class PassSink implements BodySink {
     if (before === undefined || !text.startsWith(before.start) || !text.endsWith(before.rest)) return false;
     const end = text.length - before.rest.length;
     if (text.indexOf(quote, before.start.length) !== end) return false;
+    this.#split.saw(text, before.start.length, end);
     this.#options.meter.spokenBytes += end - before.start.length;
     return true;
   }
 
   /** Returns whether the event stays here. Throws ProviderFailed. */
   #look(text: string, event: Buffer): boolean {
-    const { isOther, finish, spoken, hasPreamble } = this.#traits;
+    const { isOther, finish, spoken, seldom, hasPreamble } = this.#traits;
     const isLast = finish !== undefined && hasText(text, finish);
     if (isLast) this.#hasFinished = true;
     const isRead = !this.#hasModel || isLast || isOther(text);
     if (isRead && this.#read(event)) return true;
     const said = spokenIn(text, spoken);
+    this.#seeAll(text, said === undefined ? seldom : spoken);
     if (said !== undefined) {
       this.#options.meter.spokenBytes += said.end - said.start;
       if (!isRead) this.#before = { start: text.slice(0, said.start), rest: text.slice(said.end) };
     }
     if (!this.#hasSpoken && (said !== undefined || !hasPreamble?.(text))) this.#hasSpoken = true;
     return false;
+  }
+
+  /** An event may say several things. */
+  #seeAll(text: string, names: readonly Member[]): void {
+    for (const name of names) {
+      for (let said = textAt(text, name, 0); said !== undefined; said = textAt(text, name, said.end))
+        this.#split.saw(text, said.start, said.end);
+    }
   }
 
   /** Returns whether the event stays here. Throws ProviderFailed. */
@@ -121,8 +140,13 @@ export class PassSink implements BodySink {
     this.#ready = [];
     const [only] = events;
     const bytes = events.length === 1 && only !== undefined ? only : Buffer.concat(events);
-    const { target, stream, meter } = this.#options;
-    blankOut(bytes, target.secrets);
+    blankOut(bytes, this.#options.target.secrets);
+    return this.#write(this.#split.pass(bytes));
+  }
+
+  #write(bytes: Buffer): Promise<void> | undefined {
+    if (bytes.length === 0) return undefined;
+    const { stream, meter } = this.#options;
     meter.wrote(bytes.length);
     return stream.write(bytes);
   }
@@ -135,6 +159,8 @@ interface Traits {
   readonly finish: Member | undefined;
   /** Members with text. */
   readonly spoken: readonly Member[];
+  /** Members with text of events that have none of these. */
+  readonly seldom: readonly Member[];
   /** Whether an event is of those that come before anything is said. */
   readonly hasPreamble?: (event: string) => boolean;
 }
@@ -147,15 +173,17 @@ const chatTraits: Traits = {
   isOther: (event) => hasValue(event, usage) || hasValue(event, error) || isShort(event) || valueAt(event, groq) >= 0,
   finish: member('finish_reason'),
   spoken: ['content', 'arguments', 'reasoning_content', 'reasoning', 'refusal'].map(member),
+  seldom: ['text', 'thinking', 'summary', 'transcript', 'input'].map(member),
 };
 
 const traits: Readonly<Record<ClientDialectName, Traits>> = {
   chat: chatTraits,
-  completions: { ...chatTraits, spoken: [member('text')] },
+  completions: { ...chatTraits, spoken: [member('text')], seldom: [] },
   messages: {
     isOther: (event) => !event.includes('"content_block_') && !event.includes('"ping"'),
     finish: undefined,
     spoken: ['text', 'thinking', 'partial_json'].map(member),
+    seldom: [],
     hasPreamble: (event) =>
       event.includes('"message_start"') || event.includes('"ping"') || event.includes('"content_block_start"'),
   },
@@ -164,6 +192,7 @@ const traits: Readonly<Record<ClientDialectName, Traits>> = {
       event.includes('"response.') && !event.includes('.delta"') ? isLifecycle(event) : event.includes('"error"'),
     finish: undefined,
     spoken: [member('delta')],
+    seldom: [],
     hasPreamble: (event) =>
       event.includes('"response.created"') || event.includes('"response.in_progress"') || event.includes('"response.queued"'),
   },
@@ -195,8 +224,8 @@ function member(name: string): Member {
 }
 
 /** Where the value of a member begins; -1 where it is not there. In JSON, a text cannot hold the name with both of its quotes. */
-function valueAt(event: string, { name, probe }: Member): number {
-  for (let found = event.indexOf(probe); found >= 0; found = event.indexOf(probe, found + 1)) {
+function valueAt(event: string, { name, probe }: Member, from = 0): number {
+  for (let found = event.indexOf(probe, from); found >= 0; found = event.indexOf(probe, found + 1)) {
     let at = found + probe.length;
     if (!event.startsWith(name, at - name.length)) continue;
     while (event[at] === ' ' || event[at] === ':') at++;
@@ -217,13 +246,40 @@ function hasText(event: string, name: Member): boolean {
 }
 
 /** The text of the first of these members that has one. */
-function spokenIn(event: string, names: readonly Member[]): { readonly start: number; readonly end: number } | undefined {
+function spokenIn(event: string, names: readonly Member[]): Said | undefined {
   for (const name of names) {
     const at = valueAt(event, name);
     if (at < 0 || event[at] !== quote) continue;
-    let end = event.indexOf(quote, at + 1);
-    while (end > 0 && event[end - 1] === backslash && event[end - 2] !== backslash) end = event.indexOf(quote, end + 1);
+    const end = endOfText(event, at + 1);
     if (end > at + 1) return { start: at + 1, end };
   }
   return undefined;
 }
+
+interface Said {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The next text of a member. */
+function textAt(event: string, name: Member, from: number): Said | undefined {
+  let at = valueAt(event, name, from);
+  while (at >= 0 && event[at] !== quote) at = valueAt(event, name, at);
+  return at < 0 ? undefined : { start: at + 1, end: Math.max(at + 1, endOfText(event, at + 1)) };
+}
+
+/** The quote that ends a text. */
+function endOfText(event: string, start: number): number {
+  let end = event.indexOf(quote, start);
+  while (end > 0 && isEscaped(event, end)) end = event.indexOf(quote, end + 1);
+  return end;
+}
+
+function isEscaped(event: string, at: number): boolean {
+  let before = at;
+  while (event[before - 1] === backslash) before--;
+  return (at - before) % 2 === 1;
+}
+
+/** Of a dialect that nobody speaks. */
+const textless = { textsOf: () => [] };

@@ -1,5 +1,6 @@
 import type { ClientDialectName, ProviderDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Secret } from '../../secret.ts';
+import type { Json } from '../../wire/json.ts';
 
 /** A way of reaching models: what a request's address and credentials are. One file each, all in providers.ts, all under one contract test. */
 export interface Provider {
@@ -63,5 +64,5 @@ interface ProviderRequest {
   readonly body: Buffer;
   readonly nowMs: number;
   /** What a client of the same dialect said in headers, names in lower case: some of it belongs to the request. */
-  readonly clientHeaders?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly clientHeaders?: Readonly<Record<string, Json | undefined>> | undefined;
 }

@@ -3,6 +3,7 @@ import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
+import { refuseHosted } from './hosted-tools.ts';
 
 /** Where each dialect says how long an answer may be; the first is the one to write. */
 const lengthMembers: Readonly<Record<ClientDialectName, readonly string[]>> = {
@@ -37,6 +38,12 @@ interface PassWish {
   /** Where the client says none. */
   readonly maxTokens: number | undefined;
   readonly habits: ServerHabits | undefined;
+  /** Tools that the provider may run. */
+  readonly hostedTools: readonly string[];
+  /** The response that it goes on from, as the provider calls it. */
+  readonly previousId: string | undefined;
+  /** `models/fast`. */
+  readonly name: string;
 }
 
 /**
@@ -46,11 +53,13 @@ interface PassWish {
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens, habits }: PassWish,
+  { model, isStream, maxTokens, habits, hostedTools, previousId, name }: PassWish,
 ): PassedBody {
   refuseUngoverned(body, dialect);
+  refuseHosted(body, dialect, hostedTools, name);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
+  if (previousId !== undefined) changes.previous_response_id = previousId;
   const [usual] = lengthMembers[dialect];
   const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;
   if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) changes[member] = maxTokens;

@@ -21,6 +21,20 @@ export class RollingSum {
     this.#total += amount;
   }
 
+  /** Takes back what was added too much, the newest first, and never more than there is: what has left the window is gone. */
+  takeBack(amount: number, nowMs: number): void {
+    this.#advance(nowMs);
+    let left = Math.min(amount, this.#total);
+    const { length } = this.#slots;
+    for (let slot = this.#current; left > 0 && slot > this.#current - length; slot--) {
+      const at = ((slot % length) + length) % length;
+      const taken = Math.min(left, this.#slots[at] ?? 0);
+      this.#slots[at] = (this.#slots[at] ?? 0) - taken;
+      this.#total -= taken;
+      left -= taken;
+    }
+  }
+
   total(nowMs: number): number {
     this.#advance(nowMs);
     return this.#total;

@@ -108,13 +108,14 @@ export class TargetState {
 
   /** A call that was taken on never went out. */
   unsent(tokens: number, nowMs: number): void {
-    this.#requests.add(-1, nowMs);
-    if (tokens > 0) this.#tokens.add(-tokens, nowMs);
+    this.#requests.takeBack(1, nowMs);
+    if (tokens > 0) this.#tokens.takeBack(tokens, nowMs);
   }
 
   /** It used so many tokens more than was thought, or fewer. */
   correct(tokens: number, nowMs: number): void {
-    this.#tokens.add(tokens, nowMs);
+    if (tokens >= 0) this.#tokens.add(tokens, nowMs);
+    else this.#tokens.takeBack(-tokens, nowMs);
   }
 
   measured(latencyMs: number, nowMs: number): void {

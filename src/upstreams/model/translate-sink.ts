@@ -1,4 +1,4 @@
-import { ReplyError, type StreamReader, type StreamWriter } from '../../models/dialect.ts';
+import { type ClientDialect, ReplyError, type StreamReader, type StreamWriter } from '../../models/dialect.ts';
 import type { ReplyEvent } from '../../models/reply.ts';
 import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
@@ -8,11 +8,13 @@ import type { OpenTarget } from './open-target.ts';
 import { eventLimitBytes, heldLimitBytes } from './pass-sink.ts';
 import type { Provider } from './provider.ts';
 import type { BodySink } from './provider-exchange.ts';
+import { SplitSecrets } from './split-secrets.ts';
 import type { StreamMeter } from './stream-meter.ts';
 
 interface TranslateOptions {
   readonly framing: Provider['framing'];
   readonly reader: StreamReader;
+  readonly client: Pick<ClientDialect, 'textsOf'>;
   readonly writer: StreamWriter;
   readonly meter: StreamMeter;
   readonly stream: AnswerStream;
@@ -25,11 +27,13 @@ export class TranslateSink implements BodySink {
   readonly #options: TranslateOptions;
   readonly #push: (chunk: Buffer) => void;
   readonly #isInside: () => boolean;
+  readonly #split: SplitSecrets;
   #text = '';
   #hasSpoken = false;
 
   constructor(options: TranslateOptions) {
     this.#options = options;
+    this.#split = new SplitSecrets(options.client, options.target);
     if (options.framing === 'sse') {
       const splitter = new EventSplitter(eventLimitBytes);
       this.#push = (chunk) => splitter.push(chunk, (event) => this.#event(event));
@@ -51,7 +55,7 @@ export class TranslateSink implements BodySink {
     const { reader, writer } = this.#options;
     if (!reader.isComplete || this.#isInside()) throw new ReplyError('the stream ended before the answer was complete');
     this.#text += writer.end();
-    return this.#flush();
+    return this.#write(Buffer.concat([this.#take(), this.#split.end()]));
   }
 
   #event(event: Buffer): void {
@@ -64,17 +68,28 @@ export class TranslateSink implements BodySink {
     for (const event of reader.read(type, data)) {
       meter.saw(event);
       if (isSpoken(event)) this.#hasSpoken = true;
-      if (event.kind === 'delta') meter.spokenBytes += Buffer.byteLength(event.text);
+      if (event.kind === 'delta') {
+        meter.spokenBytes += Buffer.byteLength(event.text);
+        this.#split.saw(event.text, 0, event.text.length);
+      }
       this.#text += writer.write(event);
     }
   }
 
   #flush(): Promise<void> | undefined {
-    if (this.#text === '') return undefined;
-    const { target, stream, meter } = this.#options;
+    return this.#text === '' ? undefined : this.#write(this.#take());
+  }
+
+  #take(): Buffer {
     const bytes = Buffer.from(this.#text);
     this.#text = '';
-    blankOut(bytes, target.secrets);
+    blankOut(bytes, this.#options.target.secrets);
+    return this.#split.pass(bytes);
+  }
+
+  #write(bytes: Buffer): Promise<void> | undefined {
+    if (bytes.length === 0) return undefined;
+    const { stream, meter } = this.#options;
     meter.wrote(bytes.length);
     return stream.write(bytes);
   }

@@ -4,6 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { noUsage } from '../../../src/models/reply.ts';
 import { findCanaries, knownCanary } from '../../support/canaries.ts';
 import {
   type ModelGateway,
@@ -14,6 +15,7 @@ import {
   startPlace,
 } from '../../support/model-gateway.ts';
 import { fails, gate, type ScriptedAnswer, says } from '../../support/model-providers/script.ts';
+import { readJournal } from '../../support/read-journal.ts';
 import { until } from '../../support/until.ts';
 
 // Whatever goes wrong is said in the dialect that was asked in, ends as an error and not as an answer, and gives nothing away.
@@ -67,11 +69,15 @@ beforeAll(async () => {
         routing: { failover: { ...calm.routing.failover, firstByteMs: 1_000 } },
         targets: [a, b],
       },
+      crowded: { ...calm, breaker: { minimumCalls: 3 }, targets: [{ ...a, limits: { rpm: 1 } }] },
+      fragile: { ...calm, breaker: { minimumCalls: 3 }, targets: [a] },
+      'pair-lost': { ...calm, targets: [a, b] },
       silent: { ...calm, timeoutMs: 1_000, targets: [a] },
       roomy: { targets: [places['openai-compatible'].target] },
       busy: { ...calm, targets: [{ ...a, limits: { concurrency: 1 } }] },
     },
     places: Object.values(places),
+    limits: [{ per: 'consumer', match: 'models/pair-lost', budget: { amount: 1_000_000, window: 'month', unit: 'tokens' } }],
     clock: { nowMs: () => nowMs },
   });
 });
@@ -309,6 +315,27 @@ describe('a client goes wrong:', () => {
   );
 });
 
+test('calls that find every target over its own limits close the model to nobody; failures do', async () => {
+  const start = nowMs;
+  expect((await ask('chat', 'models/crowded')).status).toBe(200);
+  for (let call = 0; call < 20; call++) {
+    nowMs = start;
+    const heard = await read(await gateway.post(paths.chat, bodyOf('chat', 'models/crowded', false)));
+    expect(JSON.parse(heard.text).error.code).toBe('upstream_busy');
+    expect(Number(heard.headers.get('retry-after'))).toBeGreaterThan(0);
+  }
+  nowMs = start + 120_000;
+  expect((await ask('chat', 'models/crowded')).status).toBe(200);
+  const codes = new Set<string>();
+  for (let call = 0; call < 20 && !codes.has('breaker_open'); call++) {
+    places.openai.standIn.next(fails(500));
+    codes.add(JSON.parse((await ask('chat', 'models/fragile')).text).error.code);
+  }
+  // The last failure was not asked for.
+  await ask('chat', 'models/openai');
+  expect([...codes]).toEqual(['upstream_failed', 'breaker_open']);
+});
+
 describe('a target fails over', () => {
   const journals = () => [places.openai.standIn.journal.length, places['openai-compatible'].standIn.journal.length] as const;
 
@@ -383,6 +410,44 @@ describe('a target fails over', () => {
     const { text } = await read(await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.key}` } }));
     expect(text).toMatch(/gatehouse_model_routing_events_total\{upstream="models\/pair",kind="failover"\} [1-9]/);
     expect(text).toMatch(/gatehouse_model_routing_events_total\{upstream="models\/pair-eu",kind="failover"\} 0/);
+  });
+
+  test('and what the first may bill is counted: in its own usage, on the record and in the budget', async () => {
+    const used = async () => {
+      const { limits } = await gateway.ok('GET /usage?capability=models/pair-lost&consumer=app');
+      return limits.find(({ unit }: { unit: string }) => unit === 'tokens')?.used ?? 0;
+    };
+    const by = async () => {
+      const { groups } = await gateway.ok('GET /model-usage?model=models/pair-lost&by=target');
+      return Object.fromEntries(groups.map((group: { group: { target: string } }) => [group.group.target, group]));
+    };
+    for (const [status, isBilled] of [
+      [529, false],
+      [500, true],
+    ] as const) {
+      const [before, was] = [await used(), await by()];
+      places.openai.standIn.next(fails(status));
+      places['openai-compatible'].standIn.next(says('from the second', { usage: { ...noUsage, input: 1000, output: 10 } }));
+      expect((await ask('chat', 'models/pair-lost')).status).toBe(200);
+      const now = await by();
+      expect(now.b.tokensIn - (was.b?.tokensIn ?? 0)).toBe(1000);
+      const lost = (now.a?.tokensIn ?? 0) - (was.a?.tokensIn ?? 0);
+      expect([lost > 0, now.a?.calls ?? 0]).toEqual([isBilled, 0]);
+      expect((await used()) - before).toBe(1010 + lost);
+    }
+    const { total, endings } = await gateway.ok('GET /model-usage?model=models/pair-lost');
+    expect([total.calls, total.failovers, endings]).toEqual([2, 2, { stop: 2 }]);
+    const lost = await until('the journal has both', () => {
+      const records = readJournal(gateway.dataDir).filter(({ lost: has }) => has !== undefined);
+      return records.length > 0 && records.flatMap(({ lost: of = [] }) => of);
+    });
+    expect(lost).toContainEqual({
+      target: 'a',
+      tokensIn: expect.any(Number),
+      tokensOut: 0,
+      isEstimated: true,
+      nanoUsd: expect.any(Number),
+    });
   });
 
   test('a stream that stands still is ended in time', async () => {

@@ -22,6 +22,13 @@ upstreams:
     kind: model
     targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
     cache: { ttlMs: 60000, share: all }
+  ruled:
+    kind: model
+    targets:
+      - { name: open, provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }
+      - { name: own, provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }
+    routing: { rules: [{ when: 'caller.consumer == "inner"', targets: [own] }] }
+    cache: { ttlMs: 60000, share: all }
   plain:
     kind: model
     targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
@@ -71,6 +78,23 @@ describe('answers that are given again', () => {
     expect(again).toMatchObject({ status: 200, cache: 'hit; kind=exact', age: '0' });
     expect(JSON.parse(again.text).choices[0].message.content).toBe('forty-two');
     expect(heard()).toBe(before);
+  });
+
+  test('what is shared by all is given to nobody who may not go to the target that said it', async () => {
+    await gateway.ok('POST /consumers', { id: 'inner', title: 'Inner', kind: 'team' });
+    const { secret: key } = await gateway.ok('POST /keys', { id: 'inner', title: 'Inner', consumer: 'inner' });
+    const ruled = question('what do we plan?', { model: 'models/ruled' });
+    provider.next(says('inner plans'), says('nothing that is known'));
+    expect((await ask('/v1/chat/completions', ruled, { key })).text).toContain('inner plans');
+    const outer = await ask('/v1/chat/completions', ruled);
+    expect([outer.cache, outer.text.includes('inner plans')]).toEqual([null, false]);
+    for (const [of, said] of [
+      [key, 'inner plans'],
+      [gateway.key, 'nothing that is known'],
+    ] as const) {
+      const again = await ask('/v1/chat/completions', ruled, { key: of });
+      expect([again.cache, again.text.includes(said)]).toEqual(['hit; kind=exact', true]);
+    }
   });
 
   test('what was kept whole is given in parts, and what was kept in parts whole', async () => {

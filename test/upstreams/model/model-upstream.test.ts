@@ -403,6 +403,50 @@ describe('failover', () => {
     expect([one.heard.length, two.heard.length]).toEqual([1, 1]);
   });
 
+  test.each<[string, number, (end: FarEnd) => void]>([
+    ['a server error', 500, (end) => end.does((_heard, response) => json(response, 500, {}))],
+    ['an answer of a proxy', 502, (end) => end.does((_heard, response) => json(response, 502, {}))],
+    ['no answer in time', 0, (end) => end.does(() => {})],
+    ['a connection that breaks', 0, (end) => end.does((_heard, _response, request) => void request.socket.destroy())],
+  ])('%s (%i): what its provider may bill is counted for that target', async (_what, _status, fail) => {
+    const { upstream } = await model([chat(one, { name: 'a', price: { input: 1, output: 9 } }), chat(two, { name: 'b' })], {
+      routing: { failover: { firstByteMs: 300 } },
+    });
+    fail(one);
+    good(two);
+    const { call, spent } = ask('chat', question);
+    await upstream.call(call);
+    expect(spent.at(-1)).toMatchObject({ target: 'b', usage: { input: 7, output: 3 } });
+    const [lost, ...more] = spent.at(-1)?.lost ?? [];
+    expect([lost?.target, lost?.isEstimated, lost?.usage.output, more]).toEqual(['a', true, 0, []]);
+    expect(lost?.usage.input).toBeGreaterThan(3);
+    expect(lost?.nanoUsd).toBe((lost?.usage.input ?? 0) * 1_000);
+  });
+
+  test('what refuses a request, or never heard of it, bills nothing', async () => {
+    const closed = await startFarEnd();
+    await closed.close();
+    for (const status of [429, 503, 529, 0]) {
+      const { upstream } = await model([chat(status === 0 ? closed : one, { name: 'a' }), chat(two, { name: 'b' })]);
+      one.does((_heard, response) => json(response, status, { error: { message: 'no' } }));
+      good(two);
+      const { call, spent } = ask('chat', question);
+      await upstream.call(call);
+      expect([status, spent.at(-1)?.failovers, spent.at(-1)?.lost]).toEqual([status, 1, undefined]);
+    }
+  });
+
+  test('what a provider reported before it failed is counted as it says', async () => {
+    const { upstream } = await model([messages(one, { name: 'a' }), messages(two, { name: 'b' })]);
+    const error = { error: { type: 'overloaded_error', message: 'Overloaded' } };
+    const [start = ''] = messagesStream([]);
+    one.does((_heard, response) => void openStream(response).end(start + messagesEvent('error', error)));
+    two.does((_heard, response) => void openStream(response).end(messagesStream(['hello']).join('')));
+    const { call, spent } = ask('messages', { ...question, max_tokens: 5, stream: true });
+    await upstream.call(call);
+    expect(spent.at(-1)?.lost).toMatchObject([{ target: 'a', isEstimated: false, usage: { input: 11 } }]);
+  });
+
   test.each([
     [400, 'invalid_request', { error: { message: 'messages[0].content is wrong', type: 'invalid_request_error' } }],
     [422, 'invalid_request', { error: { message: 'no such parameter' } }],

@@ -280,6 +280,11 @@ describe('headers', () => {
       'anthropic-version': 'x',
     };
     expect(await headersOf(target('anthropic'), operation, said)).toEqual({ ...own, 'anthropic-beta': said['anthropic-beta'] });
+    const newer = { 'anthropic-version': '2026-01-31' };
+    expect(await headersOf(target('anthropic'), operation, newer)).toEqual({ ...own, ...newer });
+    // What the operator says counts more.
+    const pinned = target('anthropic', { apiVersion: '2025-02-02' });
+    expect(await headersOf(pinned, operation, newer)).toEqual({ ...own, 'anthropic-version': '2025-02-02' });
     for (const bad of ['a\r\nx: y', '', 'a'.repeat(2_000), 'ü']) {
       expect(await headersOf(target('anthropic'), operation, { 'anthropic-beta': bad })).toEqual(own);
     }

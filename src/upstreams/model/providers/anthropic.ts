@@ -2,7 +2,7 @@ import type { Provider } from '../provider.ts';
 import { baseOf, cannot, under } from './address.ts';
 import { keyOf } from './credential.ts';
 
-/** Anthropic's API (docs.claude.com/en/api). What a client names in `anthropic-beta` goes along. */
+/** Anthropic's API (docs.claude.com/en/api). What a client says in `anthropic-version` and `anthropic-beta` goes along. */
 export const anthropic: Provider = {
   name: 'anthropic',
   framing: 'sse',
@@ -14,8 +14,10 @@ export const anthropic: Provider = {
   },
   authorize(target, { clientHeaders }) {
     const beta = clientHeaders?.['anthropic-beta'];
-    const headers = { 'x-api-key': keyOf(target), 'anthropic-version': target.apiVersion ?? '2023-06-01' };
-    return beta !== undefined && isBetaList(beta) ? { ...headers, 'anthropic-beta': beta } : headers;
+    const version = clientHeaders?.['anthropic-version'];
+    const asked = typeof version === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(version) ? version : '2023-06-01';
+    const headers = { 'x-api-key': keyOf(target), 'anthropic-version': target.apiVersion ?? asked };
+    return typeof beta === 'string' && isBetaList(beta) ? { ...headers, 'anthropic-beta': beta } : headers;
   },
 };
 

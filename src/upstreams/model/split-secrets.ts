@@ -1,0 +1,175 @@
+import type { ClientDialect, TextSlot } from '../../models/dialect.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
+import { parseExact } from '../../wire/json-scan.ts';
+import { type RawEvent, SseCutter, withData } from '../../wire/sse-cutter.ts';
+import { beginningAt, beginningsOf, mayBegin } from './beginnings.ts';
+import type { OpenTarget } from './open-target.ts';
+
+/** Fewer characters of a secret tell nothing (`sk-`), and many a word ends in them: they are not waited with. */
+const leastHeld = 4;
+/** Texts of other channels, and bytes, beyond which nothing is waited with any longer. */
+const mostOvertaking = 8;
+const mostHeldBytes = 1024 * 1024;
+
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What follows each other, as a client puts it together. */
+interface Channel {
+  came: number;
+  /** The end of what came, as far as a secret begins so. */
+  tail: string;
+  /** Of that secret. */
+  length: number;
+  overtaken: number;
+  blanks: readonly Stretch[];
+}
+
+interface HeldText extends Stretch {
+  readonly slot: TextSlot;
+  readonly channel: Channel;
+}
+
+interface HeldEvent {
+  readonly event: RawEvent;
+  readonly document: JsonObject | undefined;
+  readonly texts: readonly HeldText[];
+}
+
+/**
+ * Blanks out secrets of a target that come back in pieces, each in an event of its own. Costs a look at the end of each text until one
+ * of them ends as a secret begins; from there events are read, and held while four characters or more of one may have come.
+ */
+export class SplitSecrets {
+  readonly #dialect: Pick<ClientDialect, 'textsOf'>;
+  readonly #target: Pick<OpenTarget, 'secrets'>;
+  // What comes here was measured before.
+  readonly #cutter = new SseCutter(Number.POSITIVE_INFINITY);
+  readonly #channels = new Map<string, Channel>();
+  #held: HeldEvent[] = [];
+  #heldBytes = 0;
+  #isWatching = false;
+
+  constructor(dialect: Pick<ClientDialect, 'textsOf'>, target: Pick<OpenTarget, 'secrets'>) {
+    this.#dialect = dialect;
+    this.#target = target;
+  }
+
+  /** To be told of each text of the model before the bytes that hold it pass. */
+  saw(text: string, start: number, end: number): void {
+    if (this.#isWatching) return;
+    const { secrets } = this.#target;
+    this.#isWatching = secrets.length > 0 && mayBegin(beginningsOf(secrets), text, start, end);
+  }
+
+  /** Whole events, and what of them and of those before may go on. */
+  pass(bytes: Buffer): Buffer {
+    if (!this.#isWatching) return bytes;
+    for (const event of this.#cutter.push(bytes)) this.#take(event);
+    if (this.#heldBytes > mostHeldBytes) for (const channel of this.#channels.values()) letGo(channel);
+    const free = this.#release();
+    this.#isWatching = this.#held.length > 0 || [...this.#channels.values()].some(({ tail }) => tail !== '');
+    return free;
+  }
+
+  /** The rest: what is left of a secret that was cut off. */
+  end(): Buffer {
+    for (const channel of this.#channels.values()) letGo(channel);
+    return Buffer.concat([this.#release(), this.#cutter.rest]);
+  }
+
+  #take(event: RawEvent): void {
+    const document = event.data === undefined ? undefined : parse(event.data);
+    const slots = document === undefined ? [] : this.#dialect.textsOf(document);
+    const texts = slots.flatMap((slot) => (slot.text === '' ? [] : [this.#look(slot)]));
+    this.#held.push({ event, document, texts });
+    this.#heldBytes += event.bytes.length;
+    for (const channel of this.#channels.values()) {
+      if (channel.tail === '' || texts.length === 0 || texts.some((text) => text.channel === channel)) continue;
+      if (++channel.overtaken >= mostOvertaking) letGo(channel);
+    }
+  }
+
+  #look(slot: TextSlot): HeldText {
+    const channel = this.#channelOf(slot.channel);
+    const beginnings = beginningsOf(this.#target.secrets);
+    const seen = channel.tail + slot.text;
+    const from = channel.came - channel.tail.length;
+    const found = beginnings.forms.flatMap((form) => stretchesOf(form, seen, from));
+    if (found.length > 0) channel.blanks = [...channel.blanks, ...found];
+    const { length, of } = beginningAt(beginnings, seen);
+    channel.tail = length === 0 ? '' : seen.slice(-length);
+    channel.length = of;
+    channel.overtaken = 0;
+    const start = channel.came;
+    channel.came += slot.text.length;
+    return { slot, channel, start, end: channel.came };
+  }
+
+  #channelOf(name: string): Channel {
+    let channel = this.#channels.get(name);
+    if (channel === undefined) {
+      channel = { came: 0, tail: '', length: 0, overtaken: 0, blanks: [] };
+      this.#channels.set(name, channel);
+    }
+    return channel;
+  }
+
+  #release(): Buffer {
+    let count = 0;
+    while (count < this.#held.length && this.#held[count]?.texts.every(isFree)) count++;
+    const free = this.#held.splice(0, count);
+    for (const { event } of free) this.#heldBytes -= event.bytes.length;
+    return Buffer.concat(free.map(written));
+  }
+}
+
+/** A good part of a secret is not given away because the rest did not come. */
+function letGo(channel: Channel): void {
+  const { tail, came, length } = channel;
+  if (tail.length >= leastHeld && tail.length * 2 >= length)
+    channel.blanks = [...channel.blanks, { start: came - tail.length, end: came }];
+  channel.tail = '';
+}
+
+function stretchesOf(form: string, seen: string, from: number): readonly Stretch[] {
+  const found: Stretch[] = [];
+  for (let at = seen.indexOf(form); at >= 0; at = seen.indexOf(form, at + form.length))
+    found.push({ start: from + at, end: from + at + form.length });
+  return found;
+}
+
+function isFree({ end, channel: { came, tail } }: HeldText): boolean {
+  return tail.length < leastHeld || end <= came - tail.length;
+}
+
+/** The bytes of an event as they go out: those that came, where nothing in them is blanked out. */
+function written({ event, document, texts }: HeldEvent): Buffer {
+  let isChanged = false;
+  for (const { slot, start, end, channel } of texts) {
+    if (channel.blanks.length === 0) continue;
+    const text = channel.blanks.reduce((left, blank) => starred(left, blank.start - start, blank.end - start), slot.text);
+    channel.blanks = channel.blanks.filter((blank) => blank.end > end);
+    if (text === slot.text) continue;
+    slot.replace(text);
+    isChanged = true;
+  }
+  return isChanged ? withData(event, JSON.stringify(document)) : event.bytes;
+}
+
+function starred(text: string, start: number, end: number): string {
+  const [from, to] = [Math.max(0, start), Math.min(text.length, end)];
+  return from >= to ? text : text.slice(0, from) + '*'.repeat(to - from) + text.slice(to);
+}
+
+// What is no JSON holds no text that a client would read.
+function parse(data: string): JsonObject | undefined {
+  try {
+    const value = parseExact(data);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { GatewayError } from '../../../src/errors.ts';
+import type { JsonObject } from '../../../src/wire/json.ts';
+import { ask, openModel } from './calling.ts';
+import { type FarEnd, json, openStream, responsesStream, startFarEnd } from './far-end.ts';
+
+// What Responses keeps lies with one provider: a conversation goes on there or not at all.
+
+let one: FarEnd;
+let two: FarEnd;
+beforeAll(async () => {
+  [one, two] = await Promise.all([startFarEnd(), startFarEnd()]);
+});
+afterAll(() => Promise.all([one.close(), two.close()]));
+
+const target = (end: FarEnd, name: string, more: object = {}) => ({
+  ...{ name, provider: 'openai', model: 'theirs', url: end.url, key: `\${secret:KEY}` },
+  ...more,
+});
+const pair = () => [target(one, 'a', { region: 'eu' }), target(two, 'b', { region: 'us' })];
+
+let said = 0;
+/** Keeps what it answers. */
+function keeps(end: FarEnd): void {
+  end.does(({ body }, response) => {
+    const id = `resp_${said++}`;
+    if (body.stream !== true) {
+      const reply = { id, object: 'response', model: 'm', status: 'completed', output: [], usage: null };
+      return json(response, 200, { ...reply, previous_response_id: body.previous_response_id ?? null });
+    }
+    const events = responsesStream(['Hello.']).map((event) => event.replace('"id":"resp_1"', `"id":"${id}"`));
+    openStream(response).end(events.join(''));
+  });
+}
+
+async function turn(
+  upstream: { call(call: ReturnType<typeof ask>['call']): Promise<unknown> },
+  more: JsonObject = {},
+): Promise<{ readonly id: string; readonly previous: string | null; readonly text: string }> {
+  const { call, received } = ask('responses', { model: 'models/fast', input: 'Go on.', ...more });
+  const answer = (await upstream.call(call)) as { kind: string; body: Buffer };
+  if (answer.kind === 'reply') {
+    const { id, previous_response_id: previous } = JSON.parse(answer.body.toString());
+    return { id, previous, text: '' };
+  }
+  const ids = new Set(Array.from(received.text.matchAll(/"response":\{"id":"([^"]+)"/g), ([, id]) => id));
+  expect(ids.size).toBe(1);
+  return { id: [...ids][0] ?? '', previous: null, text: received.text };
+}
+
+test.each([false, true])('a conversation goes on at the target that began it, on another replica too (streams: %s)', async (stream) => {
+  keeps(one);
+  keeps(two);
+  const config = { targets: pair(), routing: { mode: 'round-robin' } };
+  const [{ upstream: here }, { upstream: there }] = [await openModel(config), await openModel(config)];
+  for (const [at, end] of [one, two].entries()) {
+    const first = await turn(here, { stream });
+    const before = end.heard.length;
+    for (const upstream of [here, there, here]) {
+      const { previous } = await turn(upstream, { previous_response_id: first.id });
+      expect(previous).toBe(first.id);
+      expect(end.heard.at(-1)?.body.previous_response_id).toMatch(/^resp_\d+$/);
+    }
+    expect([at, end.heard.length]).toEqual([at, before + 3]);
+  }
+  await Promise.all([here.close(), there.close()]);
+});
+
+test('a response that no target keeps, and one where the call may not go, is refused in words; nobody is asked', async () => {
+  keeps(one);
+  keeps(two);
+  const { upstream } = await openModel({ targets: pair(), routing: { mode: 'round-robin' } });
+  const ids = [(await turn(upstream)).id, (await turn(upstream)).id];
+  const { upstream: eu } = await openModel({ targets: pair(), routing: { regions: ['eu'] } });
+  const [a, b] = [one.heard.length, two.heard.length];
+  const refused = async (model: typeof upstream, id: string) =>
+    ((await turn(model, { previous_response_id: id }).catch((error) => error)) as GatewayError & { data: unknown });
+  for (const id of ['resp_of_others', 'resp_gh00000000_resp_1', '', 'x'.repeat(5_000)])
+    expect(await refused(upstream, id)).toMatchObject({
+      ...{ code: 'invalid_request', data: { param: 'previous_response_id' } },
+      message: expect.stringContaining('Send the whole conversation'),
+    });
+  const answers = await Promise.all(ids.map((id) => refused(eu, id)));
+  expect(answers.filter(({ message }) => message?.includes('may not go'))).toHaveLength(1);
+  // Its twin is where the call may go.
+  expect([one.heard.length, two.heard.length]).toEqual([a + 1, b]);
+  await Promise.all([upstream.close(), eu.close()]);
+});
+
+test('a model with one target passes ids on as they are, and its events byte for byte', async () => {
+  keeps(one);
+  const { upstream } = await openModel({ targets: [target(one, 'a')] });
+  const { id } = await turn(upstream);
+  expect(id).toMatch(/^resp_\d+$/);
+  expect((await turn(upstream, { previous_response_id: id })).previous).toBe(id);
+  one.does((_heard, response) => void openStream(response).end(responsesStream(['Hello.']).join('')));
+  expect((await turn(upstream, { stream: true })).text).toBe(responsesStream(['Hello.']).join(''));
+  await upstream.close();
+});

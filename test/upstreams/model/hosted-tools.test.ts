@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { clientDialects } from '../../../src/models/dialects.ts';
+import { refuseHosted } from '../../../src/upstreams/model/hosted-tools.ts';
+import type { JsonObject } from '../../../src/wire/json.ts';
+import { ask, openModel } from './calling.ts';
+import { type FarEnd, json, startFarEnd } from './far-end.ts';
+
+type Name = 'chat' | 'responses' | 'messages';
+const check = (dialect: Name, body: JsonObject, allowed: readonly string[] = []) =>
+  refuseHosted(body, dialect, allowed, 'models/fast');
+
+test.each<[Name, JsonObject, string, string]>([
+  ['responses', { tools: [{ type: 'web_search' }] }, 'web_search', 'tools[0].type'],
+  [
+    'responses',
+    { tools: [{ type: 'function', name: 'f' }, { type: 'web_search_preview_2025_03_11' }] },
+    'web_search',
+    'tools[1].type',
+  ],
+  ['responses', { tools: [{ type: 'file_search', vector_store_ids: ['vs_1'] }] }, 'file_search', 'tools[0].type'],
+  ['responses', { tools: [{ type: 'code_interpreter', container: { type: 'auto' } }] }, 'code_interpreter', 'tools[0].type'],
+  ['responses', { tools: [{ type: 'mcp', server_url: 'https://example.com' }] }, 'mcp', 'tools[0].type'],
+  ['responses', { tools: [{ type: 'computer_use_preview' }] }, 'computer_use', 'tools[0].type'],
+  ['responses', { tools: [{ type: 'image_generation' }] }, 'image_generation', 'tools[0].type'],
+  ['messages', { tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'web_search', 'tools[0].type'],
+  ['messages', { tools: [{ type: 'code_execution_20250825', name: 'code_execution' }] }, 'code_execution', 'tools[0].type'],
+  ['messages', { mcp_servers: [{ type: 'url', url: 'https://example.com', name: 'x' }] }, 'mcp', 'mcp_servers'],
+  ['messages', { tools: [{ type: 'mcp_toolset', mcp_server_name: 'x' }] }, 'mcp', 'tools[0].type'],
+  ['chat', { web_search_options: {} }, 'web_search', 'web_search_options'],
+  ['chat', { tools: [{ type: 'live_search' }] }, 'live_search', 'tools[0].type'],
+])('%s %j is refused, and passes where the model names %s', (dialect, body, name, param) => {
+  expect(() => check(dialect, body)).toThrow(
+    expect.objectContaining({
+      code: 'invalid_request',
+      data: { param },
+      message: expect.stringContaining(`tool ${name} is run by`),
+    }),
+  );
+  expect(() => check(dialect, body, ['other'])).toThrow('hostedTools');
+  expect(check(dialect, body, [name])).toBeUndefined();
+});
+
+test.each<[Name, JsonObject]>([
+  ['responses', { tools: [{ type: 'function', name: 'f' }, { type: 'custom', name: 'c' }, { type: 'local_shell' }] }],
+  [
+    'messages',
+    {
+      tools: [
+        { name: 'f', input_schema: {} },
+        { type: 'bash_20250124', name: 'bash' },
+      ],
+      mcp_servers: [],
+    },
+  ],
+  ['chat', { tools: [{ type: 'function', function: { name: 'f' } }], web_search_options: null }],
+  ['responses', { tools: [] }],
+  ['chat', {}],
+])('%s %j passes: the client runs these itself', (dialect, body) => {
+  expect(check(dialect, body)).toBeUndefined();
+});
+
+test.each<[Name, JsonObject, string]>([
+  ['responses', { tools: { type: 'web_search' } }, 'tools'],
+  ['responses', { tools: ['web_search'] }, 'tools[0]'],
+  ['responses', { tools: [{ type: ['web_search'] }] }, 'tools[0].type'],
+  ['responses', { tools: [{}] }, 'tools[0].type'],
+  ['responses', { tools: [{ type: 'namespace', tools: [{ type: 'web_search' }] }] }, 'tools[0].tools[0].type'],
+])('%s %j says the same in another way, and is refused at %s', (dialect, body, place) => {
+  const thrown = (() => {
+    try {
+      return check(dialect, body, ['namespace']);
+    } catch (error) {
+      return error as { message: string; data?: unknown };
+    }
+  })();
+  expect(`${thrown?.message} ${JSON.stringify(thrown?.data)}`).toContain(`"${place}"`);
+});
+
+describe('on the path', () => {
+  let end: FarEnd;
+  beforeAll(async () => {
+    end = await startFarEnd();
+  });
+  afterAll(() => end.close());
+
+  test('a model passes on what it names, and nothing else leaves', async () => {
+    const reply = { id: 'resp_1', object: 'response', model: 'm', status: 'completed', output: [], usage: null };
+    end.does((_heard, response) => json(response, 200, reply));
+    const { upstream } = await openModel({
+      targets: [{ provider: 'openai', model: 'theirs', url: end.url, key: `\${secret:KEY}` }],
+      hostedTools: ['web_search'],
+    });
+    const of = (type: string) => ask('responses', { model: 'models/fast', input: 'Hello.', tools: [{ type }] });
+    const { call, spent } = of('mcp');
+    const error = await upstream.call(call).then(undefined, (thrown) => thrown);
+    expect(clientDialects.get('responses')?.writeError(error)).toMatchObject({
+      status: 400,
+      body: { error: { type: 'invalid_request_error', param: 'tools[0].type', message: expect.stringContaining('hostedTools') } },
+    });
+    expect([end.heard.length, spent]).toEqual([0, []]);
+    await upstream.call(of('web_search').call);
+    expect(end.heard[0]?.body.tools).toEqual([{ type: 'web_search' }]);
+    await upstream.close();
+  });
+});
