@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -124,12 +124,8 @@ describe.skipIf(process.platform === 'win32')('what the Dockerfile builds', () =
       NODE_COMPILE_CACHE: undefined,
     };
     for (const step of texts(build, 'RUN')) {
-      const isLinked = step.startsWith('npm ci ') && process.env.TEST_LONG === undefined;
-      const command = isLinked ? `${step} --dry-run` : step;
-      const { status, stdout, stderr } = spawnSync('sh', ['-ec', command], { cwd: work, env: environment, encoding: 'utf8' });
-      expect(status, `${command}\n${stdout}\n${stderr}`).toBe(0);
-      // What this checkout was installed with is what the same step would fetch once more.
-      if (isLinked) symlinkSync(join(root, 'node_modules'), join(work, 'node_modules'));
+      const { status, stdout, stderr } = spawnSync('sh', ['-ec', step], { cwd: work, env: environment, encoding: 'utf8' });
+      expect(status, `${step}\n${stdout}\n${stderr}`).toBe(0);
     }
     mkdirSync(app);
     cpSync(join(work, 'package.json'), join(app, 'package.json'));

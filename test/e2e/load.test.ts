@@ -16,7 +16,7 @@ import {
 import { until } from '../support/until.ts';
 import type { WireMessage } from '../support/wire.ts';
 
-const seconds = Number(process.env.TEST_LOAD_SECONDS ?? (process.env.TEST_LONG === undefined ? 20 : 60));
+const seconds = Number(process.env.TEST_LOAD_SECONDS ?? 60);
 const clientsPerEra = 200;
 /** Kept-alive connections to upstreams and to this test. */
 const spareHandles = 16;

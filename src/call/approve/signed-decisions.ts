@@ -34,7 +34,7 @@ interface SignedPorts {
 }
 
 /** A request to decide, as it arrived. */
-export interface SignedDecision {
+interface SignedDecision {
   /** Of the address. */
   readonly id: string;
   /** Headers of Standard Webhooks: `webhook-id`, `webhook-timestamp` (seconds), `webhook-signature`. */

@@ -13,7 +13,7 @@ import { hashText } from './sticky.ts';
 const marked = /^resp_gh([0-9a-f]{8})_(.{1,500})$/;
 
 /** A provider's id as clients of a model with several targets know it. */
-export function markId(id: string, target: string): string {
+function markId(id: string, target: string): string {
   return `resp_gh${markOf(target)}_${id}`;
 }
 

@@ -48,23 +48,26 @@ async function turn(
   return { id: [...ids][0] ?? '', previous: null, text: received.text };
 }
 
-test.each([false, true])('a conversation goes on at the target that began it, on another replica too (streams: %s)', async (stream) => {
-  keeps(one);
-  keeps(two);
-  const config = { targets: pair(), routing: { mode: 'round-robin' } };
-  const [{ upstream: here }, { upstream: there }] = [await openModel(config), await openModel(config)];
-  for (const [at, end] of [one, two].entries()) {
-    const first = await turn(here, { stream });
-    const before = end.heard.length;
-    for (const upstream of [here, there, here]) {
-      const { previous } = await turn(upstream, { previous_response_id: first.id });
-      expect(previous).toBe(first.id);
-      expect(end.heard.at(-1)?.body.previous_response_id).toMatch(/^resp_\d+$/);
+test.each([false, true])(
+  'a conversation goes on at the target that began it, on another replica too (streams: %s)',
+  async (stream) => {
+    keeps(one);
+    keeps(two);
+    const config = { targets: pair(), routing: { mode: 'round-robin' } };
+    const [{ upstream: here }, { upstream: there }] = [await openModel(config), await openModel(config)];
+    for (const [at, end] of [one, two].entries()) {
+      const first = await turn(here, { stream });
+      const before = end.heard.length;
+      for (const upstream of [here, there, here]) {
+        const { previous } = await turn(upstream, { previous_response_id: first.id });
+        expect(previous).toBe(first.id);
+        expect(end.heard.at(-1)?.body.previous_response_id).toMatch(/^resp_\d+$/);
+      }
+      expect([at, end.heard.length]).toEqual([at, before + 3]);
     }
-    expect([at, end.heard.length]).toEqual([at, before + 3]);
-  }
-  await Promise.all([here.close(), there.close()]);
-});
+    await Promise.all([here.close(), there.close()]);
+  },
+);
 
 test('a response that no target keeps, and one where the call may not go, is refused in words; nobody is asked', async () => {
   keeps(one);
@@ -74,7 +77,7 @@ test('a response that no target keeps, and one where the call may not go, is ref
   const { upstream: eu } = await openModel({ targets: pair(), routing: { regions: ['eu'] } });
   const [a, b] = [one.heard.length, two.heard.length];
   const refused = async (model: typeof upstream, id: string) =>
-    ((await turn(model, { previous_response_id: id }).catch((error) => error)) as GatewayError & { data: unknown });
+    (await turn(model, { previous_response_id: id }).catch((error) => error)) as GatewayError & { data: unknown };
   for (const id of ['resp_of_others', 'resp_gh00000000_resp_1', '', 'x'.repeat(5_000)])
     expect(await refused(upstream, id)).toMatchObject({
       ...{ code: 'invalid_request', data: { param: 'previous_response_id' } },
