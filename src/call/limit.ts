@@ -11,6 +11,8 @@ declare const admitted: unique symbol;
 /** A call that every limit has let in. Only this file makes one. */
 export interface Admission extends Permit {
   readonly [admitted]: true;
+  /** What it asked of each limit. */
+  readonly demands: readonly Demand[];
   /** What it holds until it ends; undefined where no limit applies. */
   readonly reservation: Reservation | undefined;
   /** Tokens and money were reserved by an estimate. */
@@ -26,8 +28,8 @@ export async function peek(
   counters: Counters,
   permit: Permit,
 ): Promise<{ readonly usage: readonly CounterUsage[]; readonly admission: Admission }> {
-  const admission = unlimited(permit);
   const demands = demandsOf(permit);
+  const admission = unlimited(permit, demands);
   return { usage: demands.length === 0 ? [] : await counters.usage(demands), admission };
 }
 
@@ -35,17 +37,17 @@ export async function peek(
  * How the rates of a call stand after it was let in, for its client; empty where that cannot be said at once. What all calls of a
  * namespace or of the gateway come to is nothing for one caller to watch.
  */
-export function ratesOf(counters: Counters, permit: Permit): readonly CounterUsage[] {
+export function ratesOf(counters: Counters, { demands }: Admission): readonly CounterUsage[] {
   const isShown = ({ limit: { kind, isShadow, per } }: Demand) =>
     kind === 'rate' && !isShadow && per !== 'global' && per !== 'namespace';
-  const rates = demandsOf(permit).filter(isShown);
+  const rates = demands.filter(isShown);
   return rates.length === 0 ? [] : (counters.usageNow?.(rates) ?? []);
 }
 
 /** At once where the counters are in this process. Throws, or rejects with, GatewayError `rate_limited` and `limit_reached`. */
 export function limit(counters: Counters, permit: Permit): Admission | Promise<Admission> {
   const demands = demandsOf(permit);
-  if (demands.length === 0) return unlimited(permit);
+  if (demands.length === 0) return unlimited(permit, demands);
   // Whatever is no model uses neither tokens nor money.
   const isEstimated = demands.some(({ limit: { unit } }) => unit !== 'calls') && permit.member.config.kind === 'model';
   const estimate = isEstimated ? permit.member.upstream.estimate?.(permit.params) : undefined;
@@ -59,13 +61,13 @@ function costOf({ tokens, nanoUsd }: CallEstimate): Cost {
   return { calls: 1, tokens: Math.max(1, tokens), nanoUsd };
 }
 
-function unlimited(permit: Permit): Admission {
-  return { ...permit, reservation: undefined, isEstimated: false, shadowRefusals: 0 } as unknown as Admission;
+function unlimited(permit: Permit, demands: readonly Demand[]): Admission {
+  return { ...permit, demands, reservation: undefined, isEstimated: false, shadowRefusals: 0 } as unknown as Admission;
 }
 
 function take(counters: Counters, permit: Permit, demands: readonly Demand[], cost: Cost): Admission | Promise<Admission> {
   const taken = counters.take(demands, cost);
-  return taken instanceof Promise ? taken.then((outcome) => admit(permit, outcome, cost)) : admit(permit, taken, cost);
+  return taken instanceof Promise ? taken.then((outcome) => admit(permit, demands, outcome, cost)) : admit(permit, demands, taken, cost);
 }
 
 function demandsOf({ caller, policy, namespace, capability }: Permit): readonly Demand[] {
@@ -73,10 +75,10 @@ function demandsOf({ caller, policy, namespace, capability }: Permit): readonly 
   return demandsFor([...policy.limits, ...caller.limits], { namespace, capability, consumer, key, member });
 }
 
-function admit(permit: Permit, taken: Taken, { tokens }: Cost): Admission {
+function admit(permit: Permit, demands: readonly Demand[], taken: Taken, { tokens }: Cost): Admission {
   if (taken.kind === 'refused') throw refusal(permit, taken);
   const { reservation, wouldRefuse } = taken;
-  return { ...permit, reservation, isEstimated: tokens > 0, shadowRefusals: wouldRefuse.length } as unknown as Admission;
+  return { ...permit, demands, reservation, isEstimated: tokens > 0, shadowRefusals: wouldRefuse.length } as unknown as Admission;
 }
 
 // A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.

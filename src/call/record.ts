@@ -127,7 +127,7 @@ export class Course {
         spent,
         answerId: ask.answerId,
         retries: this.retries,
-        limitRefusals: (this.admission?.shadowRefusals ?? 0) + (code === 'rate_limited' || code === 'limit_reached' ? 1 : 0),
+        limitRefusals: (this.admission?.shadowRefusals ?? 0) + (code !== undefined && ofLimits.has(code) ? 1 : 0),
         contentHits: this.#hits.length,
       },
       this.trace,
@@ -139,6 +139,8 @@ export class Course {
     const { permit } = this;
     const { id, key, consumer, member } = this.#caller;
     const { door, toolbox, method, params, bytesIn } = this.#ask;
+    // No limit looks at arguments, and a crowd that is refused is not to cost what it does when it is let in.
+    const digested = rule !== undefined && ofLimits.has(rule) ? undefined : params.arguments;
     return journal.describe({
       principal: id,
       key,
@@ -150,7 +152,7 @@ export class Course {
       capability: permit?.capability,
       upstream: permit?.member.id,
       definition: permit?.definition,
-      argumentsDigest: isObject(params.arguments) ? journal.digest(textOf(method, params.arguments)) : undefined,
+      argumentsDigest: isObject(digested) ? journal.digest(textOf(method, digested)) : undefined,
       argumentsBytes: bytesIn,
       decision,
       rule,
@@ -185,6 +187,7 @@ export class Course {
   }
 }
 
+const ofLimits: ReadonlySet<ErrorCode> = new Set(['rate_limited', 'limit_reached']);
 const nothing = { input: 0, output: 0, nanoUsd: 0 };
 
 /** A prompt can be large, and is sent as its client ordered it: it is written down once for both. */

@@ -147,9 +147,11 @@ test('RL-04: budgets in tokens and money are what the providers’ journals say,
         const heard = entries().filter((entry) => !before.has(entry));
         expect(heard).toHaveLength(goesOn ? 2 : 1);
         await Promise.all(heard.map(({ ended }) => ended));
-        const bill = billOf(heard.at(-1));
-        tokens += bill.input + bill.output;
-        nanoUsd += (bill.input * price.input + bill.output * price.output) * 1_000;
+        for (const entry of heard) {
+          const bill = billOf(entry, input);
+          tokens += bill.input + bill.output;
+          nanoUsd += (bill.input * price.input + bill.output * price.output) * 1_000;
+        }
         const { slots: _, ...now } = await until('the call is settled', async () => {
           const one = await used();
           return one.slots === 0 && one;
@@ -161,8 +163,10 @@ test('RL-04: budgets in tokens and money are what the providers’ journals say,
   );
 }, 600_000);
 
-function billOf(entry: JournalEntry | undefined): { readonly input: number; readonly output: number } {
-  return entry?.status === 200 && entry.usage !== undefined ? entry.usage : { input: 0, output: 0 };
+/** A provider that breaks down while it works on a prompt may bill it; one that says it has no room has not read it. */
+function billOf({ status, usage }: JournalEntry, estimatedInput: number): { readonly input: number; readonly output: number } {
+  if (status === 200 && usage !== undefined) return usage;
+  return { input: status === 500 ? estimatedInput : 0, output: 0 };
 }
 
 describe('over a limit', () => {
