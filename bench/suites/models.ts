@@ -158,7 +158,7 @@ function loadOn(stand: Stand, target: TargetName, { callers, isStream, bytes }: 
     // What the gateway asks for besides shows in each chunk of a provider that has it; its last event, which nobody wanted, does not.
     expected: isStream
       ? { kind: 'stream', shape: { hasUsage: target === 'gatehouse', endsWithUsage: false } }
-      : { kind: 'whole' },
+      : { kind: 'whole', isRewritten: target === 'portkey' },
     measuredPid: child.pid,
     otherPids: target === 'direct' ? [] : [stand.provider.child.pid],
   };

@@ -6,9 +6,9 @@ import type { ContentHit } from '../content/screen.ts';
 import type { StreamProgress, StreamScreen } from '../content/stream-screen.ts';
 import { GatewayError } from '../errors.ts';
 import type { ClientDialect, TextSlot } from '../models/dialect.ts';
+import { EventTextReader, type EventTexts } from '../models/event-texts.ts';
 import type { AnswerStream } from '../upstreams/upstream.ts';
 import { type RawEvent, SseCutter, withData } from '../wire/sse-cutter.ts';
-import { EventTextReader, type EventTexts } from './event-texts.ts';
 import { ContentRefusal } from './screen.ts';
 
 /** An answer that is looked through on its way. */

@@ -67,7 +67,9 @@ function unlimited(permit: Permit, demands: readonly Demand[]): Admission {
 
 function take(counters: Counters, permit: Permit, demands: readonly Demand[], cost: Cost): Admission | Promise<Admission> {
   const taken = counters.take(demands, cost);
-  return taken instanceof Promise ? taken.then((outcome) => admit(permit, demands, outcome, cost)) : admit(permit, demands, taken, cost);
+  return taken instanceof Promise
+    ? taken.then((outcome) => admit(permit, demands, outcome, cost))
+    : admit(permit, demands, taken, cost);
 }
 
 function demandsOf({ caller, policy, namespace, capability }: Permit): readonly Demand[] {

@@ -1,6 +1,5 @@
 import type { ClientDialect, TextSlot } from '../../models/dialect.ts';
-import { isObject, type JsonObject } from '../../wire/json.ts';
-import { parseExact } from '../../wire/json-scan.ts';
+import { EventTextReader, type EventTexts } from '../../models/event-texts.ts';
 import { type RawEvent, SseCutter, withData } from '../../wire/sse-cutter.ts';
 import { beginningAt, beginningsOf, mayBegin } from './beginnings.ts';
 import type { OpenTarget } from './open-target.ts';
@@ -34,7 +33,7 @@ interface HeldText extends Stretch {
 
 interface HeldEvent {
   readonly event: RawEvent;
-  readonly document: JsonObject | undefined;
+  readonly said: EventTexts | undefined;
   readonly texts: readonly HeldText[];
 }
 
@@ -43,7 +42,7 @@ interface HeldEvent {
  * of them ends as a secret begins; from there events are read, and held while four characters or more of one may have come.
  */
 export class SplitSecrets {
-  readonly #dialect: Pick<ClientDialect, 'textsOf'>;
+  readonly #reader: EventTextReader;
   readonly #target: Pick<OpenTarget, 'secrets'>;
   // What comes here was measured before.
   readonly #cutter = new SseCutter(Number.POSITIVE_INFINITY);
@@ -53,7 +52,7 @@ export class SplitSecrets {
   #isWatching = false;
 
   constructor(dialect: Pick<ClientDialect, 'textsOf'>, target: Pick<OpenTarget, 'secrets'>) {
-    this.#dialect = dialect;
+    this.#reader = new EventTextReader(dialect);
     this.#target = target;
   }
 
@@ -81,14 +80,22 @@ export class SplitSecrets {
   }
 
   #take(event: RawEvent): void {
-    const document = event.data === undefined ? undefined : parse(event.data);
-    const slots = document === undefined ? [] : this.#dialect.textsOf(document);
-    const texts = slots.flatMap((slot) => (slot.text === '' ? [] : [this.#look(slot)]));
-    this.#held.push({ event, document, texts });
+    const said = this.#read(event);
+    const texts = said?.slots.flatMap((slot) => (slot.text === '' ? [] : [this.#look(slot)])) ?? [];
+    this.#held.push({ event, said, texts });
     this.#heldBytes += event.bytes.length;
     for (const channel of this.#channels.values()) {
       if (channel.tail === '' || texts.length === 0 || texts.some((text) => text.channel === channel)) continue;
       if (++channel.overtaken >= mostOvertaking) letGo(channel);
+    }
+  }
+
+  // What is no JSON holds no text that a client would read.
+  #read({ data }: RawEvent): EventTexts | undefined {
+    try {
+      return this.#reader.read(data);
+    } catch {
+      return undefined;
     }
   }
 
@@ -146,7 +153,7 @@ function isFree({ end, channel: { came, tail } }: HeldText): boolean {
 }
 
 /** The bytes of an event as they go out: those that came, where nothing in them is blanked out. */
-function written({ event, document, texts }: HeldEvent): Buffer {
+function written({ event, said, texts }: HeldEvent): Buffer {
   let isChanged = false;
   for (const { slot, start, end, channel } of texts) {
     if (channel.blanks.length === 0) continue;
@@ -156,20 +163,10 @@ function written({ event, document, texts }: HeldEvent): Buffer {
     slot.replace(text);
     isChanged = true;
   }
-  return isChanged ? withData(event, JSON.stringify(document)) : event.bytes;
+  return isChanged ? withData(event, JSON.stringify(said?.document())) : event.bytes;
 }
 
 function starred(text: string, start: number, end: number): string {
   const [from, to] = [Math.max(0, start), Math.min(text.length, end)];
   return from >= to ? text : text.slice(0, from) + '*'.repeat(to - from) + text.slice(to);
-}
-
-// What is no JSON holds no text that a client would read.
-function parse(data: string): JsonObject | undefined {
-  try {
-    const value = parseExact(data);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventTextReader } from '../../src/call/event-texts.ts';
 import type { TextSlot } from '../../src/models/dialect.ts';
+import { EventTextReader } from '../../src/models/event-texts.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
 
 /** All strings under `delta`, the member's name as the channel. */

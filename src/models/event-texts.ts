@@ -1,9 +1,9 @@
 /** What the events of a streaming answer say. */
 
 import { GatewayError } from '../errors.ts';
-import type { ClientDialect, TextSlot } from '../models/dialect.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import { parseExact } from '../wire/json-scan.ts';
+import type { ClientDialect, TextSlot } from './dialect.ts';
 
 export interface EventTexts {
   readonly slots: readonly TextSlot[];
