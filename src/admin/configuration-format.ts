@@ -2,15 +2,19 @@ import { z } from 'zod';
 import { checkModelRules } from '../catalog/check-model-rules.ts';
 import { keptDigest, keptReference } from '../catalog/description-files.ts';
 import { namespaceFileSchema, readNamespaceFile } from '../catalog/namespace-file.ts';
+import { priceId } from '../models/prices.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
 import { readScope } from '../registry/compose.ts';
 import { keepDescription } from '../registry/descriptions.ts';
 import {
+  type AlertDocument,
+  alertSchema,
   type ConsumerDocument,
   type Documents,
   idSchema,
   type MemberDocument,
+  modelPriceSchema,
   namespaceNameSchema,
   roleGrantSchema,
   toolboxNameSchema,
@@ -64,6 +68,8 @@ const configurationSchema = z
       .optional()
       .describe('Policies: "global", "namespace:hr" or "capability:hr/find_person".'),
     drafts: z.record(toolboxNameSchema, draft).optional().describe('Toolboxes in the making, by name.'),
+    alerts: z.record(idSchema, alertSchema).optional().describe('Alerts on what models are used for, by id.'),
+    modelPrices: z.array(modelPriceSchema).max(10_000).optional().describe('What models cost here, whatever is published.'),
   })
   .describe('A Gatehouse configuration: what is registered at run time, as one text.');
 
@@ -87,6 +93,8 @@ export type Wanted = { readonly path: readonly PropertyKey[]; readonly id: strin
   | { readonly kind: 'consumer'; readonly body: ConsumerDocument }
   | { readonly kind: 'member'; readonly body: MemberDocument }
   | { readonly kind: 'policy'; readonly policy: Policy }
+  | { readonly kind: 'alert'; readonly body: AlertDocument }
+  | { readonly kind: 'model-price'; readonly body: Documents['model-price'] }
 );
 
 export interface Flaw {
@@ -135,7 +143,8 @@ function readLarge(text: string): YamlFile {
 
 export async function readConfiguration(value: unknown): Promise<Reading> {
   if (!isObject(value)) {
-    const message = 'A configuration is a map of "namespaces", "consumers", "members", "policies" and "drafts".';
+    const message =
+      'A configuration is a map of "namespaces", "consumers", "members", "policies", "drafts", "alerts" and "modelPrices".';
     return { wanted: [], flaws: [{ path: [], message }] };
   }
   const { namespaces, ...rest } = value;
@@ -200,7 +209,8 @@ async function keepDocument(entry: Entry): Promise<{ readonly entry: Entry; read
   return { entry: { ...entry, document: keptReference(description.sha256) }, description };
 }
 
-function wantedOf({ consumers, members, policies, drafts }: z.output<typeof configurationSchema>): readonly Wanted[] {
+function wantedOf(written: z.output<typeof configurationSchema>): readonly Wanted[] {
+  const { consumers, members, policies, drafts, alerts, modelPrices } = written;
   return [
     ...Object.entries(consumers ?? {}).map(([id, { isDisabled = false, ...body }]): Wanted => {
       return { kind: 'consumer', id, body: { ...body, isDisabled }, path: ['consumers', id] };
@@ -211,6 +221,10 @@ function wantedOf({ consumers, members, policies, drafts }: z.output<typeof conf
     ...Object.entries(policies ?? {}).map(([id, policy]): Wanted => ({ kind: 'policy', id, policy, path: ['policies', id] })),
     ...Object.entries(drafts ?? {}).map(([id, { namespace, ...selection }]): Wanted => {
       return { kind: 'draft', id, namespace, selection, path: ['drafts', id] };
+    }),
+    ...Object.entries(alerts ?? {}).map(([id, body]): Wanted => ({ kind: 'alert', id, body, path: ['alerts', id] })),
+    ...(modelPrices ?? []).map((body, at): Wanted => {
+      return { kind: 'model-price', id: priceId(body), body, path: ['modelPrices', at] };
     }),
   ];
 }

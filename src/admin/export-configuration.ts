@@ -22,6 +22,8 @@ export async function exportConfiguration(ports: Pick<AdminPorts, 'registry'>): 
     members: byId(registry.list('member'), withoutDefaults),
     policies: byId(policies, ({ policy }) => policy),
     drafts: exportDrafts(ports),
+    alerts: byId(registry.list('alert'), (body) => body),
+    modelPrices: registry.list('model-price').map(({ body }) => body),
   });
 }
 

@@ -81,6 +81,12 @@ function planOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonl
       return compare(one, registry.get('consumer', one.id)?.body, one.body, [{ kind: 'consumer', id: one.id, body: one.body }]);
     case 'member':
       return compare(one, registry.get('member', one.id)?.body, one.body, [{ kind: 'member', id: one.id, body: one.body }]);
+    case 'alert':
+      return compare(one, registry.get('alert', one.id)?.body, one.body, [{ kind: 'alert', id: one.id, body: one.body }]);
+    case 'model-price':
+      return compare(one, registry.get('model-price', one.id)?.body, one.body, [
+        { kind: 'model-price', id: one.id, body: one.body },
+      ]);
     case 'policy': {
       const body = { policy: one.policy };
       return compare(one, registry.get('policy', one.id)?.body.policy, one.policy, [{ kind: 'policy', id: one.id, body }]);
@@ -165,7 +171,7 @@ function planRemovals(
 ): { readonly planned: readonly Planned[]; readonly flaws: readonly Flaw[] } {
   const { registry } = ports;
   const named = new Set(wanted.map(({ kind, id }) => `${kind === 'draft' ? 'toolbox' : kind} ${id}`));
-  const gone = (kind: 'namespace' | 'upstream' | 'toolbox' | 'consumer' | 'member' | 'policy') =>
+  const gone = (kind: Exclude<Wanted['kind'], 'draft'>) =>
     registry
       .list(kind)
       .filter(({ id }) => !named.has(`${kind} ${id}`))
@@ -174,7 +180,8 @@ function planRemovals(
           kind === 'toolbox' ? removalOf(ports, id) : [{ kind, id, body: undefined }, ...ofDescription(ports, kind, id)];
         return { entry: { change: 'remove', kind, id, path: undefined, details: [] }, edits };
       });
-  const planned = (['policy', 'toolbox', 'upstream', 'namespace', 'consumer', 'member'] as const).flatMap(gone);
+  const kinds = ['policy', 'alert', 'model-price', 'toolbox', 'upstream', 'namespace', 'consumer', 'member'] as const;
+  const planned = kinds.flatMap(gone);
   const keys = registry.list('key').filter(({ body }) => body.state !== 'revoked');
   const flaws = planned.flatMap(({ entry: { kind, id } }): Flaw[] => {
     const owned = keys.filter(

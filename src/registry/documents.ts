@@ -298,7 +298,7 @@ export const pricedModelSchema = z.strictObject({
 });
 
 /** What a model costs here, whatever is published. */
-const modelPrice = pricedModelSchema.extend({ price: priceSchema });
+export const modelPriceSchema = pricedModelSchema.extend({ price: priceSchema });
 
 const documentSchemas = {
   consumer,
@@ -315,7 +315,7 @@ const documentSchemas = {
   submission,
   'review-rules': reviewRules,
   alert: alertSchema,
-  'model-price': modelPrice,
+  'model-price': modelPriceSchema,
 } as const;
 
 export type DocumentKind = keyof typeof documentSchemas;

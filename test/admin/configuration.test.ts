@@ -59,6 +59,10 @@ policies:
   capability:hr/find_person: { timeoutMs: 3000 }
 drafts:
   next: { namespace: hr, include: [hr/list_people] }
+alerts:
+  spend: { per: consumer, unit: usd, amount: 500, window: month }
+modelPrices:
+  - { provider: openai, model: house-model, price: { input: 0.4, output: 1.2 } }
 `;
 
 describe('US-T-A8 bulk import', () => {
@@ -76,13 +80,17 @@ describe('US-T-A8 bulk import', () => {
       '+ member ada (line 19)',
       '+ policy capability:hr/find_person (line 23)',
       '+ draft next (line 25)',
+      '+ alert spend (line 27)',
+      '+ model-price openai/house-model (line 29)',
     ]);
     expect((await act(gateway, 'list_consumers')).body.consumers).toEqual([]);
   });
 
   test('an import does all of it at once; a second one has nothing to do', async () => {
     const { status, body } = await act(gateway, 'import_configuration', { text: configuration() });
-    expect([status, body.changes]).toEqual([200, 10]);
+    expect([status, body.changes]).toEqual([200, 12]);
+    expect((await act(gateway, 'list_alerts')).body.alerts).toMatchObject([{ id: 'spend', amount: 500 }]);
+    expect((await act(gateway, 'list_model_prices')).body.models).toMatchObject([{ model: 'house-model', source: 'edited' }]);
     expect(body.entries.filter((one: { kind: string }) => one.kind === 'upstream')).toMatchObject([
       { id: 'hr/people', state: 'healthy', tools: ['hr__find_person', 'hr__list_people'] },
       { id: 'finance/ledger', state: 'healthy', tools: ['finance__get_balance'] },
@@ -126,7 +134,12 @@ describe('US-T-A8 bulk import', () => {
       '+ policy global (line 23)',
     ]);
     const pruned = await act(gateway, 'import_configuration', { text: next, prune: true });
-    expect(pruned.body.lines.slice(-2)).toEqual(['- policy capability:hr/find_person', '- toolbox next']);
+    expect(pruned.body.lines.slice(-4)).toEqual([
+      '- policy capability:hr/find_person',
+      '- alert spend',
+      '- model-price openai/house-model',
+      '- toolbox next',
+    ]);
     const { body } = await act(gateway, 'list_toolboxes', { name: 'staff' });
     expect(body.toolboxes).toMatchObject([
       { published: 2, tools: ['hr/find_person', 'hr/list_people'], versions: [{ note: 'imported' }, {}] },
