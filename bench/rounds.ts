@@ -92,8 +92,8 @@ export class Measurements {
   addedRatio(scenario: string, target: string, pick: Pick): Estimate | undefined {
     const figure: Figure = (one, floor, direct) => {
       const floorAdded = pick(floor!)! - pick(direct!)!;
-      // A pass-through that is as fast as nothing at all is noise.
-      return floorAdded > 0 ? (pick(one!)! - pick(direct!)!) / floorAdded : undefined;
+      // A pass-through that is nearly as fast as nothing at all is noise: it has two connections and a process more.
+      return floorAdded > pick(direct!)! / 10 ? (pick(one!)! - pick(direct!)!) / floorAdded : undefined;
     };
     return this.compare(scenario, [target, 'pass-through', 'direct'], figure, 'times');
   }

@@ -17,15 +17,11 @@ if (major < 22 || (major === 22 && minor < 13)) {
 // Where the directory cannot be written and holds nothing, every start compiles; nothing else changes.
 module.enableCompileCache(join(import.meta.dirname, 'compile-cache'));
 
-// What Node keeps of its own modules is void under other flags than Node was built with, and so is what it keeps of ours once they
-// change: its modules are loaded before, ours are written down before the flag is given back.
-const ofNode = ['http', 'http2', 'https', 'sqlite', 'worker_threads', 'zlib', 'dns', 'fs/promises', 'async_hooks', 'querystring'];
-for (const name of [...ofNode, 'child_process', 'timers/promises', 'perf_hooks', 'assert']) process.getBuiltinModule(name);
-
 // Nearly all that a start makes stays. V8 would take that for the beginning of a busy life and make room for more of the same,
 // 9 MB that are never given back to whoever has the gateway at rest. Under load it grows as ever.
 v8.setFlagsFromString('--semi-space-growth-factor=1');
 setTimeout(() => {
+  // What is kept of the code is void under other flags than it was made with.
   module.flushCompileCache();
   v8.setFlagsFromString('--semi-space-growth-factor=2');
 }, 1_000).unref();

@@ -71,8 +71,8 @@ async function ask(content: string, key = gateway.key): Promise<{ readonly cache
     body: JSON.stringify({ model: 'models/fast', messages: [{ role: 'user', content }] }),
   });
   expect(response.status).toBe(200);
-  const { choices } = await response.json();
-  return { cache: response.headers.get('x-gatehouse-cache'), said: choices[0].message.content };
+  const { choices } = (await response.json()) as { choices: { message: { content: string } }[] };
+  return { cache: response.headers.get('x-gatehouse-cache'), said: choices[0]?.message.content ?? '' };
 }
 
 test('US-M-A6: a question that means the same as one before is answered without the provider, and the answer says so', async () => {
