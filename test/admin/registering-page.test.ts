@@ -41,7 +41,7 @@ test('the actions do what the page says', async () => {
 test('the configuration is imported, and exported as it is', async () => {
   const [, text = ''] = /```yaml\n(# configuration\n[\s\S]*?)```/.exec(page) ?? [];
   const imported = await act(gateway, 'import_configuration', { text: here(text) });
-  expect([imported.status, imported.body.problems, imported.body.changes]).toEqual([200, [], 8]);
+  expect([imported.status, imported.body.problems, imported.body.changes]).toEqual([200, [], 10]);
   const exported = await act(gateway, 'export_configuration');
   expect((await act(gateway, 'plan_configuration', { text: exported.body.text, prune: true })).body.lines).toEqual([]);
 });
