@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { judge, passes, skip } from './bars.ts';
+import { judge, passes, skip, type Verdict } from './bars.ts';
 import { Lab, type LabSettings } from './lab.ts';
 import { formatSuite, formatVerdicts, type SuiteReport } from './report.ts';
 import { calls } from './suites/calls.ts';
@@ -126,8 +126,8 @@ async function run(options: Options): Promise<number> {
   const reports: SuiteReport[] = [];
   for (const name of options.suites) {
     const report = await runSuite(lab, name);
-    reports.push(report);
     process.stdout.write(`${formatSuite(report)}\n`);
+    reports.push(await confirm(lab, report, options.gate));
   }
   const verdicts = reports.flatMap((report) => report.verdicts);
   process.stdout.write(`${formatVerdicts(verdicts, options.gate)}\n`);
@@ -143,14 +143,24 @@ async function run(options: Options): Promise<number> {
   return isGood ? 0 : 1;
 }
 
-async function runSuite(lab: Lab, name: string): Promise<SuiteReport> {
+/** A suite that a gate would stop is measured once more: what got worse is worse again, a moment of a busy machine is not. */
+async function confirm(lab: Lab, first: SuiteReport, gate: number | undefined): Promise<SuiteReport> {
+  const isGood = ({ outcome, ...verdict }: Verdict) => outcome === 'unmeasured' || passes({ outcome, ...verdict }, gate!);
+  if (gate === undefined || first.failure !== undefined || first.verdicts.every(isGood)) return first;
+  lab.say(`${first.suite}: worse than the gate lets pass, measured again`);
+  const second = await runSuite(lab, first.suite, Number.POSITIVE_INFINITY);
+  process.stdout.write(`Again, as the gate would have stopped it:\n${formatSuite(second)}\n`);
+  return { ...second, verdicts: first.verdicts.map((verdict, at) => (isGood(verdict) ? verdict : second.verdicts[at]!)) };
+}
+
+async function runSuite(lab: Lab, name: string, deadline = lab.settings.deadline): Promise<SuiteReport> {
   const startedAt = performance.now();
   const report = (rest: Omit<SuiteReport, 'suite' | 'seconds'>) => ({
     suite: name,
     seconds: (performance.now() - startedAt) / 1000,
     ...rest,
   });
-  if (startedAt > lab.settings.deadline)
+  if (startedAt > deadline)
     return report({
       rows: [],
       figures: [{ text: 'no time was left for it', value: undefined, unit: '' }],

@@ -111,7 +111,9 @@ async function startGoverned(lab: Lab, port: number, size: Size) {
   });
   await registrar.consumer('shop', { limits: [{ per: 'consumer', rpm: 1_000_000_000 }] });
   const key = await registrar.key('caller', { consumer: 'shop', limits: [{ per: 'key', concurrency: 10_000 }] });
-  const spent = await registrar.key('spent', { consumer: 'shop', limits: [{ per: 'key', rpm: 1 }] });
+  // Refused by the first limit; the second refuses when a minute has passed.
+  const once = [{ per: 'key', rpm: 1 } as const, { per: 'key', budget: { amount: 1, window: 'day', unit: 'calls' } } as const];
+  const spent = await registrar.key('spent', { consumer: 'shop', limits: once });
   const gone = await registrar.key('gone', { consumer: 'shop' });
   await registrar.changeKey('gone', { state: 'revoked' });
   const { body } = registrar.registry.require('key', 'gone');

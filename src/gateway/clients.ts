@@ -65,6 +65,11 @@ export function openClients(ports: ClientPorts): Clients {
     hop,
     settled: () => settled,
     circumstances: (ip) => circumstancesOf(calls, ip),
+    list(place) {
+      const shown = visibleToolbox(circumstancesOf(calls, place.ip), live.current, place.caller, place.toolbox);
+      listChanges.listed(place, shown);
+      return shown;
+    },
     renewed: (caller) => (hasExpired(caller) ? undefined : identities.renewing()(caller)),
     calls,
     approvals,

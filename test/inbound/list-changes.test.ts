@@ -1,4 +1,8 @@
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Caller } from '../../src/call/authenticate.ts';
+import type { Toolbox } from '../../src/catalog/catalog.ts';
+import { ListChanges, type Watcher } from '../../src/inbound/mcp/list-changes.ts';
 import { startToolServer, type ToolServer } from '../admin/tool-server.ts';
 import { type AdminGateway, namespaceFor, openAdminGateway } from '../support/admin-gateway.ts';
 import { closeRawClients, connectRaw, type OpenStream, type RawClient, rawEras } from '../support/raw-clients.ts';
@@ -93,6 +97,62 @@ describe.each(rawEras)('in the %s era, a client hears that its lists changed', (
     stream.close();
   });
 });
+
+describe.each(rawEras)('in the %s era, a client that saw what was there for a moment', (era) => {
+  test('hears that it is gone', async () => {
+    const { heard, tools, stream } = await listening(era, {});
+    for (let round = 0; round < 3; round++) {
+      await gateway.ok('PUT /policies/capability:help%2Flook', { policy: { allow: [] } });
+      await until('it is gone', async () => (await tools()).length === 1);
+      // The next look is some time away: what comes and goes until then is seen by those who list.
+      await gateway.ok('PUT /policies/capability:help%2Flook', { policy: null });
+      expect(await tools()).toEqual(['help__look', 'help__write']);
+      const heardBefore = heard();
+      await gateway.ok('PUT /policies/capability:help%2Flook', { policy: { allow: [] } });
+      await until('it hears of it', () => heard() > heardBefore);
+      expect(await tools()).toEqual(['help__write']);
+      await gateway.ok('PUT /policies/capability:help%2Flook', { policy: null });
+      await until('it is back', async () => (await tools()).length === 2);
+    }
+    stream.close();
+  });
+});
+
+test('what came and went between two looks is told to those who listed it, and to nobody else', async () => {
+  const [before, moment] = [toolboxOf('look'), toolboxOf('look', 'write')];
+  let now = before;
+  const [listed, same, other] = ['a', 'a', 'b'].map((id) => watcherOf(id, before));
+  const listChanges = new ListChanges({
+    watchers: () => [listed!, same!, other!],
+    visible: () => now,
+    log: pino({ enabled: false }),
+  });
+  listChanges.listed(listed!, before);
+  now = moment;
+  listChanges.note();
+  listChanges.listed(listed!, moment);
+  now = before;
+  listChanges.note();
+  await until('it was told', () => listed!.told.length > 0);
+  const told = ['notifications/tools/list_changed'];
+  expect([listed!.told, same!.told, other!.told]).toEqual([told, told, []]);
+  now = moment;
+  listChanges.note();
+  await until('all were told', () => other!.told.length > 0);
+  expect([listed!.told, same!.told, other!.told]).toEqual([[...told, ...told], [...told, ...told], told]);
+  listChanges.close();
+});
+
+function watcherOf(id: string, seen: Toolbox): Watcher & { told: string[] } {
+  const told: string[] = [];
+  return { caller: { id } as Caller, ip: '', toolbox: 'triage', seen, told, changed: (method) => told.push(method) };
+}
+
+function toolboxOf(...names: string[]): Toolbox {
+  const none = new Map();
+  const tools = new Map(names.map((name) => [name, { published: { name } }]));
+  return { tools, prompts: none, resources: none, resourceTemplates: none, search: 'off' } as unknown as Toolbox;
+}
 
 describe.each(rawEras)('in the %s era, a stream of a key', (era) => {
   test('that no longer reaches the toolbox ends within 5 s; that of another goes on', async () => {

@@ -4,7 +4,8 @@ import type { SignedDecisions } from '../../call/approve/signed-decisions.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import type { Circumstances } from '../../call/authorize.ts';
 import type { CallPorts } from '../../call/call.ts';
-import type { Catalog } from '../../catalog/catalog.ts';
+import type { Catalog, Toolbox } from '../../catalog/catalog.ts';
+import type { Watcher } from './list-changes.ts';
 import type { Listeners } from './listen.ts';
 import type { ParkedCalls } from './parked.ts';
 import type { Sessions } from './sessions.ts';
@@ -20,6 +21,8 @@ export interface Edge {
   settled(): Promise<void>;
   /** What decides, besides who somebody is, what they see and may call right now. `ip` is empty where there is none. */
   circumstances(ip: string): Circumstances;
+  /** What a caller is shown of a toolbox now; remembered until who watches it was told of changes. Throws GatewayError as `visibleToolbox`. */
+  list(place: Pick<Watcher, 'caller' | 'ip' | 'toolbox'>): Toolbox;
   /** The same caller as it is by now; undefined where it is no longer let in. */
   renewed(caller: Caller): Caller | undefined;
   readonly calls: CallPorts;

@@ -162,15 +162,7 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
   }
   if (!isListMethod(method)) throw new GatewayError('method_not_found', `There is no method "${method.slice(0, 100)}" here.`);
   await edge.settled();
-  ok(
-    listResult(
-      visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, session.toolbox),
-      method,
-      'legacy',
-      params,
-      edge.hop,
-    ),
-  );
+  ok(listResult(edge.list({ caller, ip, toolbox: session.toolbox }), method, 'legacy', params, edge.hop));
 }
 
 const emptyResult = [Buffer.from('{}')];

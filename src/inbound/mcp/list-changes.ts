@@ -41,6 +41,8 @@ export class ListChanges {
   #isDue = false;
   #isClosed = false;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** What was listed since a change that nobody was told of yet, by who listed it and where. */
+  #listed = new Map<string, Set<Toolbox>>();
 
   constructor(ports: ListChangePorts) {
     this.#ports = ports;
@@ -58,6 +60,15 @@ export class ListChanges {
       this.#timer = undefined;
       void this.#run();
     }, pauseMs).unref();
+  }
+
+  /** Somebody was shown this. What they know may be younger than what they saw at the last look, and gone at the next. */
+  listed({ caller, toolbox }: Pick<Watcher, 'caller' | 'toolbox'>, shown: Toolbox): void {
+    if (this.#timer === undefined && !this.#isLooking) return;
+    const key = placeKey(caller, toolbox);
+    const known = this.#listed.get(key);
+    if (known === undefined) this.#listed.set(key, new Set([shown]));
+    else known.add(shown);
   }
 
   close(): void {
@@ -85,19 +96,27 @@ export class ListChanges {
       remembered((ip: string) => remembered((toolbox: string) => this.#ports.visible({ caller, ip, toolbox }))),
     );
     const changes = remembered((before: Toolbox | undefined) =>
-      remembered((after: Toolbox | undefined) => changedLists(before, after)),
+      remembered((after: Toolbox | undefined) => (before === after ? [] : changedLists(before, after))),
     );
+    const listed = this.#listed;
+    this.#listed = new Map();
     let sinceMs = performance.now();
     for (const watcher of this.#ports.watchers()) {
       const [before, after] = [watcher.seen, visible(watcher.caller)(watcher.ip)(watcher.toolbox)];
       watcher.seen = after;
-      if (before !== after) for (const method of changes(before)(after)) watcher.changed(method);
+      const known = listed.get(placeKey(watcher.caller, watcher.toolbox));
+      const methods = known === undefined ? changes(before)(after) : [before, ...known].flatMap((shown) => changes(shown)(after));
+      for (const method of new Set(methods)) watcher.changed(method);
       if (performance.now() - sinceMs < sliceMs) continue;
       await nextTurn();
       if (this.#isClosed) return;
       sinceMs = performance.now();
     }
   }
+}
+
+function placeKey({ id }: Caller, toolbox: string): string {
+  return `${id} ${toolbox}`;
 }
 
 /** Makes a value for each key once. */

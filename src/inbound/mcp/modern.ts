@@ -91,15 +91,7 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
       `There is no method "${method.slice(0, 100)}" in protocol version ${modernVersion}.`,
     );
   readEnvelope(message.params);
-  return answerSettled(edge, request, () =>
-    listResult(
-      visibleToolbox(edge.circumstances(request.ip), edge.catalog(), caller, request.toolbox),
-      method,
-      'modern',
-      message.params,
-      edge.hop,
-    ),
-  );
+  return answerSettled(edge, request, () => listResult(edge.list(request), method, 'modern', message.params, edge.hop));
 }
 
 function toolboxOf({ everything, toolboxes }: Catalog, name: string): Toolbox | undefined {
