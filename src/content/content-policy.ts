@@ -42,33 +42,38 @@ function screenOf(check: ContentCheck): ContentScreen {
   });
 }
 
+/** Checks by what they do: a check has tables of its own, and thousands of capabilities share few of them. */
+type KnownChecks = Map<string, { readonly check: ContentCheck; readonly screen: ContentScreen } | undefined>;
+
 /**
  * Compiles lines of every level together; their order means nothing. Ask it for checks when a catalog is built, not during a call.
- * `all`: what `loadRules` loaded for the lines.
+ * `all`: what `loadRules` loaded for the lines. `checks`: those made before, of the same rules.
  */
-export function compileContentPolicy(lines: readonly ContentLine[], all: readonly Rule[] = rules): ContentPolicy {
+export function compileContentPolicy(
+  lines: readonly ContentLine[],
+  all: readonly Rule[] = rules,
+  checks: KnownChecks = new Map(),
+): ContentPolicy {
   const compiled = lines.map((line) => ({ ...line, ids: idsOf(line.rules ?? [], all), globs: line.match?.map(compileGlob) }));
-  // Most capabilities share their checks.
-  const checks = new Map<string, ContentCheck | undefined>();
   const applyingTo = (capability: string, direction: Direction) =>
     compiled.filter(
       (line) =>
         (line.direction ?? 'both') !== (direction === 'in' ? 'out' : 'in') &&
         (line.globs?.some((takes) => takes(capability)) ?? true),
     );
-  const checkFor = (capability: string, direction: Direction) => {
-    const applying = applyingTo(capability, direction);
-    const key = `${direction} ${applying.map((line) => compiled.indexOf(line)).join(' ')}`;
-    if (!checks.has(key)) checks.set(key, makeCheck(direction, strictestActions(applying), all));
+  const known = (capability: string, direction: Direction) => {
+    const actions = strictestActions(applyingTo(capability, direction));
+    const key = [direction, ...Array.from(actions, ([id, action]) => `${id} ${action}`).toSorted()].join('\n');
+    if (!checks.has(key)) {
+      const check = makeCheck(direction, actions, all);
+      checks.set(key, check === undefined ? undefined : { check, screen: screenOf(check) });
+    }
     return checks.get(key);
   };
-  return Object.freeze({
-    checkFor,
-    screenFor: (capability: string, direction: Direction) => {
-      const check = checkFor(capability, direction);
-      return check === undefined ? undefined : screenOf(check);
-    },
-    judgesFor: (capability: string, direction: Direction) =>
+  return Object.freeze<ContentPolicy>({
+    checkFor: (capability, direction) => known(capability, direction)?.check,
+    screenFor: (capability, direction) => known(capability, direction)?.screen,
+    judgesFor: (capability, direction) =>
       applyingTo(capability, direction).flatMap(({ judge, do: action }) =>
         judge === undefined ? [] : [Object.freeze({ settings: judge, action })],
       ),
@@ -103,5 +108,6 @@ export async function openContentRules(lines: readonly ContentLine[]): Promise<C
     pairsOf(rule);
     await setImmediate();
   }
-  return { compile: (own) => compileContentPolicy(own, all) };
+  const checks: KnownChecks = new Map();
+  return { compile: (own) => compileContentPolicy(own, all, checks) };
 }

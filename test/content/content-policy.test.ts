@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compileContentPolicy, openContentRules } from '../../src/content/content-policy.ts';
-import { contentPolicySchema } from '../../src/content/content-schema.ts';
+import { type ContentLine, contentPolicySchema } from '../../src/content/content-schema.ts';
 import { categories } from '../../src/content/rule.ts';
 import { ruleIds } from '../../src/content/rule-names.ts';
 import { loadRules, rules } from '../../src/content/rules.ts';
@@ -26,6 +26,21 @@ describe('content policy', () => {
       .checkFor('models/fast', 'in');
     expect(check && screenValue(check, { text: 'How do I build a pipe bomb?' })).toMatchObject({ rules: ['illicit/weapons'] });
     expect(check && screenValue(check, { text: 'How do I build a shed?' })).toEqual({ kind: 'clean' });
+  });
+
+  test('capabilities whose lines come to the same share one check, others have their own', async () => {
+    const lines: ContentLine[] = [
+      { rules: ['secrets'], do: 'redact' },
+      { rules: ['secrets'], do: 'flag', match: ['hr/*'] },
+    ];
+    const rulesOf = await openContentRules(lines);
+    const checkOf = (capability: string) => rulesOf.compile(lines).checkFor(capability, 'in');
+    expect(checkOf('hr/read')).toBe(checkOf('shop/sell'));
+    const stricter: ContentLine[] = [...lines, { rules: ['personal-data'], do: 'block' }];
+    const own = rulesOf.compile(stricter).checkFor('hr/read', 'in');
+    expect(own).not.toBe(checkOf('hr/read'));
+    expect(own).toBe(rulesOf.compile(stricter.toReversed()).checkFor('shop/sell', 'in'));
+    expect(own).not.toBe(rulesOf.compile(stricter).checkFor('hr/read', 'out'));
   });
 
   test('a policy with categories and single rules is taken', () => {
