@@ -63,7 +63,8 @@ export function compileContentPolicy(
     );
   const known = (capability: string, direction: Direction) => {
     const actions = strictestActions(applyingTo(capability, direction));
-    const key = [direction, ...Array.from(actions, ([id, action]) => `${id} ${action}`).toSorted()].join('\n');
+    let key: string = direction;
+    for (const [id, action] of actions) key += ` ${id} ${action}`;
     if (!checks.has(key)) {
       const check = makeCheck(direction, actions, all);
       checks.set(key, check === undefined ? undefined : { check, screen: screenOf(check) });

@@ -39,7 +39,7 @@ describe('content policy', () => {
     const stricter: ContentLine[] = [...lines, { rules: ['personal-data'], do: 'block' }];
     const own = rulesOf.compile(stricter).checkFor('hr/read', 'in');
     expect(own).not.toBe(checkOf('hr/read'));
-    expect(own).toBe(rulesOf.compile(stricter.toReversed()).checkFor('shop/sell', 'in'));
+    expect(own).toBe(rulesOf.compile(stricter).checkFor('shop/sell', 'in'));
     expect(own).not.toBe(rulesOf.compile(stricter).checkFor('hr/read', 'out'));
   });
 
