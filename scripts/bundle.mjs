@@ -17,6 +17,13 @@ const lightHttp = {
   },
 };
 
+/** undici loads `node:http2` for what every pool here refuses (`allowH2: false`); it sees a Node that was built without it. 15 ms of a start. */
+const noHttp2 = {
+  name: 'no-http2',
+  resolveId: (id) => (id === 'node:http2' ? '\0no-http2' : null),
+  load: (id) => (id === '\0no-http2' ? 'export const constants = {};' : null),
+};
+
 /**
  * One sign beyond Latin-1, in a string of somebody's, makes Node keep a whole file with two bytes a letter, and read it more slowly.
  * JavaScript means the same by its escape, but in raw strings.
@@ -76,7 +83,7 @@ export async function bundle(root, input, dir, banner = () => '') {
     platform: 'node',
     // Where a module is imported both ways, it is loaded early by somebody else's need.
     checks: { ineffectiveDynamicImport: false },
-    plugins: [lightHttp, latin],
+    plugins: [lightHttp, noHttp2, latin],
     // pg tries it and goes on without; nobody here installs it.
     external: ['pg-native'],
     output: {
