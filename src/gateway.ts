@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { AdminUpstream } from './admin/admin-upstream.ts';
+import { AnswerChecks } from './arguments/answer-check.ts';
 import { ArgumentChecks } from './arguments/argument-check.ts';
 import type { KeyRing } from './call/authenticate/key-ring.ts';
 import type { Proofs } from './call/authenticate.ts';
@@ -87,6 +88,7 @@ async function build(
   // What all replicas call themselves in requests to upstreams.
   const hop = createHmac('sha256', kept.sealing.pepper).update('hop').digest('hex').slice(0, 16);
   const checks = new ArgumentChecks();
+  const answers = new AnswerChecks((details, message) => log.warn(details, message));
   const lanes = new Lanes();
   const egress = createEgressGuard(settings.egressAllow);
   const address = ownAddress(settings);
@@ -152,6 +154,7 @@ async function build(
     counters,
     sightings,
     checks,
+    answers,
     clock,
     policies,
     maySeeAction: (caller, name) => admin.maySee(caller, name),
@@ -236,6 +239,7 @@ async function build(
         counters.close(),
         sightings.close(),
         checks.close(),
+        answers.close(),
       ]);
       await store.close();
     },

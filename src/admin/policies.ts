@@ -4,6 +4,7 @@ import { authorize } from '../call/authorize.ts';
 import { circumstancesOf } from '../call/call.ts';
 import { resolve } from '../call/resolve.ts';
 import { GatewayError } from '../errors.ts';
+import { strictestAnswers } from '../policy/answer-action.ts';
 import type { GateRow } from '../policy/gate-schema.ts';
 import { buildPolicies, describeScope, type PolicyScope, type PolicySource } from '../policy/policy.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
@@ -131,6 +132,7 @@ function merge(sources: readonly PolicySource[]): object {
     allow: each('allow'),
     network: each('network'),
     content: each('content'),
+    answers: strictestAnswers(sources.map(({ policy }) => policy)),
     labels: each('labels'),
     gates: sources.flatMap(({ scope, policy }) => (policy.gates ?? []).map((row) => ({ from: describeScope(scope), ...row }))),
     gateDestructive: nearest('gateDestructive') ?? true,

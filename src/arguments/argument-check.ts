@@ -1,14 +1,10 @@
 /** Checks the arguments of a call against the input schema of its tool. */
-import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { CheckPool, type Verdict } from './check-pool.ts';
-import type { Job } from './check-worker.ts';
-import { type CleanSchema, cleanSchema, UnusableSchema } from './clean-schema.ts';
-import type { Validator } from './compile-schema.ts';
 import { type ArgumentSize, measureArguments, withPlainNumbers } from './measure-arguments.ts';
-import { checksQuickly, compilesQuickly, evaluationsPerValue } from './schema-cost.ts';
+import { isQuick, type Plan, SchemaPlans } from './schema-plans.ts';
 
 export interface ArgumentCheck {
   /**
@@ -24,31 +20,13 @@ export interface ArgumentCheck {
   readonly problem: string | undefined;
 }
 
-/** What is known of one schema, shared by all tools that have an equal one. */
-interface Plan {
-  readonly clean: CleanSchema | undefined;
-  readonly hash: string;
-  readonly cost: number;
-  readonly isSmall: boolean;
-  /** Of a small schema that was compiled. */
-  validator: Validator | undefined;
-  compiling: Promise<void> | undefined;
-  warnings: readonly string[];
-  problem: string | undefined;
-  /** A problem that may have been the machine's is looked at again after this. */
-  retryAtMs: number;
-}
-
 /** Makes checks, and keeps what is compiled: by schema object, and by content for equal ones. */
 export class ArgumentChecks {
-  readonly #pool: CheckPool;
-  readonly #clock: Clock;
+  readonly #plans: SchemaPlans;
   readonly #byObject = new WeakMap<JsonObject, ArgumentCheck>();
-  readonly #byHash = new Map<string, Plan>();
 
   constructor(pool = new CheckPool(), clock: Clock = systemClock) {
-    this.#pool = pool;
-    this.#clock = clock;
+    this.#plans = new SchemaPlans(pool, clock);
   }
 
   /** The check for an input schema; the same one for the same object. Looks at nothing yet. */
@@ -63,13 +41,13 @@ export class ArgumentChecks {
 
   /** Ends the worker threads, if there are any. */
   async close(): Promise<void> {
-    await this.#pool.close();
+    await this.#plans.close();
   }
 
   #make(inputSchema: JsonObject): ArgumentCheck {
     let known: Plan | undefined;
     const plan = () => {
-      known ??= this.#plan(inputSchema);
+      known ??= this.#plans.of(inputSchema);
       return known;
     };
     return {
@@ -78,7 +56,7 @@ export class ArgumentChecks {
         if (typeof size === 'string') return size;
         return this.#check(known ?? plan(), args, size);
       },
-      prepare: () => this.#prepare(plan()),
+      prepare: () => this.#plans.prepare(plan()),
       get warnings() {
         return known?.warnings ?? [];
       },
@@ -88,100 +66,22 @@ export class ArgumentChecks {
     };
   }
 
-  #plan(inputSchema: JsonObject): Plan {
-    const plan = makePlan(inputSchema);
-    const equal = this.#byHash.get(plan.hash);
-    if (equal !== undefined) return equal;
-    // The oldest goes; checks that are in use keep theirs.
-    if (this.#byHash.size >= maxPlans) this.#byHash.delete(this.#byHash.keys().next().value ?? '');
-    this.#byHash.set(plan.hash, plan);
-    return plan;
-  }
-
   #check(plan: Plan, args: JsonObject, size: ArgumentSize): undefined | string | Promise<undefined | string> {
-    if (plan.problem !== undefined && plan.retryAtMs <= this.#clock.nowMs()) forget(plan);
-    const { clean, validator, problem } = plan;
-    if (problem !== undefined || clean === undefined) return refusal(problem ?? '');
+    const problem = this.#plans.problemOf(plan);
+    if (problem !== undefined) return refusal(problem);
     const plain = size.hasLongNumbers ? withPlainNumbers(args) : args;
-    const isQuick = plan.isSmall && checksQuickly(clean, plan.cost, size);
-    if (isQuick && validator !== undefined) return validator.check(plain);
-    return this.#checkLater(plan, clean, plain, isQuick);
+    const { validator } = plan;
+    const isHere = isQuick(plan, size);
+    if (isHere && validator !== undefined) return validator.check(plain);
+    return this.#checkLater(plan, plain, isHere);
   }
 
-  async #checkLater(plan: Plan, clean: CleanSchema, args: JsonObject, isQuick: boolean): Promise<undefined | string> {
-    await this.#prepare(plan);
+  async #checkLater(plan: Plan, args: JsonObject, isHere: boolean): Promise<undefined | string> {
+    await this.#plans.prepare(plan);
     if (plan.problem !== undefined) return refusal(plan.problem);
-    if (isQuick && plan.validator !== undefined) return plan.validator.check(args);
-    const verdict = await this.#pool.run(jobOf(plan, clean, args));
-    return explain(plan, verdict);
+    if (isHere && plan.validator !== undefined) return plan.validator.check(args);
+    return explain(plan, await this.#plans.elsewhere(plan, { args }));
   }
-
-  #prepare(plan: Plan): Promise<void> {
-    plan.compiling ??= this.#compile(plan);
-    return plan.compiling;
-  }
-
-  async #compile(plan: Plan): Promise<void> {
-    const { clean } = plan;
-    if (clean === undefined) return;
-    if (!plan.isSmall) return this.#compileElsewhere(plan, clean);
-    try {
-      const { compileSchema } = await import('./compile-schema.ts');
-      plan.validator = await inTurn(() => compileSchema(clean.schema, clean.patterns));
-      plan.warnings = [...clean.warnings, ...plan.validator.warnings];
-    } catch (error) {
-      if (!(error instanceof UnusableSchema)) throw error;
-      plan.problem = error.message;
-    }
-  }
-
-  async #compileElsewhere(plan: Plan, clean: CleanSchema): Promise<void> {
-    const verdict = await this.#pool.run(jobOf(plan, clean, undefined));
-    if (verdict.kind === 'checked') plan.warnings = [...clean.warnings, ...verdict.warnings];
-    if (verdict.kind === 'unusable') plan.problem = verdict.problem;
-    if (verdict.kind === 'late' && verdict.doing === 'compile') {
-      plan.problem = 'takes too long to compile';
-      plan.retryAtMs = this.#clock.nowMs() + retryAfterMs;
-    }
-    // Nothing is known; the next call tries again.
-    if (verdict.kind === 'busy') plan.compiling = undefined;
-  }
-}
-
-const maxPlans = 5_000;
-const retryAfterMs = 60_000;
-
-function forget(plan: Plan): void {
-  plan.problem = undefined;
-  plan.compiling = undefined;
-  plan.retryAtMs = Number.POSITIVE_INFINITY;
-}
-
-function makePlan(inputSchema: JsonObject): Plan {
-  const fresh = { validator: undefined, compiling: undefined, retryAtMs: Number.POSITIVE_INFINITY };
-  try {
-    const clean = cleanSchema(inputSchema);
-    const { schema, warnings } = clean;
-    const cost = evaluationsPerValue(schema);
-    const hash = createHash('sha256').update(JSON.stringify(schema)).digest('base64');
-    return {
-      ...fresh,
-      clean,
-      hash,
-      cost,
-      isSmall: compilesQuickly(clean) && Number.isFinite(cost),
-      warnings,
-      problem: undefined,
-    };
-  } catch (error) {
-    if (!(error instanceof UnusableSchema)) throw error;
-    const { message } = error;
-    return { ...fresh, clean: undefined, hash: message, cost: 0, isSmall: false, warnings: [], problem: message };
-  }
-}
-
-function jobOf({ hash }: Plan, { schema, patterns }: CleanSchema, args: JsonObject | undefined): Job {
-  return { hash, schema: { clean: schema, patterns }, args };
 }
 
 function refusal(problem: string): string {
@@ -192,6 +92,9 @@ function explain(plan: Plan, verdict: Verdict): undefined | string {
   switch (verdict.kind) {
     case 'checked':
       return verdict.sentence;
+    // Only of what comes as JSON.
+    case 'unread':
+      return verdict.problem;
     case 'unusable':
       plan.problem = verdict.problem;
       return refusal(verdict.problem);
@@ -206,13 +109,4 @@ function explain(plan: Plan, verdict: Verdict): undefined | string {
         },
       );
   }
-}
-
-let last: Promise<unknown> = Promise.resolve();
-
-/** One after the other, with a look at everything else that happens in between: a hundred first calls at once stop nobody. */
-function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-  const result = last.then(() => new Promise((resolve) => setImmediate(resolve))).then(work);
-  last = result.catch(() => {});
-  return result;
 }

@@ -1,15 +1,19 @@
 /** Compiles and checks away from the event loop. Loaded as a worker thread, and by the one who starts it to learn where it is. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { isObject, type JsonObject } from '../wire/json.ts';
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { UnusableSchema } from './clean-schema.ts';
 import { compileSchema, type Validator } from './compile-schema.ts';
+import type { CheckWords } from './describe-error.ts';
+import { measureValue } from './measure-arguments.ts';
 
 export interface Job {
   /** Of the schema; what was compiled once in this worker is not sent again. */
   readonly hash: string;
-  readonly schema: { readonly clean: JsonObject; readonly patterns: readonly string[] } | undefined;
-  /** Undefined to compile only. */
-  readonly args: JsonObject | undefined;
+  readonly schema: { readonly clean: JsonObject; readonly patterns: readonly string[]; readonly words: CheckWords } | undefined;
+  /** Undefined, and no source, to compile only. */
+  readonly args?: JsonObject | undefined;
+  /** The JSON of what is to be checked: then it is parsed here as well. */
+  readonly source?: Uint8Array | undefined;
 }
 
 export type Reply =
@@ -18,6 +22,8 @@ export type Reply =
 
 export type FinalReply =
   | { readonly kind: 'checked'; readonly sentence: string | undefined; readonly warnings: readonly string[] }
+  /** No schema should have to look at what came as JSON. */
+  | { readonly kind: 'unread'; readonly problem: string }
   /** Reads on from "its input schema". */
   | { readonly kind: 'unusable'; readonly problem: string };
 
@@ -31,11 +37,14 @@ export const workerPurpose = 'gatehouse-argument-checks';
 
 const validators = new Map<string, Validator>();
 
-async function perform({ hash, schema, args }: Job, report: (reply: Reply) => void): Promise<FinalReply> {
+async function perform({ hash, schema, args, source }: Job, report: (reply: Reply) => void): Promise<FinalReply> {
   try {
     const validator = validators.get(hash) ?? (await compile(hash, schema));
     report({ kind: 'compiled' });
-    return { kind: 'checked', sentence: args === undefined ? undefined : validator.check(args), warnings: validator.warnings };
+    const value = source === undefined ? args : (JSON.parse(Buffer.from(source).toString()) as Json);
+    const size = source === undefined || value === undefined ? undefined : measureValue(value);
+    if (typeof size === 'string') return { kind: 'unread', problem: size };
+    return { kind: 'checked', sentence: value === undefined ? undefined : validator.check(value), warnings: validator.warnings };
   } catch (error) {
     if (error instanceof UnusableSchema) return { kind: 'unusable', problem: error.message };
     throw error;
@@ -44,7 +53,7 @@ async function perform({ hash, schema, args }: Job, report: (reply: Reply) => vo
 
 async function compile(hash: string, schema: Job['schema']): Promise<Validator> {
   if (schema === undefined) throw new Error('A schema that this worker has not compiled must come with the job.');
-  const validator = await compileSchema(schema.clean, schema.patterns);
+  const validator = await compileSchema(schema.clean, schema.patterns, schema.words);
   validators.set(hash, validator);
   return validator;
 }

@@ -1,7 +1,7 @@
 /** Compiles a clean schema with Ajv: here for small ones, in a worker for all others. */
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { partsOf, UnusableSchema } from './clean-schema.ts';
-import { describeErrors } from './describe-error.ts';
+import { type CheckWords, describeErrors } from './describe-error.ts';
 import { shorten } from './measure-arguments.ts';
 
 export interface Validator {
@@ -12,7 +12,7 @@ export interface Validator {
 }
 
 /** Throws UnusableSchema. Ajv takes tens of milliseconds to load: the first schema pays them, not the start. */
-export async function compileSchema(schema: JsonObject, patterns: readonly string[]): Promise<Validator> {
+export async function compileSchema(schema: JsonObject, patterns: readonly string[], words: CheckWords): Promise<Validator> {
   const [{ Ajv2020 }, matchers] = await Promise.all([import('ajv/dist/2020.js'), compilePatterns(patterns)]);
   const unreadable = [...matchers].filter(([, matcher]) => matcher === undefined).map(([pattern]) => pattern);
   const ajv = new Ajv2020({
@@ -36,8 +36,8 @@ export async function compileSchema(schema: JsonObject, patterns: readonly strin
   });
   try {
     const validate = ajv.compile(withoutPatterns(schema, new Set(unreadable)));
-    const check = (args: Json) => (validate(args) ? undefined : describeErrors(validate.errors ?? []));
-    return { check: (args) => guard(() => check(args)), warnings: unreadable.map(describePattern) };
+    const check = (args: Json) => (validate(args) ? undefined : describeErrors(validate.errors ?? [], words));
+    return { check: (args) => guard(() => check(args), words), warnings: unreadable.map(describePattern) };
   } catch (error) {
     // Ajv recurses: what is too large for it overflows the stack.
     if (error instanceof RangeError) throw new UnusableSchema('is too large to be compiled');
@@ -47,12 +47,12 @@ export async function compileSchema(schema: JsonObject, patterns: readonly strin
 
 // A schema that refers to itself at the same place goes on until the stack is full; and for a few odd schemas the code that Ajv 8.20
 // makes uses a name that it has not declared (`anyOf` beside `not: true`). What cannot be checked is not passed on.
-function guard(check: () => string | undefined): string | undefined {
+function guard(check: () => string | undefined, { whole, schema }: CheckWords): string | undefined {
   try {
     return check();
   } catch (error) {
     const reason = error instanceof RangeError ? 'it refers to itself without end' : 'it contradicts itself';
-    return `These arguments cannot be checked against the input schema of this tool: ${reason}. Its operator has to change it.`;
+    return `${whole} cannot be checked against the ${schema} of this tool: ${reason}. Its operator has to change it.`;
   }
 }
 

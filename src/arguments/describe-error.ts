@@ -4,9 +4,18 @@ import { suggestName } from '../problems.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { pointerPart, shorten } from './measure-arguments.ts';
 
-export function describeErrors(errors: readonly ErrorObject[]): string {
+/** What is checked by what, as sentences have it. */
+export interface CheckWords {
+  readonly whole: string;
+  readonly schema: string;
+}
+
+export const argumentWords: CheckWords = { whole: 'The arguments', schema: 'input schema' };
+export const answerWords: CheckWords = { whole: 'The structured content', schema: 'output schema' };
+
+export function describeErrors(errors: readonly ErrorObject[], words: CheckWords): string {
   const error = pickError(errors);
-  return error === undefined ? 'The arguments do not fit the input schema of this tool.' : describe(error);
+  return error === undefined ? `${words.whole} must be what the ${words.schema} of this tool says.` : describe(error, words);
 }
 
 /** The innermost problem is the one to repair; of several alternatives that all fail at the same place, what they have in common. */
@@ -23,10 +32,10 @@ function depthOf({ instancePath, keyword }: ErrorObject): number {
 
 const memberKeywords = new Set(['required', 'additionalProperties', 'unevaluatedProperties', 'dependentRequired']);
 
-function describe(error: ErrorObject): string {
+function describe(error: ErrorObject, { whole }: CheckWords): string {
   const { keyword, params } = error;
   const schema: JsonObject = isObject(error.parentSchema) ? error.parentSchema : {};
-  const at = subject(error.instancePath);
+  const at = error.instancePath === '' ? whole : subject(error.instancePath);
   switch (keyword) {
     case 'required':
       return describeMissing(error.instancePath, String(params.missingProperty), schema);
@@ -65,7 +74,6 @@ function describe(error: ErrorObject): string {
 }
 
 function subject(instancePath: string): string {
-  if (instancePath === '') return 'The arguments';
   return instancePath
     .split('/')
     .map((part) => shorten(part, 40))

@@ -27,6 +27,16 @@ export function measureArguments(args: JsonObject): ArgumentSize | string {
   return problem === undefined ? { values, characters, hasLongNumbers } : `${problem.path || 'The arguments'} ${problem.what}`;
 }
 
+/** The same for any value, such as a part of an answer. */
+export function measureValue(value: Json): ArgumentSize | string {
+  if (isObject(value)) return measureArguments(value);
+  values = 0;
+  characters = 0;
+  hasLongNumbers = false;
+  const problem = measure(value, 0);
+  return problem === undefined ? { values, characters, hasLongNumbers } : `${problem.path || 'It'} ${problem.what}`;
+}
+
 interface Trouble {
   /** JSON pointer (RFC 6901); empty for the arguments themselves. */
   path: string;

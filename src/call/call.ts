@@ -15,6 +15,7 @@
  *                       remember            what callers are handed, where a gate asks after it
  *                       record              intent before the upstream hears of it, outcome after: one record for every call
  */
+import type { AnswerChecks } from '../arguments/answer-check.ts';
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Clock } from '../clock.ts';
@@ -32,6 +33,7 @@ import { noJudges } from './ask-judges.ts';
 import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
+import { expectAnswer } from './check-answer.ts';
 import { inspect, inspectStream, inspectStreamed, type Outcome } from './inspect.ts';
 import { type Admission, limit, ratesOf } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
@@ -47,6 +49,7 @@ export interface CallPorts extends RecordPorts {
   readonly policies: () => Policies;
   readonly counters: Counters;
   readonly checks: ArgumentChecks;
+  readonly answers: AnswerChecks;
   /** Who is asked where a policy names a judge. */
   readonly judges?: Judges | undefined;
   readonly clock: Clock;
@@ -144,13 +147,15 @@ async function exchange(ports: CallPorts, catalog: Catalog, clearance: Clearance
   const passing = inspectStream(judges, clearance, ask);
   course.stream = passing?.stream;
   course.trace.step('upstream');
+  expectAnswer(ports.answers, clearance);
   const sampler = clearance.policy.sampling && samplerFor(clearance, ask, (of) => call(ports, catalog, clearance.caller, of));
   const answer =
     sampler === undefined
       ? await callUpstream(ports.lanes, clearance, ask, course)
       : await callSampled(ports, clearance, sampler, course);
   course.trace.step('inspect');
-  if (passing === undefined || answer.kind !== 'streamed') return inspect(judges, clearance, ask, answer);
+  if (passing === undefined || answer.kind !== 'streamed')
+    return inspect({ answers: ports.answers, judges }, clearance, ask, answer);
   const ended = passing.end();
   if (ended !== undefined) await ended;
   return inspectStreamed(answer, passing);

@@ -1,4 +1,5 @@
 /** Refuses answers that are not what the method promises and content that must not come back, and maps what they carry back into the client's names and URIs. */
+import type { AnswerChecks } from '../arguments/answer-check.ts';
 import type { Judges } from '../content/judge.ts';
 import type { ContentHit } from '../content/screen.ts';
 import { textsIn } from '../content/texts-in.ts';
@@ -8,6 +9,7 @@ import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
 import type { ApprovedRound, Ask } from './ask.ts';
 import type { Permit } from './authorize.ts';
+import { checkAnswer } from './check-answer.ts';
 import { passInspected } from './inspect-stream.ts';
 import { judgeAnswer } from './judge-answer.ts';
 import { ContentRefusal } from './screen.ts';
@@ -62,9 +64,28 @@ export function inspectStreamed(answer: Answer & { readonly kind: 'streamed' }, 
   return { ...answer, hits: hits() } as unknown as Outcome;
 }
 
+/** Who looks at an answer. */
+interface Inspectors {
+  readonly answers: AnswerChecks;
+  readonly judges: Judges | undefined;
+}
+
 /** At once where nobody has to be asked. Throws, or rejects with, GatewayError `upstream_failed` and `content_blocked`. */
-export function inspect(judges: Judges | undefined, permit: Permit, ask: Ask, answer: Answer): Outcome | Promise<Outcome> {
-  const outcome = inspectWhole(permit, ask, answer);
+export function inspect({ answers, judges }: Inspectors, permit: Permit, ask: Ask, answer: Answer): Outcome | Promise<Outcome> {
+  const flaws = checkAnswer(answers, permit, ask, answer);
+  return flaws instanceof Promise
+    ? flaws.then((late) => inspectContent(judges, permit, ask, answer, late))
+    : inspectContent(judges, permit, ask, answer, flaws);
+}
+
+function inspectContent(
+  judges: Judges | undefined,
+  permit: Permit,
+  ask: Ask,
+  answer: Answer,
+  flaws: readonly ContentHit[],
+): Outcome | Promise<Outcome> {
+  const outcome = inspectWhole(permit, ask, answer, flaws);
   const { judgesOut } = permit.policy;
   if (judges === undefined || judgesOut.length === 0 || (outcome.kind !== 'result' && outcome.kind !== 'reply')) return outcome;
   const value = outcome.kind === 'result' ? parsed(permit, outcome.result) : (JSON.parse(outcome.body.toString()) as JsonObject);
@@ -74,11 +95,11 @@ export function inspect(judges: Judges | undefined, permit: Permit, ask: Ask, an
   );
 }
 
-function inspectWhole(permit: Permit, ask: Ask, answer: Answer): Outcome {
+function inspectWhole(permit: Permit, ask: Ask, answer: Answer, flaws: readonly ContentHit[]): Outcome {
   if (answer.kind === 'reply') return inspectReply(permit, ask, answer);
   if (answer.kind !== 'result') return { ...answer, hits: none } as unknown as Outcome;
   const shaped = withShape(permit, ask.method, answer.result);
-  const { result, hits } = withoutContent(permit, shaped);
+  const { result, hits } = withoutContent(permit, shaped, flaws);
   return { kind: 'result', result: withClientUris(permit, ask.method, result), hits } as unknown as Outcome;
 }
 
@@ -113,19 +134,23 @@ function blocked({ capability, namespace }: Permit, rules: readonly string[], hi
 
 const none: readonly ContentHit[] = Object.freeze([]);
 
-function withoutContent(permit: Permit, result: RawResult): { readonly result: RawResult; readonly hits: readonly ContentHit[] } {
+function withoutContent(
+  permit: Permit,
+  result: RawResult,
+  flaws: readonly ContentHit[],
+): { readonly result: RawResult; readonly hits: readonly ContentHit[] } {
   const { contentOut } = permit.policy;
-  if (contentOut === undefined) return { result, hits: none };
+  if (contentOut === undefined) return { result, hits: flaws };
   const verdict = contentOut.inspectBytes(result.bytes.subarray(result.start, result.end));
+  if (verdict.kind === 'clean') return { result, hits: flaws };
+  const hits = [...flaws, ...verdict.hits];
   switch (verdict.kind) {
-    case 'clean':
-      return { result, hits: none };
     case 'flagged':
-      return { result, hits: verdict.hits };
+      return { result, hits };
     case 'redacted':
-      return { result: RawResult.from(isObject(verdict.value) ? verdict.value : {}), hits: verdict.hits };
+      return { result: RawResult.from(isObject(verdict.value) ? verdict.value : {}), hits };
     case 'blocked':
-      throw blocked(permit, verdict.rules, verdict.hits);
+      throw blocked(permit, verdict.rules, hits);
   }
 }
 

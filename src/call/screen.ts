@@ -97,8 +97,8 @@ function refusedIn(capability: string, rules: readonly string[], hits: readonly 
 /** A refusal that knows what was found, for the record. */
 export class ContentRefusal extends GatewayError {
   readonly hits: readonly ContentHit[];
-  constructor(message: string, hits: readonly ContentHit[]) {
-    super('content_blocked', message);
+  constructor(message: string, hits: readonly ContentHit[], code: 'content_blocked' | 'upstream_failed' = 'content_blocked') {
+    super(code, message);
     this.hits = hits;
   }
 }

@@ -12,7 +12,7 @@ import { isMedia, longestPlain } from './texts-in.ts';
 /** What was found in one place, without a word of it. */
 export interface ContentHit {
   readonly ruleId: string;
-  readonly category: Category | 'content';
+  readonly category: Category | 'content' | 'answer';
   readonly severity: Rule['severity'];
   readonly direction: Direction;
   readonly action: ContentAction;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { contentPolicySchema } from '../content/content-schema.ts';
+import { answerActions } from './answer-action.ts';
 import { gatesSchema, labelsSchema } from './gate-schema.ts';
 import { limitsSchema } from './limit-rules.ts';
 import { checkNetwork } from './network.ts';
@@ -65,6 +66,12 @@ export const policySchema = z.strictObject({
     .optional()
     .describe('Addresses and ranges that calls may come from. An empty list is nobody. Default: anywhere.'),
   content: contentPolicySchema.optional(),
+  answers: z
+    .enum(answerActions)
+    .optional()
+    .describe(
+      'What becomes of an answer of an MCP server that is not what its tool promises: flag (it is passed on as it came, and noted on the record), block (it is not passed on) or off (nobody looks). Where several scopes say something, the strictest counts. Default: flag.',
+    ),
   labels: labelsSchema.optional(),
   gates: gatesSchema.optional().describe('Calls that wait for a person. Every gate that holds a call must let it pass.'),
   gateDestructive: z

@@ -10,6 +10,7 @@ import type { ContentRules, ContentScreen } from '../content/content-policy.ts';
 import type { JudgeRow } from '../content/judge.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
+import { type AnswerAction, strictestAnswers } from './answer-action.ts';
 import { type CompiledLimits, compileLimits } from './compile-limits.ts';
 import { compileGate, type Gate } from './gate.ts';
 import { compileNetworks, type NetworkTest } from './network.ts';
@@ -51,6 +52,8 @@ export interface CallPolicy {
   /** Who is asked besides. Empty for nearly everything. */
   readonly judgesIn: readonly JudgeRow[];
   readonly judgesOut: readonly JudgeRow[];
+  /** What becomes of answers that are not what their tool promises. */
+  readonly answers: AnswerAction;
   /** Those that may hold a call of this capability. All that do must let it pass. */
   readonly gates: readonly Gate[];
   /** What it is, as far as a gate of any capability asks whether it was called before. */
@@ -215,6 +218,7 @@ function merge(
     contentOut: screen('out'),
     judgesIn: content?.judgesFor(capability, 'in') ?? noJudges,
     judgesOut: content?.judgesFor(capability, 'out') ?? noJudges,
+    answers: strictestAnswers(parts.map(({ policy }) => policy)),
     gates: neverGated.has(capability) ? noGates : parts.flatMap(({ gates }) => gates.filter(({ covers }) => covers(capability))),
     sampling: samplingOf(nearest('sampling')),
     labels: [...awaited].filter((label) =>

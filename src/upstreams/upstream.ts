@@ -214,7 +214,12 @@ export class RpcFailure extends Error {
 
 export type Answer =
   /** The result as the upstream's bytes; may carry `resultType` and `_meta` of its era. */
-  | { readonly kind: 'result'; readonly result: RawResult }
+  | {
+      readonly kind: 'result';
+      readonly result: RawResult;
+      /** Its era has every answer say of which kind it is, and this one does not. */
+      readonly lacksResultType?: true;
+    }
   /** MCP 2026-07-28 basic/patterns/mrtr: at least one of the two is present. */
   | { readonly kind: 'input-required'; readonly inputRequests: JsonObject | undefined; readonly requestState: string | undefined }
   | { readonly kind: 'error'; readonly error: RpcError }

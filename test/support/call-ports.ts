@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { AnswerChecks } from '../../src/arguments/answer-check.ts';
 import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
 import type { Ask } from '../../src/call/ask.ts';
 import type { CallPorts } from '../../src/call/call.ts';
@@ -60,6 +61,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
   });
   const counters = await openMemoryCounters({ clock, warn: () => {} });
   const checks = new ArgumentChecks();
+  const answers = new AnswerChecks((details, message) => log.warn(details, message));
   const ports: CallPorts = {
     lanes: new Lanes(),
     log,
@@ -68,6 +70,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
     counters,
     sightings: openSightings(() => memorySightings(clock), { clock, warn: () => {} }),
     checks,
+    answers,
     clock,
     policies: () => noPolicies,
     approvals: { pass: () => Promise.reject(new Error('nothing waits here')), ended() {} },
@@ -76,7 +79,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
   };
   const close = async () => {
     ports.lanes.keep(new Map());
-    await Promise.all([telemetry.close(), counters.close(), checks.close()]);
+    await Promise.all([telemetry.close(), counters.close(), checks.close(), answers.close()]);
   };
   return { ports, records, close };
 }

@@ -107,7 +107,9 @@ export class ModernCall implements RequestListener {
     }
     const { result } = answer;
     const source = result.source('resultType');
-    if (source === undefined || source === '"complete"') this.#succeed({ kind: 'result', result });
+    if (source === '"complete"') this.#succeed({ kind: 'result', result });
+    // So servers of drafts answered: taken for complete (MCP 2026-07-28 basic/index).
+    else if (source === undefined) this.#succeed({ kind: 'result', result, lacksResultType: true });
     else if (source === '"input_required"') this.#inputRequired(result);
     else this.#fail(this.#broken('answered with a kind of result that was not asked for'));
   }
