@@ -33,6 +33,8 @@ import type { Upstream } from '../upstreams/upstream.ts';
 export interface AdminPorts {
   /** By which way this action was asked for. */
   readonly door: 'mcp' | 'rest' | 'cli';
+  /** Of the call that asked for it. */
+  readonly trace: string | undefined;
   readonly registry: Registry;
   readonly changeRecords: RegistryStore['changeRecords'];
   readonly vault: SecretVault;

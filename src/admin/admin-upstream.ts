@@ -28,7 +28,7 @@ const loadAfterMs = 1_000;
 export class AdminUpstream implements Upstream {
   readonly id = `${adminNamespace}/actions`;
   readonly kind = 'admin';
-  readonly #ports: () => Omit<AdminPorts, 'door'>;
+  readonly #ports: () => Omit<AdminPorts, 'door' | 'trace'>;
   readonly #listeners = new Set<(change: UpstreamChange) => void>();
   #actions: ReadonlyMap<string, Action> = new Map();
   #offer: Offer = { ...emptyOffer, isStale: false };
@@ -36,7 +36,7 @@ export class AdminUpstream implements Upstream {
   #timer: NodeJS.Timeout | undefined;
   #calls = { succeeded: 0, failed: 0 };
 
-  constructor(ports: () => Omit<AdminPorts, 'door'>) {
+  constructor(ports: () => Omit<AdminPorts, 'door' | 'trace'>) {
     this.#ports = ports;
   }
 
@@ -81,7 +81,7 @@ export class AdminUpstream implements Upstream {
     };
   }
 
-  async call({ params, caller: whoever, ip = '', door }: UpstreamCall): Promise<Answer> {
+  async call({ params, caller: whoever, ip = '', door, trace }: UpstreamCall): Promise<Answer> {
     await this.load();
     const action = this.#actions.get(String(params.name));
     const caller = asCaller(whoever);
@@ -92,7 +92,7 @@ export class AdminUpstream implements Upstream {
       throw new GatewayError('bad_arguments', describeProblems(read.error));
     }
     const given = await action.run(
-      { ...this.#ports(), door: door === 'rest' || door === 'cli' ? door : 'mcp' },
+      { ...this.#ports(), door: door === 'rest' || door === 'cli' ? door : 'mcp', trace },
       caller,
       read.data as never,
       ip,

@@ -148,16 +148,21 @@ export const decideApproval = defineAction({
   }),
   output: whole,
   async run(ports, caller, { id, decision, reason = '', arguments: args }) {
-    const { approvals } = ports;
+    const { approvals, trace } = ports;
     const request = await visible(approvals, caller, id);
-    if (args === undefined) return await showWhole(approvals, await approvals.decide(id, caller, decision, reason), caller);
+    if (args === undefined)
+      return await showWhole(approvals, await approvals.decide(id, caller, decision, reason, { trace }), caller);
     if (decision !== 'approve')
       throw new GatewayError('bad_arguments', '"arguments" go with "approve": a call that is denied needs none.');
     const requester = requesterOf(ports, request);
     const { screened, gates } = await amendedCall(ports.calls, ports.catalog(), requester, request.row, args as JsonObject);
     const made = await approvals.amend(id, caller, screened, gates, reason);
     const counts = made.row.state === 'pending' && isDecider(made, caller);
-    return await showWhole(approvals, counts ? await approvals.decide(made.row.id, caller, 'approve', reason) : made, caller);
+    return await showWhole(
+      approvals,
+      counts ? await approvals.decide(made.row.id, caller, 'approve', reason, { trace }) : made,
+      caller,
+    );
   },
 });
 

@@ -51,7 +51,9 @@ function waitFor(
 ): Clearance | Promise<Approved> {
   if (ask.approval === undefined && gates.length === 0) return screened as unknown as Clearance;
   course.trace.step('approve');
-  return approvals.pass(screened, ask, gates).then((approval) => ({ ...screened, approval }) as unknown as Approved);
+  return approvals
+    .pass(screened, ask, gates, course.trace.traceId)
+    .then((approval) => ({ ...screened, approval }) as unknown as Approved);
 }
 
 /** Whether people agreed to it. */

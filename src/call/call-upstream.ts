@@ -204,6 +204,7 @@ function send(permit: Permit, ask: Ask, deadline: Deadline, slots: Slots, course
     params,
     meta: metaWithTrace(ask.meta, course.trace),
     traceContext: course.trace.outgoing,
+    trace: course.trace.traceId,
     hops: ask.hops,
     client: ask.client,
     caller: permit.caller,

@@ -31,14 +31,14 @@ import { type Approved, approve, type Clearance, isApproved } from './approve.ts
 import type { Ask } from './ask.ts';
 import { noJudges } from './ask-judges.ts';
 import type { Caller } from './authenticate.ts';
-import { authorize, type Circumstances } from './authorize.ts';
+import { authorize, type Circumstances, type Permit } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
 import { expectAnswer } from './check-answer.ts';
 import { inspect, inspectStream, inspectStreamed, type Outcome } from './inspect.ts';
 import { type Admission, limit, ratesOf } from './limit.ts';
 import { Course, type RecordPorts } from './record.ts';
 import { remembering } from './remember.ts';
-import { resolve } from './resolve.ts';
+import { resolve, type Target } from './resolve.ts';
 import { type Sampler, samplerFor } from './sample.ts';
 import { type Screened, screen } from './screen.ts';
 
@@ -78,13 +78,23 @@ export async function call(ports: CallPorts, catalog: Catalog, caller: Caller, a
 function admit(ports: CallPorts, catalog: Catalog, caller: Caller, ask: Ask, course: Course): Screened | Promise<Screened> {
   const target = resolve(catalog, ask);
   course.trace.step('authorize');
-  const permit = authorize(circumstancesOf(ports, ask.ip), caller, target, ask);
-  course.permit = permit;
+  const permit = permitFor(ports, caller, target, ask, course);
   course.trace.step('limit');
   const admission = limit(ports.counters, permit);
   return admission instanceof Promise
     ? admission.then((late) => screenAdmitted(ports, late, ask, course))
     : screenAdmitted(ports, admission, ask, course);
+}
+
+// What a rule does not allow its caller can see, and may know to be on record; of all else that is refused here nothing is known.
+function permitFor(ports: CallPorts, caller: Caller, target: Target, ask: Ask, course: Course): Permit {
+  try {
+    course.permit = authorize(circumstancesOf(ports, ask.ip), caller, target, ask);
+    return course.permit;
+  } catch (error) {
+    if (toGatewayError(error).code === 'not_allowed') course.refused = target;
+    throw error;
+  }
 }
 
 function screenAdmitted(ports: CallPorts, admission: Admission, ask: Ask, course: Course): Screened | Promise<Screened> {
@@ -111,7 +121,7 @@ export async function readmit(ports: CallPorts, catalog: Catalog, caller: Caller
   const course = new Course(ports, caller, ask);
   try {
     const target = resolve(catalog, ask);
-    course.permit = authorize(circumstancesOf(ports, ask.ip), caller, target, ask);
+    permitFor(ports, caller, target, ask, course);
   } catch (error) {
     course.failed(error);
     throw error;

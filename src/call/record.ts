@@ -17,6 +17,7 @@ import type { Caller } from './authenticate.ts';
 import type { Permit } from './authorize.ts';
 import type { InspectedStream, Outcome } from './inspect.ts';
 import type { Admission } from './limit.ts';
+import type { Target } from './resolve.ts';
 import { ContentRefusal } from './screen.ts';
 
 export interface RecordPorts {
@@ -29,6 +30,8 @@ export interface RecordPorts {
 export class Course {
   readonly trace: CallTrace;
   permit: Permit | undefined;
+  /** What it was for, where its caller can see that and may not call it so. */
+  refused: Target | undefined;
   admission: Admission | undefined;
   /** The upstream may have heard of it. */
   isSent = false;
@@ -55,7 +58,7 @@ export class Course {
   /** Before the upstream hears of it. Rejects with GatewayError `audit_unavailable`. */
   intend(clearance: Clearance): Promise<void> | undefined {
     this.#hits = clearance.hits;
-    this.#entry = this.#describe('allow', undefined, clearance.approval?.id);
+    this.#entry = this.#describe('allow', clearance.policy.rules.length > 0 ? 'allow' : 'default', clearance.approval?.id);
     // What only reads goes on without a record rather than not at all; whether a tool does, its upstream cannot be asked.
     const { method } = this.#ask;
     return this.#ports.journal.intent(this.#entry, method === 'tools/call' || method === 'models/call');
@@ -98,7 +101,7 @@ export class Course {
     const caller = this.#caller;
     const ask = this.#ask;
     const code = error?.code;
-    this.#entry ??= this.#describe('deny', code);
+    this.#entry ??= this.#describe('deny', code, approvalOf(error));
     const contentRules = this.#hits.length === 0 ? undefined : [...new Set(this.#hits.map(({ ruleId }) => ruleId))];
     const kind = outcome === 'tool-error' ? 'done' : outcome;
     const { spent } = this;
@@ -134,9 +137,9 @@ export class Course {
     );
   }
 
-  #describe(decision: 'allow' | 'deny', rule: ErrorCode | undefined, approval?: string): CallEntry {
+  #describe(decision: 'allow' | 'deny', rule: ErrorCode | 'allow' | 'default' | undefined, approval?: string): CallEntry {
     const { journal } = this.#ports;
-    const { permit } = this;
+    const target = this.permit ?? this.refused;
     const { id, key, consumer, member } = this.#caller;
     const { door, toolbox, method, params, bytesIn } = this.#ask;
     // No limit looks at arguments, and a crowd that is refused is not to cost what it does when it is let in.
@@ -149,9 +152,9 @@ export class Course {
       door,
       toolbox,
       method,
-      capability: permit?.capability,
-      upstream: permit?.member.id,
-      definition: permit?.definition,
+      capability: target?.capability,
+      upstream: target?.member.id,
+      definition: target?.definition,
       argumentsDigest: isObject(digested) ? journal.digest(textOf(method, digested)) : undefined,
       argumentsBytes: bytesIn,
       decision,
@@ -187,7 +190,13 @@ export class Course {
   }
 }
 
-const ofLimits: ReadonlySet<ErrorCode> = new Set(['rate_limited', 'limit_reached']);
+/** The request that a refused call waits for, or was denied by. */
+function approvalOf(error: GatewayError | undefined): string | undefined {
+  if (error?.code !== 'approval_pending' && error?.code !== 'approval_denied') return undefined;
+  return isObject(error.data) && typeof error.data.approval === 'string' ? error.data.approval : undefined;
+}
+
+const ofLimits: ReadonlySet<string> = new Set(['rate_limited', 'limit_reached']);
 const nothing = { input: 0, output: 0, nanoUsd: 0 };
 
 /** A prompt can be large, and is sent as its client ordered it: it is written down once for both. */

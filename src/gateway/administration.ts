@@ -36,7 +36,7 @@ interface AdministrationParts {
 }
 
 /** Everything that actions of the administration work on. */
-export function administrationPorts(parts: AdministrationParts): Omit<AdminPorts, 'door'> {
+export function administrationPorts(parts: AdministrationParts): Omit<AdminPorts, 'door' | 'trace'> {
   const {
     settings,
     kept,

@@ -19,8 +19,9 @@ export interface CallFacts {
   readonly argumentsDigest?: string | undefined;
   readonly argumentsBytes?: number | undefined;
   readonly decision: 'allow' | 'deny';
-  /** The rule that decided. */
+  /** What decided: `allow` where a rule of a policy had to let the call pass, `default` where there is none; of a refusal its code. */
   readonly rule?: string | undefined;
+  /** The request for a person's consent that it went by, waits for or was denied by. */
   readonly approval?: string | undefined;
   /** 32 hex digits. */
   readonly trace?: string | undefined;

@@ -19,6 +19,8 @@ interface ChangePorts {
   readonly refreshed: () => Promise<void>;
   /** By which way it was asked for; `gatehouse` where nobody asked. */
   readonly door?: string | undefined;
+  /** Of the call that asked for it. */
+  readonly trace?: string | undefined;
 }
 
 /** Who makes a change: a caller, or the gateway itself. */
@@ -37,7 +39,7 @@ export const gatehouse: Actor = Object.freeze({ id: 'gatehouse' });
  * was faster, and `audit_unavailable`, with nothing changed.
  */
 export async function commitChange(
-  { registry, journal, refreshed, door = 'gatehouse' }: ChangePorts,
+  { registry, journal, refreshed, door = 'gatehouse', trace }: ChangePorts,
   { id: principal, key, member }: Actor,
   { action, edits, detail = {} }: Change,
 ): Promise<void> {
@@ -47,7 +49,7 @@ export async function commitChange(
       const digest = (document: object | undefined) =>
         document === undefined ? undefined : journal.digest(canonicalJson(JSON.parse(JSON.stringify(document)) as Json));
       const [before, after] = [digest(seen[at]?.body), digest(body)];
-      await journal.change({ principal, key, member, door, action: name, object: `${kind}/${id}`, before, after });
+      await journal.change({ principal, key, member, door, action: name, object: `${kind}/${id}`, before, after, trace });
     }
   };
   await note(action);

@@ -10,8 +10,8 @@ type CallStep = 'resolve' | 'authorize' | 'limit' | 'screen' | 'approve' | 'upst
 export interface CallTrace {
   /** The step that begins now, which ends the one before it. */
   step(name: CallStep): void;
-  /** For the log; undefined when neither the client nor we have a trace of this call. */
-  readonly traceId: string | undefined;
+  /** For records and the log: the client's, where it sent one, or this call's own. */
+  readonly traceId: string;
   /** What the far end is to be told in HTTP headers; undefined when the client's `_meta` goes on as it came. */
   readonly outgoing: OutgoingContext | undefined;
   /** The call has ended. `course` is kept until it is exported. */
@@ -30,13 +30,26 @@ export interface GivenContext {
   readonly tracestate: string | undefined;
 }
 
-/** A call that nobody follows. */
-export const untraced: CallTrace = Object.freeze({
-  step() {},
-  traceId: undefined,
-  outgoing: undefined,
-  ended() {},
-});
+/** A call that nobody follows; its record has an id all the same. */
+export class UnfollowedCall implements CallTrace {
+  readonly outgoing: undefined;
+  readonly #meta: JsonObject | undefined;
+  readonly #headers: GivenContext | undefined;
+  #traceId: string | undefined;
+
+  constructor(meta: JsonObject | undefined, headers: GivenContext | undefined) {
+    this.#meta = meta;
+    this.#headers = headers;
+  }
+
+  get traceId(): string {
+    this.#traceId ??= parentOf(this.#meta, this.#headers)?.traceId ?? makeTraceId();
+    return this.#traceId;
+  }
+
+  step(): void {}
+  ended(): void {}
+}
 
 /** What is known of a call whose spans are to be made. */
 export interface KeptTrace {
@@ -76,12 +89,20 @@ export function startTrace(
   meta: JsonObject | undefined,
   headers: GivenContext | undefined,
 ): CallTrace {
-  const fromMeta = meta?.traceparent === undefined ? undefined : readTraceContext(meta.traceparent, meta.tracestate);
-  const fromHeaders = headers?.traceparent === undefined ? undefined : readTraceContext(headers.traceparent, headers.tracestate);
+  const fromMeta = contextIn(meta);
+  const fromHeaders = contextIn(headers);
   const parent = fromMeta ?? fromHeaders;
   // Who records a trace upstream of us wants all of it, and who does not wants none.
   const isSampled = parent === undefined ? drawLot(rules.sampling) : parent.isSampled;
   return new FollowedCall(rules, keep, parent, fromMeta === undefined ? undefined : fromHeaders, isSampled);
+}
+
+function parentOf(meta: JsonObject | undefined, headers: GivenContext | undefined): TraceContext | undefined {
+  return contextIn(meta) ?? contextIn(headers);
+}
+
+function contextIn(given: JsonObject | GivenContext | undefined): TraceContext | undefined {
+  return given?.traceparent === undefined ? undefined : readTraceContext(given.traceparent, given.tracestate);
 }
 
 class FollowedCall implements CallTrace {
@@ -109,17 +130,18 @@ class FollowedCall implements CallTrace {
     this.#parent = parent;
     this.#link = link;
     this.#isSampled = isSampled;
-    this.#traceId = parent?.traceId ?? (isSampled ? makeTraceId() : undefined);
+    this.#traceId = parent?.traceId;
   }
 
-  get traceId(): string | undefined {
+  get traceId(): string {
+    this.#traceId ??= makeTraceId();
     return this.#traceId;
   }
 
   get outgoing(): OutgoingContext | undefined {
-    if (!this.#isSampled || this.#traceId === undefined) return undefined;
+    if (!this.#isSampled) return undefined;
     this.#upstreamSpanId ??= makeSpanId();
-    return { traceparent: writeTraceparent(this.#traceId, this.#upstreamSpanId), tracestate: this.#parent?.state };
+    return { traceparent: writeTraceparent(this.traceId, this.#upstreamSpanId), tracestate: this.#parent?.state };
   }
 
   step(name: CallStep): void {
@@ -133,7 +155,7 @@ class FollowedCall implements CallTrace {
     this.#hasEnded = true;
     if (!this.#isSampled && course.ms < this.#rules.slowMs && failureOf(course) === '') return;
     this.#keep({
-      traceId: this.#traceId ?? makeTraceId(),
+      traceId: this.traceId,
       parent: this.#parent,
       link: this.#link,
       upstreamSpanId: this.#upstreamSpanId,

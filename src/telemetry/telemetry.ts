@@ -3,7 +3,7 @@ import type { Secret } from '../secret.ts';
 import type { RollUps } from '../store/ports/roll-ups.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { CallMeter } from './call-meter.ts';
-import { type CallTrace, type GivenContext, type KeptTrace, startTrace, untraced } from './call-trace.ts';
+import { type CallTrace, type GivenContext, type KeptTrace, startTrace, UnfollowedCall } from './call-trace.ts';
 import type { CallCourse } from './course.ts';
 import type { Gauges } from './gauges.ts';
 import { ModelBuffer, type ModelBufferOptions } from './model-buffer.ts';
@@ -89,7 +89,7 @@ export function openTelemetry(options: TelemetryOptions): Telemetry {
     models,
     started(meta, headers) {
       meter.started();
-      return traces === undefined ? untraced : startTrace(rules, keep, meta, headers);
+      return traces === undefined ? new UnfollowedCall(meta, headers) : startTrace(rules, keep, meta, headers);
     },
     ended(course, trace) {
       meter.ended(course);

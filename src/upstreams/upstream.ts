@@ -120,6 +120,8 @@ export interface UpstreamCall {
   readonly meta: JsonObject | undefined;
   /** For the headers of a request, where this gateway is part of the trace. */
   readonly traceContext?: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
+  /** What the call's record is found by. Nothing of it goes out. */
+  readonly trace?: string | undefined;
   /** The gateways that the client's request came through, for the headers of a request. */
   readonly hops?: string | undefined;
   readonly client: CallingClient;

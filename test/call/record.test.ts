@@ -21,6 +21,7 @@ const permit = {
   member: { id: 'hr/main' },
   tool: { name: 'find', inputSchema: { type: 'object' } },
   definition: 'hash of find',
+  policy: { rules: [] },
 } as unknown as Permit;
 const hit = (ruleId: string) => ({ ruleId, direction: 'in', pointer: '', count: 1 }) as never;
 

@@ -55,16 +55,22 @@ interface CallShown {
 }
 
 /** Calls that wait for a person, and what people said. */
+/** What records say of how a decision came: by which door, in which trace. */
+interface Way {
+  readonly door?: string;
+  readonly trace?: string | undefined;
+}
+
 export interface Approvals {
   /**
    * Lets a call through once that enough people agreed to, and asks for their consent otherwise. Throws GatewayError: ApprovalPending,
    * `approval_denied`, `approval_unavailable`, `bad_arguments`, `limit_reached`, `conversation_lost`, `audit_unavailable`.
    */
-  pass(screened: Screened, ask: Ask, gates: readonly Gate[]): Promise<ApprovedRound>;
+  pass(screened: Screened, ask: Ask, gates: readonly Gate[], trace?: string): Promise<ApprovedRound>;
   /** What became of a call that was let through. `isUnheard`: its upstream cannot have heard of it, so the consent is still good. */
   ended(round: ApprovedRound, outcome: string, isUnheard: boolean): void;
-  /** Throws GatewayError `no_such_object`, `forbidden`, `conflict`, `audit_unavailable`. `door`: what records say it came through. */
-  decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string, door?: string): Promise<Request>;
+  /** Throws GatewayError `no_such_object`, `forbidden`, `conflict`, `audit_unavailable`. */
+  decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string, way?: Way): Promise<Request>;
   /** Puts another call in the place of one that waits; `caller` decides on neither by that. Throws as `decide` does. */
   amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request>;
   /** Ends a request that is open, for whoever made it; what is over stays as it is. Throws GatewayError `audit_unavailable`, `approval_unavailable`. */
@@ -121,17 +127,17 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     return decisions.flatMap(({ by, verdict }) => (verdict === 'approve' ? (standing(by) ?? []) : []));
   }
 
-  async function pass(screened: Screened, ask: Ask, gates: readonly Gate[]): Promise<ApprovedRound> {
+  async function pass(screened: Screened, ask: Ask, gates: readonly Gate[], trace?: string): Promise<ApprovedRound> {
     sweepFromNowOn();
     const exact = exactCall(digestKey, screened, ask.meta);
-    if (ask.retry !== undefined) return await goOn(screened, ask, exact.digest);
+    if (ask.retry !== undefined) return await goOn(screened, ask, exact.digest, trace);
     for (let tried = 0; tried < attempts; tried++) {
       const row = await reaching(() => store.findLatest(exact.digest));
       const isGood = row !== undefined && (await isStillGood(row, screened));
       if (ask.approval !== undefined && (row?.id !== ask.approval || !isGood || row.state !== 'approved'))
         throw noLongerGood(ask.approval, screened.capability);
       if (row === undefined || !isGood) {
-        const made = await open(screened, exact, gates, { door: ask.door, tool: String(ask.params.name) });
+        const made = await open(screened, exact, gates, { door: ask.door, tool: String(ask.params.name), trace });
         if (made !== undefined) throw pending(readRequest(made), exact.text);
         continue;
       }
@@ -144,7 +150,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
         continue;
       }
       const used = next(row, nowFor(row), { state: 'consumed' });
-      if (await change(used, screened.caller, 'consume', { door: ask.door })) return { id: row.id, round: 0 };
+      if (await change(used, screened.caller, 'consume', { door: ask.door, trace })) return { id: row.id, round: 0 };
     }
     throw new GatewayError('approval_unavailable', `Others decide on this call of ${screened.capability} right now; repeat it.`);
   }
@@ -167,14 +173,15 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
   }
 
   /** A further round of a call that was let through: it goes on once from where it was. */
-  async function goOn(screened: Screened, ask: Ask, digest: string): Promise<ApprovedRound> {
+  async function goOn(screened: Screened, ask: Ask, digest: string, trace: string | undefined): Promise<ApprovedRound> {
     const approved = ask.retry?.approval;
     for (let tried = 0; tried < attempts && approved !== undefined; tried++) {
       const row = await reaching(() => store.find(approved.id));
       const isNext = row?.state === 'consumed' && row.digest === digest && row.rounds === approved.round;
       if (row === undefined || !isNext || changeSince(row, screened) !== undefined) break;
       const further = next(row, nowFor(row), { rounds: row.rounds + 1, outcome: null });
-      if (await change(further, screened.caller, 'continue', { door: ask.door })) return { id: row.id, round: further.rounds };
+      if (await change(further, screened.caller, 'continue', { door: ask.door, trace }))
+        return { id: row.id, round: further.rounds };
     }
     throw new GatewayError(
       'conversation_lost',
@@ -187,14 +194,14 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     screened: Screened,
     { text, digest }: ExactCall,
     gates: readonly Gate[],
-    { door, tool }: { readonly door: string; readonly tool: string },
+    { door, tool, trace }: Way & { readonly door: string; readonly tool: string },
   ): Promise<StoredApproval | undefined> {
     await refuseFlood(screened);
     // Later than the one before, whatever the clocks of replicas say: which is the newest decides what counts.
     const last = await reaching(() => store.findLatest(digest));
     const row = newRequest(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, tool });
     const sealed = { ...row, arguments: sealText(key, row.id, text) };
-    if (!(await change(sealed, screened.caller, 'request', { door }))) return undefined;
+    if (!(await change(sealed, screened.caller, 'request', { door, trace }))) return undefined;
     if (row.state === 'pending') tell(readRequest(sealed), 'approval.requested');
     return sealed;
   }
@@ -238,7 +245,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     caller: Caller,
     verdict: Decision['verdict'],
     reason: string,
-    door = 'approval',
+    way: Way = {},
   ): Promise<Request> {
     sweepFromNowOn();
     const by = deciderOf(caller);
@@ -249,7 +256,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       const enough = isEnough(request.requirements, request.requester, agreed({ ...request, decisions: said }), row.namespace);
       const state = verdict === 'deny' ? 'denied' : enough ? 'approved' : 'pending';
       const after = next(row, nowFor(row), { state, decisions: JSON.stringify(said) });
-      if (!(await change(after, caller, verdict, { door, detail: reason === '' ? {} : { reason } }))) continue;
+      if (!(await change(after, caller, verdict, { ...way, detail: reason === '' ? {} : { reason } }))) continue;
       const decided = readRequest(after);
       if (state !== 'pending') tell(decided, 'approval.decided');
       return decided;

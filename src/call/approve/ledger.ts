@@ -27,7 +27,7 @@ export interface Ledger {
     after: StoredApproval,
     actor: Identity | undefined,
     action: string,
-    how?: { readonly door?: string; readonly detail?: object },
+    how?: { readonly door?: string; readonly detail?: object; readonly trace?: string | undefined },
   ): Promise<boolean>;
   end(row: StoredApproval, state: 'expired' | 'void', why: string): Promise<void>;
   /** Resolves when this process changes it, or the time is over. Rejects with GatewayError `cancelled`. */
@@ -42,13 +42,19 @@ export function openLedger({ store, journal, clock, steady }: LedgerPorts): Ledg
   const nowFor = (row: StoredApproval) => Math.max(nowMs(), row.updatedAtMs);
   const waiting = new Map<string, Set<() => void>>();
 
-  async function note(actor: Identity | undefined, action: string, { id, digest }: StoredApproval, door: string): Promise<void> {
+  async function note(
+    actor: Identity | undefined,
+    action: string,
+    { id, digest }: StoredApproval,
+    { door = 'approval', trace }: { readonly door?: string; readonly trace?: string | undefined },
+  ): Promise<void> {
     const { id: principal, key, member } = actor ?? { id: self, key: undefined, member: undefined };
-    await journal.change({ principal, key, member, door, action, object: `approval/${id}`, after: digest, approval: id });
+    await journal.change({ principal, key, member, door, action, object: `approval/${id}`, after: digest, approval: id, trace });
   }
 
-  const change: Ledger['change'] = async (after, actor, action, { door = 'approval', detail = {} } = {}) => {
-    await note(actor, `${action}_approval`, after, door);
+  const change: Ledger['change'] = async (after, actor, action, { door, trace, detail = {} } = {}) => {
+    const way = { ...(door === undefined ? {} : { door }), trace };
+    await note(actor, `${action}_approval`, after, way);
     const event = { actor: actor?.id ?? self, action, detail: JSON.stringify(detail) };
     let isDone: boolean | undefined;
     try {
@@ -57,7 +63,7 @@ export function openLedger({ store, journal, clock, steady }: LedgerPorts): Ledg
     } finally {
       // The journal cannot take back what it says, so it says what became of it.
       if (isDone !== true)
-        await note(actor, `${action}_approval:${isDone === false ? 'not-done' : 'unknown'}`, after, door).catch(() => {});
+        await note(actor, `${action}_approval:${isDone === false ? 'not-done' : 'unknown'}`, after, way).catch(() => {});
       for (const wake of waiting.get(after.id) ?? []) wake();
     }
   };

@@ -73,6 +73,7 @@ export function deniedOf({ row, decisions }: Request, instead: JsonObject | unde
     return new GatewayError(
       'approval_denied',
       `This call of ${row.capability} was denied (${row.id}).${words} It can be asked for again after ${until}.`,
+      { data: { approval: row.id } },
     );
   }
   const how =
@@ -80,6 +81,7 @@ export function deniedOf({ row, decisions }: Request, instead: JsonObject | unde
   return new GatewayError(
     'approval_denied',
     `This call of ${row.capability} was not agreed to (${row.id}); another one was put in its place, as ${row.replacedBy}.${words}${how}`,
+    { data: { approval: row.id } },
   );
 }
 
@@ -91,6 +93,7 @@ export function noLongerGood(id: string, capability: string): GatewayError {
   return new GatewayError(
     'approval_denied',
     `What was agreed to as ${id} no longer speaks for this call of ${capability}: it was used, its time is over, or what it was bound to was changed. Call again from the start.`,
+    { data: { approval: id } },
   );
 }
 

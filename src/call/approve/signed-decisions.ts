@@ -115,7 +115,7 @@ export function openSignedDecisions(ports: SignedPorts): SignedDecisions {
     const caller = standIn(member);
     const request = await approvals.find(id);
     if (request !== undefined && isSamePerson(request.requester, caller)) throw mayNotDecide(request, caller);
-    return await approvals.decide(id, caller, verdict, reason, 'webhook');
+    return await approvals.decide(id, caller, verdict, reason, { door: 'webhook' });
   }
 
   async function note({ id }: SignedDecision, error: GatewayError): Promise<void> {

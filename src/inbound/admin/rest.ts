@@ -12,6 +12,7 @@ import { commandAgent, version } from '../../version.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Edge } from '../mcp/edge.ts';
+import { traceHeadersOf } from '../mcp/headers.ts';
 
 /** Who asks, from where. */
 interface Visitor {
@@ -40,12 +41,13 @@ async function serveAction(edge: Edge, action: Action, visitor: Visitor, request
   const cancel = new Cancel();
   response.once('close', () => cancel.cancel('the client closed the connection'));
   const args = argumentsOf(action, request);
-  const outcome = await call(edge.calls, edge.catalog(), visitor.caller, askOf(action, visitor, args, cancel));
+  const ask = { ...askOf(action, visitor, args, cancel), traceHeaders: traceHeadersOf(request.headers) };
+  const outcome = await call(edge.calls, edge.catalog(), visitor.caller, ask);
   if (outcome.kind !== 'result') throw new GatewayError('internal', 'This action did not answer.');
   response.status(200).json(outcome.result.value.structuredContent);
 }
 
-function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObject, cancel: Cancel): Ask {
+function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObject, cancel: Cancel): Omit<Ask, 'traceHeaders'> {
   return {
     door: agent?.startsWith(`${commandAgent}/`) === true ? 'cli' : 'rest',
     era: 'modern',
@@ -59,7 +61,6 @@ function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObjec
     cancel,
     bytesIn: JSON.stringify(args).length,
     ip,
-    traceHeaders: undefined,
   };
 }
 
