@@ -33,6 +33,12 @@ export class OfferKeeper {
     return this.#offer;
   }
 
+  /** Definitions of every kind. */
+  get size(): number {
+    const { tools, prompts, resources, resourceTemplates } = this.#offer;
+    return tools.length + prompts.length + resources.length + resourceTemplates.length;
+  }
+
   /** Shortest time any list may be kept, as the upstream says. */
   get ttlMs(): number | undefined {
     return this.#offer.caching?.ttlMs;

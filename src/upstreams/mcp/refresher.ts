@@ -12,6 +12,14 @@ interface RefresherEvents {
 // A list that changes many times in a burst is read once.
 const debounceMs = 200;
 const pollAtLeastMs = 60_000;
+/**
+ * So many times what a reading has cost lies before the next one that a change causes: an upstream without rest takes a small share of
+ * the processor, whatever it lists.
+ */
+const restPerReading = 30;
+/** What has changed is also hashed, held against what was approved and built into a catalog: a tenth of a millisecond per definition. */
+const restPerDefinitionMs = 2;
+const longestRestMs = 30_000;
 
 /** Decides when an upstream's lists are read again: one reading at a time, bursts as one, by their lifetime where nobody tells. */
 export class Refresher {
@@ -22,6 +30,9 @@ export class Refresher {
   #debounceTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #hasRead = false;
+  /** By `performance.now()`. */
+  #restsUntilMs = 0;
 
   constructor(keeper: OfferKeeper, events: RefresherEvents) {
     this.#keeper = keeper;
@@ -39,12 +50,16 @@ export class Refresher {
   listChanged(dialect: Dialect, list: ListKind): void {
     this.#due.add(list);
     if (this.#isClosed) return;
-    this.#debounceTimer ??= setTimeout(() => {
-      this.#debounceTimer = undefined;
-      // What changes during a reading is read by the next one.
-      if (this.#reading !== undefined) this.listChanged(dialect, list);
-      else this.#readAlone(dialect);
-    }, debounceMs).unref();
+    const restMs = this.#restsUntilMs - performance.now();
+    this.#debounceTimer ??= setTimeout(
+      () => {
+        this.#debounceTimer = undefined;
+        // What changes during a reading is read by the next one.
+        if (this.#reading !== undefined) this.listChanged(dialect, list);
+        else this.#readAlone(dialect);
+      },
+      Math.max(debounceMs, restMs),
+    ).unref();
   }
 
   close(): void {
@@ -67,11 +82,19 @@ export class Refresher {
   async #readDue(dialect: Dialect): Promise<void> {
     const kinds = [...this.#due];
     this.#due.clear();
+    const costMs = startCosting();
     const hasChanged = await this.#keeper.read(dialect, kinds);
+    // The first of a connection is none that a change has caused.
+    if (this.#hasRead) this.#rest(Math.max(costMs() * restPerReading, hasChanged ? this.#keeper.size * restPerDefinitionMs : 0));
+    this.#hasRead = true;
     if (this.#isClosed) return;
     this.#events.answered();
     this.#schedulePoll(dialect);
     if (hasChanged) this.#events.changed();
+  }
+
+  #rest(ms: number): void {
+    this.#restsUntilMs = performance.now() + Math.min(ms, longestRestMs);
   }
 
   // Only where the far end does not say by itself that something changed (MCP 2026-07-28 utilities/caching).
@@ -89,4 +112,13 @@ export class Refresher {
     };
     this.#pollTimer = setTimeout(poll, Math.max(ttlMs, pollAtLeastMs)).unref();
   }
+}
+
+/** Of waiting for a slow far end nothing counts, and of a busy process no more than the time it took. */
+function startCosting(): () => number {
+  const [startedAtMs, before] = [performance.now(), process.cpuUsage()];
+  return () => {
+    const { user, system } = process.cpuUsage(before);
+    return Math.min(performance.now() - startedAtMs, (user + system) / 1000);
+  };
 }
