@@ -84,7 +84,7 @@ function eventsOf(text: string): WireMessage[] {
   return messages;
 }
 
-async function openStream(url: string, headers: Readonly<Record<string, string>>, body?: object): Promise<OpenStream> {
+export async function openStream(url: string, headers: Readonly<Record<string, string>>, body?: object): Promise<OpenStream> {
   const ending = new AbortController();
   const answer = await open(url, headers, body, ending.signal);
   const messages: WireMessage[] = [];

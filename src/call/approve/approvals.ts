@@ -86,6 +86,8 @@ export interface Approvals {
   refusalOf(request: Request): Promise<GatewayError>;
   /** Resolves when a request no longer waits, or the time is over. Rejects with GatewayError `cancelled`. */
   settled(id: string, withinMs: number, cancel: Cancel): Promise<void>;
+  /** Resolves when this process changes it or keeps what came of it, or the time is over. Rejects with GatewayError `cancelled`. */
+  changed(id: string, withinMs: number, cancel: Cancel): Promise<void>;
   find(id: string): Promise<Request | undefined>;
   list(query: ApprovalQuery): Promise<readonly Request[]>;
   events(id: string): Promise<readonly StoredApprovalEvent[]>;
@@ -384,7 +386,11 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       const id = unseal(key, `approval of ${caller.id}`, handle);
       return typeof id === 'string' ? id : undefined;
     },
-    keepResult: (id, text) => reaching(() => store.keepResult(id, sealText(key, `${id} result`, text), nowMs())),
+    async keepResult(id, text) {
+      await reaching(() => store.keepResult(id, sealText(key, `${id} result`, text), nowMs()));
+      ledger.wake(id);
+    },
+    changed: ledger.changed,
     async resultOf(id) {
       const sealed = await reaching(() => store.findResult(id));
       return sealed === undefined ? undefined : openText(key, `${id} result`, sealed);

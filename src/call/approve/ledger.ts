@@ -32,6 +32,8 @@ export interface Ledger {
   end(row: StoredApproval, state: 'expired' | 'void', why: string): Promise<void>;
   /** Resolves when this process changes it, or the time is over. Rejects with GatewayError `cancelled`. */
   changed(id: string, withinMs: number, cancel: Cancel): Promise<void>;
+  /** Tells those who wait for a change of it. */
+  wake(id: string): void;
 }
 
 /** The gateway's own name in records. */
@@ -64,9 +66,13 @@ export function openLedger({ store, journal, clock, steady }: LedgerPorts): Ledg
       // The journal cannot take back what it says, so it says what became of it.
       if (isDone !== true)
         await note(actor, `${action}_approval:${isDone === false ? 'not-done' : 'unknown'}`, after, way).catch(() => {});
-      for (const wake of waiting.get(after.id) ?? []) wake();
+      wake(after.id);
     }
   };
+
+  function wake(id: string): void {
+    for (const awake of waiting.get(id) ?? []) awake();
+  }
 
   function changed(id: string, withinMs: number, cancel: Cancel): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -87,6 +93,7 @@ export function openLedger({ store, journal, clock, steady }: LedgerPorts): Ledg
     nowFor,
     change,
     changed,
+    wake,
     async end(row, state, why) {
       const action = state === 'void' ? 'void' : 'expire';
       await change(next(row, nowFor(row), { state, note: why }), undefined, action, { detail: { why } });

@@ -9,6 +9,8 @@ import { capabilitiesOf } from './lists.ts';
 import { ownModernResult, resultMessage } from './messages.ts';
 import type { Reply } from './reply.ts';
 import type { Wish } from './subscriptions.ts';
+import { followable, readTaskIds } from './task-notices.ts';
+import { declaresTasks } from './tasks-extension.ts';
 
 const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
 /** Streams one process holds open; a client needs one. */
@@ -85,18 +87,21 @@ interface Listening {
   readonly toolbox: string;
   readonly message: RequestMessage;
   readonly reply: Reply;
+  /** As the client declared them. */
+  readonly capabilities: JsonObject;
 }
 
 /** Opens one stream and acknowledges what of the wish is honoured. It ends with the client, or with us. */
 export async function listen(
   edge: Edge,
-  { caller, ip, toolbox: toolboxName, message: request, reply }: Listening,
+  { caller, ip, toolbox: toolboxName, message: request, reply, capabilities: clientCan }: Listening,
 ): Promise<void> {
   const toolbox = visibleToolbox(edge.circumstances(ip), edge.catalog(), caller, toolboxName);
   const { notifications: wish } = request.params;
   if (!isObject(wish))
     throw new GatewayError('invalid_params', '"notifications" must be an object that says what to listen for.');
   const wantedUris = readUris(wish.resourceSubscriptions);
+  const wantedTasks = declaresTasks(clientCan) ? readTaskIds(wish.taskIds) : [];
   if (!reply.canSend) throw new GatewayError('not_acceptable', 'This answer is an event stream: accept text/event-stream.');
   edge.listeners.makeRoom();
 
@@ -148,6 +153,16 @@ export async function listen(
     ends.push(end);
     uris.push(uri);
   }
+  const follower = {
+    caller: () => listener.caller,
+    toolbox: toolboxName,
+    tell: (task: JsonObject) => notify('notifications/tasks', task),
+  };
+  const followed = new Map<string, () => () => void>();
+  for (const id of wantedTasks) {
+    const begin = await followable(edge, follower, id);
+    if (begin !== undefined) followed.set(id, begin);
+  }
   if (!isOpen) {
     close();
     return;
@@ -160,10 +175,12 @@ export async function listen(
   }
   listener.caller = renewed;
   if (uris.length > 0) honoured.resourceSubscriptions = uris;
+  if (followed.size > 0) honoured.taskIds = [...followed.keys()];
   // First of all messages (MCP 2026-07-28 utilities/subscriptions): only then may a change be told.
   notify('notifications/subscriptions/acknowledged', { notifications: honoured });
   isAcknowledged = true;
   edge.listeners.add(listener);
+  for (const begin of followed.values()) ends.push(begin());
 }
 
 function readUris(wish: unknown): readonly string[] {

@@ -72,9 +72,10 @@ function dispatch(edge: Edge, request: ModernRequest): Promise<void> {
   if (isCallMethod(method)) return serveCall(edge, request, method);
   if (request.headers !== undefined) checkNamedHeaders(request.headers, message);
   switch (method) {
-    case 'subscriptions/listen':
-      readEnvelope(message.params);
-      return listen(edge, { caller, ip: request.ip, toolbox: request.toolbox, message, reply });
+    case 'subscriptions/listen': {
+      const { capabilities } = readEnvelope(message.params);
+      return listen(edge, { caller, ip: request.ip, toolbox: request.toolbox, message, reply, capabilities });
+    }
     case 'tasks/get':
     case 'tasks/update':
     case 'tasks/cancel':

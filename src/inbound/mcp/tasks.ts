@@ -152,7 +152,31 @@ async function rememberTask({ calls }: Edge, caller: Caller, { row }: Request): 
   if (policy.labels.length > 0) await remember(calls.sightings, caller, policy);
 }
 
-async function find({ approvals }: Edge, { caller, toolbox }: ModernRequest, taskId: unknown): Promise<Request | undefined> {
+/** Where a task stands, as `tasks/get` would say it, without anything being done for it; undefined where there is none such for this caller here. */
+export async function taskAsItIs(
+  edge: Edge,
+  whose: Pick<ModernRequest, 'caller' | 'toolbox'>,
+  taskId: string,
+): Promise<{ readonly id: string; readonly task: JsonObject; readonly isOver: boolean } | undefined> {
+  const known = await find(edge, whose, taskId);
+  if (known === undefined) return undefined;
+  const { id, state } = known.row;
+  const now = (await endOf(edge, known)) ?? (state === 'approved' ? agreed : await standing(edge, known));
+  if (now.status !== 'working') await rememberTask(edge, whose.caller, known);
+  return { id, task: { ...timesOf(taskId, known.row), ...now }, isOver: overStates.has(String(now.status)) };
+}
+
+const overStates: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled']);
+const agreed: JsonObject = {
+  status: 'working',
+  statusMessage: 'Enough people agreed: ask after the task, and the call is made.',
+};
+
+async function find(
+  { approvals }: Edge,
+  { caller, toolbox }: Pick<ModernRequest, 'caller' | 'toolbox'>,
+  taskId: unknown,
+): Promise<Request | undefined> {
   const id = typeof taskId === 'string' ? approvals.idOf(taskId, caller) : undefined;
   const request = id === undefined ? undefined : await approvals.find(id);
   return request?.row.caller === caller.id && request.row.toolbox === toolbox ? request : undefined;
