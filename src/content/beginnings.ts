@@ -1,6 +1,6 @@
 import type { ContentCheck } from './content-check.ts';
 import type { View } from './fold.ts';
-import { pairsOfPattern } from './pattern-beginnings.ts';
+import { codesOf, pairsOfPattern } from './pattern-beginnings.ts';
 import { gate, type Rule } from './rule.ts';
 
 /** Which of a check's rules can have a match that begins somewhere in a text: told by pairs of characters, so that most are not run. */
@@ -31,8 +31,7 @@ function makeBeginnings(rules: readonly Rule[]): Beginnings {
   const pairs = Array.from({ length: words }, () => new Int32Array(size * (size + 1)));
   for (const [index, rule] of rules.entries()) {
     const table = pairs[index >>> 5]!;
-    const own = pairsOf(rule);
-    for (let pair = 0; pair < own.length; pair++) if (own[pair] === 1) table[pair]! |= 1 << index;
+    for (const pair of pairsOf(rule)) table[pair]! |= 1 << index;
   }
   return {
     look(text, from, found) {
@@ -51,22 +50,32 @@ function makeBeginnings(rules: readonly Rule[]): Beginnings {
   };
 }
 
-const tables = new WeakMap<Rule, Uint8Array>();
+const lists = new WeakMap<Rule, Uint16Array>();
 /** Rules that can begin with more characters than this are told by the first one alone. */
 const mostFirst = 32;
 /** In front of a match may not, or must, stand a letter. */
 const fronts = ['', 'a'];
 
+/** Places in the table of all pairs, with which a match of the rule can begin. */
+export function pairsOf(rule: Rule): Uint16Array {
+  let list = lists.get(rule);
+  if (list === undefined) {
+    const table = tableOf(rule);
+    const pairs: number[] = [];
+    for (let pair = table.indexOf(1); pair >= 0; pair = table.indexOf(1, pair + 1)) pairs.push(pair);
+    list = Uint16Array.from(pairs);
+    lists.set(rule, list);
+  }
+  return list;
+}
+
 // A pattern is read; what is made of more is asked whether it waits for more.
-export function pairsOf(rule: Rule): Uint8Array {
-  let table = tables.get(rule);
-  if (table !== undefined) return table;
-  table = new Uint8Array(size * (size + 1));
+function tableOf(rule: Rule): Uint8Array {
+  const table = new Uint8Array(size * (size + 1));
   if (rule.pattern !== undefined) readPattern(rule.pattern, table);
   else askRule(rule, table);
   // What lies beyond ASCII is not tried one by one: the gates say who begins with it.
   if ((rule.gates & (gate.foreign | gate.injectionWords)) !== 0) table.fill(1, foreign * (size + 1), (foreign + 1) * (size + 1));
-  tables.set(rule, table);
   return table;
 }
 
@@ -75,7 +84,7 @@ function readPattern(pattern: RegExp, table: Uint8Array): void {
     if (first >= foreign) continue;
     const row = first * (size + 1);
     table[row + end] = table[row + foreign] = 1;
-    for (const second of seconds) if (second < foreign) table[row + second] = 1;
+    for (const second of codesOf(seconds)) if (second < foreign) table[row + second] = 1;
   }
 }
 

@@ -1,13 +1,12 @@
-import { setImmediate } from 'node:timers/promises';
 import { compileGlob } from '../catalog/glob.ts';
 import type { Json } from '../wire/json.ts';
-import { pairsOf } from './beginnings.ts';
 import { type ContentCheck, type Direction, makeCheck, stricter } from './content-check.ts';
 import type { ContentLine } from './content-schema.ts';
 import type { JudgeRow } from './judge.ts';
+import { prepareRules } from './prepare-rules.ts';
 import type { Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
-import { isSafety, loadRules, rules } from './rules.ts';
+import { loadRules, rules } from './rules.ts';
 import { type ContentVerdict, inspectBytes, screenPrompt, screenValue } from './screen.ts';
 import { StreamScreen } from './stream-screen.ts';
 
@@ -98,17 +97,12 @@ export interface ContentRules {
   compile(lines: readonly ContentLine[]): ContentPolicy;
 }
 
-/** Loads what the lines name. */
+/** Loads what the lines name, and prepares it. */
 export async function openContentRules(lines: readonly ContentLine[]): Promise<ContentRules> {
   const names = lines.flatMap((line) => line.rules ?? []);
   const all = await loadRules(names);
-  // Large patterns take milliseconds to compile each: not in the first call that needs them, and not all at a stretch.
-  for (const rule of all) {
-    if (!isSafety(rule.category) || !(names.includes(rule.category) || names.includes(rule.id))) continue;
-    rule.find({ text: 'how', original: 'how', offsets: undefined }, () => {}, 0, true);
-    pairsOf(rule);
-    await setImmediate();
-  }
+  const ids = new Set(idsOf(names, all));
+  await prepareRules(all.filter(({ id }) => ids.has(id)));
   const checks: KnownChecks = new Map();
   return { compile: (own) => compileContentPolicy(own, all, checks) };
 }

@@ -28,9 +28,9 @@ const secretAnchors: readonly Anchor[] = [
 
 /** Makes the look for one set of gates. */
 export function makeLook(wanted: number): Look {
-  const scan = anchorScan(wanted);
-  const scanSafety = (wanted & gate.safetyWords) === 0 ? undefined : makeAnchorScan(safetyAnchors, shortestSafetyWord);
-  const anchorGates = wanted & (gate.secretWords | gate.injectionWords | gate.roleMarks);
+  const anchorGates = wanted & allAnchorGates;
+  const scan = anchorScan(anchorGates);
+  const scanSafety = (wanted & gate.safetyWords) === 0 ? undefined : safetyScan();
   const runs = wanted & (gate.token | gate.assignment | gate.encoded);
   return (bytes) => {
     let open = 0;
@@ -52,9 +52,33 @@ export function makeLook(wanted: number): Look {
   };
 }
 
-function anchorScan(wanted: number): AnchorScan | undefined {
-  const anchors = [...secretAnchors, ...injectionAnchors, ...markAnchors].filter((anchor) => (anchor.gate & wanted) !== 0);
-  return anchors.length === 0 ? undefined : makeAnchorScan(anchors);
+const allAnchorGates = gate.secretWords | gate.injectionWords | gate.roleMarks;
+/** Tables that are the same for every look that wants the same of these gates. */
+const scans = new Map<number, AnchorScan>();
+
+function anchorScan(anchorGates: number): AnchorScan | undefined {
+  if (anchorGates === 0) return undefined;
+  const anchors = [...secretAnchors, ...injectionAnchors, ...markAnchors];
+  return kept(anchorGates, () => makeAnchorScan(anchors.filter((anchor) => (anchor.gate & anchorGates) !== 0)));
+}
+
+function safetyScan(): AnchorScan {
+  return kept(gate.safetyWords, () => makeAnchorScan(safetyAnchors, shortestSafetyWord));
+}
+
+function kept(gates: number, make: () => AnchorScan): AnchorScan {
+  let scan = scans.get(gates);
+  if (scan === undefined) {
+    scan = make();
+    scans.set(gates, scan);
+  }
+  return scan;
+}
+
+/** What takes long to make of the looks for these gates, in pieces. */
+export function prepareLooks(wanted: number): readonly (() => void)[] {
+  const pieces = [() => anchorScan(wanted & allAnchorGates)];
+  return (wanted & gate.safetyWords) === 0 ? pieces : [...pieces, safetyScan];
 }
 
 /** Up to this length one loop over the bytes costs less than several searches by native code. */

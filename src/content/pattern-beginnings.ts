@@ -1,33 +1,50 @@
 import { classEnd, closedAt, escapeForms, quantifierForm } from './open-pattern.ts';
 
+/** Characters of ASCII, a bit for each. */
+export type Characters = bigint;
+
 /** What texts that a part of a pattern matches begin with; of ASCII only, and never too little. */
 interface Part {
   /** It may match nothing. */
   readonly isNullable: boolean;
-  /** It may match just this one character. */
-  readonly ones: ReadonlySet<number>;
-  /** It may begin with these two. */
-  readonly pairs: ReadonlyMap<number, ReadonlySet<number>>;
+  /** It may match just one of these. */
+  readonly ones: Characters;
+  /** It may begin with this one and one of these. */
+  readonly pairs: ReadonlyMap<number, Characters>;
 }
 
-const none: ReadonlySet<number> = new Set();
-const nothing: Part = { isNullable: true, ones: none, pairs: new Map() };
-const impossible: Part = { isNullable: false, ones: none, pairs: new Map() };
+const none = 0n;
+const everything = (1n << 128n) - 1n;
+const noPairs: ReadonlyMap<number, Characters> = new Map();
+const nothing: Part = { isNullable: true, ones: none, pairs: noPairs };
 
 /** Characters that a match of the pattern can begin with, each with those that can stand behind it. What is looked around at is left out. */
-export function pairsOfPattern(pattern: RegExp): ReadonlyMap<number, ReadonlySet<number>> {
+export function pairsOfPattern(pattern: RegExp): ReadonlyMap<number, Characters> {
   const { ones, pairs } = new PartReader(pattern.source, pattern.flags.replace(/[gy]/g, '')).alternatives();
   const all = new Map(pairs);
-  for (const one of ones) all.set(one, everything);
+  for (const one of codesOf(ones)) all.set(one, everything);
   return all;
 }
 
-const everything: ReadonlySet<number> = new Set(Array.from({ length: 128 }, (_, code) => code));
+export function codesOf(characters: Characters): number[] {
+  const codes: number[] = [];
+  for (let word = 0; word < 128; word += 32) {
+    for (let rest = Number(BigInt.asIntN(32, characters >> BigInt(word))); rest !== 0; rest &= rest - 1)
+      codes.push(word + 31 - Math.clz32(rest & -rest));
+  }
+  return codes;
+}
+
+function bitOf(code: number): Characters {
+  return 1n << BigInt(code);
+}
+
+/** What atoms match, by flags and atom; rules have most of them in common. */
+const sets = new Map<string, Characters>();
 
 class PartReader {
   readonly #source: string;
   readonly #flags: string;
-  readonly #sets = new Map<string, ReadonlySet<number>>();
   #at = 0;
 
   constructor(source: string, flags: string) {
@@ -36,16 +53,16 @@ class PartReader {
   }
 
   alternatives(): Part {
-    let all = impossible;
+    const branches: Part[] = [];
     let branch = nothing;
     while (this.#at < this.#source.length && this.#source[this.#at] !== ')') {
       if (this.#source[this.#at] === '|') {
         this.#at++;
-        all = either(all, branch);
+        branches.push(branch);
         branch = nothing;
       } else branch = inTurn(branch, this.#repeated(this.#term()));
     }
-    return either(all, branch);
+    return branches.length === 0 ? branch : either([...branches, branch]);
   }
 
   #term(): Part {
@@ -64,7 +81,7 @@ class PartReader {
       this.#at += rest.startsWith('\\') ? 2 : 1;
       return nothing;
     }
-    return { isNullable: false, ones: this.#setOf(this.#atom(rest)), pairs: new Map() };
+    return { isNullable: false, ones: this.#setOf(this.#atom(rest)), pairs: noPairs };
   }
 
   #atom(rest: string): string {
@@ -79,13 +96,13 @@ class PartReader {
     return this.#source.slice(this.#at - length, this.#at);
   }
 
-  #setOf(atom: string): ReadonlySet<number> {
-    let set = this.#sets.get(atom);
+  #setOf(atom: string): Characters {
+    const key = `${this.#flags} ${atom}`;
+    let set = sets.get(key);
     if (set === undefined) {
       // What was captured before may be anything.
-      const test = /^\\[1-9]/.test(atom) ? /[\s\S]/ : new RegExp(`^(?:${atom})$`, this.#flags);
-      set = new Set([...everything].filter((code) => test.test(String.fromCharCode(code))));
-      this.#sets.set(atom, set);
+      set = /^\\[1-9]/.test(atom) ? everything : matchedBy(new RegExp(`^(?:${atom})$`, this.#flags));
+      sets.set(key, set);
     }
     return set;
   }
@@ -101,24 +118,31 @@ class PartReader {
   }
 }
 
+const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
+
+function matchedBy(one: RegExp): Characters {
+  return ascii.reduce((set, character, code) => (one.test(character) ? set | bitOf(code) : set), none);
+}
+
 function inTurn(a: Part, b: Part): Part {
   // Two characters are known: what follows says nothing more.
-  if (!a.isNullable && a.ones.size === 0) return a;
+  if (!a.isNullable && a.ones === none) return a;
   const pairs = new Map(a.pairs);
-  const firstOfB = new Set([...b.ones, ...b.pairs.keys()]);
-  for (const one of a.ones) addTo(pairs, one, firstOfB);
+  let firstOfB = b.ones;
+  for (const first of b.pairs.keys()) firstOfB |= bitOf(first);
+  for (const one of codesOf(a.ones)) addTo(pairs, one, firstOfB);
   if (a.isNullable) for (const [first, seconds] of b.pairs) addTo(pairs, first, seconds);
-  const ones = new Set([...(b.isNullable ? a.ones : none), ...(a.isNullable ? b.ones : none)]);
+  const ones = (b.isNullable ? a.ones : none) | (a.isNullable ? b.ones : none);
   return { isNullable: a.isNullable && b.isNullable, ones, pairs };
 }
 
-function either(a: Part, b: Part): Part {
-  const pairs = new Map(a.pairs);
-  for (const [first, seconds] of b.pairs) addTo(pairs, first, seconds);
-  return { isNullable: a.isNullable || b.isNullable, ones: new Set([...a.ones, ...b.ones]), pairs };
+function either(parts: readonly Part[]): Part {
+  const pairs = new Map<number, Characters>();
+  for (const part of parts) for (const [first, seconds] of part.pairs) addTo(pairs, first, seconds);
+  const ones = parts.reduce((all, part) => all | part.ones, none);
+  return { isNullable: parts.some(({ isNullable }) => isNullable), ones, pairs };
 }
 
-function addTo(pairs: Map<number, ReadonlySet<number>>, first: number, seconds: ReadonlySet<number>): void {
-  const known = pairs.get(first);
-  pairs.set(first, known === undefined ? seconds : new Set([...known, ...seconds]));
+function addTo(pairs: Map<number, Characters>, first: number, seconds: Characters): void {
+  pairs.set(first, (pairs.get(first) ?? none) | seconds);
 }
