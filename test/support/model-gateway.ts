@@ -54,7 +54,7 @@ export async function startPlace(provider: ProviderName): Promise<Place> {
       return withKey(standIn, `${standIn.url}/v1beta`, 'gemini-3-flash');
     }
     case 'vertex': {
-      // Tokens of service accounts come from https addresses alone.
+      // With a service account: test/e2e/models/service-accounts.test.ts.
       const standIn = await startVertex({ project: 'p-1', location: 'europe-west4', key });
       return withKey(standIn, `${standIn.url}/v1`, 'gemini-3-flash', { project: 'p-1', location: 'europe-west4' });
     }

@@ -46,7 +46,8 @@ export class OpenTarget {
   readonly #target: ProviderTarget;
   readonly #headers: readonly string[];
   readonly #fixedSecrets: readonly string[];
-  #token = '';
+  /** The last ones that were got: answers to the one before may still be on their way. */
+  #tokens: readonly string[] = [];
   readonly #ports: TargetPorts;
   readonly #addresses = new Map<string, URL>();
   readonly #pools = new Map<string, Dispatcher>();
@@ -92,13 +93,25 @@ export class OpenTarget {
   /** Rejects as `post` does, and with GatewayError `credentials_failed`, then before the provider heard of it. */
   send(request: TargetRequest, call: UpstreamCall): Promise<ProviderAnswer> {
     const url = this.#addressOf(request.operation, request.isStream);
-    const { body } = request;
-    const { clientHeaders: said } = call.params;
-    const clientHeaders = isObject(said) ? said : undefined;
-    const authorized = this.provider.authorize(this.#target, { url, body, nowMs: this.#ports.clock.nowMs(), clientHeaders });
+    if (this.#target.credential?.kind === 'google') return this.#sendWithToken(url, request, call);
+    const authorized = this.#authorize(url, request, call);
     return authorized instanceof Promise
       ? authorized.then((headers) => this.#post(url, request, call, headers))
       : this.#post(url, request, call, authorized);
+  }
+
+  /** A token can be taken back before its time: what is refused for it goes out once more, with the next one. */
+  async #sendWithToken(url: URL, request: TargetRequest, call: UpstreamCall): Promise<ProviderAnswer> {
+    const headers = await this.#authorize(url, request, call);
+    const answer = await this.#post(url, request, call, headers);
+    if (answer.status !== 401 || this.provider.refused?.(this.#target, headers, this.#ports.clock.nowMs()) !== true)
+      return answer;
+    return this.#post(url, request, call, await this.#authorize(url, request, call));
+  }
+
+  #authorize(url: URL, { body }: TargetRequest, { params: { clientHeaders: said } }: UpstreamCall) {
+    const clientHeaders = isObject(said) ? said : undefined;
+    return this.provider.authorize(this.#target, { url, body, nowMs: this.#ports.clock.nowMs(), clientHeaders });
   }
 
   async close(error: Error): Promise<void> {
@@ -130,9 +143,10 @@ export class OpenTarget {
   }
 
   #blankToken(header: string): void {
-    if (header === this.#token) return;
-    this.#token = header;
-    this.secrets = secretForms([...this.#fixedSecrets, header.replace(/^Bearer /, '')]);
+    const token = header.replace(/^Bearer /, '');
+    if (this.#tokens.includes(token)) return;
+    this.#tokens = [token, ...this.#tokens].slice(0, 2);
+    this.secrets = secretForms([...this.#fixedSecrets, ...this.#tokens]);
   }
 
   #addressOf(operation: ModelOperation, isStream: boolean): URL {

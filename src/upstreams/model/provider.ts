@@ -17,6 +17,8 @@ export interface Provider {
     target: ProviderTarget,
     request: ProviderRequest,
   ): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
+  /** Its server answered 401 to headers that `authorize` gave: whether asking for them again may give others. */
+  refused?(target: ProviderTarget, headers: Readonly<Record<string, string>>, nowMs: number): boolean;
   /** What its servers expect beside what the dialect leaves open; undefined: nothing. */
   readonly habits?: ServerHabits | undefined;
   /** How answers in parts are framed. */

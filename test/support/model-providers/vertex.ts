@@ -14,13 +14,15 @@ interface VertexOptions {
   readonly location: string;
   /** An API key that it takes as well. */
   readonly key?: string;
+  /** Tokens that it takes in place of those of its own `/token`. */
+  readonly takes?: (token: string) => boolean;
   readonly port?: number;
 }
 
 const accessToken = 'ya29.stand-in-token';
 
 /** Vertex AI below /v1/projects/{project}/locations/{location}, with the token endpoint of its accounts. */
-export async function startVertex({ project, location, key, port }: VertexOptions): Promise<VertexStandIn> {
+export async function startVertex({ project, location, key, takes, port }: VertexOptions): Promise<VertexStandIn> {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const email = `stand-in@${project}.iam.gserviceaccount.com`;
   const place = `/v1/projects/${project}/locations/${location}`;
@@ -45,8 +47,9 @@ export async function startVertex({ project, location, key, port }: VertexOption
       const apiKey = presented(headers, 'x-goog-api-key');
       if (apiKey !== undefined && apiKey === key) return apiKey;
       const given = presented(headers, 'authorization');
-      must(given === accessToken, 'Request had invalid authentication credentials.', 401);
-      return accessToken;
+      const isTaken = given !== undefined && (takes?.(given) ?? given === accessToken);
+      must(isTaken, 'Request had invalid authentication credentials.', 401);
+      return given ?? '';
     },
     operationOf: (request) => {
       const { pathname } = request.url;

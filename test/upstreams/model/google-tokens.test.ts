@@ -65,7 +65,11 @@ function succeed(token: string, seconds = 3_599): void {
   answer = { status: 200, body: JSON.stringify({ access_token: token, expires_in: seconds, token_type: 'Bearer' }) };
 }
 
-function open(refuses: (url: URL) => boolean = () => false) {
+function open(refuses?: (url: URL) => boolean) {
+  return opened(refuses).authorize;
+}
+
+function opened(refuses: (url: URL) => boolean = () => false) {
   const reach = openReach({
     dispatcherFor: async (url) => {
       origins.push(url.origin);
@@ -73,23 +77,27 @@ function open(refuses: (url: URL) => boolean = () => false) {
     },
   });
   const provider = openVertex(reach);
-  return (nowMs: number, account: unknown = file) => {
-    const credential = {
-      kind: 'google',
-      account: new Secret(typeof account === 'string' ? account : JSON.stringify(account)),
-    } as const;
-    const target: ProviderTarget = {
-      provider: 'vertex',
-      model: 'gemini-3-flash',
-      url: undefined,
-      credential,
-      region: 'us-central1',
-      apiVersion: undefined,
-      project: 'proj-1',
-      dialects: undefined,
-    };
-    const url = provider.addressOf(target, { kind: 'generate', dialect: 'gemini' }, false);
-    return provider.authorize(target, { url, body: Buffer.alloc(0), nowMs });
+  return {
+    authorize: (nowMs: number, account: unknown = file) => {
+      const target = targetWith(account);
+      const url = provider.addressOf(target, { kind: 'generate', dialect: 'gemini' }, false);
+      return provider.authorize(target, { url, body: Buffer.alloc(0), nowMs });
+    },
+    refused: (headers: Readonly<Record<string, string>>, nowMs: number) =>
+      provider.refused?.(targetWith(file), headers, nowMs) ?? false,
+  };
+}
+
+function targetWith(account: unknown): ProviderTarget {
+  return {
+    provider: 'vertex',
+    model: 'gemini-3-flash',
+    url: undefined,
+    credential: { kind: 'google', account: new Secret(typeof account === 'string' ? account : JSON.stringify(account)) },
+    region: 'us-central1',
+    apiVersion: undefined,
+    project: 'proj-1',
+    dialects: undefined,
   };
 }
 
@@ -163,13 +171,36 @@ test('a refusal is told at once to those who come within five seconds, and not a
 });
 
 test.each([
-  ['an error page', { status: 502, body: '<html>' }],
+  ['an error page', { status: 403, body: '<html>' }],
   ['no token', { status: 200, body: '{}' }],
   ['a token that no header may hold', { status: 200, body: '{"access_token":"a\\r\\nb"}' }],
   ['a redirect', { status: 302, body: '' }],
 ])('%s is no token', async (_name, given) => {
   answer = given;
   await expect(async () => open()(startMs)).rejects.toMatchObject({ code: 'credentials_failed' });
+});
+
+test.each([429, 500, 503])('an endpoint that answers %d is away: others may be tried, and nothing was sent', async (status) => {
+  answer = { status, body: '<html>' };
+  const away = { code: 'upstream_unavailable', isUnsent: true };
+  await expect(async () => open()(startMs)).rejects.toMatchObject(away);
+});
+
+test('a token that was refused is got anew once in five seconds, whoever had it', async () => {
+  const { authorize, refused } = opened();
+  const first = await authorize(startMs);
+  succeed('ya29.second');
+  expect([refused(first, startMs), refused(first, startMs)]).toEqual([true, true]);
+  const second = await authorize(startMs);
+  expect(second).toEqual(bearer('ya29.second'));
+  // Who comes late with the first one is sent to the second.
+  expect(refused(first, startMs + 1_000)).toBe(true);
+  expect(refused(second, startMs + 4_999)).toBe(false);
+  expect(authorize(startMs + 4_999)).toEqual(second);
+  expect(refused(second, startMs + 5_000)).toBe(true);
+  succeed('ya29.third');
+  expect(await authorize(startMs + 5_000)).toEqual(bearer('ya29.third'));
+  expect(asked).toHaveLength(3);
 });
 
 test('a token of no known life is used for an hour at most', async () => {

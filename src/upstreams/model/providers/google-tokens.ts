@@ -1,6 +1,7 @@
 import { createPrivateKey, sign } from 'node:crypto';
-import { isObject } from '../../../wire/json.ts';
-import type { Reach } from '../../fetch-json.ts';
+import { isObject, type JsonObject } from '../../../wire/json.ts';
+import { FetchFailed, type JsonAnswer, type Reach } from '../../fetch-json.ts';
+import { LinkError } from '../../link-error.ts';
 import type { ProviderTarget } from '../provider.ts';
 import { noCredential } from './credential.ts';
 
@@ -17,8 +18,10 @@ export interface GoogleAccount {
 
 /** Access tokens of service accounts: one request for all callers of an account, and the next one before the last runs out. */
 export interface GoogleTokens {
-  /** Rejects with GatewayError `credentials_failed`. */
+  /** Rejects with GatewayError `credentials_failed`, and with `upstream_unavailable` where the token endpoint is not there. */
   tokenFor(target: ProviderTarget, text: string, nowMs: number): string | Promise<string>;
+  /** A server did not take this token: whether `tokenFor` will get another. */
+  refused(text: string, token: string, nowMs: number): boolean;
 }
 
 interface Token {
@@ -32,6 +35,8 @@ interface Held {
   /** Until when nothing is asked, because the last answer was a refusal. */
   pausedUntilMs: number;
   failure: unknown;
+  /** Until when a token is kept though it was refused: the one before it was as well. */
+  keptUntilMs: number;
 }
 
 const mostAccounts = 256;
@@ -54,6 +59,15 @@ export function openGoogleTokens(reach: Reach): GoogleTokens {
       if (held.asking === undefined && held.pausedUntilMs > nowMs) throw held.failure;
       return renew(reach, held, target, text, nowMs).then(({ token }) => token);
     },
+    refused(text, token, nowMs) {
+      const held = heldFor(accounts, text);
+      // Of all those that are refused together, the first one sees to it.
+      if (held.token?.token !== token) return true;
+      if (nowMs < held.keptUntilMs) return false;
+      held.token = undefined;
+      held.keptUntilMs = nowMs + pauseMs;
+      return true;
+    },
   };
 }
 
@@ -61,7 +75,7 @@ function heldFor(accounts: Map<string, Held>, text: string): Held {
   const found = accounts.get(text);
   if (found !== undefined) return found;
   if (accounts.size >= mostAccounts) accounts.clear();
-  const held: Held = { token: undefined, asking: undefined, pausedUntilMs: 0, failure: undefined };
+  const held: Held = { token: undefined, asking: undefined, pausedUntilMs: 0, failure: undefined, keptUntilMs: 0 };
   accounts.set(text, held);
   return held;
 }
@@ -95,15 +109,28 @@ async function askToken(reach: Reach, target: ProviderTarget, account: GoogleAcc
   });
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const request = { url: account.tokenUrl, method: 'POST', headers, body: body.toString(), named: new Set<string>() } as const;
-  const answer = await reach.fetchJson(request).catch((error: unknown) => {
-    throw noCredential(target, 'got no answer from the token endpoint', error);
+  const { status, body: answer = {} } = await reach.fetchJson(request).catch((error: unknown): JsonAnswer => {
+    if (error instanceof FetchFailed && (error.reason === 'unreachable' || error.reason === 'timeout'))
+      throw unavailable(target, 'does not answer', error);
+    throw noCredential(target, 'got no answer from the token endpoint of its service account', error);
   });
-  const { access_token: token, expires_in: seconds } = answer.body ?? {};
-  if (answer.status !== 200 || typeof token !== 'string' || token.length > 12_288 || !/^[\x21-\x7e]+$/.test(token)) {
-    throw noCredential(target, `was refused an access token (HTTP ${answer.status}); look at its service account`);
-  }
+  if (status === 429 || status >= 500) throw unavailable(target, `answers HTTP ${status}`);
+  const { access_token: token, expires_in: seconds } = answer;
+  if (status !== 200 || typeof token !== 'string' || token.length > 12_288 || !/^[\x21-\x7e]+$/.test(token))
+    throw noCredential(target, `was refused an access token (${refusalOf(status, answer)}); look at its service account`);
   const lifeS = typeof seconds === 'number' && seconds > 0 ? Math.min(seconds, longestTokenS) : longestTokenS;
   return { token, expiresAtMs: nowMs + lifeS * 1000 };
+}
+
+/** Google being down is no fault of the account's: other targets may be tried. */
+function unavailable({ model }: ProviderTarget, what: string, cause?: unknown): LinkError {
+  const text = `The token endpoint for the vertex model ${model.slice(0, 200)} ${what}. Call again in a while.`;
+  return new LinkError('upstream_unavailable', text, { isUnsent: true, detail: `its token endpoint ${what}`, cause });
+}
+
+/** With the code of RFC 6749 section 5.2, and none of its other words. */
+function refusalOf(status: number, { error }: JsonObject): string {
+  return typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? `HTTP ${status}, ${error}` : `HTTP ${status}`;
 }
 
 function makeAssertion(target: ProviderTarget, { email, privateKey, keyId, tokenUrl }: GoogleAccount, nowMs: number): string {

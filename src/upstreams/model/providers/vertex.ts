@@ -32,6 +32,9 @@ export function openVertex(reach: Reach): Provider {
       const token = tokens.tokenFor(target, credential.account.reveal(), nowMs);
       return typeof token === 'string' ? bearer(token) : token.then(bearer);
     },
+    refused({ credential }, { authorization = '' }, nowMs) {
+      return credential?.kind === 'google' && tokens.refused(credential.account.reveal(), authorization.slice(7), nowMs);
+    },
   };
 }
 
