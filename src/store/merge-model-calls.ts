@@ -1,4 +1,5 @@
 import { addModelCalls, type ModelCalls, modelDimensions } from './ports/model-records.ts';
+import { storableText } from './storable-text.ts';
 
 /** The batch as every database can take it: whole minutes, whole numbers, texts that both databases read back, each key once and in order. */
 export function mergeModelCalls(batch: readonly ModelCalls[]): readonly ModelCalls[] {
@@ -19,12 +20,12 @@ export function keyOfModelCalls(row: ModelCalls): string {
 function cleaned(row: ModelCalls): ModelCalls {
   return {
     minuteMs: Math.floor(row.minuteMs / 60_000) * 60_000,
-    model: cleanText(row.model),
-    version: cleanText(row.version),
-    target: cleanText(row.target),
-    consumer: cleanText(row.consumer),
-    key: cleanText(row.key),
-    ending: cleanText(row.ending),
+    model: storableText(row.model),
+    version: storableText(row.version),
+    target: storableText(row.target),
+    consumer: storableText(row.consumer),
+    key: storableText(row.key),
+    ending: storableText(row.ending),
     calls: whole(row.calls),
     failed: whole(row.failed),
     cached: whole(row.cached),
@@ -38,11 +39,6 @@ function cleaned(row: ModelCalls): ModelCalls {
     nanoUsd: whole(row.nanoUsd),
     unpriced: whole(row.unpriced),
   };
-}
-
-// PostgreSQL refuses U+0000, and half a surrogate pair comes back as another character.
-function cleanText(text: string): string {
-  return text.slice(0, 300).toWellFormed().replaceAll('\0', '\u{FFFD}');
 }
 
 function whole(number: number): number {

@@ -1,4 +1,5 @@
 import { latencyBoundsMs, type RollUp, rollUpDimensions } from './ports/roll-ups.ts';
+import { storableText } from './storable-text.ts';
 
 const bucketCount = latencyBoundsMs.length + 1;
 
@@ -39,13 +40,13 @@ export function addRollUps(a: RollUp, b: RollUp): RollUp {
 function cleaned(rollUp: RollUp): RollUp {
   return {
     minuteMs: Math.floor(rollUp.minuteMs / 60_000) * 60_000,
-    namespace: cleanText(rollUp.namespace),
-    capability: cleanText(rollUp.capability),
-    consumer: cleanText(rollUp.consumer),
-    key: cleanText(rollUp.key),
-    member: cleanText(rollUp.member),
-    upstream: cleanText(rollUp.upstream),
-    code: cleanText(rollUp.code),
+    namespace: storableText(rollUp.namespace),
+    capability: storableText(rollUp.capability),
+    consumer: storableText(rollUp.consumer),
+    key: storableText(rollUp.key),
+    member: storableText(rollUp.member),
+    upstream: storableText(rollUp.upstream),
+    code: storableText(rollUp.code),
     calls: whole(rollUp.calls),
     latency: Array.from({ length: bucketCount }, (_, bucket) => whole(rollUp.latency[bucket] ?? 0)),
     totalMs: microseconds(rollUp.totalMs),
@@ -55,11 +56,6 @@ function cleaned(rollUp: RollUp): RollUp {
     tokensOut: whole(rollUp.tokensOut),
     costMicros: whole(rollUp.costMicros),
   };
-}
-
-// PostgreSQL refuses U+0000, and half a surrogate pair comes back as another character: one such name would fail a batch for ever.
-function cleanText(text: string): string {
-  return text.slice(0, 300).toWellFormed().replaceAll('\0', '\u{FFFD}');
 }
 
 function whole(number: number): number {

@@ -141,6 +141,55 @@ export function modelRecordsContract(name: string, makePlace: () => Promise<Stor
       expect([await spaces('models', 'x'), await spaces('model'), await spaces()]).toEqual([3, 0, 0]);
     });
 
+    it('filters failovers by everything at once, as a list in memory would', async () => {
+      const { records, atMs, range } = fresh();
+      const pick = <T>(of: readonly T[], turn: number): T => of[turn % of.length]!;
+      const events = Array.from({ length: 120 }, (_, turn) => ({
+        id: `many-${day}-${String(turn).padStart(3, '0')}`,
+        // Several at the same moment, one before and one behind the range.
+        atMs: atMs - 1 + Math.floor(turn / 3) * 92_308,
+        model: pick(['models/fast', 'models/fast-2', 'models-2/fast', 'MODELS/fast', 'modelsx/fast'], turn),
+        from: pick(['one', 'two', 'One', 'on_', 'o%'], Math.floor(turn / 2)),
+        to: pick(['two', undefined, 'three'], Math.floor(turn / 5)),
+        reason: 'status-503',
+        kind: pick(['failover', 'ejected', 'returned', 'refused'] as const, Math.floor(turn / 7)),
+      }));
+      await records.addFailovers(events);
+      const newest = events.toSorted((a, b) => b.atMs - a.atMs || (a.id < b.id ? 1 : -1));
+      for (const model of [undefined, 'models/fast', 'models/FAST', 'models/%'])
+        for (const kind of [undefined, 'ejected', 'refused'] as const)
+          for (const target of [undefined, 'two', 'three', 'o%', 'on_', 'ONE', "o'ne"])
+            for (const names of [undefined, [], ['models'], ['models-2', 'modelsx'], ['%'], ['model_']])
+              for (const limit of [7, 1000]) {
+                const namespaces = names === undefined ? undefined : new Set(names);
+                const expected = newest
+                  .filter((event) => event.atMs >= range.fromMs && event.atMs < range.toMs)
+                  .filter((event) => model === undefined || event.model === model)
+                  .filter((event) => kind === undefined || event.kind === kind)
+                  .filter((event) => target === undefined || event.from === target || event.to === target)
+                  .filter((event) => namespaces?.has(event.model.slice(0, event.model.indexOf('/'))) ?? true)
+                  .slice(0, limit);
+                const query = { ...range, model, kind, target, namespaces, limit };
+                expect(await records.listFailovers(query), JSON.stringify({ ...query, names })).toEqual(expected);
+              }
+    });
+
+    it('takes texts that databases do not like, of failovers and of ratings, and looks for them', async () => {
+      const { records, atMs, range } = fresh();
+      const odd = 'a\0b\ud800';
+      const event = { id: `odd-${day}`, atMs, model: 'models/fast', kind: 'failover' as const };
+      await records.addFailovers([{ ...event, from: odd, to: odd, reason: odd }]);
+      const shown = 'a\u{FFFD}b\u{FFFD}';
+      expect(await records.listFailovers({ ...range, limit: 10 })).toEqual([{ ...event, from: shown, to: shown, reason: shown }]);
+      expect(await records.listFailovers({ ...range, target: odd, limit: 10 })).toHaveLength(1);
+      expect(await records.listFailovers({ ...range, model: odd, limit: 10 })).toEqual([]);
+      expect(await records.findAnswer(odd)).toBeUndefined();
+      const rating = { id: `odd-${day}`, atMs, model: 'models/fast', version: odd, consumer: 'billing', score: 1, note: odd };
+      expect(await records.rate(rating)).toBe(true);
+      expect(await records.sumRatings('models/fast', range.fromMs, range.toMs)).toMatchObject([{ version: shown, ratings: 1 }]);
+      expect(await records.sumCalls({ ...range, by: [], filters: { target: odd } })).toEqual([]);
+    });
+
     it('forgets what is old', async () => {
       const { records, range } = fresh();
       await records.addCalls([calls(range.fromMs), calls(range.toMs)]);

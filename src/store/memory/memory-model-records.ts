@@ -10,6 +10,7 @@ import type {
   RatingSum,
 } from '../ports/model-records.ts';
 import { addModelCalls, modelDimensions, usualModelGroups } from '../ports/model-records.ts';
+import { withStorableTexts } from '../storable-model-records.ts';
 
 export function memoryModelRecords(): ModelRecords {
   const calls = new Map<string, ModelCalls>();
@@ -17,7 +18,7 @@ export function memoryModelRecords(): ModelRecords {
   const ratings = new Map<string, ModelRating>();
   const alerts = new Map<string, AlertEvent>();
   const failovers = new Map<string, FailoverEvent>();
-  return {
+  return withStorableTexts({
     async addCalls(batch) {
       for (const row of mergeModelCalls(batch)) {
         const key = keyOfModelCalls(row);
@@ -109,7 +110,7 @@ export function memoryModelRecords(): ModelRecords {
         for (const [key, { atMs }] of events) if (atMs < beforeMs) events.delete(key);
       return before - size();
     },
-  };
+  });
 }
 
 function newest<Event extends { readonly atMs: number; readonly id: string }>(events: readonly Event[]): readonly Event[] {

@@ -1,4 +1,4 @@
-import type { SelectQueryBuilder } from 'kysely';
+import type { ExpressionBuilder, SelectQueryBuilder } from 'kysely';
 import { mergeModelCalls } from '../merge-model-calls.ts';
 import type {
   FailoverEvent,
@@ -10,6 +10,7 @@ import type {
 } from '../ports/model-records.ts';
 import { modelDimensions, usualModelGroups } from '../ports/model-records.ts';
 import type { Database, Schema } from '../schema.ts';
+import { withStorableTexts } from '../storable-model-records.ts';
 import { batches } from './batches.ts';
 
 const columns = {
@@ -36,7 +37,7 @@ const broken = ['total_ms', 'total_square', 'first_ms'] as const;
 const numbers = [...whole, ...broken] as const;
 
 export function sqlModelRecords(database: Database): ModelRecords {
-  return {
+  return withStorableTexts({
     async addCalls(batch) {
       const rows = mergeModelCalls(batch).map(toRow);
       if (rows.length === 0) return;
@@ -169,8 +170,10 @@ export function sqlModelRecords(database: Database): ModelRecords {
         found = found.where((eb) => eb.or([eb('from_target', '=', target), eb('to_target', '=', target)]));
       if (namespaces !== undefined) {
         if (namespaces.size === 0) return [];
-        // Names of namespaces hold neither of the two characters that mean something here.
-        found = found.where((eb) => eb.or([...namespaces].map((name) => eb('model', 'like', `${name}/%`))));
+        // To SQLite's LIKE upper and lower case are the same.
+        const begins = ({ eb, fn }: ExpressionBuilder<Schema, 'failovers'>, name: string) =>
+          eb(fn<string>('substr', ['model', eb.lit(1), eb.lit(name.length + 1)]), '=', `${name}/`);
+        found = found.where((eb) => eb.or([...namespaces].map((name) => begins(eb, name))));
       }
       const rows = await found.orderBy('at_ms', 'desc').orderBy('id', 'desc').limit(limit).execute();
       return rows.map(({ to, ...row }) => ({ ...row, to: to ?? undefined }));
@@ -187,7 +190,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
       ]);
       return gone.reduce((sum, { numDeletedRows }) => sum + Number(numDeletedRows), 0);
     },
-  };
+  });
 }
 
 type Rows = SelectQueryBuilder<Schema, 'model_calls', object>;
