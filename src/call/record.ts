@@ -106,7 +106,8 @@ export class Course {
     const kind = outcome === 'tool-error' ? 'done' : outcome;
     const { spent } = this;
     const total = spent === undefined ? nothing : totalSpent(spent);
-    journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ms, bytesIn: ask.bytesIn, bytesOut, contentRules, spent });
+    const sizes = { ms, bytesIn: ask.bytesIn, bytesOut };
+    journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ...sizes, contentRules, contentHits: this.#hits, spent });
     telemetry.ended(
       {
         capability: permit?.capability,

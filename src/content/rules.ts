@@ -8,7 +8,7 @@ import { secretRules } from './secrets.ts';
 export const rules: readonly Rule[] = [...secretRules, ...personalDataRules, ...promptInjectionRules, ...hiddenTextRules];
 
 /** Whether this category or rule is one of content safety. */
-export function isSafety(name: string): boolean {
+function isSafety(name: string): boolean {
   return safetyCategories.some((category) => name === category || name.startsWith(`${category}/`));
 }
 

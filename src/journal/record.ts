@@ -1,3 +1,4 @@
+import type { ContentHit } from '../content/screen.ts';
 import type { Lost, Spent } from '../models/spent.ts';
 
 /** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut. */
@@ -40,6 +41,8 @@ export interface CallResult {
   readonly bytesOut?: number | undefined;
   /** Names of the content rules that matched; the first 16 are kept. */
   readonly contentRules?: readonly string[] | undefined;
+  /** What matched where, and what was done; the first 16 are kept. Nothing of the text itself. */
+  readonly contentHits?: readonly ContentHit[] | undefined;
   /** Of a model's call. */
   readonly spent?: Spent | undefined;
 }
@@ -113,6 +116,7 @@ export function resultFields(result: CallResult): string {
     numberField('bytesIn', result.bytesIn) +
     numberField('bytesOut', result.bytesOut) +
     listField('contentRules', result.contentRules) +
+    hitsField(result.contentHits) +
     (result.spent === undefined ? '' : spentFields(result.spent))
   );
 }
@@ -153,6 +157,17 @@ export function changeFields(facts: ChangeFacts): string {
     textField('after', facts.after) +
     textField('approval', facts.approval) +
     textField('trace', facts.trace)
+  );
+}
+
+function hitsField(hits: readonly ContentHit[] = []): string {
+  return hits.length === 0 ? '' : `,"contentHits":[${hits.slice(0, contentRulesLimit).map(hitFields).join(',')}]`;
+}
+
+function hitFields({ ruleId, severity, direction, action, pointer, count }: ContentHit): string {
+  return (
+    `{"rule":${quote(ruleId)},"severity":"${severity}","direction":"${direction}","action":"${action}","at":${quote(pointer)}` +
+    `${numberField('count', count)}}`
   );
 }
 
