@@ -67,7 +67,7 @@ function eject(routing: Routing, among: readonly number[], times = 3): void {
       ?.failed(error);
 }
 
-describe('ejection', () => {
+describe('US-M-A3: ejection', () => {
   test('three errors in a row eject a target and two do not; the next calls go to the second', () => {
     const { routing, events } = open([target('a'), target('b')]);
     eject(routing, [0], 2);
@@ -169,7 +169,7 @@ describe('ejection', () => {
   });
 });
 
-describe('order', () => {
+describe('US-M-A3: order', () => {
   const three = [target('a'), target('b'), target('c')];
   const places = (routing: Routing, calls: number, stickyKey?: string) =>
     Array.from({ length: calls }, () => {
