@@ -3,6 +3,7 @@ import type { AuditIndex } from './ports/audit-index.ts';
 import type { BudgetRows } from './ports/budgets.ts';
 import type { CredentialStore } from './ports/credentials.ts';
 import type { DefinitionStore } from './ports/definitions.ts';
+import type { KeyedCalls } from './ports/keyed-calls.ts';
 import type { KeyStore, KeyUses } from './ports/keys.ts';
 import type { MasterKeys } from './ports/master-keys.ts';
 import type { ModelRecords } from './ports/model-records.ts';
@@ -34,5 +35,6 @@ export interface Store {
   readonly models: ModelRecords;
   readonly notices: NoticeStore;
   readonly sightings: SightingRows;
+  readonly keyedCalls: KeyedCalls;
   close(): Promise<void>;
 }

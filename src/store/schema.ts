@@ -249,6 +249,14 @@ export interface Schema {
     readonly key: string;
     readonly seen_ms: number;
   };
+  readonly keyed_calls: {
+    readonly key: string;
+    readonly request: string;
+    readonly holder: string;
+    readonly answer: string | null;
+    readonly leased_until_ms: number;
+    readonly expires_ms: number;
+  };
   readonly definitions: {
     readonly hash: string;
     readonly body: string;

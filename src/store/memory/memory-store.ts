@@ -10,6 +10,7 @@ import { memoryApprovals } from './memory-approvals.ts';
 import { memoryAudit } from './memory-audit.ts';
 import { memoryCredentials } from './memory-credentials.ts';
 import { memoryDefinitions } from './memory-definitions.ts';
+import { memoryKeyedCalls } from './memory-keyed-calls.ts';
 import { memoryModelRecords } from './memory-model-records.ts';
 import { memoryNotices } from './memory-notices.ts';
 import { memoryDataKeys, memoryKeyUses, memoryRegistry } from './memory-registry.ts';
@@ -79,6 +80,7 @@ export function memoryStore(clock: Clock = systemClock): Store {
     rollUps: memoryRollUps(),
     budgets: memoryBudgets(),
     sightings: memorySightings(clock),
+    keyedCalls: memoryKeyedCalls(clock),
     audit: memoryAudit(),
     credentials: memoryCredentials(),
     approvals: memoryApprovals(),

@@ -11,6 +11,7 @@ import { approvalResults } from './0009-approval-results.ts';
 import { notices } from './0010-notices.ts';
 import { models } from './0011-models.ts';
 import { sightings } from './0012-sightings.ts';
+import { keyedCalls } from './0013-keyed-calls.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
@@ -30,6 +31,7 @@ const migrations: readonly (readonly string[])[] = [
   notices,
   models,
   sightings,
+  keyedCalls,
 ];
 
 export const newestVersion = migrations.length;

@@ -24,6 +24,7 @@ import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
 import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
+import { sqlKeyedCalls } from '../sql/keyed-calls.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlModelRecords } from '../sql/model-records.ts';
 import { sqlNotices } from '../sql/notices.ts';
@@ -94,6 +95,7 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       models: sqlModelRecords(database),
       notices: sqlNotices(database),
       sightings: sqlSightings(database, timeAgo),
+      keyedCalls: sqlKeyedCalls(database, timeAgo),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),

@@ -14,6 +14,7 @@ import { sqlBudgets } from '../sql/budgets.ts';
 import { sqlCredentials } from '../sql/credentials.ts';
 import { sqlDefinitions } from '../sql/definitions.ts';
 import { sqlKeyUses } from '../sql/key-uses.ts';
+import { sqlKeyedCalls } from '../sql/keyed-calls.ts';
 import { sqlKeys } from '../sql/keys.ts';
 import { sqlModelRecords } from '../sql/model-records.ts';
 import { sqlNotices } from '../sql/notices.ts';
@@ -73,6 +74,7 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       models: sqlModelRecords(database),
       notices: sqlNotices(database),
       sightings: sqlSightings(database, (ms) => clock.nowMs() - ms),
+      keyedCalls: sqlKeyedCalls(database, (ms) => clock.nowMs() - ms),
       sessions,
       registry,
       keyUses: sqlKeyUses(database),
