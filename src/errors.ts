@@ -17,6 +17,10 @@ export const errorTable = {
   unsupported_version: { shows: 'rpc', http: 400, rpc: -32022, retryable: false },
   no_such_object: { shows: 'rpc', http: 404, rpc: 40402, retryable: false },
   conflict: { shows: 'rpc', http: 409, rpc: 40901, retryable: false },
+  /** Another one with the same idempotency key is under way. */
+  key_in_use: { shows: 'rpc', http: 409, rpc: 40910, retryable: true },
+  /** An idempotency key that stands for another request. */
+  key_reused: { shows: 'rpc', http: 422, rpc: 42210, retryable: false },
   rate_limited: { shows: 'http', http: 429, rpc: 42900, retryable: true },
   limit_reached: { shows: 'result', http: 200, rpc: 42901, retryable: true },
   forbidden: { shows: 'rpc', http: 403, rpc: 40302, retryable: false },

@@ -6,6 +6,7 @@ import type { KeyRing } from './call/authenticate/key-ring.ts';
 import type { Proofs } from './call/authenticate.ts';
 import { type CallPorts, call } from './call/call.ts';
 import { Lanes } from './call/call-upstream.ts';
+import { Once } from './call/once.ts';
 import type { CallModel } from './call/own-call.ts';
 import { type LoadResult, loadNamespaces } from './catalog/load.ts';
 import { NamespaceWatch } from './catalog/watch.ts';
@@ -144,7 +145,14 @@ async function build(
   const policies = () => configuration.policies;
   const approvals = openGatewayApprovals({ ...base, identities, address, notifier, policies });
   const signedDecisions = await openDecisionsBySignature({ ...base, address }, approvals);
+  const once = new Once({
+    rows: store.keyedCalls,
+    key: await store.sealing.get('reply'),
+    warn: (error) =>
+      log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'what came of a keyed call could not be kept'),
+  });
   const calls: CallPorts = {
+    once,
     judges: openJudges({ kept, reach: () => openReach(egress), callModel }),
     approvals,
     lanes,
@@ -231,6 +239,7 @@ async function build(
       await notifier.close();
       await replies.close();
       await egress.close();
+      await once.close();
       lanes.keep(new Map());
       await Promise.allSettled([
         upkeep.noteUses(),

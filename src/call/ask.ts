@@ -38,6 +38,8 @@ export interface Ask {
   readonly isJudging?: boolean | undefined;
   /** Is told how the rates stand that the call is under, before it is answered. */
   readonly heardRates?: ((rates: readonly CounterUsage[]) => void) | undefined;
+  /** By which its client sends the same call again: it is made once. */
+  readonly idempotencyKey?: string | undefined;
   /** Of a model's client: where the words are in what it gets. */
   readonly dialect?: ClientDialect | undefined;
 }

@@ -9,6 +9,7 @@
  *         -> Permit     authorize           may they
  *         -> Admission  limit               how often, and for how much
  *         -> Screened   screen              do the arguments fit, may they go in
+ *                       once                was it made already, where its client gave it a key
  *         -> Clearance  approve             did a person agree, where one has to
  *         -> Answer     callUpstream        slot, breaker, deadline; the only outgoing bytes
  *         -> Outcome    inspect             is it what was promised, may it come back
@@ -34,8 +35,10 @@ import type { Caller } from './authenticate.ts';
 import { authorize, type Circumstances, type Permit } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
 import { expectAnswer } from './check-answer.ts';
-import { inspect, inspectStream, inspectStreamed, type Outcome } from './inspect.ts';
+import { inspect, inspectRepeated, inspectStream, inspectStreamed, type Outcome, repeatedHeaders } from './inspect.ts';
 import { type Admission, limit, ratesOf } from './limit.ts';
+import type { KeptAnswer } from './once/kept.ts';
+import type { KeyedAsk, Once } from './once.ts';
 import { Course, type RecordPorts } from './record.ts';
 import { remembering } from './remember.ts';
 import { resolve, type Target } from './resolve.ts';
@@ -54,6 +57,7 @@ export interface CallPorts extends RecordPorts {
   readonly judges?: Judges | undefined;
   readonly clock: Clock;
   readonly approvals: Pick<Approvals, 'pass' | 'ended'>;
+  readonly once: Pick<Once, 'run'>;
   /** What callers were handed before. */
   readonly sightings: Sightings;
   readonly maySeeAction: Circumstances['maySeeAction'];
@@ -134,6 +138,35 @@ export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknow
 }
 
 function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
+  if (!isKeyed(ask)) return make(ports, catalog, screened, ask, course);
+  return ports.once.run(screened, ask, {
+    make: (own) => make(ports, catalog, screened, own, course),
+    repeat: (answer) => handing(ports, screened, ask, () => repeat(ports, screened, ask, course, answer)),
+    isUnheard: (error) => isUnheard(error, course),
+  });
+}
+
+// All else that can be called changes nothing, and is simply read again.
+function isKeyed(ask: Ask): ask is KeyedAsk {
+  return ask.idempotencyKey !== undefined && (ask.method === 'tools/call' || ask.method === 'models/call');
+}
+
+/** Hands out what came of the call before. What its client may have is decided now. */
+async function repeat(ports: CallPorts, screened: Screened, ask: Ask, course: Course, kept: KeptAnswer): Promise<Outcome> {
+  course.repeats();
+  ask.heardRates?.(ratesOf(ports.counters, screened));
+  course.trace.step('inspect');
+  const judges = judgesOf(ports, ask);
+  if (kept.kind !== 'streamed') return inspectRepeated(judges, screened, ask, kept);
+  const passing = inspectStream(judges, screened, ask);
+  if (passing === undefined) throw new Error('an answer in parts was kept for a client that wants none');
+  passing.stream.begin?.(repeatedHeaders);
+  await passing.stream.write(kept.body);
+  await passing.end();
+  return inspectStreamed({ kind: 'streamed', bytes: kept.body.length }, passing);
+}
+
+function make(ports: CallPorts, catalog: Catalog, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
   const clearance = approve(ports, screened, ask, course);
   return clearance instanceof Promise
     ? clearance.then((late) =>
@@ -143,10 +176,18 @@ function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: As
 }
 
 function send(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
-  const { policy, caller } = clearance;
+  return handing(ports, clearance, ask, () => exchange(ports, catalog, clearance, ask, course));
+}
+
+function handing(
+  { sightings }: CallPorts,
+  { policy, caller }: Permit,
+  { isJudging }: Ask,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
   // What the gateway asks for itself is handed to nobody who could do something with it.
-  if (policy.labels.length === 0 || ask.isJudging === true) return exchange(ports, catalog, clearance, ask, course);
-  return remembering(ports.sightings, caller, policy, () => exchange(ports, catalog, clearance, ask, course));
+  if (policy.labels.length === 0 || isJudging === true) return work();
+  return remembering(sightings, caller, policy, work);
 }
 
 async function exchange(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {

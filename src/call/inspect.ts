@@ -74,18 +74,30 @@ interface Inspectors {
 export function inspect({ answers, judges }: Inspectors, permit: Permit, ask: Ask, answer: Answer): Outcome | Promise<Outcome> {
   const flaws = checkAnswer(answers, permit, ask, answer);
   return flaws instanceof Promise
-    ? flaws.then((late) => inspectContent(judges, permit, ask, answer, late))
-    : inspectContent(judges, permit, ask, answer, flaws);
+    ? flaws.then((late) => judged(judges, permit, ask, inspectWhole(permit, ask, answer, late)))
+    : judged(judges, permit, ask, inspectWhole(permit, ask, answer, flaws));
 }
 
-function inspectContent(
+/** Tells a client of models that an answer is not a new one. */
+export const repeatedHeaders = { 'idempotent-replayed': 'true' } as const;
+
+/** The same for what its client was given before: of that only what may be in it can have changed. */
+export function inspectRepeated(
   judges: Judges | undefined,
   permit: Permit,
   ask: Ask,
-  answer: Answer,
-  flaws: readonly ContentHit[],
+  answer: Answer & { readonly kind: 'result' | 'error' | 'reply' },
 ): Outcome | Promise<Outcome> {
-  const outcome = inspectWhole(permit, ask, answer, flaws);
+  return judged(judges, permit, ask, inspectAgain(permit, ask, answer));
+}
+
+function inspectAgain(permit: Permit, ask: Ask, answer: Answer & { readonly kind: 'result' | 'error' | 'reply' }): Outcome {
+  if (answer.kind === 'error') return { ...answer, hits: none } as unknown as Outcome;
+  if (answer.kind === 'result') return { kind: 'result', ...withoutContent(permit, answer.result, none) } as unknown as Outcome;
+  return inspectReply(permit, ask, { ...answer, headers: { ...answer.headers, ...repeatedHeaders } });
+}
+
+function judged(judges: Judges | undefined, permit: Permit, ask: Ask, outcome: Outcome): Outcome | Promise<Outcome> {
   const { judgesOut } = permit.policy;
   if (judges === undefined || judgesOut.length === 0 || (outcome.kind !== 'result' && outcome.kind !== 'reply')) return outcome;
   const value = outcome.kind === 'result' ? parsed(permit, outcome.result) : (JSON.parse(outcome.body.toString()) as JsonObject);

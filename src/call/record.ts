@@ -64,6 +64,11 @@ export class Course {
     return this.#ports.journal.intent(this.#entry, method === 'tools/call' || method === 'models/call');
   }
 
+  /** Its client is given what came of it before: no upstream hears of it. */
+  repeats(): void {
+    this.#entry = this.#describe('allow', 'repeated');
+  }
+
   done(outcome: Outcome): void {
     if (outcome.hits.length > 0) this.#hits = [...this.#hits, ...outcome.hits];
     this.#settle();
@@ -138,13 +143,17 @@ export class Course {
     );
   }
 
-  #describe(decision: 'allow' | 'deny', rule: ErrorCode | 'allow' | 'default' | undefined, approval?: string): CallEntry {
+  #describe(
+    decision: 'allow' | 'deny',
+    rule: ErrorCode | 'allow' | 'default' | 'repeated' | undefined,
+    approval?: string,
+  ): CallEntry {
     const { journal } = this.#ports;
     const target = this.permit ?? this.refused;
     const { id, key, consumer, member } = this.#caller;
     const { door, toolbox, method, params, bytesIn } = this.#ask;
     // No limit looks at arguments, and a crowd that is refused is not to cost what it does when it is let in.
-    const digested = rule !== undefined && ofLimits.has(rule) ? undefined : params.arguments;
+    const digested = rule !== undefined && rule !== 'repeated' && ofLimits.has(rule) ? undefined : params.arguments;
     return journal.describe({
       principal: id,
       key,

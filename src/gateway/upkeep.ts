@@ -80,6 +80,7 @@ async function tidy({ kept: { store, registry }, approvals, clock }: UpkeepPorts
     store.audit.prune(nowMs - journalAgeMs),
     store.budgets.prune(nowMs),
     store.sightings.prune(longestWithinMs),
+    store.keyedCalls.prune(),
     approvals.tidy(),
     pruneDefinitions(registry, store.definitions, nowMs),
   ]);

@@ -1,3 +1,6 @@
+/** Why a call is cancelled whose client went without a word. */
+export const clientLeft = 'the client closed the connection';
+
 /**
  * Carries one cancellation from a client to whatever works for it. An AbortController costs over a microsecond and an
  * EventTarget per call; this is an array that is mostly empty.

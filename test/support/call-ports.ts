@@ -4,6 +4,7 @@ import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
 import type { Ask } from '../../src/call/ask.ts';
 import type { CallPorts } from '../../src/call/call.ts';
 import { Lanes } from '../../src/call/call-upstream.ts';
+import { Once } from '../../src/call/once.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { CallEntry, Journal } from '../../src/journal/journal.ts';
 import { Policies } from '../../src/policy/policy.ts';
@@ -72,6 +73,7 @@ export async function callPorts(overrides: Partial<CallPorts> = {}) {
     checks,
     answers,
     clock,
+    once: new Once({ rows: memoryStore().keyedCalls, key: Buffer.alloc(32, 1), warn: () => {} }),
     policies: () => noPolicies,
     approvals: { pass: () => Promise.reject(new Error('nothing waits here')), ended() {} },
     maySeeAction: () => false,

@@ -6,10 +6,11 @@ import { actions } from '../../admin/actions.ts';
 import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { call } from '../../call/call.ts';
+import { readIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { silentConversation } from '../../call/silent-conversation.ts';
 import { GatewayError } from '../../errors.ts';
 import { commandAgent, version } from '../../version.ts';
-import { Cancel } from '../../wire/cancel.ts';
+import { Cancel, clientLeft } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Edge } from '../mcp/edge.ts';
 import { traceHeadersOf } from '../mcp/headers.ts';
@@ -39,15 +40,26 @@ export function adminRoutes(edge: Edge, visitorOf: (request: Request) => Visitor
 
 async function serveAction(edge: Edge, action: Action, visitor: Visitor, request: Request, response: Response): Promise<void> {
   const cancel = new Cancel();
-  response.once('close', () => cancel.cancel('the client closed the connection'));
+  response.once('close', () => cancel.cancel(clientLeft));
   const args = argumentsOf(action, request);
-  const ask = { ...askOf(action, visitor, args, cancel), traceHeaders: traceHeadersOf(request.headers) };
+  const ask = { ...askOf(action, visitor, args, cancel, keyOf(request)), traceHeaders: traceHeadersOf(request.headers) };
   const outcome = await call(edge.calls, edge.catalog(), visitor.caller, ask);
   if (outcome.kind !== 'result') throw new GatewayError('internal', 'This action did not answer.');
   response.status(200).json(outcome.result.value.structuredContent);
 }
 
-function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObject, cancel: Cancel): Omit<Ask, 'traceHeaders'> {
+/** What only reads is simply read again. */
+function keyOf({ method, headers }: Request): string | undefined {
+  return method === 'GET' ? undefined : readIdempotencyKey(headers['idempotency-key']);
+}
+
+function askOf(
+  { name }: Action,
+  { caller, ip, agent }: Visitor,
+  args: JsonObject,
+  cancel: Cancel,
+  idempotencyKey: string | undefined,
+): Omit<Ask, 'traceHeaders'> {
   return {
     door: agent?.startsWith(`${commandAgent}/`) === true ? 'cli' : 'rest',
     era: 'modern',
@@ -61,6 +73,7 @@ function askOf({ name }: Action, { caller, ip, agent }: Visitor, args: JsonObjec
     cancel,
     bytesIn: JSON.stringify(args).length,
     ip,
+    idempotencyKey,
   };
 }
 

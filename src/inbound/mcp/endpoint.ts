@@ -124,6 +124,7 @@ async function postLegacy(edge: Edge, mcp: McpRequest, message: Message, bytes: 
     reply,
     traceHeaders: traceHeadersOf(mcp.request.headers),
     hops: hopsOf(mcp.request.headers),
+    idempotencyKey: mcp.request.headers['idempotency-key'],
   });
 }
 

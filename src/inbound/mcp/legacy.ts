@@ -5,6 +5,7 @@ import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
 import { call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { readIdempotencyKey, withoutIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { findToolbox } from '../../call/resolve.ts';
 import { innerParams, instructionsOf } from '../../catalog/search-tools.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from '../../errors.ts';
@@ -48,6 +49,8 @@ export interface LegacyRequest {
   readonly reply: Reply;
   readonly traceHeaders?: Ask['traceHeaders'];
   readonly hops?: Ask['hops'];
+  /** The header. */
+  readonly idempotencyKey?: string | string[] | undefined;
 }
 
 /** Somebody who initializes. */
@@ -232,7 +235,7 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     toolbox: session.toolbox,
     method,
     params,
-    meta: foreignMeta(given),
+    meta: withoutIdempotencyKey(foreignMeta(given)),
     client: { principal: caller.id, session: session.id, capabilities: session.capabilities },
     conversation,
     retry: undefined,
@@ -241,6 +244,7 @@ async function serveCall(edge: Edge, request: LegacyRequest, method: CallMethod,
     ip,
     traceHeaders,
     hops,
+    idempotencyKey: readIdempotencyKey(request.idempotencyKey, given),
   };
   try {
     const attempt = () => call(edge.calls, edge.catalog(), caller, ask);

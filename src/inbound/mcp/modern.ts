@@ -5,13 +5,14 @@ import type { Caller } from '../../call/authenticate.ts';
 import { checkEntry, ScopeRequired, visibleToolbox } from '../../call/authorize.ts';
 import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { readIdempotencyKey, withoutIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { findToolbox } from '../../call/resolve.ts';
 import type { Catalog, Toolbox } from '../../catalog/catalog.ts';
 import { innerParams, instructionsOf } from '../../catalog/search-tools.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { SignInRequired } from '../../upstreams/authorization.ts';
 import type { CallMethod, Conversation } from '../../upstreams/upstream.ts';
-import type { Cancel } from '../../wire/cancel.ts';
+import { type Cancel, clientLeft } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { modernVersion, passesLevel } from '../../wire/mcp.ts';
 import { memberBytes, notificationBytes, RawResult, type RequestMessage } from '../../wire/message.ts';
@@ -194,7 +195,7 @@ class ModernCall implements Conversation {
       toolbox,
       method,
       params,
-      meta: this.#envelope.meta,
+      meta: withoutIdempotencyKey(this.#envelope.meta),
       client: { principal: caller.id, session: undefined, capabilities: this.#envelope.capabilities },
       conversation: this,
       retry: inputResponses === undefined ? undefined : { inputResponses, requestState: undefined },
@@ -203,12 +204,13 @@ class ModernCall implements Conversation {
       ip,
       traceHeaders: headers === undefined ? undefined : traceHeadersOf(headers),
       hops: headers === undefined ? undefined : hopsOf(headers),
+      idempotencyKey: readIdempotencyKey(headers?.['idempotency-key'], this.#envelope.meta),
     };
   }
 
   async run(method: CallMethod, ask: Ask): Promise<void> {
     const { reply } = this.#request;
-    reply.onGone(() => ask.cancel.cancel('the client closed the connection'));
+    reply.onGone(() => ask.cancel.cancel(clientLeft));
     try {
       const attempt = () => call(this.#edge.calls, this.#edge.catalog(), this.#request.caller, ask);
       const outcome = await (this.#visit === 'accepted' ? callSignedIn(attempt, ask.cancel) : attempt());
@@ -244,7 +246,7 @@ class ModernCall implements Conversation {
     const said = readReply(answers?.[approvalKey], wasForm);
     try {
       if (said === 'visit') {
-        const takeBack = reply.onGone(() => ask.cancel.cancel('the client closed the connection'));
+        const takeBack = reply.onGone(() => ask.cancel.cancel(clientLeft));
         await this.#edge.approvals.settled(id, decideWithinMs, ask.cancel);
         takeBack();
       } else if (said !== 'none') await decideOwn(this.#edge.approvals, id, caller, said);
@@ -320,7 +322,7 @@ class ModernCall implements Conversation {
 
   #resume(answers: JsonObject | undefined, round: Round): void {
     this.#round = round;
-    round.reply.onGone(() => this.#request.cancel.cancel('the client closed the connection'));
+    round.reply.onGone(() => this.#request.cancel.cancel(clientLeft));
     if (this.#late !== undefined) {
       this.#late(round);
       return;

@@ -4,12 +4,13 @@ import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
 import { call, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { readIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { silentConversation } from '../../call/silent-conversation.ts';
 import { modelsPlace } from '../../catalog/catalog.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { ClientDialect, ClientDialectName } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
-import { Cancel } from '../../wire/cancel.ts';
+import { Cancel, clientLeft } from '../../wire/cancel.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { readBody } from '../body.ts';
 import { BodyRoom, type BodyShare } from '../body-room.ts';
@@ -130,7 +131,7 @@ async function serveCall(
   let rates: Readonly<Record<string, string>> = {};
   const cancel = new Cancel();
   response.once('close', () => {
-    if (!response.writableFinished) cancel.cancel('the client closed the connection');
+    if (!response.writableFinished) cancel.cancel(clientLeft);
   });
   const ask: Ask = {
     door: 'http',
@@ -146,6 +147,7 @@ async function serveCall(
     ip,
     traceHeaders: traceHeadersOf(request.headers),
     hops: hopsOf(request.headers),
+    idempotencyKey: readIdempotencyKey(request.headers['idempotency-key']),
     bytesIn: bytes.length,
     answerId: requestId,
     stream,
@@ -169,6 +171,8 @@ async function serveCall(
 }
 
 function answer(response: ServerResponse, outcome: Outcome, headers: Readonly<Record<string, string>>): void {
+  // Whoever gave a key may have left, and come back for it.
+  if (response.destroyed) return;
   if (outcome.kind !== 'reply') throw new Error(`a ${outcome.kind} is no answer of a model`);
   writeJson(response, 200, [outcome.body], { ...headers, ...outcome.headers });
 }

@@ -1,0 +1,303 @@
+/**
+ * Refuses to make a call again whose client gave it a key: it gets what came of the first one. Who sends it meanwhile waits for that;
+ * a key that stands for another request is refused, and so is every one while nobody can say what it stands for.
+ */
+import { createHmac, randomUUID } from 'node:crypto';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import { type HmacKey, hmac, hmacKey } from '../hmac.ts';
+import type { Claim, KeyedCalls } from '../store/ports/keyed-calls.ts';
+import { LinkError } from '../upstreams/link-error.ts';
+import { FailedAnswer } from '../upstreams/upstream.ts';
+import { Cancel, clientLeft } from '../wire/cancel.ts';
+import { canonicalJson } from '../wire/canonical-json.ts';
+import type { Ask } from './ask.ts';
+import type { Outcome } from './inspect.ts';
+import { failureOf, type Kept, type KeptAnswer, longestKeptBytes, openKept, sealKept } from './once/kept.ts';
+import { holdLease } from './once/lease.ts';
+import { RecordingStream } from './once/recording-stream.ts';
+import type { Screened } from './screen.ts';
+
+/** What is done with a call that has a key. */
+export interface Work {
+  make(ask: Ask): Promise<Outcome>;
+  /** Hands out what came of it before. */
+  repeat(answer: KeptAnswer): Promise<Outcome>;
+  /** Whether the upstream cannot have heard of a call that ended so. */
+  isUnheard(error: unknown): boolean;
+}
+
+interface OnceLimits {
+  /** What a replica that died holds up others for. */
+  readonly leaseMs: number;
+  /** How long a key is remembered. */
+  readonly ttlMs: number;
+  /** How long somebody waits for what comes of a call that another request makes. */
+  readonly waitMs: number;
+  readonly firstPauseMs: number;
+}
+
+const usual: OnceLimits = { leaseMs: 20_000, ttlMs: 24 * 3_600_000, waitMs: 55_000, firstPauseMs: 50 };
+const longestPauseMs = 1_000;
+/** A call that was answered waits for its answer to be kept, but not for long. */
+const keepWithinMs = 2_000;
+const keepAgainMs = 1_000;
+
+interface OncePorts {
+  readonly rows: KeyedCalls;
+  /** 32 bytes, the same for all replicas. */
+  readonly key: Buffer;
+  readonly warn: (error: unknown) => void;
+  readonly limits?: Partial<OnceLimits>;
+}
+
+export type KeyedAsk = Ask & { readonly idempotencyKey: string };
+
+/** What those who wait here for the same call are told: what came of it, an error for all of them, or that it is anybody's turn. */
+type News = Kept | GatewayError | undefined;
+
+/** Calls that are made once, of all replicas together. */
+export class Once {
+  readonly #rows: KeyedCalls;
+  readonly #limits: OnceLimits;
+  readonly #digestKey: HmacKey;
+  readonly #sealKey: Buffer;
+  readonly #warn: (error: unknown) => void;
+  /** Those that somebody of this process makes or waits for, by key and request. */
+  readonly #flights = new Map<string, Promise<News>>();
+  readonly #keeping = new Set<Promise<void>>();
+  #isClosed = false;
+
+  constructor({ rows, key, warn, limits }: OncePorts) {
+    this.#rows = rows;
+    this.#limits = { ...usual, ...limits };
+    this.#digestKey = hmacKey(derived(key, 'names of keyed calls'));
+    this.#sealKey = derived(key, 'answers of keyed calls');
+    this.#warn = warn;
+  }
+
+  /**
+   * Makes the call, or gives what came of it. Rejects with GatewayError `key_reused`, `key_in_use`, `conflict`, `store_unavailable`,
+   * and as the call itself does.
+   */
+  async run(screened: Screened, ask: KeyedAsk, work: Work): Promise<Outcome> {
+    const claim = this.#claimFor(screened, ask);
+    const place = placeOf(claim);
+    const untilMs = performance.now() + this.#limits.waitMs;
+    for (;;) {
+      const flight = this.#flights.get(place);
+      if (flight === undefined) return await this.#lead(claim, screened, ask, work, untilMs);
+      const news = await within(flight, ask.cancel, untilMs);
+      if (news instanceof GatewayError) throw news;
+      if (news !== undefined) return await give(news, work);
+    }
+  }
+
+  /** Resolves when what is still to be kept is, or cannot be. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#keeping);
+  }
+
+  #claimFor({ caller, capability, toolbox, params }: Screened, { idempotencyKey, method }: KeyedAsk): Claim {
+    const { leaseMs, ttlMs } = this.#limits;
+    const asked = `${JSON.stringify([method, toolbox.name, capability])}\n${canonicalJson(params)}`;
+    return {
+      key: hmac(this.#digestKey, `key\n${JSON.stringify([caller.id, idempotencyKey])}`, 'base64url'),
+      request: hmac(this.#digestKey, `request\n${asked}`, 'base64url'),
+      holder: randomUUID(),
+      leaseMs,
+      ttlMs,
+    };
+  }
+
+  async #lead(claim: Claim, screened: Screened, ask: KeyedAsk, work: Work, untilMs: number): Promise<Outcome> {
+    const place = placeOf(claim);
+    const { promise, resolve } = Promise.withResolvers<News>();
+    this.#flights.set(place, promise);
+    const tell = (news: News) => {
+      this.#flights.delete(place);
+      resolve(news);
+    };
+    let found: Kept | 'taken';
+    const sinceMs = performance.now();
+    try {
+      found = await this.#obtain(claim, isRepeatable(ask), ask.cancel, untilMs);
+    } catch (error) {
+      tell(error instanceof GatewayError && forAll.has(error.code) ? error : undefined);
+      throw error;
+    }
+    if (found === 'taken') return await this.#make(claim, screened, ask, work, { sinceMs, resolve });
+    tell(found);
+    return await give(found, work);
+  }
+
+  /** The key itself, or what came of the call that has it. */
+  async #obtain(claim: Claim, mayRepeat: boolean, cancel: Cancel, untilMs: number): Promise<Kept | 'taken'> {
+    const rows = this.#rows;
+    for (let pauseMs = this.#limits.firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
+      const known = await asked(rows.take(claim));
+      if (known === undefined) return 'taken';
+      if (known.request !== claim.request) throw keyReused();
+      if (known.answer !== undefined) return this.#open(claim, known.answer);
+      if (known.leaseLeftMs <= 0) {
+        // Whoever made it is gone. What may be made again is; of all else nobody knows what came of it.
+        if (!mayRepeat) return { kind: 'unkept', why: 'unknown' };
+        if (await asked(rows.takeOver(known.holder, claim))) return 'taken';
+      }
+      await within(pause(pauseMs), cancel, untilMs);
+    }
+  }
+
+  #open(claim: Claim, sealed: string): Kept {
+    return openKept(this.#sealKey, placeOf(claim), sealed) ?? { kind: 'unkept', why: 'unknown' };
+  }
+
+  async #make(claim: Claim, screened: Screened, ask: KeyedAsk, work: Work, { sinceMs, resolve }: Turn): Promise<Outcome> {
+    const cancel = new Cancel();
+    // Whoever gives a key means to come back for the answer.
+    const takeBack = ask.cancel.onCancel((reason) => {
+      if (reason !== clientLeft) cancel.cancel(reason);
+    });
+    const lease = holdLease(this.#rows, claim, sinceMs, () => cancel.cancel('another replica may make this call by now'));
+    const stream = ask.stream === undefined ? undefined : new RecordingStream(ask.stream);
+    let kept: Kept | undefined;
+    try {
+      if (ask.cancel.isCancelled) throw new GatewayError('cancelled', ask.cancel.reason ?? '');
+      const outcome = await work.make({ ...ask, idempotencyKey: undefined, cancel, stream });
+      kept = keptOf(outcome, screened, stream);
+      return outcome;
+    } catch (error) {
+      kept = keptFailure(error, isRepeatable(ask), work);
+      throw error;
+    } finally {
+      takeBack();
+      await this.#keep(claim, kept, () => {
+        lease.stop();
+        this.#flights.delete(placeOf(claim));
+      });
+      resolve(kept);
+    }
+  }
+
+  async #keep(claim: Claim, kept: Kept | undefined, done: () => void): Promise<void> {
+    const sealed = kept && sealKept(this.#sealKey, placeOf(claim), kept);
+    const once = async () => {
+      if (sealed === undefined) await this.#rows.release(claim);
+      else await this.#rows.settle(claim, sealed);
+    };
+    const keeping = (async () => {
+      const lastMs = performance.now() + claim.leaseMs * 10;
+      for (;;) {
+        try {
+          await once();
+          return;
+        } catch (error) {
+          this.#warn(error);
+          if (this.#isClosed || performance.now() > lastMs) return;
+          await pause(keepAgainMs);
+        }
+      }
+    })().finally(() => {
+      done();
+      this.#keeping.delete(keeping);
+    });
+    this.#keeping.add(keeping);
+    await Promise.race([keeping, pause(keepWithinMs)]);
+  }
+}
+
+interface Turn {
+  readonly sinceMs: number;
+  readonly resolve: (news: News) => void;
+}
+
+/** What one of them is told, all of them would be. */
+const forAll: ReadonlySet<string> = new Set(['store_unavailable', 'key_reused']);
+
+/** A model that is asked twice does nothing twice: where an answer was lost with the one who waited for it, it is asked again. */
+function isRepeatable({ method }: Ask): boolean {
+  return method === 'models/call';
+}
+
+function keptOf(outcome: Outcome, { member }: Screened, stream: RecordingStream | undefined): Kept | undefined {
+  // A question to the client is no end: the next round of the call has the same key.
+  if (outcome.kind === 'input-required') return undefined;
+  if (member.config.kind === 'admin') return { kind: 'unkept', why: 'secret' };
+  if (outcome.kind === 'streamed') {
+    const body = stream?.recorded;
+    return body === undefined ? { kind: 'unkept', why: 'size' } : { kind: 'answer', answer: { kind: 'streamed', body } };
+  }
+  const bytes = outcome.kind === 'result' ? outcome.result.size : outcome.kind === 'reply' ? outcome.body.length : 0;
+  return bytes > longestKeptBytes ? { kind: 'unkept', why: 'size' } : { kind: 'answer', answer: outcome };
+}
+
+/** Undefined where it may be made again: nobody heard of it, or whoever did says that nothing was done. */
+function keptFailure(thrown: unknown, mayRepeat: boolean, work: Work): Kept | undefined {
+  if (work.isUnheard(thrown) || (thrown instanceof LinkError && thrown.isUnsent)) return undefined;
+  const { code, message, data, row } = toGatewayError(thrown);
+  const isUnknown = row.retryable || code === 'cancelled' || code === 'internal';
+  if (!isUnknown) return { kind: 'failure', code, message, data };
+  if (mayRepeat || (row.retryable && thrown instanceof FailedAnswer)) return undefined;
+  return { kind: 'unkept', why: 'unknown' };
+}
+
+async function give(kept: Kept, work: Work): Promise<Outcome> {
+  if (kept.kind === 'answer') return await work.repeat(kept.answer);
+  throw failureOf(kept);
+}
+
+/** Not to be made where nobody knows whether it was made already. */
+async function asked<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw new GatewayError(
+      'store_unavailable',
+      'Whether the call with this idempotency key was made already cannot be told right now, so it is not made. Send it again in a moment.',
+      { retryAfterMs: 1_000, cause: error },
+    );
+  }
+}
+
+/** Rejects with GatewayError `cancelled` and `key_in_use`. */
+async function within<T>(work: Promise<T>, cancel: Cancel, untilMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  let takeBack: (() => void) | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(keyInUse()), Math.max(0, untilMs - performance.now()));
+    takeBack = cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason)));
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    takeBack?.();
+  }
+}
+
+function keyReused(): GatewayError {
+  return new GatewayError(
+    'key_reused',
+    'This idempotency key was sent before with another request. Send that one again, or take a new key.',
+  );
+}
+
+function keyInUse(): GatewayError {
+  return new GatewayError(
+    'key_in_use',
+    'The call with this idempotency key is still under way. Send it again in a moment to be given what comes of it.',
+    { retryAfterMs: 2_000 },
+  );
+}
+
+function placeOf({ key, request }: Claim): string {
+  return `${key} ${request}`;
+}
+
+function derived(key: Buffer, purpose: string): Buffer {
+  return createHmac('sha256', key).update(purpose).digest();
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
+}
