@@ -208,10 +208,10 @@ function conversationOf({ headers }: IncomingMessage): string | undefined {
 }
 
 async function serveRating(
-  { ratings, bodyLimitBytes }: ServerPorts,
+  { edge, ratings, bodyLimitBytes }: ServerPorts,
   { caller, request, response, headers }: KnownRequest,
 ): Promise<void> {
-  admitRating(caller, ratings.nowMs());
+  await admitRating(edge.calls.counters, caller);
   const body = readRequest(await readBody(request, Math.min(bodyLimitBytes, ratingLimitBytes)));
   const kept = await rateAnswer(ratings, caller, body);
   writeJson(response, 201, [Buffer.from(JSON.stringify(kept))], headers);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { Caller } from '../../call/authenticate.ts';
 import { GatewayError } from '../../errors.ts';
+import { compileLimits, demandsFor } from '../../policy/compile-limits.ts';
+import type { Counters } from '../../store/ports/counters.ts';
 import type { ModelRecords } from '../../store/ports/model-records.ts';
 import { raterOf } from '../../telemetry/model-buffer.ts';
 import type { JsonObject } from '../../wire/json.ts';
@@ -26,26 +28,24 @@ const rating = z.strictObject({
 
 /** A note of 2000 characters, each written as an escape, and room around it. */
 export const ratingLimitBytes = 32 * 1024;
-const minuteMs = 60_000;
 const mostAMinute = 600;
-const mostRaters = 10_000;
-/** Ratings of this minute, by caller, of this process. */
-const counts = new Map<string, number>();
-let countedMs = 0;
+/** Counted where the limits of calls are: replicas that share those share this one. */
+const limits = compileLimits([{ per: 'key', rpm: mostAMinute }], 'ratings');
 
-/** Each rating is a look into the store. Throws GatewayError `rate_limited`. */
-export function admitRating({ id }: Pick<Caller, 'id'>, nowMs: number): void {
-  const minute = nowMs - (nowMs % minuteMs);
-  if (minute !== countedMs) {
-    counts.clear();
-    countedMs = minute;
+/** Each rating is a look into the store. Rejects with GatewayError `rate_limited`. */
+export async function admitRating(counters: Counters, { id }: Pick<Caller, 'id'>): Promise<void> {
+  const demands = demandsFor([limits], { namespace: 'ratings', capability: 'ratings/ratings', key: id });
+  const taken = await counters.take(demands, { calls: 1, tokens: 0, nanoUsd: 0 });
+  if (taken.kind === 'admitted') taken.reservation.release();
+  else {
+    const { retryAfterMs } = taken;
+    const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
+    throw new GatewayError(
+      'rate_limited',
+      `Only ${mostAMinute} ratings are taken of each caller in a minute; post the next in ${seconds} s.`,
+      { retryAfterMs },
+    );
   }
-  const count = counts.get(id) ?? 0;
-  if (count >= mostAMinute || (count === 0 && counts.size >= mostRaters))
-    throw new GatewayError('rate_limited', `Only ${mostAMinute} ratings are taken in a minute; post the rest in the next.`, {
-      retryAfterMs: Math.max(1_000, minute + minuteMs - nowMs),
-    });
-  counts.set(id, count + 1);
 }
 
 /**
