@@ -197,7 +197,7 @@ export const modelUpstream = z
       .max(32)
       .optional()
       .describe(
-        'Tools that the provider may run itself, under the credential of its target: web_search, file_search, code_interpreter, mcp, ... Default: none.',
+        'Tools that the provider may run itself, under the credential of its target: web_search, file_search, code_interpreter, mcp, ...; "prompt" for prompts that are stored with it, whatever tools those hold. Default: none.',
       ),
     cache: cache.optional(),
     timeoutMs: milliseconds.optional().describe('Longest silence of a call in milliseconds. Default: 300000.'),

@@ -18,7 +18,8 @@ const otherMembers: Readonly<Record<ClientDialectName, readonly (readonly [membe
     ['plugins', 'plugins'],
   ],
   completions: [],
-  responses: [],
+  // What is stored with the provider under its id may hold any tool, and nobody here can look.
+  responses: [['prompt', 'prompt']],
   messages: [['mcp_servers', 'mcp']],
 };
 
@@ -66,6 +67,12 @@ function isSaid(value: Json | undefined): boolean {
 }
 
 function refusal(name: string, param: string, model: string): GatewayError {
+  if (param === 'prompt')
+    return new GatewayError(
+      'invalid_request',
+      `A prompt that is stored with the model's provider may hold tools that the provider runs under the credential of this gateway, and ${model} does not allow that. Send the prompt itself, or ask whoever administers the model to name "prompt" in "hostedTools".`,
+      { data: { param } },
+    );
   return new GatewayError(
     'invalid_request',
     `The tool ${name.slice(0, 64)} is run by the model's provider, under the credential of this gateway, and ${model} does not allow that. Leave it out, offer a function of your own instead, or ask whoever administers the model to name it in "hostedTools".`,

@@ -76,6 +76,22 @@ test.each<[Name, JsonObject, string]>([
   expect(`${thrown?.message} ${JSON.stringify(thrown?.data)}`).toContain(`"${place}"`);
 });
 
+test('a prompt that is stored with the provider is refused whatever tools are allowed, and passes where it is named itself', () => {
+  const body = { prompt: { id: 'pmpt_1', variables: {} } };
+  for (const allowed of [[], ['web_search', 'mcp']])
+    expect(() => check('responses', body, allowed)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_request',
+        data: { param: 'prompt' },
+        message: expect.stringContaining('name "prompt" in "hostedTools"'),
+      }),
+    );
+  expect(check('responses', body, ['prompt'])).toBeUndefined();
+  expect(check('responses', { prompt: null })).toBeUndefined();
+  // Completions has its text there.
+  expect(refuseHosted({ prompt: 'Say hello.' }, 'completions', [], 'models/fast')).toBeUndefined();
+});
+
 describe('on the path', () => {
   let end: FarEnd;
   beforeAll(async () => {
