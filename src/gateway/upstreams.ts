@@ -1,9 +1,11 @@
+import { createHmac } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import { asCaller } from '../call/authenticate/caller.ts';
 import type { UpstreamConfig } from '../catalog/config.ts';
 import type { Clock } from '../clock.ts';
 import { type Credentials, openCredentials } from '../credentials/credentials.ts';
+import { hmacKey } from '../hmac.ts';
 import { descriptionReader } from '../registry/descriptions.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../store/ports/upstream-memory.ts';
 import type { EgressGuard } from '../upstreams/egress.ts';
@@ -89,6 +91,7 @@ function connector(ports: UpstreamPorts, credentials: Credentials): Connect {
   const { kept, egress, checks, hop, admin, replyCaches, onRouting, clock, log } = ports;
   const { registry, secrets } = kept;
   const readDescription = descriptionReader(registry);
+  const responseKey = hmacKey(createHmac('sha256', kept.sealing.pepper).update('responses').digest());
   return (config, memory, remembered, document) =>
     connectUpstream(config, {
       memory,
@@ -101,6 +104,7 @@ function connector(ports: UpstreamPorts, credentials: Credentials): Connect {
       readDescription: (source, id) => (document === undefined ? readDescription(source, id) : Promise.resolve(document)),
       log,
       clock,
+      responseKey,
       admin,
       callerFacts: (caller) => asCaller(caller)?.facts,
       editedPrices: (id) => registry.get('model-price', id)?.body.price,

@@ -6,7 +6,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import { LinkError } from '../link-error.ts';
 import { FailedAnswer, type UpstreamCall } from '../upstream.ts';
 import { AttemptCourse } from './attempt-course.ts';
-import { whereHeld } from './held-response.ts';
+import { ownerOf, whereHeld } from './held-response.ts';
 import { type Judgement, judgeFailure } from './judge-failure.ts';
 import { type EmbeddingAsk, estimateCall, type ModelAsk, type ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
@@ -31,7 +31,10 @@ export async function attemptAll<Result>(
   const hasTpm = transport.targets.some(({ limits }) => limits.tpm !== undefined);
   const tokens = hasTpm ? estimateCall(ports, ask).tokens : 0;
   const permitted = amongOf(ports, call);
-  const among = ask.dialect === 'responses' ? whereHeld(ports, ask.body, permitted) : permitted;
+  const among =
+    ask.dialect === 'responses'
+      ? whereHeld(ports, ask.body, permitted, ownerOf(ports.factsOf(call).caller, call.client.principal))
+      : permitted;
   const route = routing.route({ among, stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
   const { firstByteMs = call.stream === undefined ? undefined : longestFirstByteMs } = transport.routing.failover;
   const lost: Lost[] = [];

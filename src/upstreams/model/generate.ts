@@ -9,7 +9,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
 import type { AttemptCourse } from './attempt-course.ts';
-import { previousId, ResponseMarks } from './held-response.ts';
+import { ownerOf, previousId, ResponseMarks } from './held-response.ts';
 import type { ModelAsk, ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
 import { PassSink } from './pass-sink.ts';
@@ -70,7 +70,7 @@ async function pass(
   course: AttemptCourse,
   call: UpstreamCall,
   { dialect: name, body }: ModelAsk,
-  { id, transport, targets }: ModelCallPorts,
+  { id, transport, factsOf, responseKey }: ModelCallPorts,
   isStream: boolean,
 ): Promise<Answer> {
   const dialect = dialectOf(name);
@@ -83,7 +83,15 @@ async function pass(
     name: id,
     previousId: name === 'responses' ? previousId(body) : undefined,
   });
-  const marks = name === 'responses' && targets.length > 1 ? new ResponseMarks(target) : undefined;
+  const marks =
+    name === 'responses'
+      ? new ResponseMarks({
+          key: responseKey,
+          model: id,
+          target: target.config.name,
+          owner: ownerOf(factsOf(call).caller, call.client.principal),
+        })
+      : undefined;
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream, marks);
   course.wasHeard = true;

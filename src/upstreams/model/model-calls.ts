@@ -1,4 +1,5 @@
 import type { ModelTransport } from '../../catalog/config.ts';
+import type { HmacKey } from '../../hmac.ts';
 import type { ClientDialectName } from '../../models/dialect.ts';
 import { reservedCost } from '../../models/prices.ts';
 import { estimateTokens } from '../../models/tokens.ts';
@@ -20,6 +21,8 @@ export interface ModelCallPorts {
   readonly factsOf: (call: UpstreamCall) => Facts;
   /** The targets hold several versions, between which calls are spread. */
   readonly isCompared: boolean;
+  /** Proves whose the ids of responses are. */
+  readonly responseKey: HmacKey;
   readonly nowMs: () => number;
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ModelTarget, ModelTransport, UpstreamConfig } from '../../catalog/config.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
+import type { HmacKey } from '../../hmac.ts';
 import type { CachedDialect } from '../../models/cache/cache-key.ts';
 import type { ReplyCaches } from '../../models/cache/reply-caches.ts';
 import type { ClientDialectName } from '../../models/dialect.ts';
@@ -32,6 +33,8 @@ export interface ModelDeps {
   readonly egress: Pick<EgressGuard, 'dispatcherFor' | 'connect'>;
   readonly log: Logger;
   readonly clock: Clock;
+  /** The same for all replicas. */
+  readonly responseKey: HmacKey;
   /** What rules may look at of whoever calls, where that is known. */
   readonly callerFacts?: ((caller: object | undefined) => Facts['caller'] | undefined) | undefined;
   /** Where administrators keep prices of their own. */
@@ -78,6 +81,7 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     rules: await compileRules(config.id, transport, routing),
     factsOf: (call) => factsOf(config, call, deps),
     isCompared: hasVersions(transport),
+    responseKey: deps.responseKey,
     nowMs: () => clock.nowMs(),
   };
   const cached = cache && caches && cacheOf(ports, cache, caches, deps);

@@ -22,7 +22,7 @@ export interface PassOptions {
   readonly target: Pick<OpenTarget, 'secrets'>;
   /** Gatehouse asked for the usage, its client did not: the event that holds nothing else is not passed on. */
   readonly keepsUsage: boolean;
-  /** Of responses that are kept by one target of several. */
+  /** Of responses that the target keeps. */
   readonly marks?: ResponseMarks | undefined;
 }
 

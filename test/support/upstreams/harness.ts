@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { ArgumentChecks } from '../../../src/arguments/argument-check.ts';
 import type { ApiTransport, UpstreamConfig } from '../../../src/catalog/config.ts';
+import { hmacKey } from '../../../src/hmac.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../../../src/store/ports/upstream-memory.ts';
 import type { Authorization } from '../../../src/upstreams/authorization.ts';
 import type { EgressGuard } from '../../../src/upstreams/egress.ts';
@@ -104,6 +105,7 @@ function connect(transport: UpstreamConfig['transport'], overrides: Overrides): 
     remembered,
     log: collectingLog(logged),
     clock: { nowMs: now },
+    responseKey: hmacKey(Buffer.alloc(32, 5)),
     egress: egress ?? closedEgress,
     authorization,
     resolveSecrets: (text) => text.replaceAll(/\$\{secret:([A-Z_]+)\}/g, (_match, name: string) => secrets[name] ?? ''),

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { completeConfig } from '../../../src/catalog/complete-config.ts';
 import { readNamespaceFile } from '../../../src/catalog/namespace-file.ts';
+import { hmacKey } from '../../../src/hmac.ts';
 import type { Spent } from '../../../src/models/spent.ts';
 import type { Facts } from '../../../src/policy/rule-facts.ts';
 import { createEgressGuard } from '../../../src/upstreams/egress.ts';
@@ -48,6 +49,7 @@ export async function openModel(entry: object, { secrets = {}, caller = {} }: Op
       }),
     ),
     clock,
+    responseKey: hmacKey(Buffer.alloc(32, 5)),
     callerFacts: () => ({ ...nobody, ...caller }),
     onRouting: (_model, event) => events.push(event),
   });

@@ -78,7 +78,8 @@ test('a response that no target keeps, and one where the call may not go, is ref
   const [a, b] = [one.heard.length, two.heard.length];
   const refused = async (model: typeof upstream, id: string) =>
     (await turn(model, { previous_response_id: id }).catch((error) => error)) as GatewayError & { data: unknown };
-  for (const id of ['resp_of_others', 'resp_gh00000000_resp_1', '', 'x'.repeat(5_000)])
+  const forged = [ids[0]?.replace(/_resp.*/, '_resp_999') ?? '', ids[0]?.replace(/(?<=resp_gh.{8})./, 'g') ?? ''];
+  for (const id of ['resp_of_others', 'resp_gh00000000_resp_1', '', 'x'.repeat(5_000), ...forged])
     expect(await refused(upstream, id)).toMatchObject({
       ...{ code: 'invalid_request', data: { param: 'previous_response_id' } },
       message: expect.stringContaining('Send the whole conversation'),
@@ -90,13 +91,68 @@ test('a response that no target keeps, and one where the call may not go, is ref
   await Promise.all([upstream.close(), eu.close()]);
 });
 
-test('a model with one target passes ids on as they are, and its events byte for byte', async () => {
+test('a model with one target passes all but ids on byte for byte', async () => {
   keeps(one);
   const { upstream } = await openModel({ targets: [target(one, 'a')] });
   const { id } = await turn(upstream);
-  expect(id).toMatch(/^resp_\d+$/);
+  expect(id).toMatch(/^resp_gh[0-9a-f]{40}_resp_\d+$/);
   expect((await turn(upstream, { previous_response_id: id })).previous).toBe(id);
   one.does((_heard, response) => void openStream(response).end(responsesStream(['Hello.']).join('')));
-  expect((await turn(upstream, { stream: true })).text).toBe(responsesStream(['Hello.']).join(''));
+  const { text } = await turn(upstream, { stream: true });
+  expect(text).toMatch(/resp_gh/);
+  expect(text.replaceAll(/resp_gh[0-9a-f]{40}_/g, '')).toBe(responsesStream(['Hello.']).join(''));
+  await upstream.close();
+});
+
+const responseOf = async (upstream: Awaited<ReturnType<typeof openModel>>['upstream'], more: JsonObject = {}) =>
+  await turn(upstream, more).then(
+    ({ id }) => ({ id, error: undefined }),
+    (error: GatewayError) => ({ id: '', error: error.message }),
+  );
+
+test.each([1, 2])(
+  'a response belongs to the consumer that it was made for, by whichever of its keys (targets: %i)',
+  async (targets) => {
+    keeps(one);
+    keeps(two);
+    const as = (caller: object) => openModel({ targets: pair().slice(0, targets) }, { caller });
+    const all = await Promise.all([
+      as({ id: 'key:a', consumer: 'billing' }),
+      as({ id: 'key:b', consumer: 'billing' }),
+      as({ id: 'key:c', consumer: 'other' }),
+      as({ id: 'key:d', member: 'ann' }),
+      as({ id: 'key:e', member: 'ann' }),
+      as({ id: 'key:f' }),
+    ]);
+    const [first, second, foreign, ann, annToo, alone] = all.map(({ upstream }) => upstream) as [
+      (typeof all)[0]['upstream'],
+      ...(typeof all)[0]['upstream'][],
+    ];
+    const unknown = (await responseOf(first, { previous_response_id: 'resp_gh' })).error;
+    expect(unknown).toContain('names no response of yours');
+    for (const stream of [false, true]) {
+      const { id } = await responseOf(first, { stream });
+      const before = one.heard.length;
+      for (const stranger of [foreign, ann, alone])
+        expect((await responseOf(stranger as typeof first, { previous_response_id: id })).error).toBe(unknown);
+      expect(one.heard).toHaveLength(before);
+      for (const upstream of [first, second])
+        expect((await responseOf(upstream as typeof first, { previous_response_id: id })).error).toBeUndefined();
+      expect(one.heard).toHaveLength(before + 2);
+    }
+    const { id } = await responseOf(ann as typeof first);
+    expect((await responseOf(annToo as typeof first, { previous_response_id: id })).error).toBeUndefined();
+    expect((await responseOf(first, { previous_response_id: id })).error).toBe(unknown);
+    await Promise.all(all.map(({ upstream }) => upstream.close()));
+  },
+);
+
+test('what is no id is refused, and null is none', async () => {
+  keeps(one);
+  const { upstream } = await openModel({ targets: [target(one, 'a')] });
+  for (const id of [7, ['resp_1'], { id: 'resp_1' }, true])
+    expect((await responseOf(upstream, { previous_response_id: id })).error).toContain('names no response');
+  expect(one.heard).toHaveLength(0);
+  expect((await responseOf(upstream, { previous_response_id: null })).error).toBeUndefined();
   await upstream.close();
 });
