@@ -5,7 +5,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import { type HmacKey, hmac, hmacKey } from '../hmac.ts';
-import type { Claim, KeyedCalls } from '../store/ports/keyed-calls.ts';
+import type { Claim, KeyedCall, KeyedCalls } from '../store/ports/keyed-calls.ts';
 import { LinkError } from '../upstreams/link-error.ts';
 import { FailedAnswer } from '../upstreams/upstream.ts';
 import { Cancel, clientLeft } from '../wire/cancel.ts';
@@ -13,6 +13,7 @@ import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Ask } from './ask.ts';
 import type { Outcome } from './inspect.ts';
 import { failureOf, type Kept, type KeptAnswer, longestKeptBytes, openKept, sealKept } from './once/kept.ts';
+import { KeptBytes } from './once/kept-bytes.ts';
 import { holdLease } from './once/lease.ts';
 import { RecordingStream } from './once/recording-stream.ts';
 import type { Screened } from './screen.ts';
@@ -34,9 +35,17 @@ interface OnceLimits {
   /** How long somebody waits for what comes of a call that another request makes. */
   readonly waitMs: number;
   readonly firstPauseMs: number;
+  /** Most that is kept for one caller in an hour, by one replica. */
+  readonly keptBytes: number;
 }
 
-const usual: OnceLimits = { leaseMs: 20_000, ttlMs: 24 * 3_600_000, waitMs: 55_000, firstPauseMs: 50 };
+const usual: OnceLimits = {
+  leaseMs: 20_000,
+  ttlMs: 24 * 3_600_000,
+  waitMs: 55_000,
+  firstPauseMs: 50,
+  keptBytes: 64 * 1024 * 1024,
+};
 const longestPauseMs = 1_000;
 /** A call that was answered waits for its answer to be kept, but not for long. */
 const keepWithinMs = 2_000;
@@ -65,6 +74,7 @@ export class Once {
   /** Those that somebody of this process makes or waits for, by key and request. */
   readonly #flights = new Map<string, Promise<News>>();
   readonly #keeping = new Set<Promise<void>>();
+  readonly #keptBytes: KeptBytes;
   #isClosed = false;
 
   constructor({ rows, key, warn, limits }: OncePorts) {
@@ -73,6 +83,7 @@ export class Once {
     this.#digestKey = hmacKey(derived(key, 'names of keyed calls'));
     this.#sealKey = derived(key, 'answers of keyed calls');
     this.#warn = warn;
+    this.#keptBytes = new KeptBytes(this.#limits.keptBytes, () => performance.now());
   }
 
   /**
@@ -135,7 +146,7 @@ export class Once {
   async #obtain(claim: Claim, mayRepeat: boolean, cancel: Cancel, untilMs: number): Promise<Kept | 'taken'> {
     const rows = this.#rows;
     for (let pauseMs = this.#limits.firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
-      const known = await asked(rows.take(claim));
+      const known = await asked(this.#take(claim));
       if (known === undefined) return 'taken';
       if (known.request !== claim.request) throw keyReused();
       if (known.answer !== undefined) return this.#open(claim, known.answer);
@@ -145,6 +156,16 @@ export class Once {
         if (await asked(rows.takeOver(known.holder, claim))) return 'taken';
       }
       await within(pause(pauseMs), cancel, untilMs);
+    }
+  }
+
+  async #take(claim: Claim): Promise<KeyedCall | undefined> {
+    try {
+      return await this.#rows.take(claim);
+    } catch (error) {
+      // It may have been taken all the same, and nobody would use it.
+      void this.#rows.release(claim).catch(() => {});
+      throw error;
     }
   }
 
@@ -164,7 +185,7 @@ export class Once {
     try {
       if (ask.cancel.isCancelled) throw new GatewayError('cancelled', ask.cancel.reason ?? '');
       const outcome = await work.make({ ...ask, idempotencyKey: undefined, cancel, stream });
-      kept = keptOf(outcome, screened, stream);
+      kept = this.#keptOf(outcome, screened, stream);
       return outcome;
     } catch (error) {
       kept = keptFailure(error, isRepeatable(ask), work);
@@ -177,6 +198,16 @@ export class Once {
       });
       resolve(kept);
     }
+  }
+
+  #keptOf(outcome: Outcome, { member, caller }: Screened, stream: RecordingStream | undefined): Kept | undefined {
+    // A question to the client is no end: the next round of the call has the same key.
+    if (outcome.kind === 'input-required') return undefined;
+    if (member.config.kind === 'admin') return { kind: 'unkept', why: 'secret' };
+    const answer = answerOf(outcome, stream);
+    const bytes = answer === undefined ? Number.POSITIVE_INFINITY : sizeOf(answer);
+    if (answer === undefined || bytes > longestKeptBytes) return { kind: 'unkept', why: 'size' };
+    return this.#keptBytes.take(caller.id, bytes) ? { kind: 'answer', answer } : { kind: 'unkept', why: 'much' };
   }
 
   async #keep(claim: Claim, kept: Kept | undefined, done: () => void): Promise<void> {
@@ -219,16 +250,19 @@ function isRepeatable({ method }: Ask): boolean {
   return method === 'models/call';
 }
 
-function keptOf(outcome: Outcome, { member }: Screened, stream: RecordingStream | undefined): Kept | undefined {
-  // A question to the client is no end: the next round of the call has the same key.
-  if (outcome.kind === 'input-required') return undefined;
-  if (member.config.kind === 'admin') return { kind: 'unkept', why: 'secret' };
-  if (outcome.kind === 'streamed') {
-    const body = stream?.recorded;
-    return body === undefined ? { kind: 'unkept', why: 'size' } : { kind: 'answer', answer: { kind: 'streamed', body } };
-  }
-  const bytes = outcome.kind === 'result' ? outcome.result.size : outcome.kind === 'reply' ? outcome.body.length : 0;
-  return bytes > longestKeptBytes ? { kind: 'unkept', why: 'size' } : { kind: 'answer', answer: outcome };
+/** Undefined where it was too long to be recorded. */
+function answerOf(
+  outcome: Exclude<Outcome, { readonly kind: 'input-required' }>,
+  stream: RecordingStream | undefined,
+): KeptAnswer | undefined {
+  if (outcome.kind !== 'streamed') return outcome;
+  const body = stream?.recorded;
+  return body && { kind: 'streamed', body };
+}
+
+function sizeOf(answer: KeptAnswer): number {
+  if (answer.kind === 'result') return answer.result.size;
+  return answer.kind === 'error' ? JSON.stringify(answer.error).length : answer.body.length;
 }
 
 /** Undefined where it may be made again: nobody heard of it, or whoever did says that nothing was done. */

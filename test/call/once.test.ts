@@ -14,7 +14,7 @@ import { askFor } from '../support/call-ports.ts';
 import { until } from '../support/until.ts';
 
 const key = Buffer.alloc(32, 7);
-const limits = { leaseMs: 20_000, ttlMs: 3_600_000, waitMs: 5_000, firstPauseMs: 1 };
+const limits = { leaseMs: 20_000, ttlMs: 3_600_000, waitMs: 5_000, firstPauseMs: 1, keptBytes: 10_000_000 };
 
 function open(rows: KeyedCalls = memoryKeyedCalls({ nowMs: Date.now }), more: Partial<typeof limits> = {}): Once {
   const once = new Once({ rows, key, warn: () => {}, limits: { ...limits, ...more } });
@@ -276,6 +276,18 @@ test('FO-05: what may hold a secret of the gateway, and what is too long, is don
   expect((await read()).length).toBe(1024 * 1024 + 1);
   expect(await read()).toContain('over 1 MiB');
   expect([made.times, long.made.times]).toEqual([1, 1]);
+});
+
+test('FO-05: nobody fills the store: beyond so much in an hour a call is made once and its answer not told again', async () => {
+  const once = open(memoryKeyedCalls({ nowMs: Date.now }), { keptBytes: 1_000 });
+  const { work, made } = counting(() => reply('x'.repeat(400)));
+  const run = (idempotencyKey: string, id?: string) =>
+    once.run(screened({}, id), keyed({ idempotencyKey }), work).then((outcome) => textOf(outcome).length, String);
+  for (const key of ['a', 'b', 'c', 'a', 'b']) expect(await run(key)).toBe(400);
+  expect(await run('c')).toContain('so much was kept for you');
+  expect(await run('c', 'key:other')).toBe(400);
+  expect(await run('c', 'key:other')).toBe(400);
+  expect(made.times).toBe(4);
 });
 
 test('FO-05: nothing that is kept can be read, or put in the place of another answer', async () => {

@@ -23,6 +23,7 @@ const reasons = {
   secret:
     'was carried out. Its answer is not kept, as it may hold a secret: look at what is there now, or take a new key to do it again.',
   size: `was answered at such length that the answer is not kept (over ${longestKeptBytes / 1024 / 1024} MiB). Take a new key to ask again.`,
+  much: 'was answered, and so much was kept for you in this hour that the answer is not. Take a new key to ask again.',
   unknown:
     'was sent, and what came of it is not known. It may have been carried out: check that before you repeat it with a new key.',
 } as const;
