@@ -3,11 +3,9 @@
  * a key that stands for another request is refused, and so is every one while nobody can say what it stands for.
  */
 import { createHmac, randomUUID } from 'node:crypto';
-import { GatewayError, toGatewayError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import { type HmacKey, hmac, hmacKey } from '../hmac.ts';
 import type { Claim, KeyedCall, KeyedCalls } from '../store/ports/keyed-calls.ts';
-import { LinkError } from '../upstreams/link-error.ts';
-import { FailedAnswer } from '../upstreams/upstream.ts';
 import { Cancel, clientLeft } from '../wire/cancel.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Ask } from './ask.ts';
@@ -16,6 +14,8 @@ import { failureOf, type Kept, type KeptAnswer, longestKeptBytes, openKept, seal
 import { KeptBytes } from './once/kept-bytes.ts';
 import { holdLease } from './once/lease.ts';
 import { RecordingStream } from './once/recording-stream.ts';
+import { asked, keyReused, pause, within } from './once/waiting.ts';
+import { answerOf, keptFailure, sizeOf } from './once/what-came.ts';
 import type { Screened } from './screen.ts';
 
 /** What is done with a call that has a key. */
@@ -188,7 +188,7 @@ export class Once {
       kept = this.#keptOf(outcome, screened, stream);
       return outcome;
     } catch (error) {
-      kept = keptFailure(error, isRepeatable(ask), work);
+      kept = keptFailure(error, isRepeatable(ask), work.isUnheard(error));
       throw error;
     } finally {
       takeBack();
@@ -250,78 +250,9 @@ function isRepeatable({ method }: Ask): boolean {
   return method === 'models/call';
 }
 
-/** Undefined where it was too long to be recorded. */
-function answerOf(
-  outcome: Exclude<Outcome, { readonly kind: 'input-required' }>,
-  stream: RecordingStream | undefined,
-): KeptAnswer | undefined {
-  if (outcome.kind !== 'streamed') return outcome;
-  const body = stream?.recorded;
-  return body && { kind: 'streamed', body };
-}
-
-function sizeOf(answer: KeptAnswer): number {
-  if (answer.kind === 'result') return answer.result.size;
-  return answer.kind === 'error' ? JSON.stringify(answer.error).length : answer.body.length;
-}
-
-/** Undefined where it may be made again: nobody heard of it, or whoever did says that nothing was done. */
-function keptFailure(thrown: unknown, mayRepeat: boolean, work: Work): Kept | undefined {
-  if (work.isUnheard(thrown) || (thrown instanceof LinkError && thrown.isUnsent)) return undefined;
-  const { code, message, data, row } = toGatewayError(thrown);
-  const isUnknown = row.retryable || code === 'cancelled' || code === 'internal';
-  if (!isUnknown) return { kind: 'failure', code, message, data };
-  if (mayRepeat || (row.retryable && thrown instanceof FailedAnswer)) return undefined;
-  return { kind: 'unkept', why: 'unknown' };
-}
-
 async function give(kept: Kept, work: Work): Promise<Outcome> {
   if (kept.kind === 'answer') return await work.repeat(kept.answer);
   throw failureOf(kept);
-}
-
-/** Not to be made where nobody knows whether it was made already. */
-async function asked<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    throw new GatewayError(
-      'store_unavailable',
-      'Whether the call with this idempotency key was made already cannot be told right now, so it is not made. Send it again in a moment.',
-      { retryAfterMs: 1_000, cause: error },
-    );
-  }
-}
-
-/** Rejects with GatewayError `cancelled` and `key_in_use`. */
-async function within<T>(work: Promise<T>, cancel: Cancel, untilMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  let takeBack: (() => void) | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(keyInUse()), Math.max(0, untilMs - performance.now()));
-    takeBack = cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason)));
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    takeBack?.();
-  }
-}
-
-function keyReused(): GatewayError {
-  return new GatewayError(
-    'key_reused',
-    'This idempotency key was sent before with another request. Send that one again, or take a new key.',
-  );
-}
-
-function keyInUse(): GatewayError {
-  return new GatewayError(
-    'key_in_use',
-    'The call with this idempotency key is still under way. Send it again in a moment to be given what comes of it.',
-    { retryAfterMs: 2_000 },
-  );
 }
 
 function placeOf({ key, request }: Claim): string {
@@ -330,8 +261,4 @@ function placeOf({ key, request }: Claim): string {
 
 function derived(key: Buffer, purpose: string): Buffer {
   return createHmac('sha256', key).update(purpose).digest();
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
 }
