@@ -255,7 +255,7 @@ describe('FO-05: what is given again', () => {
     await gateway.gateway.edge.calls.journal.flush();
     const lines = readJournal(gateway.dataDir).filter(({ principal }) => principal === 'key:meter');
     expect(lines.map(({ kind, decision, rule, outcome }) => `${kind} ${decision} ${rule} ${outcome}`)).toEqual([
-      'intent allow undefined undefined',
+      'intent allow default undefined',
       'outcome allow repeated done',
       'outcome allow repeated done',
     ]);
