@@ -1,9 +1,9 @@
-// What scripts/corpus.mjs runs: <directory> [--only=<part of a name>] [--without-schemas] [--timeout-ms=<n>] [--part=<i>/<n>]
+// What scripts/corpus.mjs runs: <directory> [--only=<part of a name>] [--without-schemas] [--cpu-ms=<n>] [--part=<i>/<n>]
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Conversion } from '../../src/upstreams/openapi/conversion.ts';
-import { convertDescription, importTimeoutMs } from '../../src/upstreams/openapi/convert-description.ts';
+import { convertDescription, importCpuMs } from '../../src/upstreams/openapi/convert-description.ts';
 import type { ImportUsage } from '../../src/upstreams/openapi/import-process.ts';
 import { SchemaCheckers } from './schema-checkers.ts';
 
@@ -14,8 +14,7 @@ function flag(name: string): string | undefined {
   return process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
-/** On a busy machine, what takes two seconds of work may take ten by the clock: then the work counts. */
-const timeoutMs = Number(flag('timeout-ms') ?? importTimeoutMs);
+const cpuLimitMs = Number(flag('cpu-ms') ?? importCpuMs);
 
 interface Row {
   readonly file: string;
@@ -71,7 +70,7 @@ async function importOne(file: string, checkers: SchemaCheckers | undefined): Pr
   };
   const measure = () => ({ elapsedMs: Math.round(performance.now() - startedMs), ...usage });
   try {
-    const result = await convertDescription(bytes, { onUsage, timeoutMs });
+    const result = await convertDescription(bytes, { onUsage, cpuLimitMs });
     const measured = measure();
     return { file, described, ...(await judge(file, result, described, checkers)), ...measured };
   } catch (error) {

@@ -20,7 +20,9 @@ export interface ConvertOptions {
    */
   readonly fetchReference?: ((url: string) => Promise<Uint8Array>) | undefined;
   readonly limits?: Partial<ConversionLimits> | undefined;
-  /** From the start of the process, fetching included; not the wait for others. */
+  /** Of the process as a whole, its start included. */
+  readonly cpuLimitMs?: number | undefined;
+  /** By the clock, from the start of the process, fetching included; not the wait for others. */
   readonly timeoutMs?: number | undefined;
   /** Of the heap; the process needs some 100 MB more. */
   readonly memoryMegabytes?: number | undefined;
@@ -28,8 +30,16 @@ export interface ConvertOptions {
   readonly onUsage?: ((usage: ImportUsage) => void) | undefined;
 }
 
-export const importTimeoutMs = 5_000;
+/** The same work takes the same on a busy machine; only when it is done differs. */
+export const importCpuMs = 5_000;
+const importTimeoutMs = 60_000;
 const importMemoryMegabytes = 400;
+
+interface Allowance {
+  readonly cpuLimitMs: number;
+  readonly timeoutMs: number;
+  readonly memoryMegabytes: number;
+}
 
 let last: Promise<unknown> = Promise.resolve();
 
@@ -47,16 +57,16 @@ async function convertInProcess(bytes: Uint8Array, options: ConvertOptions): Pro
   const limits = { ...conversionLimits, ...options.limits };
   checkSize(bytes, limits);
   const { processUrl, processPurpose } = await import('./import-process.ts');
-  const memoryMegabytes = options.memoryMegabytes ?? importMemoryMegabytes;
-  const child = fork(fileURLToPath(processUrl), [processPurpose], {
+  const { cpuLimitMs = importCpuMs, timeoutMs = importTimeoutMs, memoryMegabytes = importMemoryMegabytes } = options;
+  const child = fork(fileURLToPath(processUrl), [processPurpose, String(cpuLimitMs)], {
     // Nothing of ours is in there but the job: no secrets of the environment either.
     env: {},
     execArgv: [`--max-old-space-size=${memoryMegabytes}`, '--max-semi-space-size=16'],
-    stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
+    stdio: ['pipe', 'pipe', 'ignore', 'ipc'],
     serialization: 'advanced',
   });
   try {
-    const collected = collect(child, options, memoryMegabytes);
+    const collected = collect(child, options, { cpuLimitMs, timeoutMs, memoryMegabytes });
     const job: ImportJob = { url: options.url, limits, mayFetch: options.fetchReference !== undefined };
     tell(child, job);
     // It may be gone before it has read everything.
@@ -74,9 +84,8 @@ function tell(child: ChildProcess, message: ImportJob | ImportReply): void {
 }
 
 /** Puts together what the process says. */
-function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: number): Promise<Conversion> {
+function collect(child: ChildProcess, options: ConvertOptions, allowance: Allowance): Promise<Conversion> {
   const { promise, resolve, reject } = Promise.withResolvers<Conversion>();
-  const timeoutMs = options.timeoutMs ?? importTimeoutMs;
   const operations: Operation[] = [];
   const read = readOperations();
   let head: Omit<Conversion, 'operations' | 'problems'> | undefined;
@@ -113,17 +122,12 @@ function collect(child: ChildProcess, options: ConvertOptions, memoryMegabytes: 
     }
   };
 
-  const timer = setTimeout(
-    () =>
-      giveUp(
-        limitError(`takes more than ${timeoutMs / 1000} s to convert`, ', or try again when this machine is less busy'),
-        'that took too long',
-      ),
-    timeoutMs,
-  );
+  const timer = setTimeout(() => giveUp(timeError(allowance), 'that took too long'), allowance.timeoutMs);
+  child.stdout?.once('data', () => giveUp(cpuError(allowance), 'that took too long'));
   child.on('message', hear);
   child.on('error', (error) => giveUp(toGatewayError(error), 'that failed'));
-  child.on('exit', (code, signal) => giveUp(endError(code, signal, memoryMegabytes), 'that failed'));
+  // Not "exit", which may come before what the process said last.
+  child.on('close', (code, signal) => giveUp(endError(code, signal, allowance), 'that failed'));
   return promise.finally(() => clearTimeout(timer));
 }
 
@@ -131,12 +135,22 @@ function parseChunk(text: string): OperationChunk {
   return JSON.parse(text);
 }
 
-function limitError(what: string, otherwise = ''): GatewayError {
-  return refuse(`${what}. Import a smaller one, with fewer operations${otherwise}.`);
+function limitError(what: string): GatewayError {
+  return refuse(`${what}. Import a smaller one, with fewer operations.`);
+}
+
+function cpuError({ cpuLimitMs }: Allowance): GatewayError {
+  return limitError(`takes more than ${cpuLimitMs / 1000} s of CPU time to convert`);
+}
+
+function timeError({ cpuLimitMs, timeoutMs }: Allowance): GatewayError {
+  return refuse(
+    `was not converted within ${timeoutMs / 1000} s by the clock, in less than the ${cpuLimitMs / 1000} s of CPU time that it may take: what it refers to is slow, or this machine is busy. Try again later.`,
+  );
 }
 
 /** V8 aborts when its heap is full, and the kernel kills when the machine's memory is. */
-function endError(code: number | null, signal: string | null, memoryMegabytes: number): GatewayError {
+function endError(code: number | null, signal: string | null, { memoryMegabytes }: Allowance): GatewayError {
   const isMemory = signal === 'SIGABRT' || signal === 'SIGKILL' || code === 134;
   if (isMemory) return limitError(`takes more than ${memoryMegabytes} MB of memory to convert`);
   return toGatewayError(new Error(`The import process ended with ${signal ?? code} before it was done.`));

@@ -7,8 +7,8 @@ export type FetchAllowed = (url: string) => Promise<Uint8Array>;
 
 /** As much as a description itself may have. */
 const limitBytes = 32 * 1024 * 1024;
-/** An import as a whole has little longer. */
-const timeoutMs = 3_000;
+/** Of each; an import as a whole has a minute. */
+const timeoutMs = 10_000;
 
 /**
  * Undefined where nothing is allowed. `allowed`: addresses; what lies at one or below it may be fetched. Rejects with GatewayError

@@ -2,6 +2,8 @@
  * Converts a description in a process of its own. Loaded by that process, and by the one who starts it to learn where it is. It is no
  * thread, for a thread that runs out of memory while V8 parses takes the whole process with it.
  */
+import { writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import type { Conversion, ConversionProblem } from './conversion.ts';
 import type { ConversionLimits } from './conversion-limits.ts';
 
@@ -46,8 +48,25 @@ export interface ImportUsage {
 export const processUrl = import.meta.url;
 /** Its first argument, which tells the process that was started for this from any other that loads the file. */
 export const processPurpose = 'gatehouse-openapi-import';
+/** The same of the thread in that process that keeps it within its CPU time. */
+const watchPurpose = 'gatehouse-openapi-import-watch';
+/** Of all its threads, in milliseconds: the second argument of both. */
+const [, , purpose, cpuLimitMs = ''] = process.argv;
 
-if (process.argv[2] === processPurpose) {
+if (purpose === processPurpose) {
+  // Whoever converts is too busy to look at a clock.
+  new Worker(new URL(processUrl), { argv: [watchPurpose, cpuLimitMs] }).unref();
   const { runImport } = await import('./run-import.ts');
   await runImport();
+}
+if (purpose === watchPurpose) watchCpuTime(Number(cpuLimitMs));
+
+/** Says so on standard output, on which nothing else is said, and leaves the end to the one who hears it. */
+function watchCpuTime(limitMs: number): void {
+  const timer = setInterval(() => {
+    const { user, system } = process.cpuUsage();
+    if (user + system <= limitMs * 1000) return;
+    clearInterval(timer);
+    writeSync(1, 'spent');
+  }, 50);
 }

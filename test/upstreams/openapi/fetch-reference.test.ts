@@ -81,7 +81,7 @@ function described(reference: string): Buffer {
 
 async function imported(reference: string, allowed: readonly string[]) {
   const fetchReference = referenceFetcher(allowed, egress);
-  const { operations, problems } = await convertDescription(described(reference), { fetchReference, timeoutMs: 20_000 });
+  const { operations, problems } = await convertDescription(described(reference), { fetchReference });
   const { inputSchema } = operations[0]?.tool ?? {};
   return { schema: JSON.stringify(inputSchema), problems: problems.map(({ message }) => message).join('\n') };
 }

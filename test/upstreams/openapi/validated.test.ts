@@ -133,8 +133,7 @@ beforeAll(async () => {
     response.status(error.status ?? 500).json({ message: error.message, errors: error.errors });
   });
   server = await listenOn(createServer(app), 0, '/v1');
-  // The machine may be busy.
-  const conversion = await convertDescription(Buffer.from(JSON.stringify(description)), { timeoutMs: 60_000 });
+  const conversion = await convertDescription(Buffer.from(JSON.stringify(description)));
   expect(conversion.problems).toEqual([]);
   const harness = await started(overApi(server.url, conversion));
   upstream = harness.upstream;
