@@ -1,9 +1,7 @@
 import type { Clock } from '../clock.ts';
-import { GatewayError } from '../errors.ts';
+import { type ErrorCode, GatewayError } from '../errors.ts';
 import { LinkError } from './link-error.ts';
-import type { UpstreamHealth, UpstreamState } from './upstream.ts';
-
-type Calls = UpstreamHealth['calls'];
+import { FailedAnswer, type UpstreamCall, type UpstreamHealth, type UpstreamState } from './upstream.ts';
 
 /** How an upstream fares: whether calls succeed counts, not whether a socket is open. */
 export class Health {
@@ -27,8 +25,15 @@ export class Health {
     return this.#state;
   }
 
-  get calls(): Calls {
-    return { succeeded: this.#succeeded, failed: this.#failed };
+  /** Its part of what an upstream tells of itself. */
+  get figures(): Pick<UpstreamHealth, 'state' | 'lastError' | 'lastSuccessAtMs' | 'calls' | 'nextAttemptAtMs'> {
+    return {
+      state: this.#state,
+      lastError: this.lastError,
+      lastSuccessAtMs: this.lastSuccessAtMs,
+      calls: { succeeded: this.#succeeded, failed: this.#failed },
+      nextAttemptAtMs: this.nextAttemptAtMs,
+    };
   }
 
   /** `closed` is for good. */
@@ -52,6 +57,15 @@ export class Health {
   callFailed(error: unknown): void {
     this.#failed++;
     this.noteFailure(error);
+  }
+
+  /** Books what a call threw as far as it says something of the far end: `upstream_*` does, and this code. */
+  callThrew(error: unknown, { cancel }: UpstreamCall, telling: ErrorCode): void {
+    if (!(error instanceof GatewayError)) return;
+    // A deadline comes as a cancellation; a far end that stays silent is not well.
+    if (cancel.reason === 'timeout') this.callFailed(new GatewayError('upstream_timeout', 'a call was not answered in time'));
+    else if (error instanceof FailedAnswer && !error.isItsFault) this.answered();
+    else if (error.code.startsWith('upstream_') || error.code === telling) this.callFailed(error);
   }
 
   noteFailure(error: unknown): void {

@@ -5,8 +5,10 @@ import { GatewayError } from '../../errors.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../../store/ports/upstream-memory.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { BoundedLog } from '../bounded-log.ts';
+import { ChangeListeners } from '../change-listeners.ts';
 import { Health } from '../health.ts';
 import { LinkError } from '../link-error.ts';
+import { orCancelled } from '../or-cancelled.ts';
 import type { Answer, Offer, Upstream, UpstreamCall, UpstreamChange, UpstreamHealth } from '../upstream.ts';
 import { Backoff } from './backoff.ts';
 import { type Connection, openAtOnce, openConnection } from './connection.ts';
@@ -44,7 +46,7 @@ export class McpUpstream implements Upstream {
   readonly #keeper: OfferKeeper;
   readonly #refresher: Refresher;
   readonly #backoff = new Backoff(500, 30_000);
-  readonly #listeners = new Set<(change: UpstreamChange) => void>();
+  readonly #changes: ChangeListeners;
   readonly #subscriptions = new Map<string, number>();
   #connection: Connection | undefined;
   /** Replaced, but with calls that still end as they will. */
@@ -73,9 +75,10 @@ export class McpUpstream implements Upstream {
     this.#config = config;
     this.#deps = deps;
     this.#log = deps.log.child({ upstream: config.id });
+    this.#changes = new ChangeListeners(this.#log);
     this.#bounded = new BoundedLog(this.#log, deps.clock);
     this.#subject = `The upstream ${config.id}`;
-    this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
+    this.#health = new Health(this.#subject, deps.clock, () => this.#changes.tell({ kind: 'health' }));
     this.#keeper = new OfferKeeper(deps.instance.hop);
     this.#refresher = new Refresher(this.#keeper, {
       changed: () => this.#offerChanged(),
@@ -110,18 +113,13 @@ export class McpUpstream implements Upstream {
 
   health(): UpstreamHealth {
     const dialect = this.#connection?.dialect;
-    const { state, lastError, lastSuccessAtMs, calls, nextAttemptAtMs } = this.#health;
     return {
-      state,
+      ...this.#health.figures,
       protocolVersion: dialect?.protocolVersion,
       era: dialect?.era,
       transport: dialect?.transport ?? this.#config.transport.type,
       server: dialect?.server,
-      lastError,
-      lastSuccessAtMs,
-      calls,
       callsInFlight: this.#callsInFlight,
-      nextAttemptAtMs,
       connections: dialect?.connections ?? 0,
     };
   }
@@ -175,8 +173,7 @@ export class McpUpstream implements Upstream {
   }
 
   onChange(listener: (change: UpstreamChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#changes.add(listener);
   }
 
   async close(): Promise<void> {
@@ -248,12 +245,7 @@ export class McpUpstream implements Upstream {
       if (this.#attempt === undefined) this.#down(error);
       return this.#health.unavailable();
     }
-    // A deadline comes as a cancellation; a far end that stays silent is not well.
-    if (call.cancel.reason === 'timeout') {
-      this.#health.callFailed(new GatewayError('upstream_timeout', 'a call was not answered in time'));
-    } else if (error.code.startsWith('upstream_') || error.code === 'answer_too_large') {
-      this.#health.callFailed(error);
-    }
+    this.#health.callThrew(error, call, 'answer_too_large');
     return error;
   }
 
@@ -390,7 +382,7 @@ export class McpUpstream implements Upstream {
       this.#attemptTimer = undefined;
       this.#try(() => this.#connect());
     }, pauseMs);
-    if (this.#keeper.markStale()) this.#emit({ kind: 'offer' });
+    if (this.#keeper.markStale()) this.#changes.tell({ kind: 'offer' });
     this.#health.down(error, pauseMs);
     this.#bounded.warn({ reason: this.#health.lastError?.message, pauseMs }, 'the upstream is down');
   }
@@ -403,7 +395,7 @@ export class McpUpstream implements Upstream {
         if (isCurrent() && this.#connection !== undefined) this.#refresher.listChanged(this.#connection.dialect, list);
       },
       resourceUpdated: (uri) => {
-        if (isCurrent() && this.#subscriptions.has(uri)) this.#emit({ kind: 'resource-updated', uri });
+        if (isCurrent() && this.#subscriptions.has(uri)) this.#changes.tell({ kind: 'resource-updated', uri });
       },
       lost: (error) => {
         // An attempt that is going on notices by itself, unless it had all it wanted a moment ago.
@@ -433,7 +425,7 @@ export class McpUpstream implements Upstream {
       this.#bounded.warn({ subject: subject.slice(0, 200), problem: message }, 'left out of the catalog');
     }
     this.#remember();
-    this.#emit({ kind: 'offer' });
+    this.#changes.tell({ kind: 'offer' });
   }
 
   #remember(): void {
@@ -455,25 +447,4 @@ export class McpUpstream implements Upstream {
   #watch(): void {
     this.#connection?.dialect.watch(new Set(this.#subscriptions.keys()));
   }
-
-  #emit(change: UpstreamChange): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(change);
-      } catch (error) {
-        this.#log.error({ err: error }, 'a listener for changes failed');
-      }
-    }
-  }
-}
-
-function orCancelled(work: Promise<unknown>, { cancel }: UpstreamCall): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const takeBack = cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason)));
-    const done = () => {
-      takeBack();
-      resolve();
-    };
-    work.then(done, done);
-  });
 }

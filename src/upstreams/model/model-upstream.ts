@@ -2,13 +2,13 @@ import type { ModelTransport, UpstreamConfig } from '../../catalog/config.ts';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { BoundedLog } from '../bounded-log.ts';
+import { ChangeListeners } from '../change-listeners.ts';
 import { Health } from '../health.ts';
 import { LinkError } from '../link-error.ts';
 import {
   type Answer,
   type CallEstimate,
   emptyOffer,
-  FailedAnswer,
   type Offer,
   type Upstream,
   type UpstreamCall,
@@ -39,7 +39,7 @@ export class ModelUpstream implements Upstream {
   readonly #log: BoundedLog;
   readonly #subject: string;
   readonly #health: Health;
-  readonly #listeners = new Set<(change: UpstreamChange) => void>();
+  readonly #changes: ChangeListeners;
   readonly #ready = Promise.withResolvers<void>();
   #offer: Offer = emptyOffer;
   #model: OpenModel | undefined;
@@ -54,9 +54,11 @@ export class ModelUpstream implements Upstream {
     this.#config = config;
     this.#transport = transport;
     this.#deps = deps;
-    this.#log = new BoundedLog(deps.log.child({ upstream: config.id }), deps.clock);
+    const log = deps.log.child({ upstream: config.id });
+    this.#changes = new ChangeListeners(log);
+    this.#log = new BoundedLog(log, deps.clock);
     this.#subject = `The model ${config.id}`;
-    this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
+    this.#health = new Health(this.#subject, deps.clock, () => this.#changes.tell({ kind: 'health' }));
   }
 
   start(): void {
@@ -76,19 +78,14 @@ export class ModelUpstream implements Upstream {
   }
 
   health(): UpstreamHealth {
-    const { state, lastError, lastSuccessAtMs, calls, nextAttemptAtMs } = this.#health;
     const providers = [...new Set(this.#transport.targets.map(({ provider }) => provider))];
     return {
-      state,
+      ...this.#health.figures,
       protocolVersion: undefined,
       era: undefined,
       transport: 'http',
       server: providers.join(', '),
-      lastError,
-      lastSuccessAtMs,
-      calls,
       callsInFlight: this.#callsInFlight,
-      nextAttemptAtMs,
       connections: 0,
     };
   }
@@ -106,7 +103,7 @@ export class ModelUpstream implements Upstream {
       this.#health.callSucceeded();
       return answer;
     } catch (error) {
-      this.#note(error, call);
+      this.#health.callThrew(error, call, 'credentials_failed');
       throw error;
     } finally {
       this.#callsInFlight--;
@@ -120,8 +117,7 @@ export class ModelUpstream implements Upstream {
   endSession(): void {}
 
   onChange(listener: (change: UpstreamChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#changes.add(listener);
   }
 
   async close(): Promise<void> {
@@ -162,7 +158,7 @@ export class ModelUpstream implements Upstream {
     });
     for (const { subject, message } of model.problems)
       this.#log.warn({ target: subject, problem: message }, 'a target is not used');
-    this.#emit({ kind: 'offer' });
+    this.#changes.tell({ kind: 'offer' });
     this.#health.become('healthy');
   }
 
@@ -172,24 +168,5 @@ export class ModelUpstream implements Upstream {
     const err = error instanceof GatewayError ? undefined : error;
     this.#log.warn({ reason: this.#health.lastError?.message, err }, 'the model is not served');
     this.#retryTimer = setTimeout(() => this.#open(), retryMs).unref();
-  }
-
-  #note(error: unknown, { cancel }: UpstreamCall): void {
-    if (!(error instanceof GatewayError)) return;
-    // A deadline comes as a cancellation; a far end that stays silent is not well.
-    if (cancel.reason === 'timeout')
-      this.#health.callFailed(new GatewayError('upstream_timeout', 'a call was not answered in time'));
-    else if (error instanceof FailedAnswer && !error.isItsFault) this.#health.answered();
-    else if (error.code.startsWith('upstream_') || error.code === 'credentials_failed') this.#health.callFailed(error);
-  }
-
-  #emit(change: UpstreamChange): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(change);
-      } catch (error) {
-        this.#log.warn({ err: error }, 'a listener for changes failed');
-      }
-    }
   }
 }

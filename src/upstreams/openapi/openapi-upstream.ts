@@ -9,9 +9,11 @@ import { isObject } from '../../wire/json.ts';
 import type { Authorization, Bearer } from '../authorization.ts';
 import { blankOut, blankText } from '../blank-out.ts';
 import { BoundedLog } from '../bounded-log.ts';
+import { ChangeListeners } from '../change-listeners.ts';
 import type { EgressGuard } from '../egress.ts';
 import { Health } from '../health.ts';
 import { LinkError } from '../link-error.ts';
+import { orCancelled } from '../or-cancelled.ts';
 import { openPool } from '../origin-pool.ts';
 import { readRetryAfter } from '../retry-after.ts';
 import {
@@ -63,7 +65,7 @@ export class OpenapiUpstream implements Upstream {
   readonly #log: BoundedLog;
   readonly #subject: string;
   readonly #health: Health;
-  readonly #listeners = new Set<(change: UpstreamChange) => void>();
+  readonly #changes: ChangeListeners;
   #api: PreparedApi | undefined;
   #conversion: Conversion | undefined;
   #pool: Dispatcher | undefined;
@@ -81,9 +83,11 @@ export class OpenapiUpstream implements Upstream {
     this.#config = config;
     this.#transport = transport;
     this.#deps = deps;
-    this.#log = new BoundedLog(deps.log.child({ upstream: config.id }), deps.clock);
+    const log = deps.log.child({ upstream: config.id });
+    this.#changes = new ChangeListeners(log);
+    this.#log = new BoundedLog(log, deps.clock);
     this.#subject = `The upstream ${config.id}`;
-    this.#health = new Health(this.#subject, deps.clock, () => this.#emit({ kind: 'health' }));
+    this.#health = new Health(this.#subject, deps.clock, () => this.#changes.tell({ kind: 'health' }));
   }
 
   start(): void {
@@ -105,19 +109,14 @@ export class OpenapiUpstream implements Upstream {
   }
 
   health(): UpstreamHealth {
-    const { state, lastError, lastSuccessAtMs, calls, nextAttemptAtMs } = this.#health;
     const { title, version } = this.#conversion ?? {};
     return {
-      state,
+      ...this.#health.figures,
       protocolVersion: undefined,
       era: undefined,
       transport: 'http',
       server: title === undefined ? undefined : `${title} ${version ?? ''}`.trim().slice(0, 200),
-      lastError,
-      lastSuccessAtMs,
-      calls,
       callsInFlight: this.#callsInFlight,
-      nextAttemptAtMs,
       connections: 0,
     };
   }
@@ -137,7 +136,7 @@ export class OpenapiUpstream implements Upstream {
       return answer;
     } catch (error) {
       if (error instanceof Refusal) return failure(error.message);
-      this.#note(error, call);
+      this.#health.callThrew(error, call, 'answer_too_large');
       throw error;
     } finally {
       this.#callsInFlight--;
@@ -151,8 +150,7 @@ export class OpenapiUpstream implements Upstream {
   endSession(): void {}
 
   onChange(listener: (change: UpstreamChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#changes.add(listener);
   }
 
   async close(): Promise<void> {
@@ -218,7 +216,7 @@ export class OpenapiUpstream implements Upstream {
     this.#api = api;
     for (const { subject, message } of api.offer.problems)
       this.#log.warn({ subject: subject.slice(0, 200), problem: message }, 'not as described');
-    this.#emit({ kind: 'offer' });
+    this.#changes.tell({ kind: 'offer' });
     this.#health.become('healthy');
   }
 
@@ -319,25 +317,6 @@ export class OpenapiUpstream implements Upstream {
     const text = `${this.#subject} is busy (HTTP ${status}); it takes calls again ${when}. Call again then.`;
     return new FailedAnswer('upstream_busy', text, { isItsFault: status >= 500, retryAfterMs });
   }
-
-  #note(error: unknown, { cancel }: UpstreamCall): void {
-    if (!(error instanceof GatewayError)) return;
-    // A deadline comes as a cancellation; a far end that stays silent is not well.
-    if (cancel.reason === 'timeout')
-      this.#health.callFailed(new GatewayError('upstream_timeout', 'a call was not answered in time'));
-    else if (error instanceof FailedAnswer && !error.isItsFault) this.#health.answered();
-    else if (error.code.startsWith('upstream_') || error.code === 'answer_too_large') this.#health.callFailed(error);
-  }
-
-  #emit(change: UpstreamChange): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(change);
-      } catch (error) {
-        this.#log.warn({ err: error }, 'a listener for changes failed');
-      }
-    }
-  }
 }
 
 /** Only these of an answer's headers are ever shown as they are. */
@@ -368,15 +347,4 @@ function headersOf({ headers }: PreparedCall, request: ApiRequest, { traceContex
 
 function withBearer(headers: readonly string[], bearer: Bearer | undefined): readonly string[] {
   return bearer === undefined ? headers : [...headers, 'authorization', bearer.header];
-}
-
-function orCancelled(work: Promise<unknown>, { cancel }: UpstreamCall): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const takeBack = cancel.onCancel((reason) => reject(new GatewayError('cancelled', reason)));
-    const done = () => {
-      takeBack();
-      resolve();
-    };
-    work.then(done, done);
-  });
 }
