@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { Redis, type Result } from 'ioredis';
-import { GatewayError } from '../../errors.ts';
+import type { Redis, Result } from 'ioredis';
+import { connectLimitMs, LateError, redisClient, within } from './connect.ts';
 import { takeScript, tellScript } from './counter-scripts.ts';
 
 declare module 'ioredis' {
@@ -43,7 +43,6 @@ const tryAgainMs = 250;
 const silentTries = 4;
 const changesPerScript = 200;
 const mostGone = 100;
-const connectLimitMs = 1_000;
 /** A Redis that answers those who asked before is only busy: it is waited for this many times as long. */
 const mostPatience = 5;
 
@@ -74,21 +73,13 @@ export class CounterLink {
   constructor(options: LinkOptions, owner: LinkOwner) {
     this.#options = options;
     this.#owner = owner;
-    this.#redis = new Redis(checked(options.url), {
-      lazyConnect: true,
-      // Decisions that pile up behind a dead Redis would all wait for it; they fail at once instead.
-      enableOfflineQueue: false,
+    this.#redis = redisClient(options.url, 1_000, options.warn, {
       maxRetriesPerRequest: 1,
       // Sent again, a decision would count twice.
       autoResendUnfulfilledCommands: false,
-      connectTimeout: 2_000,
-      retryStrategy: (attempt) => Math.min(attempt * 100, 1_000),
-      // After a failover the old primary still answers, but only to reads.
-      reconnectOnError: (error) => error.message.startsWith('READONLY'),
     });
     this.#redis.defineCommand('takeLimits', { lua: takeScript });
     this.#redis.defineCommand('tellLimits', { lua: tellScript });
-    this.#redis.on('error', options.warn);
     this.#redis.on('ready', () => void this.#join());
     this.#redis.on('close', () => this.#leave());
   }
@@ -123,7 +114,7 @@ export class CounterLink {
         return reply;
       } catch (error) {
         const isSilent = this.#heardAtMs < sinceMs;
-        if (error !== tooLate || isSilent || waits === mostPatience) throw error;
+        if (!(error instanceof LateError) || isSilent || waits === mostPatience) throw error;
       }
     }
   }
@@ -260,25 +251,4 @@ export class CounterLink {
 
 function redisKeys(keys: readonly string[]): string[] {
   return [`${prefix}replicas`, `${prefix}epoch`, ...keys.map((key) => prefix + key)];
-}
-
-const tooLate = new Error('Redis did not answer in time.');
-
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    // After a long turn of the event loop timers come first: the answer may have been there for a while, so it gets its turn.
-    const refuse = () => setImmediate(() => reject(tooLate));
-    timer = setTimeout(refuse, limitMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function checked(url: string): string {
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url;
-  throw new GatewayError('bad_configuration', 'GATEHOUSE_REDIS_URL is not an address; write redis://user:password@host:6379/0.');
 }

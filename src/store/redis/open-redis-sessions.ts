@@ -1,10 +1,8 @@
-import { Redis } from 'ioredis';
-import { GatewayError } from '../../errors.ts';
+import type { Redis } from 'ioredis';
 import { bufferSessions, type SessionRows } from '../buffered-sessions.ts';
 import type { SessionStore, StoredSession } from '../ports/sessions.ts';
+import { connect, redisClient } from './connect.ts';
 
-/** A start waits no longer for Redis than this, then goes on without. */
-const connectLimitMs = 1_000;
 const commandLimitMs = 2_000;
 
 /**
@@ -16,19 +14,8 @@ export async function openRedisSessions(
   ttlMs: number,
   warn: (error: unknown) => void,
 ): Promise<SessionStore & { close(): Promise<void> }> {
-  const redis = new Redis(checked(url), {
-    lazyConnect: true,
-    // Calls that pile up behind a dead Redis would all wait for it; they fail at once instead.
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    connectTimeout: commandLimitMs,
-    commandTimeout: commandLimitMs,
-    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
-    // After a failover the old primary still answers, but only to reads.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  });
-  redis.on('error', warn);
-  await Promise.race([redis.connect().catch(warn), pause(connectLimitMs)]);
+  const redis = redisClient(url, 2_000, warn, { maxRetriesPerRequest: 1, commandTimeout: commandLimitMs });
+  await connect(redis, warn);
   const sessions = bufferSessions(redisSessions(redis, ttlMs), warn);
   return {
     ...sessions,
@@ -71,13 +58,4 @@ function toFields({ isEnded, state, lastUsedAtMs }: StoredSession): Record<strin
 
 function redisKey(id: string): string {
   return `gatehouse:session:${id}`;
-}
-
-function checked(url: string): string {
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url;
-  throw new GatewayError('bad_configuration', 'GATEHOUSE_REDIS_URL is not an address; write redis://user:password@host:6379/0.');
-}
-
-async function pause(durationMs: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, durationMs).unref());
 }

@@ -1,7 +1,6 @@
-import { Redis } from 'ioredis';
-import { GatewayError } from '../../errors.ts';
 import { sealBytes, unsealBytes } from '../../seal.ts';
 import { type ListedLines, longestListLines, longestReplyBytes, type ReplyCache } from '../ports/reply-cache.ts';
+import { connect, LateError, redisClient, within } from './connect.ts';
 
 export interface RedisRepliesOptions {
   readonly url: string;
@@ -11,8 +10,6 @@ export interface RedisRepliesOptions {
   warn(error: unknown): void;
 }
 
-/** A start waits no longer for Redis than this, then goes on without. */
-const connectLimitMs = 1_000;
 const answerWithinMs = 50;
 /** What may be on its way to a Redis that takes its time. */
 const waitingLimitBytes = 16 * 1024 * 1024;
@@ -23,23 +20,12 @@ const waitingLimitBytes = 16 * 1024 * 1024;
  * so that none can be read there, changed, or put in another's place. While Redis is away nothing is there and nothing is kept.
  */
 export async function openRedisReplies({ url, key, warn }: RedisRepliesOptions): Promise<ReplyCache> {
-  const redis = new Redis(checked(url), {
-    lazyConnect: true,
-    // Calls that pile up behind a dead Redis would all wait for it; they fail at once instead.
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    connectTimeout: 2_000,
-    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
-    // After a failover the old primary still answers, but only to reads.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  });
+  const redis = redisClient(url, 2_000, warn, { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false });
   let isLate = false;
-  redis.on('error', warn);
   redis.on('ready', () => {
     isLate = false;
   });
-  await Promise.race([redis.connect().catch(warn), pause(connectLimitMs)]);
+  await connect(redis, warn);
   const writes = new Set<Promise<unknown>>();
   let waitingBytes = 0;
   let isClosed = false;
@@ -117,35 +103,10 @@ export async function openRedisReplies({ url, key, warn }: RedisRepliesOptions):
   }
 }
 
-class LateError extends Error {}
-
 function replyKey(name: string): string {
   return `gatehouse:reply:${name}`;
 }
 
 function listKey(name: string): string {
   return `gatehouse:asked:${name}`;
-}
-
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    // After a long turn of the event loop timers come first: the answer may have been there for a while, so it gets its turn.
-    const refuse = () => setImmediate(() => reject(new LateError(`Redis did not answer within ${limitMs} ms.`)));
-    timer = setTimeout(refuse, limitMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function checked(url: string): string {
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url;
-  throw new GatewayError('bad_configuration', 'GATEHOUSE_REDIS_URL is not an address; write redis://user:password@host:6379/0.');
-}
-
-async function pause(durationMs: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, durationMs).unref());
 }

@@ -1,7 +1,7 @@
-import { Redis } from 'ioredis';
-import { GatewayError } from '../../errors.ts';
+import type { Redis } from 'ioredis';
 import { longestWithinMs } from '../../policy/gate-schema.ts';
 import type { SightingRows } from '../ports/sightings.ts';
+import { connect, redisClient } from './connect.ts';
 
 export interface RedisSightingsOptions {
   readonly url: string;
@@ -14,8 +14,6 @@ export interface RedisSightingsOptions {
   readonly retoldWithinMs?: number;
 }
 
-/** The first call that needs Redis waits no longer for it than this. */
-const connectLimitMs = 1_000;
 const longestPauseMs = 1_000;
 
 /**
@@ -30,19 +28,12 @@ export function openRedisSightings({
   answerWithinMs = 500,
   retoldWithinMs = 3_000,
 }: RedisSightingsOptions): SightingRows & { close(): Promise<void> } {
-  const redis = new Redis(checked(url), {
-    lazyConnect: true,
-    // Calls that pile up behind a dead Redis would all wait for it; they fail at once instead.
-    enableOfflineQueue: false,
+  const redis = redisClient(url, longestPauseMs, warn, {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     connectTimeout: 1_000,
     commandTimeout: answerWithinMs,
-    retryStrategy: (attempt) => Math.min(attempt * 100, longestPauseMs),
-    // After a failover the old primary still answers, but only to reads.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
-  redis.on('error', warn);
   let wasThere = false;
   let knowsFromMs = Number.NEGATIVE_INFINITY;
   redis.on('ready', () => {
@@ -54,7 +45,7 @@ export function openRedisSightings({
   });
   let connecting: Promise<unknown> | undefined;
   const connected = (): Promise<unknown> => {
-    connecting ??= Promise.race([redis.connect().catch(warn), pause(connectLimitMs)]);
+    connecting ??= connect(redis, warn);
     return connecting;
   };
 
@@ -111,13 +102,4 @@ async function answersOf(pipeline: ReturnType<Redis['pipeline']>): Promise<reado
 
 function redisKey(key: string): string {
   return `gatehouse:seen:${key}`;
-}
-
-function checked(url: string): string {
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url;
-  throw new GatewayError('bad_configuration', 'GATEHOUSE_REDIS_URL is not an address; write redis://user:password@host:6379/0.');
-}
-
-async function pause(durationMs: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, durationMs).unref());
 }
