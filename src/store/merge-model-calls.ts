@@ -1,16 +1,9 @@
+import { mergeRows, whole, wholeMinute } from './merge-rows.ts';
 import { addModelCalls, type ModelCalls, modelDimensions } from './ports/model-records.ts';
 import { storableText } from './storable-text.ts';
 
-/** The batch as every database can take it: whole minutes, whole numbers, texts that both databases read back, each key once and in order. */
 export function mergeModelCalls(batch: readonly ModelCalls[]): readonly ModelCalls[] {
-  const merged = new Map<string, ModelCalls>();
-  for (const given of batch) {
-    const row = cleaned(given);
-    const key = keyOfModelCalls(row);
-    const earlier = merged.get(key);
-    merged.set(key, earlier === undefined ? row : addModelCalls(earlier, row));
-  }
-  return [...merged].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+  return mergeRows(batch, { clean: cleaned, keyOf: keyOfModelCalls, add: addModelCalls });
 }
 
 export function keyOfModelCalls(row: ModelCalls): string {
@@ -19,7 +12,7 @@ export function keyOfModelCalls(row: ModelCalls): string {
 
 function cleaned(row: ModelCalls): ModelCalls {
   return {
-    minuteMs: Math.floor(row.minuteMs / 60_000) * 60_000,
+    minuteMs: wholeMinute(row.minuteMs),
     model: storableText(row.model),
     version: storableText(row.version),
     target: storableText(row.target),
@@ -39,10 +32,6 @@ function cleaned(row: ModelCalls): ModelCalls {
     nanoUsd: whole(row.nanoUsd),
     unpriced: whole(row.unpriced),
   };
-}
-
-function whole(number: number): number {
-  return Number.isFinite(number) ? Math.round(number) : 0;
 }
 
 function finite(number: number): number {

@@ -1,21 +1,11 @@
+import { mergeRows, whole, wholeMinute } from './merge-rows.ts';
 import { latencyBoundsMs, type RollUp, rollUpDimensions } from './ports/roll-ups.ts';
 import { storableText } from './storable-text.ts';
 
 const bucketCount = latencyBoundsMs.length + 1;
 
-/**
- * The batch as every database can take it: times cut to whole minutes, numbers whole and finite, texts that both databases read
- * back as they were written, each key once. In one order everywhere, so that two processes never wait for one another's rows.
- */
 export function mergeRollUps(batch: readonly RollUp[]): readonly RollUp[] {
-  const merged = new Map<string, RollUp>();
-  for (const given of batch) {
-    const rollUp = cleaned(given);
-    const key = keyOf(rollUp);
-    const earlier = merged.get(key);
-    merged.set(key, earlier === undefined ? rollUp : addRollUps(earlier, rollUp));
-  }
-  return [...merged].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, rollUp]) => rollUp);
+  return mergeRows(batch, { clean: cleaned, keyOf, add: addRollUps });
 }
 
 export function keyOf(rollUp: RollUp): string {
@@ -39,7 +29,7 @@ export function addRollUps(a: RollUp, b: RollUp): RollUp {
 
 function cleaned(rollUp: RollUp): RollUp {
   return {
-    minuteMs: Math.floor(rollUp.minuteMs / 60_000) * 60_000,
+    minuteMs: wholeMinute(rollUp.minuteMs),
     namespace: storableText(rollUp.namespace),
     capability: storableText(rollUp.capability),
     consumer: storableText(rollUp.consumer),
@@ -56,10 +46,6 @@ function cleaned(rollUp: RollUp): RollUp {
     tokensOut: whole(rollUp.tokensOut),
     costMicros: whole(rollUp.costMicros),
   };
-}
-
-function whole(number: number): number {
-  return Number.isFinite(number) ? Math.round(number) : 0;
 }
 
 /** As durations are kept: in whole microseconds. */
