@@ -37,24 +37,9 @@ interface AdministrationParts {
 
 /** Everything that actions of the administration work on. */
 export function administrationPorts(parts: AdministrationParts): Omit<AdminPorts, 'door' | 'trace'> {
-  const {
-    settings,
-    kept,
-    address,
-    egress,
-    checks,
-    notifier,
-    upstreams,
-    catalog,
-    calls,
-    approvals,
-    telemetry,
-    status,
-    clock,
-    log,
-  } = parts;
+  const { settings, kept, telemetry } = parts;
   const { store, registry, secrets, keys, journal, counters } = kept;
-  const { live, configuration, pins } = catalog;
+  const { live, configuration, pins } = parts.catalog;
   return {
     registry,
     changeRecords: (query) => store.registry.changeRecords(query),
@@ -62,17 +47,17 @@ export function administrationPorts(parts: AdministrationParts): Omit<AdminPorts
     secrets,
     definitions: store.definitions,
     pins,
-    notifier,
-    ownUrl: address.ownUrl,
+    notifier: parts.notifier,
+    ownUrl: parts.address.ownUrl,
     keys,
     keyUses: store.keyUses,
     catalog: () => live.current,
     files: () => configuration.files,
     policies: () => configuration.policies,
-    calls,
-    approvals,
+    calls: parts.calls,
+    approvals: parts.approvals,
     counters,
-    checks,
+    checks: parts.checks,
     rollUps: { query: (query) => store.rollUps.query(query), flush: () => telemetry.rollUps.flush() },
     models: { records: store.models, flush: () => telemetry.models.flush() },
     audit: store.audit,
@@ -82,19 +67,19 @@ export function administrationPorts(parts: AdministrationParts): Omit<AdminPorts
       const { verifyJournal } = await import('../journal/verify-journal.ts');
       return verifyJournal(journalPath(settings.data), { key: kept.sealing.journal, heads });
     },
-    tryUpstream: (config, document) => upstreams.tryOut(config, document),
+    tryUpstream: (config, document) => parts.upstreams.tryOut(config, document),
     compareUpstreams,
-    fetchDocument: createGuardedFetch(egress),
+    fetchDocument: createGuardedFetch(parts.egress),
     namespacesDir: settings.namespaces,
     allowedCommands: settings.allowedCommands,
-    status,
+    status: parts.status,
     synonyms: settings.search.synonyms,
     refreshed: () => configuration.refresh(),
     async settled(ids, withinMs) {
       await live.settled(withinMs, ids);
       await waitConnected(live, withinMs, new Set(ids));
     },
-    clock,
-    log,
+    clock: parts.clock,
+    log: parts.log,
   };
 }
