@@ -14,6 +14,7 @@ import { expectNoneLeft } from '../support/processes.ts';
 import { type Answered, closeRawClients, codeOf, connectRaw, type RawClient } from '../support/raw-clients.ts';
 import { readJournal } from '../support/read-journal.ts';
 import { newMasterKey, type Place, placeSettings } from '../support/registrar.ts';
+import { rest } from '../support/rest.ts';
 import {
   onPostgres,
   type PostgresService,
@@ -48,20 +49,9 @@ const namespace = () =>
 const isDone = ({ status, message }: Answered): boolean =>
   status === 200 && message?.result !== undefined && message.result.isError !== true;
 
-async function api(gateway: Gateway, route: string, body?: object) {
-  const [method = '', path = ''] = route.split(' ');
-  const response = await fetch(`${gateway.url}/api${path}`, {
-    method,
-    headers: { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: what a gateway answered; tests look into it.
-  return { status: response.status, body: (await response.json()) as any };
-}
-
 async function keyFor(gateway: Gateway, id: string, limits: readonly object[] = [], more: object = {}): Promise<RawClient> {
-  expect((await api(gateway, 'POST /consumers', { id, title: id, kind: 'application', limits })).status).toBe(200);
-  const { status, body } = await api(gateway, 'POST /keys', { id, title: id, consumer: id, ...more });
+  expect((await rest(gateway, 'POST /consumers', { id, title: id, kind: 'application', limits })).status).toBe(200);
+  const { status, body } = await rest<{ secret: string }>(gateway, 'POST /keys', { id, title: id, consumer: id, ...more });
   expect([status, body.error]).toEqual([200, undefined]);
   return await connectRaw('modern', { url: gateway.mcpUrl(), key: body.secret });
 }
@@ -162,7 +152,7 @@ describe('while calls go on over PostgreSQL and Redis,', () => {
       const { status, body } = await within(
         patienceMs,
         `${id} is answered`,
-        api(gateway, 'POST /consumers', { id, title: id, kind: 'team' }),
+        rest(gateway, 'POST /consumers', { id, title: id, kind: 'team' }),
       );
       if (status === 200) acknowledged.push(id);
       else refusals.add(`${status} ${body.error?.code}`);
@@ -182,8 +172,8 @@ describe('while calls go on over PostgreSQL and Redis,', () => {
     const { failed } = await calls.stop();
     expect(failed).toEqual([]);
     expect([...refusals].filter((refusal) => !/^503 store_unavailable$/.test(refusal))).toEqual([]);
-    const { body } = await api(gateway, 'GET /consumers');
-    const kept = new Set(body.consumers.map(({ id }: { id: string }) => id));
+    const { body } = await rest<{ consumers: readonly { id: string }[] }>(gateway, 'GET /consumers');
+    const kept = new Set(body.consumers.map(({ id }) => id));
     expect(acknowledged.filter((id) => !kept.has(id))).toEqual([]);
     expect(acknowledged.length).toBeGreaterThanOrEqual(6);
   });
@@ -196,7 +186,7 @@ describe('while calls go on over PostgreSQL and Redis,', () => {
     const all = [postgres.pid, ...childrenOf(postgres.pid)];
     for (const pid of all) process.kill(pid, 'SIGSTOP');
     try {
-      const change = api(gateway, 'POST /consumers', { id: 'hung', title: 'x', kind: 'team' });
+      const change = rest(gateway, 'POST /consumers', { id: 'hung', title: 'x', kind: 'team' });
       await calls.more(40);
       expect((await within(60_000, 'the change is answered', change)).status).toBe(503);
       await calls.more(5);
@@ -205,7 +195,7 @@ describe('while calls go on over PostgreSQL and Redis,', () => {
     }
     let n = 0;
     const again = async () =>
-      (await api(gateway, 'POST /consumers', { id: `again-${n++}`, title: 'x', kind: 'team' })).status === 200;
+      (await rest(gateway, 'POST /consumers', { id: `again-${n++}`, title: 'x', kind: 'team' })).status === 200;
     await until('changes are taken again', again, 60_000);
     expect((await calls.stop()).failed).toEqual([]);
   });
@@ -250,11 +240,11 @@ describe('a disk', () => {
           expect(codeOf(await client.call('demo__echo', { round, full: true }))).toBe('audit_unavailable');
           expect(upstream.arrivals).toHaveLength(heard);
           expect(isDone(await client.send('resources/read', { uri: 'res://gh.demo.staged/one' }))).toBe(true);
-          const change = await api(gateway, 'POST /consumers', { id: `full-${round}`, title: 'x', kind: 'team' });
+          const change = await rest(gateway, 'POST /consumers', { id: `full-${round}`, title: 'x', kind: 'team' });
           expect(change.status).toBe(503);
           rmSync(join(disk, 'filler'));
           await until('calls go on', async () => isDone(await client.call('demo__echo', { round, after: true })), patienceMs);
-          const again = () => api(gateway, 'POST /consumers', { id: `space-${round}`, title: 'x', kind: 'team' });
+          const again = () => rest(gateway, 'POST /consumers', { id: `space-${round}`, title: 'x', kind: 'team' });
           await until('changes go on', async () => [200, 409].includes((await again()).status), patienceMs);
         }
       } finally {

@@ -6,6 +6,7 @@ import { type Gateway, startGateway } from '../support/gateway.ts';
 import { expectNoneLeft } from '../support/processes.ts';
 import { type Answered, closeRawClients, codeOf, connectRaw, type RawClient, toolText } from '../support/raw-clients.ts';
 import { newMasterKey, placeSettings } from '../support/registrar.ts';
+import { restDone } from '../support/rest.ts';
 import { type PostgresService, type Service, servicesTimeoutMs, startPostgres, startRedis } from '../support/services.ts';
 import { type StagedUpstream, startStagedUpstream } from '../support/staged-upstream.ts';
 import { until } from '../support/until.ts';
@@ -69,18 +70,10 @@ async function everywhere(
 }
 
 /** What an operator does, at one of the replicas. */
-async function operate(at: number, route: string, body: object = {}) {
-  const [method = '', path = ''] = route.split(' ');
+async function operate<Body>(at: number, route: string, body: object = {}): Promise<Body> {
   const gateway = gateways[at % gateways.length];
-  const response = await fetch(`${gateway?.url}/api${path}`, {
-    method,
-    headers: { authorization: `Bearer ${gateway?.key}`, 'content-type': 'application/json' },
-    ...(method === 'DELETE' ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: what a gateway answered; tests look into it.
-  const answer = (await response.json()) as any;
-  if (response.status !== 200) throw new Error(`${route} was answered with ${response.status}: ${JSON.stringify(answer)}`);
-  return answer;
+  if (gateway === undefined) throw new Error('there is no replica yet');
+  return await restDone(gateway, route, route.startsWith('DELETE') ? undefined : body);
 }
 
 let newcomers = 0;
@@ -89,7 +82,7 @@ let newcomers = 0;
 async function newcomer(id: string, limits: readonly object[]): Promise<string> {
   const at = newcomers++;
   await operate(at, 'POST /consumers', { id, title: id, kind: 'application', limits });
-  const { secret } = await operate(at, 'POST /keys', { id, title: id, consumer: id });
+  const { secret } = await operate<{ secret: string }>(at, 'POST /keys', { id, title: id, consumer: id });
   const clients = await clientsOf(secret);
   await everywhere(`the key ${id} is known`, clients, async (client) => (await client.send('tools/list')).status === 200);
   return secret;
@@ -278,7 +271,7 @@ test('no call fails while a key is replaced, and the old one ends with its grace
   };
   const calling = before.map(keepCalling);
   const rotatedAtMs = Date.now();
-  const { secret: next } = await operate(2, 'POST /keys/rotating/rotate', { graceS });
+  const { secret: next } = await operate<{ secret: string }>(2, 'POST /keys/rotating/rotate', { graceS });
   const endsAtMs = rotatedAtMs + graceS * 1000;
   const after = await clientsOf(next);
   await everywhere('the new key is known', after, async (client) => isDone(await client.call('demo__echo')));

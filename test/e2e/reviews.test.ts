@@ -8,6 +8,7 @@ import { type ChangingUpstream, type Listed, startChangingUpstream } from '../su
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { expectNoneLeft } from '../support/processes.ts';
 import { newMasterKey, type Place, placeSettings } from '../support/registrar.ts';
+import { restDone } from '../support/rest.ts';
 import { type PostgresService, servicesTimeoutMs, startPostgres } from '../support/services.ts';
 import { until } from '../support/until.ts';
 
@@ -27,22 +28,18 @@ afterAll(async () => {
 const find: Listed = { name: 'find_ticket', description: 'Finds a ticket.', inputSchema: { type: 'object' } };
 const close: Listed = { name: 'close_ticket', description: 'Closes a ticket.', inputSchema: { type: 'object' } };
 
-async function api(gateway: Gateway, route: string, body?: object, key = gateway.key) {
-  const [method = '', path = ''] = route.split(' ');
-  const response = await fetch(`${gateway.url}/api${path}`, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: what a gateway answered; tests look into it.
-  const answered = (await response.json()) as any;
-  if (response.status !== 200) throw new Error(`${route}: ${response.status} ${JSON.stringify(answered)}`);
-  return answered;
+interface Submission {
+  readonly id: string;
+  readonly revision: number;
+  readonly state: string;
 }
 
 async function listed(gateway: Gateway): Promise<string[]> {
-  const { capabilities } = await api(gateway, 'GET /capabilities?kind=tool&limit=1000');
-  return capabilities.map(({ name }: { name: string }) => name).sort();
+  const { capabilities } = await restDone<{ capabilities: readonly { name: string }[] }>(
+    gateway,
+    'GET /capabilities?kind=tool&limit=1000',
+  );
+  return capabilities.map(({ name }) => name).sort();
 }
 
 async function startDesk(): Promise<{ upstream: ChangingUpstream; yaml: string }> {
@@ -69,14 +66,15 @@ test('three replicas: what one pins and what one approves holds on all within 5 
 
   upstream.offer([{ ...find, description: 'Finds and closes.' }, close]);
   await until('it is held back everywhere', () => all(['desk/close_ticket']), followWithinMs);
-  const waiting = async () => (await api(first, 'GET /submissions')).submissions;
+  const waiting = async () => (await restDone<{ submissions: readonly Submission[] }>(first, 'GET /submissions')).submissions;
   await until('a review is open', async () => (await waiting()).length > 0);
   // Each replica has seen it by now.
-  const [{ id, revision }, ...others] = await waiting();
+  const [only, ...others] = await waiting();
   expect(others).toEqual([]);
-  await api(first, `POST /submissions/${id}/review`, { decision: 'approve', revision, comment: 'Seen.' });
+  const verdict = { decision: 'approve', revision: only?.revision, comment: 'Seen.' };
+  await restDone(first, `POST /submissions/${only?.id}/review`, verdict);
   await until('it is back everywhere', () => all(['desk/close_ticket', 'desk/find_ticket']), followWithinMs);
-  expect((await waiting()).map(({ state }: { state: string }) => state)).toEqual(['approved']);
+  expect((await waiting()).map(({ state }) => state)).toEqual(['approved']);
 }, 60_000);
 
 describe.each([
@@ -93,25 +91,33 @@ describe.each([
     for (let round = 0; round < rounds; round++) {
       const gateway = await startGateway([], settings);
       if (round === 0) {
-        await api(gateway, 'POST /namespaces', { namespace: 'desk' });
-        await api(gateway, 'POST /members', { id: 'dora', title: 'Dora', roles: [{ role: 'developer', namespace: 'desk' }] });
+        await restDone(gateway, 'POST /namespaces', { namespace: 'desk' });
+        await restDone(gateway, 'POST /members', {
+          id: 'dora',
+          title: 'Dora',
+          roles: [{ role: 'developer', namespace: 'desk' }],
+        });
       }
-      const { secret } = await api(gateway, 'POST /keys', { title: 'x', member: 'dora' });
+      const { secret } = await restDone<{ secret: string }>(gateway, 'POST /keys', { title: 'x', member: 'dora' });
       const acknowledged: string[] = [];
-      const submissions = [];
+      const submissions: Submission[] = [];
+      const dora = { url: gateway.url, key: secret };
       for (let n = 0; n < 6; n++) {
         const name = `up-${round}-${n}`;
         const entry = { url: upstream.url, rename: { find_ticket: `find-${round}-${n}` } };
         const proposal = { namespace: 'desk', name, entry, justification: 'Needed.' };
-        submissions.push((await api(gateway, 'POST /submissions', proposal, secret)).submission);
+        submissions.push((await restDone<{ submission: Submission }>(dora, 'POST /submissions', proposal)).submission);
       }
+      const { promise: isTime, resolve: kill } = Promise.withResolvers<void>();
+      const killAfter = randomInt(1, submissions.length + 1);
       const approving = Promise.allSettled(
         submissions.map(async ({ id, revision }) => {
-          await api(gateway, `POST /submissions/${id}/review`, { decision: 'approve', revision });
+          await restDone(gateway, `POST /submissions/${id}/review`, { decision: 'approve', revision });
           acknowledged.push(id);
+          if (acknowledged.length === killAfter) kill();
         }),
       );
-      await new Promise((resolve) => setTimeout(resolve, randomInt(5, 120)));
+      await Promise.race([isTime, approving]);
       process.kill(gateway.pid, 'SIGKILL');
       await approving;
       await gateway.stop().catch(() => {});
