@@ -124,8 +124,8 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
     nextAttemptAtMs,
   } = upstream;
   const lines = [
-    `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${state}, ${tools} tools${isStale ? ' (from an earlier connection)' : ''}`,
-    `     ${transport}, protocol ${protocolVersion === undefined ? 'not known yet' : `${protocolVersion} (${era})`}${server === undefined ? '' : `, ${server}`}; ${calls.succeeded} calls succeeded, ${calls.failed} failed`,
+    `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${state}, ${tools} tools${isStale && tools > 0 ? ' (from an earlier connection)' : ''}`,
+    `     ${transport}, protocol ${protocolVersion === undefined ? 'not known yet' : `${protocolVersion} (${era})`}${server === undefined ? '' : `, ${server}`}; calls: ${calls.succeeded} succeeded, ${calls.failed} failed`,
   ];
   if (isPaused) lines.push(`     calls are paused: ${pausedBecause ?? 'too many failed'}; one is let through from time to time`);
   if (lastSuccessAtMs !== undefined) lines.push(`     last success ${ago(nowMs - lastSuccessAtMs)} ago`);

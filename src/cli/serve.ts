@@ -115,7 +115,9 @@ function urlOf(server: Server): string {
 async function greet(gateway: Gateway, url: string): Promise<void> {
   await gateway.connected(greetWithinMs);
   const { upstreams, toolboxes } = gateway.status();
-  const program = `node ${relative(process.cwd(), process.argv[1] ?? 'dist/gatehouse.mjs')}`;
+  // Whoever starts it through npm may have an older Node, which npx does not mind.
+  const isByNpm = process.env.npm_command !== undefined;
+  const program = isByNpm ? 'npx gatehouse' : `node ${relative(process.cwd(), process.argv[1] ?? 'dist/gatehouse.mjs')}`;
   const names = toolboxes.flatMap(({ name }) => (name === '' ? [] : [`${url}/mcp/${name}`]));
   const healthy = upstreams.filter(({ state }) => state === 'healthy').length;
   const lines = [

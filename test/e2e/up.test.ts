@@ -22,10 +22,14 @@ afterAll(async () => {
   await expectNoneLeft();
 });
 
-function run(...args: readonly string[]): Spawned {
+/** `npm_command` is what npm says to what it starts. */
+function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Spawned {
   // `npm run` puts its own Node first as well.
   const path = [dirname(process.execPath), process.env.PATH].join(delimiter);
-  return spawnMarked(process.execPath, ['dist/gatehouse.mjs', ...args], { cwd: clone, env: { PATH: path } });
+  return spawnMarked(process.execPath, ['dist/gatehouse.mjs', ...args], {
+    cwd: clone,
+    env: { PATH: path, ...environment },
+  });
 }
 
 interface Greeting {
@@ -35,8 +39,8 @@ interface Greeting {
 }
 
 /** What one start prints once it is ready, which takes no longer than 5 s. */
-async function start(): Promise<{ gateway: Spawned; greeting: Greeting }> {
-  const gateway = run('serve', '--port', '0');
+async function start(environment?: Readonly<Record<string, string>>): Promise<{ gateway: Spawned; greeting: Greeting }> {
+  const gateway = run(['serve', '--port', '0'], environment);
   const row = (name: string) => (line: string) => new RegExp(`^ {2}${name} +(.+)$`).exec(line)?.[1];
   try {
     const connect = await gateway.line('the greeting, to its last line', row('Connect'), 5000);
@@ -55,7 +59,7 @@ interface Report {
 }
 
 async function askDoctor(): Promise<{ report: Report; code: number | null }> {
-  const doctor = run('doctor', '--json');
+  const doctor = run(['doctor', '--json']);
   const code = await doctor.exited;
   await until('all it says is read', () => doctor.hasExited);
   return { report: JSON.parse(doctor.stdout.join('\n')) as Report, code };
@@ -101,16 +105,20 @@ describe('the first start', () => {
   });
 });
 
-describe('the second start', () => {
+describe('the second start, by npm', () => {
   let gateway: Spawned;
   let greeting: Greeting;
   beforeAll(async () => {
-    ({ gateway, greeting } = await start());
+    ({ gateway, greeting } = await start({ npm_command: 'start' }));
   });
   afterAll(() => gateway?.stop());
 
   test('does not show a key again', () => {
     expect(greeting.key).toBe('the one you set, or the one that was shown when this data directory was made');
     expect(gateway.stdout.join('\n')).not.toContain('shown this once');
+  });
+
+  test('prints the line that finds the right Node by itself', () => {
+    expect(greeting.connect).toMatch(/^npx gatehouse connect claude-desktop\b/);
   });
 });
