@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { actions } from '../src/admin/actions.ts';
 import { readConfiguration, readText } from '../src/admin/configuration-format.ts';
 import { readNamespaceFile } from '../src/catalog/namespace-file.ts';
 import { clients } from '../src/cli/clients.ts';
+import { readSearchSettings } from '../src/finding/search-settings.ts';
 import { readSettings, settingsTable } from '../src/settings.ts';
+import { isObject, type JsonObject } from '../src/wire/json.ts';
 import { readYaml } from '../src/yaml-file.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -20,6 +23,23 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ..
 function markdownIn(folder: string): string[] {
   const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
   return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name));
+}
+
+/** Of a part, put where it belongs. */
+function flawsOf(part: unknown): unknown {
+  if (!isObject(part)) return 'it is no map';
+  const { search, upstreams } = part;
+  const whole = isObject(upstreams) ? { upstreams: withTargets(upstreams) } : { policy: part };
+  const read = search === undefined ? readNamespaceFile({ namespace: 'part', ...whole }) : readSearchSettings(search);
+  return 'flaws' in read ? read.flaws : [];
+}
+
+/** What a page leaves out where it shows something else of a model. */
+function withTargets(upstreams: JsonObject): JsonObject {
+  const targets = [{ provider: 'openai', model: 'gpt-5-mini', key: `\${secret:KEY}` }];
+  return Object.fromEntries(
+    Object.entries(upstreams).map(([name, entry]) => [name, isObject(entry) ? { targets, ...entry } : entry]),
+  );
 }
 
 describe('what the pages say is so', () => {
@@ -36,6 +56,11 @@ describe('what the pages say is so', () => {
     const section = readme.slice(readme.indexOf('## Dependencies'));
     const listed = Array.from(section.matchAll(/^\| `([^`]+)` \|/gm), ([, name]) => name);
     expect(listed).toEqual(Object.keys(dependencies));
+  });
+
+  test("the README's code map has every folder of src/", () => {
+    const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(folders.filter(({ name }) => !readme.includes(`\`src/${name}/`)).map(({ name }) => name)).toEqual([]);
   });
 
   test('every case of docs/security-cases.md is in a test of each file that it names', () => {
@@ -78,6 +103,22 @@ describe('what the pages say is so', () => {
       const yaml = readYaml(source, relative(root, file));
       expect(yaml.problems).toEqual([]);
       expect(readNamespaceFile(yaml.value)).toHaveProperty('file');
+    }
+  });
+
+  test.each(pages)('$file: every part of a policy, of a model or of the settings in it is a valid one', ({ file, text }) => {
+    for (const [, source = ''] of text.matchAll(/```yml\n((?:limits|content|search|upstreams):[\s\S]*?)```/g)) {
+      const { value, problems } = readYaml(source, file);
+      expect(problems).toEqual([]);
+      expect(flawsOf(value)).toEqual([]);
+    }
+  });
+
+  test.each(pages)('$file: what it shows an action is as the action takes it', ({ text }) => {
+    for (const [, name = '', json = ''] of text.matchAll(/`(\w+_\w+)`:\n\n```json\n([\s\S]*?)```/g)) {
+      const action = actions.find((one) => one.name === name);
+      expect([name, action?.input.safeParse(JSON.parse(json)).error?.issues]).toEqual([name, undefined]);
+      expect(action, name).toBeDefined();
     }
   });
 
