@@ -61,7 +61,11 @@ const rows = {
     urlOf('postgres:', 'postgresql:'),
     'secret',
   ),
-  redisUrl: optionalRow('Redis URL for what several processes share: sessions, counts of limits, answers kept of models. Each counts by itself when left out.', urlOf('redis:', 'rediss:'), 'secret'),
+  redisUrl: optionalRow(
+    'Redis URL for what several processes share: sessions, counts of limits, answers kept of models. Each counts by itself when left out.',
+    urlOf('redis:', 'rediss:'),
+    'secret',
+  ),
   logLevel: row(`Least severe line to log: ${logLevels.join(', ')}.`, 'info', readLogLevel),
   otlpUrl: optionalRow(
     'Address of an OpenTelemetry receiver (OTLP over HTTP) for traces; no call is traced when left out.',

@@ -123,9 +123,10 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
     missing,
     nextAttemptAtMs,
   } = upstream;
+  const protocol = protocolVersion === undefined ? [] : [`protocol ${protocolVersion} (${era})`];
   const lines = [
     `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${state}, ${tools} tools${isStale && tools > 0 ? ' (from an earlier connection)' : ''}`,
-    `     ${transport}, protocol ${protocolVersion === undefined ? 'not known yet' : `${protocolVersion} (${era})`}${server === undefined ? '' : `, ${server}`}; calls: ${calls.succeeded} succeeded, ${calls.failed} failed`,
+    `     ${[transport, ...protocol, ...(server === undefined ? [] : [server])].join(', ')}; calls: ${calls.succeeded} succeeded, ${calls.failed} failed`,
   ];
   if (isPaused) lines.push(`     calls are paused: ${pausedBecause ?? 'too many failed'}; one is let through from time to time`);
   if (lastSuccessAtMs !== undefined) lines.push(`     last success ${ago(nowMs - lastSuccessAtMs)} ago`);

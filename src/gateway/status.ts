@@ -90,7 +90,7 @@ function upstreamsIn(catalog: Catalog, lanes: Lanes): readonly UpstreamStatus[] 
         isStale: offer.isStale,
         isPaused: breaker?.state === 'open' && !breaker.isDetectOnly,
         pausedBecause: breaker?.reason,
-        missing: [...offer.problems, ...catalog.problems.filter((problem) => problem.upstream === id)],
+        missing: catalog.problems.filter((problem) => problem.upstream === id),
       };
     });
 }

@@ -114,7 +114,8 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
     response.status(404).json({
       error: {
         code: 'not_found',
-        message: 'There is nothing at this address. MCP is served at /mcp and /mcp/<toolbox>, administration at /api.',
+        message:
+          'There is nothing at this address. MCP is served at /mcp and /mcp/<toolbox>, models at /v1, administration at /api.',
       },
     });
   });

@@ -255,3 +255,33 @@ describe('help', () => {
     expect(await gatehouse('backup', '--foo')).toMatchObject({ code: 2 });
   });
 });
+
+describe('doctor', () => {
+  test('says once what a model lacks, nothing of a protocol that it has not, and where a secret may be set', async () => {
+    const targets = [
+      `{ provider: openai, model: a, key: "\${secret:LACKING_HERE}" }`,
+      '{ provider: openai-compatible, model: b, url: "http://127.0.0.1:9/v1" }',
+    ];
+    const yaml = `namespace: doctored\nupstreams:\n  half: { kind: model, targets: [${targets.join(', ')}] }\n`;
+    writeFileSync(join(at('namespaces'), 'doctored.yaml'), yaml);
+    onTestFinished(() => rmSync(join(at('namespaces'), 'doctored.yaml')));
+    const { out } = await until('the model is served', async () => {
+      const asked = await gatehouse('doctor');
+      return asked.out.includes('ok   doctored/half') && asked;
+    });
+    expect(out.split('LACKING_HERE is not set').length).toBe(2);
+    expect(out).toContain('gatehouse set-secret');
+    expect(out).toContain('\n     http, openai, openai-compatible; calls: 0 succeeded, 0 failed');
+  });
+
+  test('does not speak of an earlier connection where there was none', async () => {
+    const yaml = 'namespace: doctored\nupstreams:\n  gone: { kind: mcp, url: "http://127.0.0.1:9/mcp" }\n';
+    writeFileSync(join(at('namespaces'), 'doctored.yaml'), yaml);
+    onTestFinished(() => rmSync(join(at('namespaces'), 'doctored.yaml')));
+    const { out, code } = await until('it is known', async () => {
+      const asked = await gatehouse('doctor');
+      return asked.out.includes('doctored/gone: down') && asked;
+    });
+    expect([code, out]).toEqual([1, expect.stringContaining('FAIL doctored/gone: down, 0 tools\n')]);
+  });
+});
