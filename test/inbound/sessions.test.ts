@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { KeyRing } from '../../src/call/authenticate/key-ring.ts';
 import { authenticateLocalUser, type Caller } from '../../src/call/authenticate.ts';
-import { type Session, Sessions } from '../../src/inbound/mcp/sessions.ts';
+import type { Session } from '../../src/inbound/mcp/session.ts';
+import { Sessions } from '../../src/inbound/mcp/sessions.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { Cancel } from '../../src/wire/cancel.ts';
 

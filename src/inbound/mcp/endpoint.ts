@@ -12,7 +12,7 @@ import { checkNamedHeaders, hopsOf, traceHeadersOf } from './headers.ts';
 import { handleLegacy, hearLegacy, initialize } from './legacy.ts';
 import { resultMessage } from './messages.ts';
 import { handleModern } from './modern.ts';
-import { type Session, streamChannel } from './sessions.ts';
+import { type Session, streamChannel } from './session.ts';
 import { HttpReply, SseStream, writeJson } from './stream.ts';
 
 /** One HTTP request to an MCP address, its caller known and its addressing checked. */

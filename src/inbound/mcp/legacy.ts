@@ -31,7 +31,8 @@ import {
   unreadable,
 } from './messages.ts';
 import type { Reply } from './reply.ts';
-import type { Running, Session, Visitor } from './sessions.ts';
+import type { Running, Session } from './session.ts';
+import type { Visitor } from './sessions.ts';
 import { callSignedIn, canVisit, visitOf } from './sign-in.ts';
 
 /** How long a client may take to answer an upstream's question. */

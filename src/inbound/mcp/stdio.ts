@@ -10,7 +10,7 @@ import { handleLegacy, hearLegacy, initialize } from './legacy.ts';
 import { errorMessage, resultMessage, toRpcError } from './messages.ts';
 import { handleModern } from './modern.ts';
 import type { Reply } from './reply.ts';
-import type { Session } from './sessions.ts';
+import type { Session } from './session.ts';
 import { maxBacklogBytes, oneLine } from './stream.ts';
 
 interface StdioPorts {
