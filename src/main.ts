@@ -13,6 +13,7 @@ const program = new Command('gatehouse')
   .helpCommand(false)
   .showSuggestionAfterError()
   .configureHelp({ subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' ') })
+  .showHelpAfterError('Add --help to see what it takes.')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 // What each command needs is loaded when it runs: `stdio` has no use for the server, `connect` none for the catalog, and none of

@@ -106,6 +106,7 @@ describe('commands made of actions', () => {
       code: 2,
       err: expect.stringContaining('Did you mean "create-consumer"?'),
     });
+    expect(await gatehouse('connect')).toMatchObject({ code: 2, err: expect.stringMatching(/'client'\n.*--help/) });
   });
 
   test('without a gateway say how to start one, and exit with 1', async () => {
