@@ -9,6 +9,9 @@ import { assembleWasm } from './assemble-wasm.ts';
 /** What may come next. A value below `keyOrEnd` means that a value may. */
 export const expect = { value: 0, valueOrEnd: 1, keyOrEnd: 2, key: 3, colon: 4, commaOrEnd: 5 } as const;
 
+/** V8 takes the hash of a longer string to be its length: many of one length make every table of them a list that is searched from its start. */
+export const longKeyBytes = 16_383;
+
 /** Where a scan stands: between two tokens of a value. */
 export interface Position {
   /** Of the next byte to look at. */
@@ -29,6 +32,8 @@ export type BulkScan =
       readonly deepest: number;
       readonly hasLongNumber: boolean;
       readonly namesUri: boolean;
+      /** How many keys are longer than `longKeyBytes`. */
+      readonly longKeys: number;
     }
   | { readonly kind: 'unexpected'; readonly at: number }
   | { readonly kind: 'too-deep' };
@@ -49,6 +54,7 @@ const longState = { inString: 64, escaped: 72, hex: 80 } as const;
 const isKeyAt = 36;
 const hadEscapeAt = 40;
 const deepestAllowedAt = 44;
+const longKeysAt = 48;
 const openAt = 256;
 const scalarsAt = 1024;
 const pieceAt = 65_536;
@@ -82,6 +88,7 @@ export function scanBulk(bytes: Buffer, position: Position, maxDepth: number): B
         deepest: view[state.deepest >> 2] ?? 0,
         hasLongNumber: (flags & flag.longNumber) !== 0,
         namesUri: (flags & flag.uri) !== 0,
+        longKeys: view[longKeysAt >> 2] ?? 0,
       };
     }
     if (outcome < -1) return (flags & flag.tooDeep) !== 0 ? { kind: 'too-deep' } : { kind: 'unexpected', at: at - outcome - 2 };
@@ -298,7 +305,8 @@ const noteKey =
   when(
     `(i32.and (i32.ge_s ${get('byte')} ${i32(9)}) (i32.or ${load(hadEscapeAt)} (i64.ne (i64.and (i64.and ${get('slashes')} ${get('ofString')}) ${bitsBelow}) ${i64(0)})))`,
     raise(flag.uri),
-  );
+  ) +
+  when(`(i32.gt_s ${get('byte')} ${i32(longKeyBytes + 1)})`, store(longKeysAt, `(i32.add ${load(longKeysAt)} ${i32(1)})`));
 
 const endIfDone = when(`(i32.eq ${get('depth')} ${load(state.outer)})`, `(return (i32.add ${get('place')} ${i32(1)}))`);
 

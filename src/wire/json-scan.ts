@@ -1,4 +1,4 @@
-import { expect, scanBulk } from './bulk-scan.ts';
+import { expect, longKeyBytes, scanBulk } from './bulk-scan.ts';
 
 /**
  * Finds the members of a JSON-RPC message in its bytes without building the values, so that an answer of any size can be
@@ -37,6 +37,9 @@ export class ScanError extends Error {
 
 /** Deepest nesting a message may have; deeper ones exist only to exhaust the stack of whoever reads them. */
 export const maxDepth = 128;
+
+/** Keys longer than `longKeyBytes` that a message may have. Each of them costs whoever reads the message a look at all the others. */
+const maxLongKeys = 32;
 
 const quote = 0x22;
 const comma = 0x2c;
@@ -94,6 +97,7 @@ class Scanner {
   #deepest = 1;
   #hasLongNumber = false;
   #namesUri = false;
+  #longKeys = 0;
 
   scan(bytes: Buffer): MessageScan {
     this.#bytes = bytes;
@@ -101,6 +105,7 @@ class Scanner {
     this.#deepest = 1;
     this.#hasLongNumber = false;
     this.#namesUri = false;
+    this.#longKeys = 0;
     try {
       return this.#message();
     } finally {
@@ -128,13 +133,14 @@ class Scanner {
       this.#at++;
       return;
     }
+    let folded: Set<string> | undefined;
     for (;;) {
       const keyStart = this.#at;
       if (bytes[keyStart] !== quote) throw this.#unexpected();
       this.#at = endOfString(bytes, keyStart);
       this.#noteKey(keyStart, this.#at);
       const key = this.#key(keyStart, this.#at);
-      refuseDuplicate(members, key, keyStart);
+      folded = refuseDuplicate(members, folded, key, keyStart);
       this.#space();
       if (bytes[this.#at] !== colon) throw this.#unexpected();
       this.#at++;
@@ -232,6 +238,7 @@ class Scanner {
     this.#deepest = Math.max(this.#deepest, passed.deepest);
     this.#hasLongNumber ||= passed.hasLongNumber;
     this.#namesUri ||= passed.namesUri;
+    this.#countLongKeys(passed.longKeys);
   }
 
   #noteKey(start: number, end: number): void {
@@ -242,6 +249,13 @@ class Scanner {
       // The shortest other spelling of "uri" has one escape: \u0075ri.
       for (let at = start + 1; at < end; at++) if (bytes[at] === backslash) this.#namesUri = true;
     }
+    if (end - start - 2 > longKeyBytes) this.#countLongKeys(1);
+  }
+
+  #countLongKeys(count: number): void {
+    this.#longKeys += count;
+    if (this.#longKeys > maxLongKeys)
+      throw new ScanError(`it has more than ${maxLongKeys} keys of more than ${longKeyBytes} bytes`, true);
   }
 
   #number(start: number): number {
@@ -392,15 +406,39 @@ function tooDeep(): ScanError {
 /** Members an object may have whose members are noted. The largest honest one is a tool's result, with a handful. */
 const maxMembers = 1000;
 
+/** While keys are few and short, looking at each costs less than a set. */
+const fewMembers = 16;
+const shortKeyLength = 64;
+
 // Parsers disagree on which of two equal members counts, and some ignore case (CVE-2026-27896): neither may pass.
 // The message names the place, not the key: it may come from anywhere and end in a log.
-function refuseDuplicate(members: readonly Member[], key: string, at: number): void {
+function refuseDuplicate(
+  members: readonly Member[],
+  folded: Set<string> | undefined,
+  key: string,
+  at: number,
+): Set<string> | undefined {
   if (members.length >= maxMembers) throw new ScanError(`it has more than ${maxMembers} members`, true);
-  for (const { key: other } of members) {
-    if (other === key || (other.length === key.length && other.toLowerCase() === key.toLowerCase())) {
-      throw new ScanError(`the member at byte ${at} appears twice`, true);
+  if (folded === undefined && members.length < fewMembers && key.length <= shortKeyLength) {
+    for (const { key: other } of members) {
+      if (other === key || (other.length === key.length && other.toLowerCase() === key.toLowerCase())) throw appearsTwice(at);
     }
+    return undefined;
   }
+  const known = folded ?? new Set(members.map((member) => foldCase(member.key)));
+  const { size } = known;
+  if (known.add(foldCase(key)).size === size) throw appearsTwice(at);
+  return known;
+}
+
+// A letter that becomes two (U+0130) equals no two letters. A capital stands in no folded key, so what is written with one is apart.
+function foldCase(key: string): string {
+  const lower = key.toLowerCase();
+  return lower.length === key.length ? lower : `N${key.length}:${lower}`;
+}
+
+function appearsTwice(at: number): ScanError {
+  return new ScanError(`the member at byte ${at} appears twice`, true);
 }
 
 /** JSON.parse that keeps numbers a double cannot hold: they stringify to the digits they came with. */

@@ -55,6 +55,101 @@ test('PR-01: duplicate members of a message and of its params are refused, in an
   expect(scan('{"params":{"name":"a","names":"b"},"name":"c"}').body).toHaveLength(2);
 });
 
+test('PR-01: exactly the members are duplicates that are equal, or of one length and equal but for case', () => {
+  const unit = fc.constantFrom(
+    'a',
+    'A',
+    'k',
+    '\u212a',
+    'é',
+    'É',
+    'İ',
+    'i\u0307',
+    'Σ',
+    'ς',
+    'σ',
+    'ß',
+    'ẞ',
+    'N',
+    '1',
+    ':',
+    '😀',
+    '𐐀',
+    '𐐨',
+    '"',
+  );
+  const key = fc.oneof(
+    fc.string({ unit, maxLength: 3 }),
+    fc.string({ unit, maxLength: 3 }).map((end) => 'x'.repeat(80) + end),
+  );
+  const others = fc.uniqueArray(fc.nat(400), { maxLength: 60 }).map((numbers) => numbers.map((number) => `m${number}`));
+  const keys = fc.tuple(others, fc.uniqueArray(key, { maxLength: 5 }), fc.boolean());
+  fc.assert(
+    fc.property(keys, fc.nat(), ([some, more, isBody], seed) => {
+      const all = [...some, ...more].sort((a, b) => hash(a, seed) - hash(b, seed));
+      const members = `{${all.map((one) => `${JSON.stringify(one)}:1`).join()}}`;
+      const scanned = () => scan(isBody ? `{"params":${members}}` : members);
+      if (hasDuplicate(all)) expect(scanned).toThrow(/appears twice/);
+      else expect(scanned()[isBody ? 'body' : 'members'].map((member) => member.key)).toEqual(all);
+    }),
+    { numRuns: process.env.TEST_LONG ? 100_000 : 1500 },
+  );
+});
+
+/** The rule, word by word. */
+function hasDuplicate(keys: readonly string[]): boolean {
+  return keys.some((key, at) =>
+    keys.slice(0, at).some((other) => other.length === key.length && other.toLowerCase() === key.toLowerCase()),
+  );
+}
+
+function hash(text: string, seed: number): number {
+  return [...text].reduce((sum, unit) => Math.imul(sum ^ unit.codePointAt(0)!, 16_777_619), seed);
+}
+
+test('PR-01: a duplicate behind many other members is refused, and a thousand that are apart are taken', () => {
+  const many = (last: string) => `{${Array.from({ length: 999 }, (_, at) => `"m${at}":1,`).join('')}"${last}":1}`;
+  expect(() => scan(many('M7'))).toThrow(/appears twice/);
+  expect(scan(many('m999')).members).toHaveLength(1000);
+  expect(() => scan(many('m999","x":1,"'))).toThrow(ScanError);
+});
+
+/** The least of some rounds, so that what else the machine does is left out. */
+function cpuUs(work: () => void): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 5; round++) {
+    const before = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, user + system);
+  }
+  return least;
+}
+
+test('PR-04: a thousand long members cost no more than what is proportional to their bytes, wherever they stand', () => {
+  for (const letter of ['a', 'A', 'é']) {
+    const text = JSON.stringify(Object.fromEntries(Array.from({ length: 980 }, (_, at) => [letter.repeat(900) + at, 0])));
+    for (const message of [text, `{"params":${text}}`, `{"result":${text}}`]) {
+      const bytes = Buffer.from(message);
+      const parsedUs = cpuUs(() => JSON.parse(message));
+      // Comparing each with each costs some hundred times as much as parsing.
+      expect(cpuUs(() => scanMessage(bytes))).toBeLessThan(40 * Math.max(parsedUs, 500));
+    }
+  }
+});
+
+test('PR-04: a few keys may be of any length, and many may not, wherever they stand', () => {
+  const keys = (count: number, length: number) =>
+    JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, at) => [String(at).padStart(length, 'k'), 0])));
+  for (const around of [(text: string) => text, (text: string) => `{"params":{"arguments":[${text}]}}`]) {
+    expect(() => scan(around(keys(33, 16_384)))).toThrow(/more than 32 keys of more than 16383 bytes/);
+    expect(scan(around(keys(32, 16_384))).members).not.toHaveLength(0);
+    expect(scan(around(keys(100, 16_383))).members).not.toHaveLength(0);
+  }
+  const two = `{"a":${keys(20, 20_000)},"b":${keys(20, 20_000)}}`;
+  expect(() => scan(two)).toThrow(/more than 32 keys/);
+});
+
 test('nesting up to the limit is taken, one more is refused', () => {
   const nested = (depth: number) => `{"a":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
   expect(scan(nested(maxDepth)).depth).toBe(maxDepth);
