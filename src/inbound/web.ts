@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
@@ -8,10 +9,12 @@ import { adminRoutes } from './admin/rest.ts';
 import { serveApprovalPage } from './approval-page.ts';
 import { authenticateRequest, errorHeaders, identifyShown, pathOf, type ServerPorts } from './door.ts';
 
-const apps = new WeakMap<ServerPorts, Map<string, Express>>();
+type WebApp = (request: IncomingMessage, response: ServerResponse) => void;
+
+const apps = new WeakMap<ServerPorts, Map<string, WebApp>>();
 
 /** The plane for people and their tools: everything that is not on a call's path. */
-export function webApp(ports: ServerPorts, local: Caller | undefined): Express {
+export function webApp(ports: ServerPorts, local: Caller | undefined): WebApp {
   let known = apps.get(ports);
   if (known === undefined) {
     known = new Map();
@@ -20,10 +23,23 @@ export function webApp(ports: ServerPorts, local: Caller | undefined): Express {
   const who = local?.id ?? '';
   let app = known.get(who);
   if (app === undefined) {
-    app = makeApp(ports, local);
+    app = closed(makeApp(ports, local));
     known.set(who, app);
   }
   return app;
+}
+
+// What Express hands to no handler of ours, such as an address that it cannot read, it would answer with a page of its own.
+function closed(app: Express): WebApp {
+  return (request, response) => {
+    const refuse = () => {
+      if (response.headersSent) return void response.destroy();
+      const { code, message, row } = new GatewayError('invalid_request', 'The address of this request cannot be read.');
+      const headers = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+      response.writeHead(row.http, headers).end(JSON.stringify({ error: { code, message } }));
+    };
+    Reflect.apply(app, undefined, [request, response, refuse]);
+  };
 }
 
 function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
@@ -143,11 +159,23 @@ function isAdmin({ roles }: Caller): boolean {
   return roles.some(({ role, namespace }) => role === 'admin' && namespace === undefined);
 }
 
-// What Express refuses by itself: bodies that are no JSON, or too large.
+// What Express refuses by itself: addresses and bodies that cannot be read. Neither is news for whoever runs the gateway.
 function fromExpress(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || !('status' in thrown) || !('type' in thrown)) return thrown;
-  if (thrown.status === 413)
+  if (!(thrown instanceof Error) || !('status' in thrown) || !('statusCode' in thrown)) return thrown;
+  const { status } = thrown;
+  if (typeof status !== 'number' || status < 400 || status > 499) return thrown;
+  if (thrown instanceof URIError)
+    return new GatewayError(
+      'invalid_request',
+      'The address of this request has a "%" that two hexadecimal digits do not follow.',
+    );
+  if (status === 413)
     return new GatewayError('body_too_large', 'The request is larger than it may be (GATEHOUSE_BODY_LIMIT_BYTES).');
-  if (thrown.status === 400) return new GatewayError('parse_error', 'The body of the request is not valid JSON.');
-  return thrown;
+  if (status === 415)
+    return new GatewayError(
+      'unsupported_media_type',
+      'The body is in a character set or a content encoding that is not read here; send UTF-8.',
+    );
+  if ('type' in thrown) return new GatewayError('parse_error', 'The body of the request is not valid JSON.');
+  return new GatewayError('parse_error', 'The body of the request cannot be read.');
 }

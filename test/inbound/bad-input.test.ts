@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CountingUpstream, startCountingUpstream } from '../support/counting-upstream.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -443,4 +443,37 @@ test('PR-04: a compressed body is not unpacked, however small it is', async () =
   }
   expect(performance.now() - startedAtMs).toBeLessThan(5_000);
   expect(upstream.calls).toHaveLength(1);
+});
+
+test('PR-09: an address that cannot be read is refused in our own words, with a key and without', async () => {
+  const bare = 'Connection: close\r\n\r\n';
+  const key = `Authorization: Bearer ${gateway.key}\r\n`;
+  for (const target of ['/approvals/%zz', '/approvals/%', '/approvals/%c3%28', 'http://[bad/x', 'http://[/api/status'])
+    for (const shown of ['', key]) {
+      const answer = await sendRaw(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n${shown}${bare}`);
+      expect(answer, target).toMatch(/^HTTP\/1\.1 400/);
+      expect(answer, target).toMatch(/"code":"invalid_request"/);
+      expect(answer, target).not.toMatch(/<html|Error:|internal/i);
+    }
+  expect(await sendRaw(`GET /approvals/a%20b HTTP/1.1\r\nHost: localhost\r\n${bare}`)).toMatch(/^HTTP\/1\.1 (200|401)/);
+  expect(await sendRaw(`GET /api/%zz HTTP/1.1\r\nHost: localhost\r\n${key}${bare}`)).toMatch(/^HTTP\/1\.1 40[04]/);
+  expect(await sendRaw(`GET /api/status HTTP/1.1\r\nHost: localhost\r\n${key}${bare}`)).toMatch(/^HTTP\/1\.1 200/);
+  expect(gateway.process.stderr.join('')).not.toContain('a request failed');
+});
+
+test('PR-04: a body that administration cannot read is the fault of who sent it, and no line in the log', async () => {
+  const path = '/api/policies/global';
+  const body = JSON.stringify({ policy: {} });
+  const put = (headers: Record<string, string>, bytes: string | Buffer) => send({ path, method: 'PUT', headers, body: bytes });
+  expect((await put({}, body)).status).toBe(200);
+  expect((await put({ 'content-encoding': 'br' }, brotliCompressSync(body))).status).toBe(200);
+  for (const encoding of ['br', 'gzip', 'deflate'])
+    expect(await put({ 'content-encoding': encoding }, body)).toMatchObject({
+      status: 400,
+      json: { error: { code: 'parse_error' } },
+    });
+  expect(await put({}, '{"policy"')).toMatchObject({ status: 400, json: { error: { code: 'parse_error' } } });
+  for (const headers of [{ 'content-type': 'application/json; charset=foo' }, { 'content-encoding': 'foo' }])
+    expect(await put(headers, body)).toMatchObject({ status: 415, json: { error: { code: 'unsupported_media_type' } } });
+  expect(gateway.process.stderr.join('')).not.toContain('a request failed');
 });
