@@ -34,6 +34,7 @@ export type BulkScan =
       readonly namesUri: boolean;
       /** How many keys are longer than `longKeyBytes`. */
       readonly longKeys: number;
+      readonly keys: number;
     }
   | { readonly kind: 'unexpected'; readonly at: number }
   | { readonly kind: 'too-deep' };
@@ -55,6 +56,7 @@ const isKeyAt = 36;
 const hadEscapeAt = 40;
 const deepestAllowedAt = 44;
 const longKeysAt = 48;
+const keysAt = 52;
 const openAt = 256;
 const scalarsAt = 1024;
 const pieceAt = 65_536;
@@ -89,6 +91,7 @@ export function scanBulk(bytes: Buffer, position: Position, maxDepth: number): B
         hasLongNumber: (flags & flag.longNumber) !== 0,
         namesUri: (flags & flag.uri) !== 0,
         longKeys: view[longKeysAt >> 2] ?? 0,
+        keys: view[keysAt >> 2] ?? 0,
       };
     }
     if (outcome < -1) return (flags & flag.tooDeep) !== 0 ? { kind: 'too-deep' } : { kind: 'unexpected', at: at - outcome - 2 };
@@ -306,7 +309,8 @@ const noteKey =
     `(i32.and (i32.ge_s ${get('byte')} ${i32(9)}) (i32.or ${load(hadEscapeAt)} (i64.ne (i64.and (i64.and ${get('slashes')} ${get('ofString')}) ${bitsBelow}) ${i64(0)})))`,
     raise(flag.uri),
   ) +
-  when(`(i32.gt_s ${get('byte')} ${i32(longKeyBytes + 1)})`, store(longKeysAt, `(i32.add ${load(longKeysAt)} ${i32(1)})`));
+  when(`(i32.gt_s ${get('byte')} ${i32(longKeyBytes + 1)})`, store(longKeysAt, `(i32.add ${load(longKeysAt)} ${i32(1)})`)) +
+  store(keysAt, `(i32.add ${load(keysAt)} ${i32(1)})`);
 
 const endIfDone = when(`(i32.eq ${get('depth')} ${load(state.outer)})`, `(return (i32.add ${get('place')} ${i32(1)}))`);
 

@@ -23,6 +23,8 @@ export interface MessageScan {
   readonly hasLongNumber: boolean;
   /** Has a key `uri` anywhere, or one that may be it: spelled with escapes. */
   readonly namesUri: boolean;
+  /** How many keys it has, in all its objects. */
+  readonly keys: number;
 }
 
 /** The bytes are not one JSON object that a message can be; `message` says what is wrong and at which byte. */
@@ -98,6 +100,7 @@ class Scanner {
   #hasLongNumber = false;
   #namesUri = false;
   #longKeys = 0;
+  #keys = 0;
 
   scan(bytes: Buffer): MessageScan {
     this.#bytes = bytes;
@@ -106,6 +109,7 @@ class Scanner {
     this.#hasLongNumber = false;
     this.#namesUri = false;
     this.#longKeys = 0;
+    this.#keys = 0;
     try {
       return this.#message();
     } finally {
@@ -121,7 +125,14 @@ class Scanner {
     this.#object(members, body);
     this.#space();
     if (this.#at !== this.#bytes.length) throw this.#unexpected();
-    return { members, body, depth: this.#deepest, hasLongNumber: this.#hasLongNumber, namesUri: this.#namesUri };
+    return {
+      members,
+      body,
+      depth: this.#deepest,
+      hasLongNumber: this.#hasLongNumber,
+      namesUri: this.#namesUri,
+      keys: this.#keys,
+    };
   }
 
   /** Notes the members of an object. `body` is given for the message itself. */
@@ -239,10 +250,12 @@ class Scanner {
     this.#hasLongNumber ||= passed.hasLongNumber;
     this.#namesUri ||= passed.namesUri;
     this.#countLongKeys(passed.longKeys);
+    this.#keys += passed.keys;
   }
 
   #noteKey(start: number, end: number): void {
     const bytes = this.#bytes;
+    this.#keys++;
     if (end - start === 5) {
       if (bytes[start + 1] === 0x75 && bytes[start + 2] === 0x72 && bytes[start + 3] === 0x69) this.#namesUri = true;
     } else if (end - start >= 10 && !this.#namesUri) {

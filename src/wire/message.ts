@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { hasTooManyKeys, maxDifferentKeys } from './different-keys.ts';
 import { isObject, type Json, type JsonObject } from './json.ts';
-import { type Member, parseExact, ScanError, scanMessage } from './json-scan.ts';
+import { type Member, type MessageScan, parseExact, ScanError, scanMessage } from './json-scan.ts';
 
 /** One JSON-RPC 2.0 message. Requests are parsed whole, a result stays bytes until somebody asks for its value. */
 export type Message = RequestMessage | NotificationMessage | ResultMessage | ErrorMessage;
@@ -68,7 +69,7 @@ export function readMessage(bytes: Buffer): Message {
   const method = find(scan.members, 'method');
   const result = find(scan.members, 'result');
   const error = find(scan.members, 'error');
-  if (method !== undefined && result === undefined && error === undefined) return readCall(bytes, scan.hasLongNumber, idText);
+  if (method !== undefined && result === undefined && error === undefined) return readCall(bytes, scan, idText);
   if (result !== undefined && method === undefined && error === undefined) {
     if (idText === undefined) throw new MessageError('invalid', 'a result needs the "id" it answers');
     if (bytes[result.start] !== 0x7b) throw new MessageError('invalid', '"result" must be an object', idText);
@@ -94,7 +95,12 @@ function isVersion2(bytes: Buffer, { start, end }: Member): boolean {
   );
 }
 
-function readCall(bytes: Buffer, hasLongNumber: boolean, id: string | undefined): RequestMessage | NotificationMessage {
+function readCall(
+  bytes: Buffer,
+  { hasLongNumber, keys }: MessageScan,
+  id: string | undefined,
+): RequestMessage | NotificationMessage {
+  if (hasTooManyKeys(bytes, keys)) throw new MessageError('invalid', `it has more than ${maxDifferentKeys} different keys`, id);
   const value = parse(bytes.toString('utf8', 0, bytes.length), hasLongNumber, id) as JsonObject;
   const { method } = value;
   const { params = {} } = value;

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../errors.ts';
+import { hasTooManyKeys, maxDifferentKeys } from '../../wire/different-keys.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { parseExact, ScanError, scanMessage } from '../../wire/json-scan.ts';
 
@@ -9,7 +10,8 @@ export function readRequest(bytes: Buffer): JsonObject {
   if (!isUtf8(bytes)) throw unreadable('it is not UTF-8');
   let value: unknown;
   try {
-    const { hasLongNumber } = scanMessage(bytes);
+    const { hasLongNumber, keys } = scanMessage(bytes);
+    if (hasTooManyKeys(bytes, keys)) throw unreadable(`it has more than ${maxDifferentKeys} different keys`);
     const text = bytes.toString('utf8');
     value = hasLongNumber ? parseExact(text) : JSON.parse(text);
   } catch (error) {
