@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { amendedCall } from '../call/approve/amended.ts';
 import { showJson, showText } from '../call/approve/exact-call.ts';
-import { isSamePerson, missingFor } from '../call/approve/people.ts';
+import { isSamePerson, mayBeRequester, missingFor } from '../call/approve/people.ts';
 import { isDecider, type Request } from '../call/approve/request.ts';
 import { noSuchApproval, whoOf } from '../call/approve/say.ts';
 import { callerOfMember } from '../call/authenticate/token-callers.ts';
@@ -179,7 +179,7 @@ function maySee(request: Request, caller: Caller): boolean {
   const { namespace } = request.row;
   return (
     hasRole(caller, overseers, namespace === 'admin' ? undefined : namespace) ||
-    isSamePerson(request.requester, caller) ||
+    mayBeRequester(request.requester, caller) ||
     isDecider(request, caller)
   );
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { holdersOfNew } from '../call/authenticate/key-holders.ts';
 import { makeKey } from '../call/authenticate/key-ring.ts';
 import { stateOf } from '../call/authenticate/registered-key.ts';
 import type { Caller } from '../call/authenticate.ts';
@@ -24,7 +25,17 @@ const shown = z
     state: z.enum(['active', 'disabled', 'revoked', 'expired', 'suspended']),
     why: z.string(),
     secrets: z
-      .array(z.object({ hint: z.string(), createdAtMs: z.number(), validUntilMs: z.number().optional() }))
+      .array(
+        z.object({
+          hint: z.string(),
+          createdAtMs: z.number(),
+          validUntilMs: z.number().optional(),
+          handedTo: z
+            .array(z.object({ id: z.string(), member: z.string().optional(), consumer: z.string().optional() }))
+            .optional()
+            .describe('Who was shown it, or could have been: none of these decides on a call that is made with the key.'),
+        }),
+      )
       .describe('What is left of its secrets: the last four characters. The first is the newest.'),
     revision: z.number(),
   })
@@ -95,7 +106,7 @@ export async function issueKey(
     title,
     ...rights,
     state: 'active',
-    secrets: [{ hash: keys.hash(secret), hint: secret.slice(-4), createdAtMs: nowMs }],
+    secrets: [{ hash: keys.hash(secret), hint: secret.slice(-4), createdAtMs: nowMs, handedTo: holdersOfNew(caller) }],
     issuedBy: caller.id,
     issuer: caller.member,
     createdAtMs: nowMs,
@@ -145,7 +156,8 @@ export const rotateKey = defineAction({
       current === undefined || graceS === 0
         ? []
         : [{ ...current, validUntilMs: Math.min(graceEndMs, current.validUntilMs ?? graceEndMs) }];
-    const secrets = [{ hash: keys.hash(secret), hint: secret.slice(-4), createdAtMs: nowMs }, ...old];
+    const handedTo = holdersOfNew(caller);
+    const secrets = [{ hash: keys.hash(secret), hint: secret.slice(-4), createdAtMs: nowMs, handedTo }, ...old];
     const detail = {
       graceS,
       from: current?.hint,

@@ -9,7 +9,7 @@ import { neededApprovals, noRules } from '../review/auto-approval.ts';
 import { type Content, readAssessment, readContent, toText } from '../review/content.ts';
 import { approve, emptyPin, type Pin, readPinned, writePinned } from '../review/pin.ts';
 import { approvalEdits, rejectionEdits, retirementEdits } from '../review/publish-submission.ts';
-import { advance, isSamePerson, type Step } from '../review/submission.ts';
+import { advance, isSamePerson, mayBeSubmitter, type Step } from '../review/submission.ts';
 import { type AdminPorts, defineAction, requireRole } from './action.ts';
 import { documentEdits } from './api-document.ts';
 import { commitChange, requireNew, requireRevision, revisionField } from './change.ts';
@@ -157,8 +157,11 @@ function requireStanding({ registry }: AdminPorts, caller: Caller, body: Submiss
   if (decision === 'comment' && isOwn) return;
   const role = registry.get('review-rules', 'global')?.body.approvers?.role ?? 'approver';
   requireRole(caller, [decision === 'comment' ? 'approver' : role], body.namespace);
-  if (isOwn)
-    throw new GatewayError('forbidden', 'Whoever submitted something does not decide on it; somebody else has to look at it.');
+  if (mayBeSubmitter(body.submitter, caller))
+    throw new GatewayError(
+      'forbidden',
+      'Whoever submitted something, or was handed the key it was submitted with, does not decide on it; somebody else has to look at it.',
+    );
 }
 
 function stepOf({ registry }: AdminPorts, decision: Decision, { namespace }: SubmissionDocument): Step {

@@ -9,7 +9,7 @@ import { type Content, readAssessment, readContent } from '../review/content.ts'
 import { draftSubmission } from '../review/draft-submission.ts';
 import { digestInstructions, offeredIn, offeredInTurns, pinId } from '../review/pin.ts';
 import { neighbourhoodInTurns, toStoredInTurns } from '../review/pins.ts';
-import { isOpen, isSamePerson } from '../review/submission.ts';
+import { isOpen, isSamePerson, mayBeSubmitter } from '../review/submission.ts';
 import { secretNames } from '../secrets.ts';
 import { emptyOffer, type Offer } from '../upstreams/upstream.ts';
 import { type AdminPorts, defineAction, hasRole, notThere, requireRole } from './action.ts';
@@ -213,7 +213,7 @@ export function mayDecide({ registry }: Pick<AdminPorts, 'registry'>, caller: Ca
   return (
     body.state === 'submitted' &&
     hasRole(caller, [role], body.namespace) &&
-    !isSamePerson(body.submitter, caller) &&
+    !mayBeSubmitter(body.submitter, caller) &&
     !body.approvals.some((approval) => isSamePerson(approval, caller))
   );
 }

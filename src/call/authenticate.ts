@@ -47,7 +47,8 @@ export function authenticate(
 export function authenticateLocalUser(toolboxes: 'all' | ReadonlySet<string>): Caller {
   const reach = toolboxes === 'all' ? undefined : reachOfScope({ toolboxes: [...toolboxes] });
   const id = `local:${userInfo().username}`;
-  return makeCaller({ ...nobody, id, kind: 'local', roles: [{ role: 'admin' }], reaches: reach === undefined ? [] : [reach] });
+  const reaches = reach === undefined ? [] : [reach];
+  return makeCaller({ ...nobody, id, kind: 'local', isOperator: true, roles: [{ role: 'admin' }], reaches });
 }
 
 /** The same callers as the registry has them now; undefined for those who are no longer let in. For one change: asked again, it answers the same. */

@@ -35,6 +35,7 @@ export function openGatewayApprovals(ports: DecisionPorts): Approvals {
     policies,
     standing: (decider) => standingOf(people, decider),
     deciderOf: (caller) => deciderOf(people, caller),
+    holdersOf: (key) => identities.keys.holdersOf(key),
     pageUrl: address.publicUrl,
     clock,
     steady: systemSteadyClock,

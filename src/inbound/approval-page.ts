@@ -5,7 +5,7 @@
 import { besidesOf } from '../admin/approvals.ts';
 import type { Approvals } from '../call/approve/approvals.ts';
 import { showJson, showText } from '../call/approve/exact-call.ts';
-import { isSamePerson, mayAdminister, mayDecide } from '../call/approve/people.ts';
+import { isSamePerson, mayAdminister, mayBeRequester, mayDecide } from '../call/approve/people.ts';
 import { isDecider, type Request } from '../call/approve/request.ts';
 import { whoOf } from '../call/approve/say.ts';
 import type { Caller } from '../call/authenticate.ts';
@@ -92,7 +92,7 @@ function unknown(): GatewayError {
  * nothing here that it would not open there.
  */
 function mayLook(request: Request, caller: Caller): boolean {
-  if (isSamePerson(request.requester, caller)) return true;
+  if (mayBeRequester(request.requester, caller)) return true;
   return mayAdminister(caller) && isDecider(request, caller);
 }
 

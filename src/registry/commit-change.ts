@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
+import type { Holder } from './documents.ts';
 import type { Edit, Registry } from './registry.ts';
 
 interface Change {
@@ -28,6 +29,8 @@ export interface Actor {
   readonly id: string;
   readonly key?: string | undefined;
   readonly member?: string | undefined;
+  /** Everyone who held a secret of the key. */
+  readonly holders?: readonly Holder[] | undefined;
 }
 
 /** For what nobody asked for. */

@@ -76,6 +76,12 @@ const member = z.strictObject({
   isDisabled: z.boolean(),
 });
 
+/** Somebody a secret was handed to, as they came: another key of theirs, or of an application that is all of it, is no other. */
+const holder = z.strictObject({ id: z.string().max(512), member: idSchema.optional(), consumer: idSchema.optional() });
+
+/** Of one secret: who made or rotated the key, and everyone who held what they did it with. */
+export const mostHolders = 50;
+
 const keySecret = z.strictObject({
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   /** The last four characters: what people tell secrets apart by. */
@@ -83,6 +89,8 @@ const keySecret = z.strictObject({
   createdAtMs: time,
   /** Of a secret that was replaced: the end of its grace. */
   validUntilMs: time.optional(),
+  /** Whoever was shown it besides its owner; empty for the operator alone. Undefined in keys from before this was kept: `issuedBy`. */
+  handedTo: z.array(holder).max(mostHolders).optional(),
 });
 
 const key = z.strictObject({
@@ -158,6 +166,14 @@ export const submissionStates = ['draft', 'submitted', 'approved', 'rejected', '
 
 const person = z.strictObject({ id: z.string().max(512), member: idSchema.optional() });
 
+/** With everyone who held a secret of the key it was submitted with. */
+const submitter = person.extend({
+  holders: z
+    .array(holder)
+    .max(2 * mostHolders)
+    .optional(),
+});
+
 const submission = z.strictObject({
   /** A new upstream, or what a known one offers that is not what was approved. */
   about: z.enum(['upstream', 'change']),
@@ -165,7 +181,7 @@ const submission = z.strictObject({
   /** Its name in the namespace. */
   upstream: z.string().max(64),
   state: z.enum(submissionStates),
-  submitter: person,
+  submitter,
   justification: z.string().max(4000),
   /** In the words of a namespace file; of a new upstream. */
   entry: z.record(z.string(), z.unknown()).optional(),
@@ -322,6 +338,7 @@ export type DocumentKind = keyof typeof documentSchemas;
 export type Documents = { readonly [Kind in DocumentKind]: z.output<(typeof documentSchemas)[Kind]> };
 export type AlertDocument = Documents['alert'];
 export type KeyDocument = Documents['key'];
+export type Holder = z.output<typeof holder>;
 export type MemberDocument = Documents['member'];
 export type ConsumerDocument = Documents['consumer'];
 export type SubmissionDocument = Documents['submission'];

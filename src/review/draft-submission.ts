@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Notifier } from '../notify/notify.ts';
 import type { Actor } from '../registry/commit-change.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
+import { distinctHolders } from '../registry/holders.ts';
 import type { Edit, Registry } from '../registry/registry.ts';
 import type { DefinitionStore, StoredDefinition } from '../store/ports/definitions.ts';
 import { announcementOf } from './announce.ts';
@@ -104,12 +105,22 @@ type Facts = Pick<SubmissionDocument, 'content' | 'assessment' | 'score' | 'seve
 
 function place(draft: Draft, facts: Facts, nowMs: number, isDraft: boolean): SubmissionDocument {
   const { about, config, entry, submitter, justification, before } = draft;
-  const { id, member } = submitter;
+  const { id, member, holders = [] } = submitter;
   const person = { id, ...(member === undefined ? {} : { member }) };
-  const body = { ...facts, pin: draft.pinId, justification, ...(entry === undefined ? {} : { entry: { ...entry } }) };
+
+  // Whoever held the key of any of its versions may have written what stands there now.
+  const all = distinctHolders([...(before?.submitter.holders ?? []), ...holders]);
+  const submittedBy = { ...(before?.submitter ?? person), ...(all.length === 0 ? {} : { holders: all }) };
+  const body = {
+    ...facts,
+    submitter: submittedBy,
+    pin: draft.pinId,
+    justification,
+    ...(entry === undefined ? {} : { entry: { ...entry } }),
+  };
   if (before === undefined) {
     const fresh: SubmissionDocument = {
-      ...{ about, namespace: config.namespace, upstream: config.name, state: 'draft', submitter: person, ...body },
+      ...{ about, namespace: config.namespace, upstream: config.name, state: 'draft', ...body },
       approvals: [],
       history: [{ atMs: nowMs, by: id, event: 'drafted' }],
       createdAtMs: nowMs,

@@ -17,6 +17,7 @@ type Approval = SubmissionDocument['approvals'][number];
 interface Doer {
   readonly id: string;
   readonly member?: string | undefined;
+  readonly consumer?: string | undefined;
 }
 
 const events = {
@@ -49,6 +50,18 @@ export function isOpen({ state }: Pick<SubmissionDocument, 'state'>): boolean {
 /** The same person, with whatever key. */
 export function isSamePerson(a: Doer, b: Doer): boolean {
   return a.id === b.id || (a.member !== undefined && a.member === b.member);
+}
+
+/** Whether somebody may be who submitted it: the same person, or one who held a secret of the key it was submitted with. */
+export function mayBeSubmitter({ holders = [], ...submitter }: SubmissionDocument['submitter'], doer: Doer): boolean {
+  return (
+    isSamePerson(submitter, doer) ||
+    holders.some(
+      (holder) =>
+        isSamePerson(holder, doer) ||
+        (holder.consumer !== undefined && holder.consumer === doer.consumer && doer.member === undefined),
+    )
+  );
 }
 
 /**
@@ -90,7 +103,7 @@ function approved(
   nowMs: number,
 ): SubmissionDocument {
   if (needed === 0) return publish(submission, doer, nowMs);
-  if (isSamePerson(submission.submitter, doer))
+  if (mayBeSubmitter(submission.submitter, doer))
     throw new GatewayError('forbidden', 'Whoever submitted something does not approve it; somebody else has to look at it.');
   if (submission.approvals.some((approval) => isSamePerson(approval, doer)))
     throw new GatewayError('forbidden', 'You have approved it already; it waits for somebody else.');

@@ -207,6 +207,7 @@ export interface Schema {
     readonly key_id: string | null;
     readonly consumer: string | null;
     readonly member: string | null;
+    readonly holders: string | null;
     readonly namespace: string;
     readonly capability: string;
     readonly upstream: string;

@@ -13,6 +13,7 @@ function approval(more: Partial<StoredApproval> = {}): StoredApproval {
     key: 'ann',
     consumer: null,
     member: 'ann',
+    holders: '[{"id":"key:dora"}]',
     namespace: 'support',
     capability: 'support/delete_ticket',
     upstream: 'support/crm',

@@ -6,6 +6,7 @@ import type { Journal } from '../../journal/journal.ts';
 import type { Notifier } from '../../notify/notify.ts';
 import type { Gate } from '../../policy/gate.ts';
 import { type Policies, policyVersion } from '../../policy/policy.ts';
+import type { Holder } from '../../registry/documents.ts';
 import { seal, unseal } from '../../seal.ts';
 import type { ApprovalQuery, ApprovalStore, StoredApproval, StoredApprovalEvent } from '../../store/ports/approvals.ts';
 import type { Cancel } from '../../wire/cancel.ts';
@@ -39,6 +40,8 @@ interface ApprovalPorts {
   /** Who somebody that decided is now; undefined where they would no longer be let in. */
   readonly standing: (decider: Decider) => Person | undefined;
   readonly deciderOf: (caller: Caller) => Decider;
+  /** Of a key, as it is now. */
+  readonly holdersOf: (key: string) => readonly Holder[];
   /** Where people's browsers reach this gateway; undefined where they do not. */
   readonly pageUrl: () => string | undefined;
   readonly clock: Clock;
@@ -122,6 +125,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
   const digestKey = hmacKey(key);
   const ledger = openLedger(ports);
   const { nowMs, nowFor, change, end } = ledger;
+  const read = (row: StoredApproval) => readRequest(row, ports.holdersOf);
   const underWay = new Set<Promise<void>>();
   let sweeping: NodeJS.Timeout | undefined;
 
@@ -140,10 +144,10 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
         throw noLongerGood(ask.approval, screened.capability);
       if (row === undefined || !isGood) {
         const made = await open(screened, exact, gates, { door: ask.door, tool: String(ask.params.name), trace });
-        if (made !== undefined) throw pending(readRequest(made), exact.text);
+        if (made !== undefined) throw pending(read(made), exact.text);
         continue;
       }
-      const request = readRequest(row);
+      const request = read(row);
       if (row.state === 'denied') throw await denied(request);
       if (row.state === 'pending') throw pending(request, exact.text);
       if (!isEnough(gates, request.requester, agreed(request), row.namespace)) {
@@ -196,15 +200,20 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     screened: Screened,
     { text, digest }: ExactCall,
     gates: readonly Gate[],
-    { door, tool, trace }: Way & { readonly door: string; readonly tool: string },
+    {
+      door,
+      tool,
+      holders = [],
+      trace,
+    }: Way & { readonly door: string; readonly tool: string; readonly holders?: readonly Holder[] },
   ): Promise<StoredApproval | undefined> {
     await refuseFlood(screened);
     // Later than the one before, whatever the clocks of replicas say: which is the newest decides what counts.
     const last = await reaching(() => store.findLatest(digest));
-    const row = newRequest(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, tool });
+    const row = newRequest(screened, gates, { digest, nowMs: nowMs(), lastMs: last?.requestedAtMs ?? 0, holders, tool });
     const sealed = { ...row, arguments: sealText(key, row.id, text) };
     if (!(await change(sealed, screened.caller, 'request', { door, trace }))) return undefined;
-    if (row.state === 'pending') tell(readRequest(sealed), 'approval.requested');
+    if (row.state === 'pending') tell(read(sealed), 'approval.requested');
     return sealed;
   }
 
@@ -259,7 +268,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       const state = verdict === 'deny' ? 'denied' : enough ? 'approved' : 'pending';
       const after = next(row, nowFor(row), { state, decisions: JSON.stringify(said) });
       if (!(await change(after, caller, verdict, { ...way, detail: reason === '' ? {} : { reason } }))) continue;
-      const decided = readRequest(after);
+      const decided = read(after);
       if (state !== 'pending') tell(decided, 'approval.decided');
       return decided;
     }
@@ -270,7 +279,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
   async function decidable(id: string, caller: Caller): Promise<Request> {
     const row = await reaching(() => store.find(id));
     if (row === undefined) throw noSuchApproval(id);
-    const request = readRequest(row);
+    const request = read(row);
     if (!isDecider(request, caller)) throw mayNotDecide(request, caller);
     if (row.state !== 'pending') throw new GatewayError('conflict', `${id} is ${row.state} already; nothing was changed.`);
     if (nowFor(row) >= row.expiresAtMs) {
@@ -293,7 +302,8 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     const exact = exactCall(digestKey, amended, before === undefined ? undefined : readExactCall(before).meta);
     if (exact.digest === row.digest)
       throw new GatewayError('bad_arguments', 'These are the arguments that the call has; approve it as it is.');
-    const made = await open(amended, exact, gates, { door: 'approval', tool: row.tool });
+    const { holders } = request.requester;
+    const made = await open(amended, exact, gates, { door: 'approval', tool: row.tool, holders });
     if (made === undefined) throw new GatewayError('conflict', 'That very call waits already; decide on it instead.');
     const by = deciderOf(caller);
     const atMs = nowFor(row);
@@ -302,7 +312,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       replacedBy: made.id,
       decisions: JSON.stringify([...request.decisions, { by, verdict: 'deny', atMs, reason }]),
     });
-    if (await change(closed, caller, 'amend', { detail: { replacedBy: made.id } })) return readRequest(made);
+    if (await change(closed, caller, 'amend', { detail: { replacedBy: made.id } })) return read(made);
     await end(made, 'void', 'What it should replace was decided on by others.');
     throw new GatewayError('conflict', `Others have just decided on ${id}; look at it again.`);
   }
@@ -366,11 +376,11 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     pageOf,
     async find(id) {
       const row = await reaching(() => store.find(id));
-      return row && readRequest(await ifOver(row));
+      return row && read(await ifOver(row));
     },
     async list(query) {
       const rows = await reaching(() => store.list(query));
-      return rows.map(readRequest);
+      return rows.map(read);
     },
     events: (id) => reaching(() => store.events(id)),
     callOf,

@@ -1,6 +1,6 @@
 /** Who may decide on whose call, whether enough have, and who is the same as whom. */
 import type { Gate, GateBy } from '../../policy/gate.ts';
-import type { RoleGrant } from '../../registry/documents.ts';
+import type { Holder, RoleGrant } from '../../registry/documents.ts';
 import type { Caller } from '../authenticate.ts';
 
 /** Somebody as far as decisions go. */
@@ -16,6 +16,11 @@ export interface Person {
 /** As much of somebody as says who they are. */
 export type Identity = Omit<Person, 'roles'>;
 
+/** Whoever a call is from, with everyone who held a secret of the key when it was made. */
+export interface Requester extends Identity {
+  readonly holders: readonly Holder[];
+}
+
 /** What one gate asks for, as it is kept with a request. */
 export type Requirement = Pick<Gate, 'source' | 'by' | 'quorum' | 'reason'>;
 
@@ -27,6 +32,12 @@ export function isSamePerson(requester: Identity, other: Identity): boolean {
     (requester.member !== undefined && requester.member === other.member) ||
     (requester.consumer !== undefined && requester.consumer === other.consumer && other.member === undefined)
   );
+}
+
+/** Whether somebody may be who made the call: the same person, or one who held a secret of the key that made it. */
+export function mayBeRequester(requester: Requester, other: Identity): boolean {
+  if (isSamePerson(requester, other)) return true;
+  return requester.holders.some(({ id, member, consumer }) => isSamePerson({ id, key: undefined, member, consumer }, other));
 }
 
 /** Names under which what somebody was handed is noted, and those under which it is asked for: `isSamePerson`, in both directions. */
@@ -45,14 +56,14 @@ export function namesOf({ id, member, consumer }: Identity): {
 }
 
 /** Whether somebody's word counts for this gate. */
-export function mayDecide(by: GateBy, requester: Identity, person: Person, namespace: string): boolean {
+export function mayDecide(by: GateBy, requester: Requester, person: Person, namespace: string): boolean {
   switch (by.kind) {
     case 'caller':
       return person.id === requester.id || (requester.member !== undefined && person.member === requester.member);
     case 'role':
-      return !isSamePerson(requester, person) && holdsRole(person.roles, by.role, namespace);
+      return !mayBeRequester(requester, person) && holdsRole(person.roles, by.role, namespace);
     case 'members':
-      return !isSamePerson(requester, person) && person.member !== undefined && by.members.includes(person.member);
+      return !mayBeRequester(requester, person) && person.member !== undefined && by.members.includes(person.member);
   }
 }
 
@@ -74,7 +85,7 @@ function holdsRole(roles: readonly RoleGrant[], role: RoleGrant['role'], namespa
 /** Whether these people's consent is enough for every gate. One person counts once, by however many keys they come. */
 export function isEnough(
   requirements: readonly Requirement[],
-  requester: Identity,
+  requester: Requester,
   agreed: readonly Person[],
   namespace: string,
 ): boolean {
@@ -84,7 +95,7 @@ export function isEnough(
 /** How many more have to agree before this gate opens. */
 export function missingFor(
   { by, quorum }: Requirement,
-  requester: Identity,
+  requester: Requester,
   agreed: readonly Person[],
   namespace: string,
 ): number {

@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import type { Gate } from '../../policy/gate.ts';
 import { defaultGateExpiresMs } from '../../policy/gate-schema.ts';
 import { policyVersion } from '../../policy/policy.ts';
+import type { Holder } from '../../registry/documents.ts';
+import { distinctHolders } from '../../registry/holders.ts';
 import type { ApprovalState, StoredApproval } from '../../store/ports/approvals.ts';
 import type { Screened } from '../screen.ts';
-import { isEnough, mayDecide, type Person, type Requirement } from './people.ts';
+import { isEnough, mayDecide, type Person, type Requester, type Requirement } from './people.ts';
 import type { Decider } from './standing.ts';
 
 /** What somebody said. */
@@ -20,17 +22,14 @@ export interface Decision {
 /** A request with its parts read. */
 export interface Request {
   readonly row: StoredApproval;
-  readonly requester: {
-    readonly id: string;
-    readonly key: string | undefined;
-    readonly consumer: string | undefined;
-    readonly member: string | undefined;
-  };
+  readonly requester: Requester;
   readonly requirements: readonly Requirement[];
   readonly decisions: readonly Decision[];
 }
 
-export function readRequest(row: StoredApproval): Request {
+/** `holdersNow`: of a key, for a request of a release that did not keep them. */
+export function readRequest(row: StoredApproval, holdersNow: (key: string) => readonly Holder[]): Request {
+  const unkept = () => (row.key === null ? [] : holdersNow(row.key));
   return {
     row,
     requester: {
@@ -38,6 +37,7 @@ export function readRequest(row: StoredApproval): Request {
       key: row.key ?? undefined,
       consumer: row.consumer ?? undefined,
       member: row.member ?? undefined,
+      holders: row.holders === null ? unkept() : (JSON.parse(row.holders) as readonly Holder[]),
     },
     requirements: JSON.parse(row.gates) as readonly Requirement[],
     decisions: JSON.parse(row.decisions) as readonly Decision[],
@@ -69,6 +69,8 @@ interface NewRequest {
   readonly nowMs: number;
   /** When the same call was asked for before. */
   readonly lastMs: number;
+  /** Besides those of its caller. */
+  readonly holders: readonly Holder[];
   /** As the client calls it. */
   readonly tool: string;
 }
@@ -76,7 +78,7 @@ interface NewRequest {
 export function newRequest(
   screened: Screened,
   gates: readonly Gate[],
-  { digest, nowMs, lastMs, tool }: NewRequest,
+  { digest, nowMs, lastMs, holders, tool }: NewRequest,
 ): StoredApproval {
   const { caller, namespace, capability, member, toolbox, policy } = screened;
   const requirements = gates.map(({ source, by, quorum, reason }) => ({ source, by, quorum, reason }));
@@ -91,6 +93,7 @@ export function newRequest(
     key: caller.key ?? null,
     consumer: caller.consumer ?? null,
     member: caller.member ?? null,
+    holders: JSON.stringify(distinctHolders([...caller.holders, ...holders])),
     namespace,
     capability,
     upstream: member.id,

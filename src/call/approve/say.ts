@@ -4,7 +4,7 @@ import type { Audience, NotifyEvent } from '../../notify/notify.ts';
 import { describeBy, type Gate } from '../../policy/gate.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { showJson, showText } from './exact-call.ts';
-import { type Identity, isSamePerson } from './people.ts';
+import { type Identity, isSamePerson, mayBeRequester } from './people.ts';
 import type { Request } from './request.ts';
 
 /** A call that waits for a person. */
@@ -106,6 +106,11 @@ export function mayNotDecide({ row, requester, requirements }: Request, who: Ide
   const waits = `It waits for ${whoOf(requirements)}.`;
   if (isSamePerson(requester, who))
     return new GatewayError('forbidden', `${row.id} is a call of ${id}: nobody decides on a call of their own. ${waits}`);
+  if (mayBeRequester(requester, who))
+    return new GatewayError(
+      'forbidden',
+      `${row.id} is a call of ${requester.id}, a key that ${id} was handed: whoever holds it may be who made the call, and nobody decides on a call of their own. ${waits}`,
+    );
   return new GatewayError('forbidden', `${id} has no say about ${row.id}. ${waits}`);
 }
 

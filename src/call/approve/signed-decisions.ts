@@ -15,7 +15,7 @@ import { keyBytes, signatureOf } from '../../notify/webhook.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { Caller } from '../authenticate.ts';
 import type { Approvals } from './approvals.ts';
-import { isSamePerson, mayAdminister } from './people.ts';
+import { mayAdminister, mayBeRequester } from './people.ts';
 import { isDecider, type Request } from './request.ts';
 import { mayNotDecide } from './say.ts';
 
@@ -114,7 +114,7 @@ export function openSignedDecisions(ports: SignedPorts): SignedDecisions {
       );
     const caller = standIn(member);
     const request = await approvals.find(id);
-    if (request !== undefined && isSamePerson(request.requester, caller)) throw mayNotDecide(request, caller);
+    if (request !== undefined && mayBeRequester(request.requester, caller)) throw mayNotDecide(request, caller);
     return await approvals.decide(id, caller, verdict, reason, { door: 'webhook' });
   }
 
@@ -158,7 +158,7 @@ export function openSignedDecisions(ports: SignedPorts): SignedDecisions {
 }
 
 function maySay(request: Request, caller: Caller): boolean {
-  return isDecider(request, caller) && !isSamePerson(request.requester, caller);
+  return isDecider(request, caller) && !mayBeRequester(request.requester, caller);
 }
 
 function readBody(body: Buffer): z.output<typeof decisionBody> {

@@ -3,7 +3,7 @@ import { compileGlob } from '../../catalog/glob.ts';
 import type { CompiledLimits } from '../../policy/compile-limits.ts';
 import type { NetworkTest } from '../../policy/network.ts';
 import type { Facts } from '../../policy/rule-facts.ts';
-import type { RoleGrant, Scope } from '../../registry/documents.ts';
+import type { Holder, RoleGrant, Scope } from '../../registry/documents.ts';
 
 declare const proven: unique symbol;
 
@@ -15,6 +15,10 @@ export interface Caller {
   readonly key: string | undefined;
   readonly consumer: string | undefined;
   readonly member: string | undefined;
+  /** Everyone who was handed a secret of the key, and may be who calls; empty without a key. */
+  readonly holders: readonly Holder[];
+  /** The operator of the gateway, who may do everything and stands above gates: an operator's key, or a user of this machine. */
+  readonly isOperator: boolean;
   readonly roles: readonly RoleGrant[];
   /** All must let a call pass: what the key is for, what its owner may do, what its issuer may do. */
   readonly reaches: readonly Reach[];
@@ -39,7 +43,7 @@ interface ReachedCapability {
   readonly isModel: boolean;
 }
 
-type Optional = 'roles' | 'reaches' | 'missingScopes' | 'limits' | 'isInNetwork' | 'validUntilMs';
+type Optional = 'holders' | 'isOperator' | 'roles' | 'reaches' | 'missingScopes' | 'limits' | 'isInNetwork' | 'validUntilMs';
 
 type Draft = Omit<Caller, typeof proven | 'facts' | Optional> &
   Partial<Pick<Caller, Optional>> & {
@@ -61,6 +65,8 @@ export function makeCaller({ kind, claims, ...draft }: Draft): Caller {
     claims,
   });
   const caller = {
+    holders: [],
+    isOperator: false,
     reaches: [],
     missingScopes: undefined,
     limits: [],

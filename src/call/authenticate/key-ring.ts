@@ -4,9 +4,10 @@ import type { Clock } from '../../clock.ts';
 import { type HmacKey, hmac, hmacKey } from '../../hmac.ts';
 import { compileLimits } from '../../policy/compile-limits.ts';
 import { compileNetworks } from '../../policy/network.ts';
-import type { KeyDocument } from '../../registry/documents.ts';
+import type { Holder, KeyDocument } from '../../registry/documents.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { type Caller, makeCaller } from './caller.ts';
+import { holdersOf } from './key-holders.ts';
 import { reachesOf, rolesOf, stateOf } from './registered-key.ts';
 
 /** Keys that were found valid and are not looked up again until something changes. */
@@ -41,7 +42,8 @@ export class KeyRing {
 
   /** A key of the operator: it may do everything. */
   add(id: string, hash: string): void {
-    this.#operators.set(hash, makeCaller({ ...nobody, id: `key:${id}`, kind: 'key', key: id, roles: [{ role: 'admin' }] }));
+    const key = { ...nobody, id: `key:${id}`, kind: 'key', key: id, isOperator: true };
+    this.#operators.set(hash, makeCaller({ ...key, roles: [{ role: 'admin' }] }));
     this.#seen.clear();
   }
 
@@ -83,6 +85,12 @@ export class KeyRing {
     return operator ?? (body === undefined ? undefined : this.#toCaller(id, body, nowMs));
   }
 
+  /** Who holds the key of this id, whether it is valid or not. */
+  holdersOf(id: string): readonly Holder[] {
+    const body = this.#registry?.get('key', id)?.body;
+    return body === undefined ? [] : holdersOf(this.#registry, body, this.#clock.nowMs());
+  }
+
   #registered(key: string, hash: string, nowMs: number): Seen | undefined {
     const id = idOf(key);
     const body = id === undefined ? undefined : this.#registry?.get('key', id)?.body;
@@ -91,7 +99,11 @@ export class KeyRing {
     if (secret === undefined || nowMs >= (secret.validUntilMs ?? Number.POSITIVE_INFINITY)) return undefined;
     const caller = this.#toCaller(id, body, nowMs);
     if (caller === undefined) return undefined;
-    return { caller, validUntilMs: Math.min(caller.validUntilMs, secret.validUntilMs ?? Number.POSITIVE_INFINITY) };
+    // With a secret that ends, whoever held only that is out.
+    const ends = body.secrets.flatMap(({ validUntilMs }) =>
+      validUntilMs === undefined || validUntilMs <= nowMs ? [] : [validUntilMs],
+    );
+    return { caller, validUntilMs: Math.min(caller.validUntilMs, ...ends) };
   }
 
   #toCaller(id: string, body: KeyDocument, nowMs: number): Caller | undefined {
@@ -104,6 +116,7 @@ export class KeyRing {
       key: id,
       consumer: body.consumer,
       member: body.member,
+      holders: holdersOf(this.#registry, body, nowMs),
       roles: rolesOf(this.#registry, body),
       reaches: reachesOf(this.#registry, body).map(([, reach]) => reach),
       isInNetwork: body.network === undefined ? undefined : compileNetworks(body.network),

@@ -12,6 +12,7 @@ import { notices } from './0010-notices.ts';
 import { models } from './0011-models.ts';
 import { sightings } from './0012-sightings.ts';
 import { keyedCalls } from './0013-keyed-calls.ts';
+import { approvalHolders } from './0014-approval-holders.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
@@ -32,6 +33,7 @@ const migrations: readonly (readonly string[])[] = [
   models,
   sightings,
   keyedCalls,
+  approvalHolders,
 ];
 
 export const newestVersion = migrations.length;

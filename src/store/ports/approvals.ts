@@ -43,6 +43,8 @@ export interface StoredApproval {
   readonly key: string | null;
   readonly consumer: string | null;
   readonly member: string | null;
+  /** JSON: who held a secret of the key. Null in what an earlier release wrote. */
+  readonly holders: string | null;
   readonly namespace: string;
   /** `namespace/name`. */
   readonly capability: string;

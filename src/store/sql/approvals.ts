@@ -186,6 +186,7 @@ const columns = [
   'key_id as key',
   'consumer',
   'member',
+  'holders',
   'namespace',
   'capability',
   'upstream',

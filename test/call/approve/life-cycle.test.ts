@@ -85,6 +85,7 @@ test('a call is made when, and only when, enough people who may have agreed to e
           notifier: { notify() {} },
           policies,
           deciderOf: ({ id, key, consumer, member }) => ({ id, key, consumer, member, tokenRoles: [] }),
+          holdersOf: () => [],
           standing: ({ key }): Person | undefined => (gone.has(key as Name) ? undefined : callerOf(key as Name)),
           pageUrl: () => undefined,
           clock: { nowMs: () => time.wallMs },
