@@ -149,6 +149,25 @@ describe('who decides', () => {
     expect((await review(id, 'abe', 'approve')).status).toBe(200);
   });
 
+  test('nobody who was handed the key it was submitted with, or changed with, and everybody else', async () => {
+    keys.root = await gateway.person('root', [{ role: 'admin' }]);
+    const made = async (member: string) => (await gateway.ok('POST /keys', { title: 'x', member }, keys.root)).secret;
+    keys.dora2 = await made('dora');
+    const { id } = await submit('dora2');
+    const second = await submit('dora');
+    await gateway.ok('POST /submissions', { ...proposal(), name: second.upstream.slice(3), id: second.id }, keys.dora2);
+    for (const held of [id, second.id]) {
+      expect((await look(held, 'root')).waitsForYou).toBe(false);
+      for (const decision of ['approve', 'reject', 'request-changes'])
+        expect((await review(held, 'root', decision)).status).toBe(403);
+      expect((await review(held, 'root', 'withdraw')).status).toBe(403);
+      expect((await review(held, 'dora', 'comment')).status).toBe(200);
+      expect((await review(held, 'ann', 'approve')).body.submission).toMatchObject({ state: 'approved' });
+    }
+    const { id: free } = await submit('dora');
+    expect((await review(free, 'root', 'approve')).body.submission).toMatchObject({ state: 'approved' });
+  });
+
   test('approvers of the namespace, and nobody sees it who has nothing to do with it', async () => {
     const { id } = await submit('dora');
     expect((await review(id, 'fay', 'approve')).status).toBe(404);

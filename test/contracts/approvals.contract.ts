@@ -78,6 +78,9 @@ export function approvalContract(
       expect(await b.findLatest('d1')).toEqual(approval());
       expect(await b.find('other')).toBeUndefined();
       expect(await b.findLatest('other')).toBeUndefined();
+      const unkept = approval({ id: 'ap2', digest: 'd2', holders: null });
+      await a.create(unkept, event);
+      expect(await b.find('ap2')).toEqual(unkept);
       expect(await b.events('ap1')).toEqual([{ ...event, version: 1, atMs: 1_795_000_000_000 }]);
     });
 
