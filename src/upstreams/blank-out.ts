@@ -1,7 +1,7 @@
 /** What an upstream is sent in confidence must not come back to whoever asked: it, or a proxy before it, may repeat it. */
 
-/** A shorter one would be found in every second answer. */
-const shortest = 8;
+import { findSpelled, shortest, spellingsOf } from './spellings.ts';
+
 const namesOfSecrets = /authorization|(^|[-_])auth($|[-_])|key|token|secret|passw|cookie|credential|signature/i;
 
 /** Secrets as answers may repeat them: as they are, as JSON writes them, also within a text that is JSON, and as addresses do. */
@@ -26,12 +26,14 @@ export function secretsByName(entries: Iterable<readonly [name: string, value: s
   return named.map(([, value]) => value.slice(value.indexOf(' ') + 1));
 }
 
-/** Puts stars in the place of every one of them. */
+/** Puts stars in the place of every one of them, however it is spelled. */
 export function blankOut(bytes: Buffer, secrets: readonly Buffer[]): void {
+  if (secrets.length === 0) return;
   for (const secret of secrets) {
     for (let at = bytes.indexOf(secret); at >= 0; at = bytes.indexOf(secret, at + secret.length))
       bytes.fill(0x2a, at, at + secret.length);
   }
+  for (const { start, end } of findSpelled(bytes, spellingsOf(secrets))) bytes.fill(0x2a, start, end);
 }
 
 export function blankText(text: string, secrets: readonly Buffer[]): string {

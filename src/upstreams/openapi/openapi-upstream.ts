@@ -55,6 +55,9 @@ export interface OpenapiUpstreamDeps {
 
 const retryMs = 30_000;
 
+/** Of the API itself, or of the token that a call was let in with. */
+type Secrets = readonly Buffer[];
+
 /** An HTTP API with a description: a tool per operation, and a request per call. */
 export class OpenapiUpstream implements Upstream {
   readonly id: string;
@@ -253,7 +256,7 @@ export class OpenapiUpstream implements Upstream {
     if (pool === undefined || this.#isClosed) throw this.#health.unavailable();
     const sending: Sending = { pool, subject: this.#subject, where: this.#where, limitBytes, cancel };
     const headers = headersOf(prepared, request, call);
-    if (!prepared.needsBearer) return this.#receive(prepared, await exchange(request, headers, sending), api.secrets);
+    if (!prepared.needsBearer) return this.#receive(prepared, await exchange(request, headers, sending), [api.secrets]);
     return this.#performAs(api, prepared, call, request, headers, sending);
   }
 
@@ -272,7 +275,7 @@ export class OpenapiUpstream implements Upstream {
     let bearer = found instanceof Promise ? await found : found;
     for (let isSecondTry = false; ; isSecondTry = true) {
       const response = await exchange(request, withBearer(headers, bearer), sending);
-      const secrets = bearer === undefined ? api.secrets : [...api.secrets, ...bearer.secrets];
+      const secrets = bearer === undefined ? [api.secrets] : [api.secrets, bearer.secrets];
       const { status } = response;
       const challenge = response.headers['www-authenticate'];
       const isRefused =
@@ -292,7 +295,7 @@ export class OpenapiUpstream implements Upstream {
     }
   }
 
-  #receive(prepared: PreparedCall, response: ApiResponse, secrets: readonly Buffer[]): Answer | Promise<Answer> {
+  #receive(prepared: PreparedCall, response: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
     const encoding = response.headers['content-encoding'];
     if (encoding === undefined || encoding === 'identity' || encoding === '') return this.#judge(prepared, response, secrets);
     return decompress(response, this.#subject, this.#config.answerLimitBytes).then((plain) =>
@@ -301,9 +304,9 @@ export class OpenapiUpstream implements Upstream {
   }
 
   /** Throws FailedAnswer for what counts against the API, or may be repeated. */
-  #judge({ reader }: PreparedCall, response: ApiResponse, secrets: readonly Buffer[]): Answer | Promise<Answer> {
+  #judge({ reader }: PreparedCall, response: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
     const { status, headers, body } = response;
-    blankOut(body, secrets);
+    for (const some of secrets) blankOut(body, some);
     if (status < 400) return readAnswer(reader, { ...response, headers: blanked(headers, secrets) });
     const retryAfterMs = readRetryAfter(headers['retry-after']);
     if (status === 429 || (status === 503 && retryAfterMs !== undefined)) throw this.#busy(status, retryAfterMs);
@@ -320,11 +323,11 @@ export class OpenapiUpstream implements Upstream {
 }
 
 /** Only these of an answer's headers are ever shown as they are. */
-function blanked(headers: ApiResponse['headers'], secrets: readonly Buffer[]): ApiResponse['headers'] {
-  if (secrets.length === 0) return headers;
+function blanked(headers: ApiResponse['headers'], secrets: readonly Secrets[]): ApiResponse['headers'] {
+  if (secrets.every(({ length }) => length === 0)) return headers;
   const shown = shownHeaders.flatMap((name) => {
     const value = headers[name];
-    return value === undefined ? [] : [[name, blankText(String(value), secrets)] as const];
+    return value === undefined ? [] : [[name, secrets.reduce(blankText, String(value))] as const];
   });
   return shown.length === 0 ? headers : { ...headers, ...Object.fromEntries(shown) };
 }
