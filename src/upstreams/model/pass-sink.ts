@@ -84,13 +84,13 @@ export class PassSink implements BodySink {
 
   /** Returns whether the event stays here. Throws ProviderFailed. */
   #look(text: string, event: Buffer): boolean {
-    const { isOther, finish, spoken, seldom, hasPreamble } = this.#traits;
+    const { isOther, finish, spoken, hasPreamble } = this.#traits;
     const isLast = finish !== undefined && hasText(text, finish);
     if (isLast) this.#hasFinished = true;
     const isRead = !this.#hasModel || isLast || isOther(text);
     if (isRead && this.#read(event)) return true;
     const said = spokenIn(text, spoken);
-    this.#seeAll(text, said === undefined ? seldom : spoken);
+    if (this.#options.target.secrets.length > 0) this.#seeAll(text);
     if (said !== undefined) {
       this.#options.meter.spokenBytes += said.end - said.start;
       if (!isRead) this.#before = { start: text.slice(0, said.start), rest: text.slice(said.end) };
@@ -99,12 +99,13 @@ export class PassSink implements BodySink {
     return false;
   }
 
-  /** An event may say several things. */
-  #seeAll(text: string, names: readonly Member[]): void {
-    for (const name of names) {
-      for (let said = textAt(text, name, 0); said !== undefined; said = textAt(text, name, said.end))
-        this.#split.saw(text, said.start, said.end);
-    }
+  /**
+   * An event may say several things, under names that are escaped or there twice: every text of it is seen. What is between two quotes
+   * is taken for one, so that no quote outside of JSON makes texts of what is none.
+   */
+  #seeAll(text: string): void {
+    for (let start = 0, end = endOfText(text, 0); end >= 0; start = end + 1, end = endOfText(text, start))
+      if (text.charCodeAt(end + 1) !== colon) this.#split.saw(text, start, end);
   }
 
   /** Returns whether the event stays here. Throws ProviderFailed. */
@@ -159,8 +160,6 @@ interface Traits {
   readonly finish: Member | undefined;
   /** Members with text. */
   readonly spoken: readonly Member[];
-  /** Members with text of events that have none of these. */
-  readonly seldom: readonly Member[];
   /** Whether an event is of those that come before anything is said. */
   readonly hasPreamble?: (event: string) => boolean;
 }
@@ -173,17 +172,15 @@ const chatTraits: Traits = {
   isOther: (event) => hasValue(event, usage) || hasValue(event, error) || isShort(event) || valueAt(event, groq) >= 0,
   finish: member('finish_reason'),
   spoken: ['content', 'arguments', 'reasoning_content', 'reasoning', 'refusal'].map(member),
-  seldom: ['text', 'thinking', 'summary', 'transcript', 'input'].map(member),
 };
 
 const traits: Readonly<Record<ClientDialectName, Traits>> = {
   chat: chatTraits,
-  completions: { ...chatTraits, spoken: [member('text')], seldom: [] },
+  completions: { ...chatTraits, spoken: [member('text')] },
   messages: {
     isOther: (event) => !event.includes('"content_block_') && !event.includes('"ping"'),
     finish: undefined,
     spoken: ['text', 'thinking', 'partial_json'].map(member),
-    seldom: [],
     hasPreamble: (event) =>
       event.includes('"message_start"') || event.includes('"ping"') || event.includes('"content_block_start"'),
   },
@@ -192,7 +189,6 @@ const traits: Readonly<Record<ClientDialectName, Traits>> = {
       event.includes('"response.') && !event.includes('.delta"') ? isLifecycle(event) : event.includes('"error"'),
     finish: undefined,
     spoken: [member('delta')],
-    seldom: [],
     hasPreamble: (event) =>
       event.includes('"response.created"') || event.includes('"response.in_progress"') || event.includes('"response.queued"'),
   },
@@ -210,6 +206,7 @@ function isShort(event: string): boolean {
 }
 
 const quote = '"';
+const colon = 0x3a;
 const backslash = '\\';
 
 /** A member of an object, as it is looked for: text of at most six characters is found without a table that is made each time. */
@@ -248,10 +245,11 @@ function hasText(event: string, name: Member): boolean {
 /** The text of the first of these members that has one. */
 function spokenIn(event: string, names: readonly Member[]): Said | undefined {
   for (const name of names) {
-    const at = valueAt(event, name);
-    if (at < 0 || event[at] !== quote) continue;
-    const end = endOfText(event, at + 1);
-    if (end > at + 1) return { start: at + 1, end };
+    for (let at = valueAt(event, name); at >= 0; at = valueAt(event, name, at)) {
+      if (event[at] !== quote) continue;
+      const end = endOfText(event, at + 1);
+      if (end > at + 1) return { start: at + 1, end };
+    }
   }
   return undefined;
 }
@@ -259,13 +257,6 @@ function spokenIn(event: string, names: readonly Member[]): Said | undefined {
 interface Said {
   readonly start: number;
   readonly end: number;
-}
-
-/** The next text of a member. */
-function textAt(event: string, name: Member, from: number): Said | undefined {
-  let at = valueAt(event, name, from);
-  while (at >= 0 && event[at] !== quote) at = valueAt(event, name, at);
-  return at < 0 ? undefined : { start: at + 1, end: Math.max(at + 1, endOfText(event, at + 1)) };
 }
 
 /** The quote that ends a text. */

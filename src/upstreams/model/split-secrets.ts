@@ -1,7 +1,9 @@
 import type { ClientDialect, TextSlot } from '../../models/dialect.ts';
 import { EventTextReader, type EventTexts } from '../../models/event-texts.ts';
 import { type RawEvent, SseCutter, withData } from '../../wire/sse-cutter.ts';
-import { beginningAt, beginningsOf, mayBegin } from './beginnings.ts';
+import { beginningAt, findIn, inPlain, openEscapeAt, type Plain, type Span, spellingsOf } from '../spellings.ts';
+import { beginningsOf, mayBegin } from './beginnings.ts';
+import { headsIn } from './call-heads.ts';
 import type { OpenTarget } from './open-target.ts';
 
 /** Fewer characters of a secret tell nothing (`sk-`), and many a word ends in them: they are not waited with. */
@@ -10,23 +12,20 @@ const leastHeld = 4;
 const mostOvertaking = 8;
 const mostHeldBytes = 1024 * 1024;
 
-interface Stretch {
-  readonly start: number;
-  readonly end: number;
-}
-
 /** What follows each other, as a client puts it together. */
 interface Channel {
   came: number;
   /** The end of what came, as far as a secret begins so. */
   tail: string;
+  /** Characters of the secret that it is. */
+  known: number;
   /** Of that secret. */
   length: number;
   overtaken: number;
-  blanks: readonly Stretch[];
+  blanks: readonly Span[];
 }
 
-interface HeldText extends Stretch {
+interface HeldText extends Span {
   readonly slot: TextSlot;
   readonly channel: Channel;
 }
@@ -52,7 +51,7 @@ export class SplitSecrets {
   #isWatching = false;
 
   constructor(dialect: Pick<ClientDialect, 'textsOf'>, target: Pick<OpenTarget, 'secrets'>) {
-    this.#reader = new EventTextReader(dialect);
+    this.#reader = new EventTextReader({ textsOf: (document) => [...dialect.textsOf(document), ...headsIn(document)] });
     this.#target = target;
   }
 
@@ -101,13 +100,17 @@ export class SplitSecrets {
 
   #look(slot: TextSlot): HeldText {
     const channel = this.#channelOf(slot.channel);
-    const beginnings = beginningsOf(this.#target.secrets);
+    const spellings = spellingsOf(this.#target.secrets);
     const seen = channel.tail + slot.text;
     const from = channel.came - channel.tail.length;
-    const found = beginnings.forms.flatMap((form) => stretchesOf(form, seen, from));
+    const found = findIn(plainOf(seen), spellings).map(({ start, end }) => ({ start: from + start, end: from + end }));
     if (found.length > 0) channel.blanks = [...channel.blanks, ...found];
-    const { length, of } = beginningAt(beginnings, seen);
-    channel.tail = length === 0 ? '' : seen.slice(-length);
+    // What comes next says what an escape is that has only begun.
+    const open = openEscapeAt(seen);
+    const closed = plainOf(seen.slice(0, open));
+    const { length, of } = beginningAt(closed.text, spellings);
+    channel.tail = seen.slice(length === 0 ? open : closed.startOf(closed.text.length - length));
+    channel.known = length;
     channel.length = of;
     channel.overtaken = 0;
     const start = channel.came;
@@ -118,7 +121,7 @@ export class SplitSecrets {
   #channelOf(name: string): Channel {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
-      channel = { came: 0, tail: '', length: 0, overtaken: 0, blanks: [] };
+      channel = { came: 0, tail: '', known: 0, length: 0, overtaken: 0, blanks: [] };
       this.#channels.set(name, channel);
     }
     return channel;
@@ -135,17 +138,23 @@ export class SplitSecrets {
 
 /** A good part of a secret is not given away because the rest did not come. */
 function letGo(channel: Channel): void {
-  const { tail, came, length } = channel;
-  if (tail.length >= leastHeld && tail.length * 2 >= length)
-    channel.blanks = [...channel.blanks, { start: came - tail.length, end: came }];
+  const { tail, known, came, length } = channel;
+  if (known >= leastHeld && known * 2 >= length) channel.blanks = [...channel.blanks, { start: came - tail.length, end: came }];
   channel.tail = '';
+  channel.known = 0;
 }
 
-function stretchesOf(form: string, seen: string, from: number): readonly Stretch[] {
-  const found: Stretch[] = [];
-  for (let at = seen.indexOf(form); at >= 0; at = seen.indexOf(form, at + form.length))
-    found.push({ start: from + at, end: from + at + form.length });
-  return found;
+/** Secrets are compared byte by byte, and texts are not in bytes. */
+function plainOf(text: string): Plain {
+  const bytes = Buffer.from(text);
+  const plain = inPlain(bytes.toString('latin1'));
+  if (bytes.length === text.length) return plain;
+  const charactersTo = (end: number) => bytes.subarray(0, end).toString().length;
+  return {
+    text: plain.text,
+    startOf: (at) => charactersTo(plain.startOf(at)),
+    endOf: (at) => charactersTo(plain.endOf(at)),
+  };
 }
 
 function isFree({ end, channel: { came, tail } }: HeldText): boolean {
@@ -154,16 +163,18 @@ function isFree({ end, channel: { came, tail } }: HeldText): boolean {
 
 /** The bytes of an event as they go out: those that came, where nothing in them is blanked out. */
 function written({ event, said, texts }: HeldEvent): Buffer {
-  let isChanged = false;
+  // One text may be in two channels.
+  const changed = new Map<TextSlot['replace'], string>();
   for (const { slot, start, end, channel } of texts) {
     if (channel.blanks.length === 0) continue;
-    const text = channel.blanks.reduce((left, blank) => starred(left, blank.start - start, blank.end - start), slot.text);
+    const before = changed.get(slot.replace) ?? slot.text;
+    const text = channel.blanks.reduce((left, blank) => starred(left, blank.start - start, blank.end - start), before);
     channel.blanks = channel.blanks.filter((blank) => blank.end > end);
-    if (text === slot.text) continue;
-    slot.replace(text);
-    isChanged = true;
+    if (text !== before) changed.set(slot.replace, text);
   }
-  return isChanged ? withData(event, JSON.stringify(said?.document())) : event.bytes;
+  if (changed.size === 0) return event.bytes;
+  for (const [replace, text] of changed) replace(text);
+  return withData(event, JSON.stringify(said?.document()));
 }
 
 function starred(text: string, start: number, end: number): string {

@@ -70,10 +70,17 @@ export class TranslateSink implements BodySink {
       if (isSpoken(event)) this.#hasSpoken = true;
       if (event.kind === 'delta') {
         meter.spokenBytes += Buffer.byteLength(event.text);
-        this.#split.saw(event.text, 0, event.text.length);
+        this.#saw(event.text);
+      } else if (event.kind === 'open' && event.part === 'tool-call') {
+        this.#saw(event.id);
+        this.#saw(event.name);
       }
       this.#text += writer.write(event);
     }
+  }
+
+  #saw(text: string): void {
+    this.#split.saw(text, 0, text.length);
   }
 
   #flush(): Promise<void> | undefined {

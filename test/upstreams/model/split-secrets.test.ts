@@ -109,6 +109,69 @@ test('a key in escapes, in two choices at once and in the arguments of a tool is
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
 });
 
+describe('a key in pieces that are spelled in another way', () => {
+  const [first, second] = ['see sk-proj-Ab/1+', '2s=k-34567890 it is'];
+  const say = async (events: readonly string[]) => {
+    const text = await stream('chat', 'chat', [...events, chatEvent({}, 'stop'), 'data: [DONE]\n\n']);
+    return { text, put: said('chat', text) };
+  };
+  const call = (more: object) => chatEvent({ tool_calls: [{ index: 0, ...more }] });
+  const doubled = (text: string) => chatEvent({ content: 'x' }).replace('"content":"x"', `"content":"","content":"${text}"`);
+  const named = (text: string) => chatEvent({ content: text }).replace('"content"', '"c\\u006fntent"');
+
+  test.each([
+    ['under a name with an escape', named],
+    ['under a name that is there twice', doubled],
+    [
+      'as arguments with escapes in them',
+      (text: string) =>
+        call({ function: { arguments: text.replaceAll(/[-+]/g, (sign) => `\\u00${sign === '-' ? '2d' : '2B'}`) } }),
+    ],
+    ['as arguments with some slashes escaped', (text: string) => call({ function: { arguments: text.replace('/', '\\/') } })],
+    ['percent-encoded in part', (text: string) => chatEvent({ content: text.replace('+', '%2b').replace('=', '%3D') })],
+  ])('is not put together %s; what is around it is', async (_how, made) => {
+    const { put } = await say([made(first), made(second)]);
+    expect(put).toMatch(/^see \*+ it is$/);
+    const other = [made('see sk-proj-Ab/1+'), made('other words')];
+    expect((await say(other)).text.startsWith(other.join(''))).toBe(true);
+  });
+
+  test('is not put together of arguments that are cut within escapes', async () => {
+    const spelling = [...secret].map((sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+    await fc.assert(
+      fc.asyncProperty(pieces(`{"a":"${spelling}"}`), async (words) => {
+        const { put } = await say(words.map((word) => call({ function: { arguments: word } })));
+        expect(put).not.toContain(spelling.slice(24));
+        expect(JSON.parse(put).a).not.toContain(secret.slice(4));
+      }),
+      { numRuns: process.env.TEST_LONG === undefined ? 15 : 300 },
+    );
+  });
+
+  const names = (text: string) =>
+    [...text.matchAll(/^data: (\{.*)$/gm)].flatMap(([, data]) => JSON.parse(data ?? '').choices[0]?.delta.tool_calls ?? []);
+
+  test.each([
+    ['a name with an escape', [{ id: 'call_1', function: { name: secret, arguments: '' } }]],
+    ['names in two events', [{ id: 'call_1', function: { name: secret.slice(0, 9) } }, { function: { name: secret.slice(9) } }]],
+    ['an id and a name', [{ id: secret.slice(0, 9), function: { name: secret.slice(9), arguments: '' } }]],
+  ])('is not in %s of calls', async (_where, calls) => {
+    const { text } = await say(calls.map((one) => call(one).replaceAll('proj-', 'proj\\u002d')));
+    const put = names(text)
+      .map((one) => `${one.id ?? ''}${one.function.name}`)
+      .join('');
+    expect(put).toMatch(/^(call_1)?\*+$/);
+  });
+
+  test('ids and names of other calls come as they were', async () => {
+    const events = [
+      call({ id: 'sk-proj-1', function: { name: 'sk-proj_tools', arguments: '' } }),
+      call({ function: { arguments: '{}' } }),
+    ];
+    expect((await say(events)).text.startsWith(events.join(''))).toBe(true);
+  });
+});
+
 describe('what is waited with', () => {
   const event = (content: string) => chatEvent({ content });
   const open = (): { pass: (...texts: string[]) => string; end: () => string } => {
