@@ -2,7 +2,7 @@ import type { ActiveRule, ContentCheck } from './content-check.ts';
 import { decodeParts, resolveEscapes } from './decode.ts';
 import { foldText, hasHiding, toOriginal, type View } from './fold.ts';
 import { foreignAnchors } from './injection-words.ts';
-import { gate } from './rule.ts';
+import { type AddSpan, gate } from './rule.ts';
 import { foreignSafetyAnchors } from './safety-words.ts';
 
 /** One place in a text and the rule that found it. */
@@ -17,7 +17,7 @@ const none: readonly Finding[] = Object.freeze([]);
 const shortest = 5;
 
 /** Many short strings take longer than one long one. */
-const leastCost = 64;
+export const leastCost = 64;
 
 /** How many characters rules may still be run over. What opens no gate costs nothing of it. */
 export interface Budget {
@@ -35,6 +35,11 @@ export function findIn(check: ContentCheck, text: string, budget?: Budget): read
     budget.characters -= cost;
   }
   const view = foldText(text);
+  // One character can fold to eighteen.
+  if (budget !== undefined && view.text.length > text.length) {
+    budget.characters -= view.text.length - text.length;
+    if (budget.characters < 0) return undefined;
+  }
   const findings = runRules(check, view, view.text === text ? open : open | openGates(check, view.text));
   if ((check.gates & gate.encoded) !== 0) {
     addEscaped(check, view, findings);
@@ -70,18 +75,42 @@ function runRules(check: ContentCheck, view: View, open: number): Finding[] {
   for (const active of check.rules) {
     const { rule } = active;
     if ((rule.gates & open) === 0) continue;
-    rule.find(view, (start, end) => {
-      const [from, to] = rule.reads === 'original' ? [start, end] : toOriginal(view, start, end);
+    const isPlain = rule.reads === 'original' || view.offsets === undefined;
+    readRule(active, view, (start, end) => {
+      const [from, to] = isPlain ? [start, end] : toOriginal(view, start, end);
       findings.push({ active, start: from, end: to });
     });
   }
   return findings;
 }
 
+/** How often one rule is counted in one text that is not changed for it. */
+const mostCounted = 1000;
+const enough = Symbol('enough');
+
+// Every place of what is redacted is needed; of the rest only whether and, roughly, how often.
+function readRule({ rule, action }: ActiveRule, view: View, add: AddSpan): void {
+  if (action === 'redact') {
+    rule.find(view, add);
+    return;
+  }
+  let left = mostCounted;
+  try {
+    rule.find(view, (start, end) => {
+      add(start, end);
+      // The one way out of a search that is the rule's own.
+      if (--left === 0) throw enough;
+    });
+  } catch (thrown) {
+    if (thrown !== enough) throw thrown;
+  }
+}
+
 function addDecoded(check: ContentCheck, view: View, findings: Finding[]): void {
+  const addNew = adderTo(findings);
   for (const part of decodeParts(view.text)) {
     const [start, end] = toOriginal(view, part.start, part.end);
-    for (const { active } of findDecoded(check, part.text)) addNew(findings, { active, start, end });
+    for (const { active } of findDecoded(check, part.text)) addNew({ active, start, end });
   }
 }
 
@@ -89,10 +118,11 @@ function addEscaped(check: ContentCheck, view: View, findings: Finding[]): void 
   const resolved = resolveEscapes(view.text);
   if (resolved === undefined) return;
   const { text, offsets } = resolved;
+  const addNew = adderTo(findings);
   for (const found of findDecoded(check, text)) {
     const [start] = toOriginal(view, offsets[found.start] ?? 0, view.text.length);
     const [, end] = toOriginal(view, 0, offsets[found.end] ?? view.text.length);
-    addNew(findings, { active: found.active, start, end });
+    addNew({ active: found.active, start, end });
   }
 }
 
@@ -102,9 +132,30 @@ function plainView(text: string): View {
 
 const mostCompared = 100;
 
-// What was found without decoding is found again with it.
-function addNew(findings: Finding[], found: Finding): void {
-  if (found.active.rule.reads === 'original') return;
-  const isKnown = (other: Finding) => other.active === found.active && other.start < found.end && found.start < other.end;
-  if (!findings.slice(0, mostCompared).some(isKnown)) findings.push(found);
+// What was found without decoding is found again with it. Each rule finds from the front to the back, both times: nearly all of what
+// is known is seen with one look, whatever their number.
+function adderTo(findings: Finding[]): (found: Finding) => void {
+  const byRule = new Map<ActiveRule, { readonly spans: Finding[]; at: number }>();
+  const placesOf = (active: ActiveRule) => {
+    let places = byRule.get(active);
+    if (places === undefined) {
+      places = { spans: [], at: 0 };
+      byRule.set(active, places);
+    }
+    return places;
+  };
+  for (const finding of findings) placesOf(finding.active).spans.push(finding);
+  const compared = findings.slice(0, mostCompared);
+  return (found) => {
+    if (found.active.rule.reads === 'original') return;
+    const places = placesOf(found.active);
+    const { spans } = places;
+    while (places.at < spans.length && spans[places.at]!.end <= found.start) places.at++;
+    const next = spans[places.at];
+    if (next !== undefined && next.start <= found.start && found.end <= next.end) return;
+    if (compared.some((other) => other.active === found.active && other.start < found.end && found.start < other.end)) return;
+    findings.push(found);
+    spans.push(found);
+    if (compared.length < mostCompared) compared.push(found);
+  };
 }

@@ -42,40 +42,98 @@ export function foldText(original: string): View {
   // Folding costs a good deal per character; plain ASCII has nothing to fold.
   if (isAscii(original)) return { text: original, original, offsets: undefined };
   const folded = new Folded(original.length);
+  // What the word so far has: bits of `kind`.
+  let word = 0;
   let wordStart = 0;
-  let isMixed = false;
-  let hasLatin = false;
-  for (let at = 0; at < original.length; ) {
-    const code = original.codePointAt(at) ?? 0;
-    const character = String.fromCodePoint(code);
-    const next = at + character.length;
+  for (let at = 0; at < original.length; at++) {
+    const code = original.charCodeAt(at);
     if (code < 128) {
-      folded.push(character, at);
-      if (isLatin(code)) hasLatin = true;
-      else {
-        if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
-        wordStart = folded.length;
-        isMixed = false;
-        hasLatin = false;
+      folded.push(code, at);
+      if (isLatin(code)) {
+        word |= kind.latin;
+        continue;
       }
-    } else if (!invisible.test(character)) {
-      for (const part of character.normalize(isComposed(code) ? 'NFKC' : 'NFKD')) {
-        if (accent.test(part)) continue;
-        if (part >= '\u0080') isMixed = true;
-        else if (/[A-Za-z]/.test(part)) hasLatin = true;
-        folded.push(part, at);
-      }
-      if (!letter.test(character)) {
-        if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
-        wordStart = folded.length;
-        isMixed = false;
-        hasLatin = false;
-      }
+    } else {
+      const isPair = isHighHalf(code) && isLowHalf(original.charCodeAt(at + 1));
+      const found = isPair ? folded.pushPair(original, at) : folded.pushForeign(code, at);
+      if (isPair) at++;
+      word |= found & (kind.mixed | kind.latin);
+      if ((found & kind.ends) === 0) continue;
     }
-    at = next;
+    if (word === (kind.mixed | kind.latin)) folded.replaceLookalikes(wordStart);
+    wordStart = folded.length;
+    word = 0;
   }
-  if (isMixed && hasLatin) folded.replaceLookalikes(wordStart);
+  if (word === (kind.mixed | kind.latin)) folded.replaceLookalikes(wordStart);
   return folded.view(original);
+}
+
+function isHighHalf(code: number): boolean {
+  return code >= 0xd800 && code < 0xdc00;
+}
+
+function isLowHalf(code: number): boolean {
+  return code >= 0xdc00 && code < 0xe000;
+}
+
+/** What is known of a character beyond ASCII. */
+const kind = {
+  /** Looked up already. */
+  known: 1,
+  /** Folds to letters of other alphabets. */
+  mixed: 2,
+  /** Folds to Latin letters. */
+  latin: 4,
+  /** No letter: a word ends. */
+  ends: 8,
+  /** Folds to something else than itself, which is in `foldedForms`. */
+  changes: 16,
+} as const;
+
+/** Kinds by code unit. Normalizing costs a microsecond, so each character is normalized once and not each time it comes. */
+const kinds = new Uint8Array(0x10000);
+/** The same for what is written as a pair. */
+const pairKinds = new Map<number, number>();
+const foldedForms = new Map<number, string>();
+/** A text of every pair there is must not fill the memory. */
+const mostPairs = 20_000;
+
+function learnKinds(code: number): number {
+  const character = String.fromCodePoint(code);
+  // What shows nothing is part of no word and ends none.
+  if (invisible.test(character)) {
+    foldedForms.set(code, '');
+    return kind.known | kind.changes;
+  }
+  let form = '';
+  let found: number = kind.known;
+  for (const part of character.normalize(isComposed(code) ? 'NFKC' : 'NFKD')) {
+    if (accent.test(part)) continue;
+    if (part >= '\u0080') found |= kind.mixed;
+    else if (/[A-Za-z]/.test(part)) found |= kind.latin;
+    form += part;
+  }
+  if (!letter.test(character)) found |= kind.ends;
+  if (form === character) return found;
+  foldedForms.set(code, form);
+  return found | kind.changes;
+}
+
+function kindsOf(code: number): number {
+  if (kinds[code] === 0) kinds[code] = learnKinds(code);
+  return kinds[code]!;
+}
+
+function kindsOfPair(code: number): number {
+  const known = pairKinds.get(code);
+  if (known !== undefined) return known;
+  if (pairKinds.size >= mostPairs) {
+    for (const pair of pairKinds.keys()) foldedForms.delete(pair);
+    pairKinds.clear();
+  }
+  const found = learnKinds(code);
+  pairKinds.set(code, found);
+  return found;
 }
 
 // Scripts whose marks are letters or parts of syllables, not accents: Hebrew to Vedic, kana to Hangul.
@@ -172,41 +230,72 @@ export function isAscii(text: string): boolean {
   return /^[\x00-\x7f]*$/.test(text);
 }
 
+/** Lookalikes by code unit; all of them lie below this. */
+const latinForms = new Uint16Array(0x600);
+for (const [other, latin] of lookalikes) latinForms[other.charCodeAt(0)] = latin.charCodeAt(0);
+
 class Folded {
-  readonly #parts: string[] = [];
+  #units: Uint16Array;
   #offsets: Uint32Array;
+  length = 0;
 
   constructor(length: number) {
-    this.#offsets = new Uint32Array(length + 16);
+    this.#units = new Uint16Array(length + 32);
+    this.#offsets = new Uint32Array(length + 32);
   }
 
-  get length(): number {
-    return this.#parts.length;
+  /** Adds one code unit that came from this offset. */
+  push(unit: number, from: number): void {
+    // One more for the offset of the end.
+    if (this.length + 2 > this.#units.length) this.#grow();
+    this.#units[this.length] = unit;
+    this.#offsets[this.length++] = from;
   }
 
-  /** Adds the code units of one character that came from this offset. */
-  push(character: string, from: number): void {
-    for (let at = 0; at < character.length; at++) {
-      if (this.#parts.length + 2 > this.#offsets.length) {
-        const larger = new Uint32Array(this.#offsets.length * 2);
-        larger.set(this.#offsets);
-        this.#offsets = larger;
-      }
-      this.#offsets[this.#parts.length] = from;
-      this.#parts.push(character.charAt(at));
-    }
+  /** Adds what a character of one code unit folds to, and says of which kinds it is. */
+  pushForeign(code: number, from: number): number {
+    const found = kindsOf(code);
+    if ((found & kind.changes) === 0) this.push(code, from);
+    else this.#pushForm(code, from);
+    return found;
+  }
+
+  /** The same for one of two code units. */
+  pushPair(original: string, from: number): number {
+    const code = original.codePointAt(from) ?? 0;
+    const found = kindsOfPair(code);
+    if ((found & kind.changes) === 0) {
+      this.push(original.charCodeAt(from), from);
+      this.push(original.charCodeAt(from + 1), from);
+    } else this.#pushForm(code, from);
+    return found;
   }
 
   replaceLookalikes(from: number): void {
-    for (let at = from; at < this.#parts.length; at++) {
-      const latin = lookalikes.get(this.#parts[at]!);
-      if (latin !== undefined) this.#parts[at] = latin;
+    for (let at = from; at < this.length; at++) {
+      const latin = latinForms[this.#units[at]!];
+      if (latin !== undefined && latin !== 0) this.#units[at] = latin;
     }
   }
 
   view(original: string): View {
-    this.#offsets[this.#parts.length] = original.length;
-    return { text: this.#parts.join(''), original, offsets: this.#offsets.subarray(0, this.#parts.length + 1) };
+    this.#offsets[this.length] = original.length;
+    const text = Buffer.from(this.#units.buffer, 0, this.length * 2).toString('utf16le');
+    return { text, original, offsets: this.#offsets.subarray(0, this.length + 1) };
+  }
+
+  #pushForm(code: number, from: number): void {
+    const form = foldedForms.get(code) ?? '';
+    for (let at = 0; at < form.length; at++) this.push(form.charCodeAt(at), from);
+  }
+
+  #grow(): void {
+    const units = new Uint16Array(this.#units.length * 2);
+    units.set(this.#units);
+    this.#units = units;
+    const offsets = new Uint32Array(this.#offsets.length * 2);
+    offsets.set(this.#offsets);
+    this.#offsets = offsets;
   }
 }
 

@@ -1,8 +1,8 @@
 /** Refuses, cleans or notes content that a policy names, on its way in and on its way out. */
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { parseExact } from '../wire/json-scan.ts';
-import type { ContentCheck, Direction } from './content-check.ts';
-import { type Budget, type Finding, findIn, lookAtForeign } from './find.ts';
+import type { ActiveRule, ContentCheck, Direction } from './content-check.ts';
+import { type Budget, type Finding, findIn, leastCost, lookAtForeign } from './find.ts';
 import { replaceFindings } from './redact.ts';
 import { type Category, gate, type Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
@@ -75,18 +75,26 @@ const mostCharacters = 1024 * 1024;
 interface Walk {
   readonly check: ContentCheck;
   readonly passesMedia: boolean;
-  readonly hits: Map<string, ContentHit>;
+  readonly hits: Map<string, Counted>;
   /** Keys in which nothing was found: items of a list have the same ones. */
   readonly cleanKeys: Set<string>;
   readonly budget: Budget;
   /** Where the walk is: names and indexes, outermost first. */
   readonly path: (string | number)[];
+  /** Pointers to the first places of the path, as far as somebody asked for them and the walk has not left them. */
+  readonly pointers: string[];
   nodes: number;
+  /** Nothing that is still to be read can change what is said. */
+  isOver: boolean;
 }
+
+/** A hit that is still counted. */
+type Counted = { -readonly [name in keyof ContentHit]: ContentHit[name] };
 
 function walk(check: ContentCheck, value: Json, passesMedia = false): ContentVerdict {
   const budget = { characters: mostCharacters };
-  const state: Walk = { check, passesMedia, hits: new Map(), cleanKeys: new Set(), budget, path: [], nodes: 0 };
+  const notes = { hits: new Map(), cleanKeys: new Set<string>(), path: [], pointers: [''] };
+  const state: Walk = { check, passesMedia, ...notes, budget, nodes: 0, isOver: false };
   const screened = screenAt(state, value, undefined);
   if (state.hits.size === 0) return clean;
   const hits = Object.freeze([...state.hits.values()]);
@@ -97,6 +105,7 @@ function walk(check: ContentCheck, value: Json, passesMedia = false): ContentVer
 
 /** The value itself where nothing in it was redacted, else a copy. `name` is the member's that holds it. */
 function screenAt(state: Walk, value: Json, name: string | undefined): Json {
+  if (state.isOver) return value;
   if (state.path.length > deepest || ++state.nodes > mostNodes) {
     // Once is enough to say so, and there may be millions.
     if (state.nodes <= mostNodes + 1) noteUnread(state);
@@ -124,20 +133,25 @@ function findAt(state: Walk, text: string, offset: number): readonly Finding[] {
     return [];
   }
   if (all.length === 0) return all;
-  const found = all.flatMap((finding) =>
-    finding.end <= offset ? [] : [{ ...finding, start: Math.max(0, finding.start - offset), end: finding.end - offset }],
-  );
-  for (const { active } of found) note(state, active.rule, active.action);
+  const found = offset === 0 ? all : behind(all, offset);
+  noteAll(state, found);
   return found;
+}
+
+/** What does not end before `offset`, in offsets from there. */
+function behind(all: readonly Finding[], offset: number): readonly Finding[] {
+  return all.flatMap(({ active, start, end }) =>
+    end <= offset ? [] : [{ active, start: Math.max(0, start - offset), end: end - offset }],
+  );
 }
 
 function screenArray(state: Walk, items: Json[]): Json {
   let copy: Json[] | undefined;
   for (const [index, item] of items.entries()) {
-    if (state.nodes > mostNodes) break;
+    if (state.nodes > mostNodes || state.isOver) break;
     state.path.push(index);
     const screened = screenAt(state, item, undefined);
-    state.path.pop();
+    leave(state);
     if (screened === item) continue;
     copy ??= [...items];
     copy[index] = screened;
@@ -150,6 +164,7 @@ function screenObject(state: Walk, object: JsonObject): Json {
   const taken = new Map<string, number>();
   let isChanged = false;
   for (const key of Object.keys(object)) {
+    if (state.isOver) return object;
     const value = object[key] ?? null;
     const found = state.cleanKeys.has(key) ? [] : findAt(state, key, 0);
     if (found.length === 0) state.cleanKeys.add(key);
@@ -157,7 +172,7 @@ function screenObject(state: Walk, object: JsonObject): Json {
     taken.set(outward, taken.get(outward) ?? 1);
     state.path.push(found.length === 0 ? key : '*');
     const screened = screenAt(state, value, key);
-    state.path.pop();
+    leave(state);
     if (outward !== key || screened !== value) isChanged = true;
     entries.push([outward, screened]);
   }
@@ -186,32 +201,47 @@ function uniqueKey(key: string, taken: Map<string, number>): string {
   return `${key} ${count}`;
 }
 
-function note(state: Walk, rule: Rule, action: ContentAction): void {
-  addHit(state, { ruleId: rule.id, category: rule.category, severity: rule.severity, action });
+function leave({ path, pointers }: Walk): void {
+  path.pop();
+  if (pointers.length > path.length + 1) pointers.length = path.length + 1;
+}
+
+// A text may hold a hundred thousand places: each rule is noted once, with how many it found.
+function noteAll(state: Walk, found: readonly Finding[]): void {
+  const counts = new Map<ActiveRule, number>();
+  for (const { active } of found) counts.set(active, (counts.get(active) ?? 0) + 1);
+  for (const [{ rule, action }, count] of counts)
+    addHit(state, { ruleId: rule.id, category: rule.category, severity: rule.severity, action }, count);
 }
 
 // What was not read cannot be vouched for: where something would be redacted or blocked, it does not pass.
 function noteUnread(state: Walk): void {
   const action = state.check.strictest === 'flag' ? 'flag' : 'block';
-  addHit(state, { ruleId: 'content/unread', category: 'content', severity: 'high', action });
+  addHit(state, { ruleId: 'content/unread', category: 'content', severity: 'high', action }, 1);
+  if (action === 'block' || state.budget.characters < leastCost) state.isOver = true;
 }
 
 const mostHits = 200;
 
-function addHit(state: Walk, what: Pick<ContentHit, 'ruleId' | 'category' | 'severity' | 'action'>): void {
+function addHit(state: Walk, what: Pick<ContentHit, 'ruleId' | 'category' | 'severity' | 'action'>, count: number): void {
   const { hits, check } = state;
-  let pointer = pointerOf(state.path);
   // Beyond what anyone reads, places are counted with the whole value.
-  if (hits.size >= mostHits && !hits.has(`${what.ruleId} ${pointer}`)) pointer = '';
+  const pointer = hits.size >= mostHits ? '' : pointerOf(state);
   const key = `${what.ruleId} ${pointer}`;
-  const count = (hits.get(key)?.count ?? 0) + 1;
-  hits.set(key, { ...what, direction: check.direction, pointer, count });
+  const known = hits.get(key);
+  if (known === undefined) hits.set(key, { ...what, direction: check.direction, pointer, count });
+  else known.count += count;
 }
 
 const longestPointer = 256;
 
+function pointerOf({ path, pointers }: Walk): string {
+  for (let depth = pointers.length; depth <= path.length; depth++)
+    pointers.push(`${pointers[depth - 1]!}/${shownName(path[depth - 1]!)}`.slice(0, longestPointer));
+  return pointers[path.length]!;
+}
+
 // A name of a member can be content as well: only what looks like one a program gave is shown.
-function pointerOf(path: readonly (string | number)[]): string {
-  const names = path.map((name) => (typeof name === 'number' || /^[A-Za-z_$][A-Za-z0-9_.$-]{0,63}$/.test(name) ? name : '*'));
-  return names.length === 0 ? '' : `/${names.join('/')}`.slice(0, longestPointer);
+function shownName(name: string | number): string {
+  return typeof name === 'number' || /^[A-Za-z_$][A-Za-z0-9_.$-]{0,63}$/.test(name) ? `${name}` : '*';
 }
