@@ -102,6 +102,7 @@ function carriesData(url: string): boolean {
 /** One word, or one mark that ends a sentence, with what it can be in a sentence. */
 interface Token {
   readonly text: string;
+  /** Bits of `part` and `role`. */
   readonly parts: number;
   readonly start: number;
   readonly end: number;
@@ -238,18 +239,117 @@ const word = /[\p{L}\p{N}_]{1,40}(?:['’][a-z]{1,2}(?![a-z]))?|[.!?;:\n。]|htt
 
 const firstWord = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${word.source.slice(0, word.source.indexOf('|'))})`, 'giu');
 
+const inWord = 1;
+const inMark = 2;
+const inOther = 3;
+/** Kinds of ASCII characters: what is no part of a word or of a mark is 0. */
+const asciiKinds = Uint8Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code);
+  if (/[A-Za-z0-9_]/.test(character)) return inWord;
+  return /[.!?;:\n]/.test(character) ? inMark : character === '@' || character === "'" ? inOther : 0;
+});
+
+let wordKinds: ReadonlyMap<string, number> | undefined;
+const longestWord = 40;
+
+// Plain words and marks, which nearly all are, are cut out here; at anything else the pattern is asked.
 function readTokens(text: string, offset: number): Token[] {
+  wordKinds ??= withRoles();
   const tokens: Token[] = [];
-  for (const match of text.matchAll(word)) {
-    const [found] = match;
-    const start = offset + match.index;
-    const lower = found.toLowerCase().replace(/['’]/, '');
-    // A file's name or a number keeps its dot, and a paragraph may wrap anywhere.
-    const isBreak = /^[.!?;:。]$/.test(found) && /^\s|^$/.test(text.slice(match.index + 1, match.index + 2));
-    if (found === '\n' || (!isBreak && /^[.!?;:。]$/.test(found))) continue;
-    tokens.push({ text: lower, parts: parts.get(lower) ?? 0, start, end: start + found.length, isBreak });
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at);
+    const kind = code < 128 ? asciiKinds[code]! : inOther;
+    if (kind === 0 || (kind === inMark && !endsSentence(text, at))) {
+      at++;
+      continue;
+    }
+    const end = endOfPlain(text, at, kind);
+    if (end > at) {
+      const lower = text.slice(at, end).toLowerCase();
+      const isBreak = kind === inMark;
+      tokens.push({ text: lower, parts: wordKinds.get(lower) ?? 0, start: offset + at, end: offset + end, isBreak });
+      at = end;
+      continue;
+    }
+    word.lastIndex = at;
+    const match = word.exec(text);
+    if (match === null) break;
+    const token = tokenOf(match, offset, wordKinds);
+    if (token !== undefined) tokens.push(token);
+    at = word.lastIndex;
   }
   return tokens;
+}
+
+// A file's name or a number keeps its dot, and a paragraph may wrap anywhere.
+function endsSentence(text: string, at: number): boolean {
+  return text.charCodeAt(at) !== 0x0a && /^\s|^$/.test(text.slice(at + 1, at + 2));
+}
+
+/** The end of a mark, or of a word of ASCII that ends there for certain; else `at`. */
+function endOfPlain(text: string, at: number, kind: number): number {
+  if (kind === inMark) return at + 1;
+  let end = at;
+  while (end - at <= longestWord && isInWord(text.charCodeAt(end))) end++;
+  if (end - at > longestWord) return at;
+  const next = text.charCodeAt(end);
+  // What is beyond ASCII may belong to the word, and behind an apostrophe as well.
+  return next >= 128 || next === 0x27 ? at : end;
+}
+
+function isInWord(code: number): boolean {
+  return code < 128 && asciiKinds[code] === inWord;
+}
+
+function tokenOf(match: RegExpExecArray, offset: number, kinds: ReadonlyMap<string, number>): Token | undefined {
+  const [found] = match;
+  const start = offset + match.index;
+  const lower = found.toLowerCase().replace(/['’]/, '');
+  const isBreak = /^[.!?;:。]$/.test(found);
+  if (isBreak && !endsSentence(match.input, match.index)) return undefined;
+  if (found === '\n') return undefined;
+  return { text: lower, parts: kinds.get(lower) ?? 0, start, end: start + found.length, isBreak };
+}
+
+/** What else a word can be, above the bits of `part`: a look at a number costs less than a pattern for every word. */
+const role = {
+  /** Makes what follows a question or a report. */
+  asks: 1 << 20,
+  /** Opens one of `openings`. */
+  opens: 1 << 21,
+  /** Opens one of `dropPhrases`. */
+  drops: 1 << 22,
+  /** Can be what a thief wants, together with the words in front. */
+  wanted: 1 << 23,
+  /** Names a mode without rules. */
+  mode: 1 << 24,
+  /** Takes the rules away. */
+  frees: 1 << 25,
+  /** Where what was taken is sent. */
+  target: 1 << 26,
+} as const;
+
+const roleWords: readonly (readonly [bits: number, words: string])[] = [
+  [
+    role.asks,
+    'how why when whether what wie warum comment pourquoi como if said says told called titled phrase phrases example attack attacks like such',
+  ],
+  [
+    role.wanted,
+    'prompt prompts systemprompt instructions anweisungen consignes instrucciones istruzioni key keys token tokens variable variables history',
+  ],
+  [role.mode, 'developer god debug dan admin jailbreak unsafe'],
+  [role.frees, 'without no free zero ignore ignores'],
+  [role.target, '@ webhook attacker sidenote'],
+];
+
+function withRoles(): ReadonlyMap<string, number> {
+  const all = new Map(parts);
+  const addTo = (word: string, bits: number) => all.set(word, (all.get(word) ?? 0) | bits);
+  for (const [bits, words] of roleWords) for (const word of words.split(' ')) addTo(word, bits);
+  for (const [first = ''] of openings) addTo(first, role.opens);
+  for (const first of dropPhrases.keys()) addTo(first, role.drops);
+  return all;
 }
 
 function has(token: Token | undefined, bits: number): boolean {
@@ -264,12 +364,7 @@ function firmness(tokens: readonly Token[], at: number): number {
   for (let back = at - 1; back >= Math.max(0, at - 5); back--) {
     const token = tokens[back]!;
     if (token.isBreak) break;
-    if (
-      /^(?:how|why|when|whether|what|wie|warum|comment|pourquoi|como|if|said|says|told|called|titled|phrase|phrases|example|attacks?|like|such)$/.test(
-        token.text,
-      )
-    )
-      return -2;
+    if (has(token, role.asks)) return -2;
   }
   if (has(previous, part.firm)) return 1;
   if (has(previous, part.soft)) return -2;
@@ -277,7 +372,8 @@ function firmness(tokens: readonly Token[], at: number): number {
 }
 
 function overrideAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
-  if (isOpen && at + 1 === tokens.length && dropPhrases.has(tokens[at]!.text)) return unknown;
+  if (!has(tokens[at], part.drop | role.drops)) return 0;
+  if (isOpen && at + 1 === tokens.length && has(tokens[at], role.drops)) return unknown;
   if (!has(tokens[at], part.drop) && !isDropPhrase(tokens, at)) return 0;
   let score = 1 + firmness(tokens, at);
   let order = 0;
@@ -349,6 +445,7 @@ const openings: readonly (readonly string[])[] = [
 ];
 
 function roleAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
+  if (!has(tokens[at], role.opens)) return 0;
   const opening = openings.find((words) => words.every((text, index) => tokens[at + index]?.text === text));
   if (opening === undefined) return isOpen && isOpeningCut(tokens, at) ? unknown : 0;
   if (firmness(tokens, at) < 0) return 0;
@@ -361,10 +458,9 @@ function roleAt(tokens: readonly Token[], at: number, isOpen: boolean): number {
     // What a word or a mode is may be said by the words behind it.
     if (isOpen && next + 1 === tokens.length) return unknown;
     if (has(token, part.freed)) return isEvilWord(tokens, next) ? next + 1 : 0;
-    if (/^(?:without|no|free|zero|ignores?)$/.test(token.text)) isFree = true;
+    if (has(token, role.frees)) isFree = true;
     else if (isFree && has(token, part.bonds)) return next + 1;
-    const mode = tokens[next + 1]?.text;
-    if (/^(?:developer|god|debug|dan|admin|jailbreak|unsafe)$/.test(token.text) && mode === 'mode') {
+    if (has(token, role.mode) && tokens[next + 1]?.text === 'mode') {
       if (isAboutModel(tokens, at, last)) return next + 2;
       if (isOpen && last < end) return unknown;
     }
@@ -408,7 +504,7 @@ function handOutAt(tokens: readonly Token[], at: number, isOpen: boolean): numbe
     if (value > score && next <= at + reach) [treasure, score] = [next, value];
     if (
       treasure > 0 &&
-      (token.text === '@' || token.text.startsWith('http') || /^(?:webhook|attacker|sidenote)$/.test(token.text))
+      (has(token, role.target) || token.text.startsWith('http'))
     )
       return score + firm + 2 >= 5 ? Math.max(treasure, next) + 1 : 0;
     if (token.isBreak && next > at + 3 && token.text !== ':') return worthOf();
@@ -419,6 +515,7 @@ function handOutAt(tokens: readonly Token[], at: number, isOpen: boolean): numbe
 
 /** What a word is worth to a thief, from 0 to 4; a prompt asked for by itself is enough. */
 function treasureAt(tokens: readonly Token[], at: number): number {
+  if (!has(tokens[at], part.treasure | role.wanted)) return 0;
   const { text } = tokens[at]!;
   const previous = tokens[at - 1]?.text ?? '';
   const beforePrevious = tokens[at - 2]?.text ?? '';
