@@ -22,6 +22,8 @@ export const leastCost = 64;
 /** How many characters rules may still be run over. What opens no gate costs nothing of it. */
 export interface Budget {
   characters: number;
+  /** How many places may still be found. */
+  places: number;
 }
 
 /** What the rules of a check find in a text, in offsets of that text; undefined when the budget does not reach. */
@@ -40,10 +42,15 @@ export function findIn(check: ContentCheck, text: string, budget?: Budget): read
     budget.characters -= view.text.length - text.length;
     if (budget.characters < 0) return undefined;
   }
-  const findings = runRules(check, view, view.text === text ? open : open | openGates(check, view.text));
-  if ((check.gates & gate.encoded) !== 0) {
-    addEscaped(check, view, findings);
-    if ((open & gate.encoded) !== 0) addDecoded(check, view, findings);
+  const most = budget?.places ?? Number.POSITIVE_INFINITY;
+  const findings = runRules(check, view, view.text === text ? open : open | openGates(check, view.text), most);
+  if ((check.gates & gate.encoded) !== 0 && findings.length <= most) {
+    addEscaped(check, view, findings, most);
+    if ((open & gate.encoded) !== 0 && findings.length <= most) addDecoded(check, view, findings, most);
+  }
+  if (budget !== undefined) {
+    if (findings.length > most) return undefined;
+    budget.places -= findings.length;
   }
   return findings;
 }
@@ -66,17 +73,19 @@ export function lookAtForeign(text: string): number {
 }
 
 /** What is found in a text that was decoded, in offsets of that text. */
-export function findDecoded(check: ContentCheck, text: string): readonly Finding[] {
-  return runRules(check, plainView(text), openGates(check, text));
+export function findDecoded(check: ContentCheck, text: string, most = Number.POSITIVE_INFINITY): readonly Finding[] {
+  return runRules(check, plainView(text), openGates(check, text), most);
 }
 
-function runRules(check: ContentCheck, view: View, open: number): Finding[] {
+/** One more than `most` says that there are more. */
+function runRules(check: ContentCheck, view: View, open: number, most: number): Finding[] {
   const findings: Finding[] = [];
   for (const active of check.rules) {
     const { rule } = active;
     if ((rule.gates & open) === 0) continue;
     const isPlain = rule.reads === 'original' || view.offsets === undefined;
-    readRule(active, view, (start, end) => {
+    if (findings.length > most) break;
+    readRule(active, view, most + 1 - findings.length, (start, end) => {
       const [from, to] = isPlain ? [start, end] : toOriginal(view, start, end);
       findings.push({ active, start: from, end: to });
     });
@@ -89,12 +98,8 @@ const mostCounted = 1000;
 const enough = Symbol('enough');
 
 // Every place of what is redacted is needed; of the rest only whether and, roughly, how often.
-function readRule({ rule, action }: ActiveRule, view: View, add: AddSpan): void {
-  if (action === 'redact') {
-    rule.find(view, add);
-    return;
-  }
-  let left = mostCounted;
+function readRule({ rule, action }: ActiveRule, view: View, most: number, add: AddSpan): void {
+  let left = action === 'redact' ? most : Math.min(most, mostCounted);
   try {
     rule.find(view, (start, end) => {
       add(start, end);
@@ -106,20 +111,20 @@ function readRule({ rule, action }: ActiveRule, view: View, add: AddSpan): void 
   }
 }
 
-function addDecoded(check: ContentCheck, view: View, findings: Finding[]): void {
+function addDecoded(check: ContentCheck, view: View, findings: Finding[], most: number): void {
   const addNew = adderTo(findings);
   for (const part of decodeParts(view.text)) {
     const [start, end] = toOriginal(view, part.start, part.end);
-    for (const { active } of findDecoded(check, part.text)) addNew({ active, start, end });
+    for (const { active } of findDecoded(check, part.text, most)) addNew({ active, start, end });
   }
 }
 
-function addEscaped(check: ContentCheck, view: View, findings: Finding[]): void {
+function addEscaped(check: ContentCheck, view: View, findings: Finding[], most: number): void {
   const resolved = resolveEscapes(view.text);
   if (resolved === undefined) return;
   const { text, offsets } = resolved;
   const addNew = adderTo(findings);
-  for (const found of findDecoded(check, text)) {
+  for (const found of findDecoded(check, text, most)) {
     const [start] = toOriginal(view, offsets[found.start] ?? 0, view.text.length);
     const [, end] = toOriginal(view, 0, offsets[found.end] ?? view.text.length);
     addNew({ active: found.active, start, end });

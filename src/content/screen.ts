@@ -71,6 +71,9 @@ const deepest = 128;
 /** Values that are looked at, and characters that rules are run over, before the rest counts as unread. */
 const mostNodes = 250_000;
 const mostCharacters = 1024 * 1024;
+/** Places that are found in one value. With more, rewriting it would hold up everybody else, and nothing of it is worth reading. */
+const mostPlaces = 150_000;
+
 /** One walk over one value. */
 interface Walk {
   readonly check: ContentCheck;
@@ -92,7 +95,7 @@ interface Walk {
 type Counted = { -readonly [name in keyof ContentHit]: ContentHit[name] };
 
 function walk(check: ContentCheck, value: Json, passesMedia = false): ContentVerdict {
-  const budget = { characters: mostCharacters };
+  const budget = { characters: mostCharacters, places: mostPlaces };
   const notes = { hits: new Map(), cleanKeys: new Set<string>(), path: [], pointers: [''] };
   const state: Walk = { check, passesMedia, ...notes, budget, nodes: 0, isOver: false };
   const screened = screenAt(state, value, undefined);
