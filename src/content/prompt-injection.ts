@@ -502,10 +502,7 @@ function handOutAt(tokens: readonly Token[], at: number, isOpen: boolean): numbe
     if (treasure === 0 && next > at + reach) return 0;
     const value = treasureAt(tokens, next);
     if (value > score && next <= at + reach) [treasure, score] = [next, value];
-    if (
-      treasure > 0 &&
-      (has(token, role.target) || token.text.startsWith('http'))
-    )
+    if (treasure > 0 && (has(token, role.target) || token.text.startsWith('http')))
       return score + firm + 2 >= 5 ? Math.max(treasure, next) + 1 : 0;
     if (token.isBreak && next > at + 3 && token.text !== ':') return worthOf();
   }
