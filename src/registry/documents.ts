@@ -3,6 +3,7 @@ import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import { priceSchema } from '../models/price-schema.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { networkSchema, policySchema } from '../policy/policy-schema.ts';
+import { mostHolders } from './holders.ts';
 import { type PinDocument, readPin } from './pin-document.ts';
 
 // What is kept of everything that is registered at run time, by kind. Actions check what they are given against these before they
@@ -78,9 +79,6 @@ const member = z.strictObject({
 
 /** Somebody a secret was handed to, as they came: another key of theirs, or of an application that is all of it, is no other. */
 const holder = z.strictObject({ id: z.string().max(512), member: idSchema.optional(), consumer: idSchema.optional() });
-
-/** Of one secret: who made or rotated the key, and everyone who held what they did it with. */
-export const mostHolders = 50;
 
 const keySecret = z.strictObject({
   hash: z.string().regex(/^[0-9a-f]{64}$/),

@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 /** `npm_command` is what npm says to what it starts. */
-function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Spawned {
+function run(args: readonly string[], environment: Readonly<Record<string, string | undefined>> = {}): Spawned {
   // `npm run` puts its own Node first as well.
   const path = [dirname(process.execPath), process.env.PATH].join(delimiter);
   return spawnMarked(process.execPath, ['dist/gatehouse.mjs', ...args], {
@@ -39,7 +39,9 @@ interface Greeting {
 }
 
 /** What one start prints once it is ready, which takes no longer than 5 s. */
-async function start(environment?: Readonly<Record<string, string>>): Promise<{ gateway: Spawned; greeting: Greeting }> {
+async function start(
+  environment?: Readonly<Record<string, string | undefined>>,
+): Promise<{ gateway: Spawned; greeting: Greeting }> {
   const gateway = run(['serve', '--port', '0'], environment);
   const row = (name: string) => (line: string) => new RegExp(`^ {2}${name} +(.+)$`).exec(line)?.[1];
   try {
@@ -69,7 +71,7 @@ describe('the first start', () => {
   let gateway: Spawned;
   let greeting: Greeting;
   beforeAll(async () => {
-    ({ gateway, greeting } = await start());
+    ({ gateway, greeting } = await start({ npm_command: undefined }));
   });
   afterAll(() => gateway?.stop());
 

@@ -1,7 +1,7 @@
 /** Who holds the secrets of a key: whoever was ever shown one can be who calls with it. */
 import { GatewayError } from '../../errors.ts';
-import { type Holder, type KeyDocument, mostHolders } from '../../registry/documents.ts';
-import { distinctHolders } from '../../registry/holders.ts';
+import type { Holder, KeyDocument } from '../../registry/documents.ts';
+import { distinctHolders, mostHolders } from '../../registry/holders.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { Caller } from './caller.ts';
 
