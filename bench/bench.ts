@@ -52,7 +52,7 @@ interface Options extends LabSettings {
 
 const root = join(import.meta.dirname, '..');
 /** With --quick no suite begins later than this, and the last one has a few seconds to finish its round. */
-const quickMs = 185_000;
+const quickMs = 205_000;
 
 function readOptions(args: readonly string[]): Options {
   const { values, positionals } = parseArgs({

@@ -147,9 +147,9 @@ export class Lab {
     return this.#hand(cpus === undefined ? job : { ...job, cpus }) as Promise<LoadResult>;
   }
 
-  /** Enough calls for the hot code of a process to be compiled: about 15,000, a good part of them per kind of load. */
+  /** Enough calls for the hot code of a process to be compiled: about 15,000, a good part of them per kind of load. Those of models run more of it. */
   async warmUp(load: Load): Promise<void> {
-    const measureMs = this.settings.isQuick ? 1600 : 5000;
+    const measureMs = this.settings.isQuick && load.prompt === undefined ? 1600 : 5000;
     await this.run({ kind: 'calls', ...load, callers: Math.max(16, load.callers), warmMs: 0, measureMs, maxCalls: 25_000 });
   }
 
