@@ -4,6 +4,7 @@ import { type Gateway, gatewayCommand, startGateway } from '../support/gateway.t
 import { type Place, startPlace } from '../support/model-gateway.ts';
 import { expectNoneLeft, spawnMarked } from '../support/processes.ts';
 import { type Answered, closeRawClients, codeOf, connectRaw, type RawClient, rawEras, toolText } from '../support/raw-clients.ts';
+import { restDone } from '../support/rest.ts';
 import { until } from '../support/until.ts';
 
 // A process of its own, and its records as the command line shows them.
@@ -34,10 +35,10 @@ beforeAll(async () => {
     ...place.secrets,
     GATEHOUSE_EGRESS_ALLOW: '127.0.0.1',
   });
-  await api('POST', '/consumers', { id: 'shop', title: 'Shop', kind: 'application' });
-  appKey = (await api('POST', '/keys', { id: 'app', title: 'App', consumer: 'shop' })).secret;
-  await api('POST', '/members', { id: 'bob', title: 'Bob', roles: [{ role: 'approver', namespace: 'support' }] });
-  bobKey = (await api('POST', '/keys', { id: 'bob', title: 'Bob', member: 'bob' })).secret;
+  await api('POST /consumers', { id: 'shop', title: 'Shop', kind: 'application' });
+  appKey = (await api('POST /keys', { id: 'app', title: 'App', consumer: 'shop' })).secret;
+  await api('POST /members', { id: 'bob', title: 'Bob', roles: [{ role: 'approver', namespace: 'support' }] });
+  bobKey = (await api('POST /keys', { id: 'bob', title: 'Bob', member: 'bob' })).secret;
 }, 90_000);
 
 afterAll(async () => {
@@ -47,16 +48,9 @@ afterAll(async () => {
   await expectNoneLeft();
 });
 
-async function api(method: string, path: string, body: object, key = gateway.key, headers = {}) {
-  const response = await fetch(`${gateway.url}/api${path}`, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: what a gateway answered; tests look into it.
-  const answer = (await response.json()) as any;
-  if (response.status !== 200) throw new Error(`${method} ${path} answered ${response.status}: ${JSON.stringify(answer)}`);
-  return answer;
+/** `secret`: of a key that was made. */
+async function api(route: string, body: object, key = gateway.key, headers: Readonly<{ traceparent?: string }> = {}) {
+  return await restDone<{ readonly secret: string }>({ url: gateway.url, key }, route, body, headers);
 }
 
 /** What `gatehouse search-audit` shows, newest first; intent and outcome of a call as one. */
@@ -119,7 +113,7 @@ describe.each(rawEras)('AU-05: what is on record of a tool (%s)', (era) => {
     const approval = idIn(first);
     const waiting = await recordOf({ code: 'approval_pending', approval }, '--code', 'approval_pending');
     expect(waiting).toMatchObject({ ...ofEcho, decision: 'deny', rule: 'approval_pending', outcome: 'refused' });
-    await api('POST', `/approvals/${approval}/decision`, { decision: 'approve' }, bobKey, { traceparent });
+    await api(`POST /approvals/${approval}/decision`, { decision: 'approve' }, bobKey, { traceparent });
     expect(codeOf(await echo(agreed))).toBeUndefined();
     const made = await recordOf({ outcome: 'done', approval }, '--capability', 'support/echo');
     expect(made).toMatchObject({ ...ofEcho, decision: 'allow', rule: 'allow', argumentsDigest: waiting.argumentsDigest });
@@ -128,7 +122,7 @@ describe.each(rawEras)('AU-05: what is on record of a tool (%s)', (era) => {
     expect(decided).toMatchObject({ principal: 'key:bob', key: 'bob', member: 'bob', trace, after: expect.any(String) });
 
     const other = idIn(await echo(denied));
-    await api('POST', `/approvals/${other}/decision`, { decision: 'deny' }, bobKey);
+    await api(`POST /approvals/${other}/decision`, { decision: 'deny' }, bobKey);
     expect(codeOf(await echo(denied))).toBe('approval_denied');
     const refused = await recordOf({ code: 'approval_denied', approval: other }, '--code', 'approval_denied');
     expect(refused).toMatchObject({ ...ofEcho, decision: 'deny', rule: 'approval_denied', outcome: 'refused' });
@@ -152,7 +146,7 @@ test('AU-05: what is on record of a model', async () => {
 });
 
 test('AU-05: what is on record of an action, and of what it changed', async () => {
-  await api('POST', '/consumers', { id: 'recorded', title: 'Recorded', kind: 'team' }, gateway.key, { traceparent });
+  await api('POST /consumers', { id: 'recorded', title: 'Recorded', kind: 'team' }, gateway.key, { traceparent });
   const call = await recordOf({ outcome: 'done' }, '--capability', 'admin/create_consumer', '--trace', trace);
   expect(call).toMatchObject({ ...ofCall, method: 'tools/call', door: 'rest', upstream: 'admin/actions', decision: 'allow' });
   expect(call).toMatchObject({ principal: expect.any(String), key: expect.any(String), rule: 'default' });

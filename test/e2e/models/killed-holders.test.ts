@@ -10,6 +10,7 @@ import { type Place, startPlace } from '../../support/model-gateway.ts';
 import { gate, says } from '../../support/model-providers/script.ts';
 import { expectNoneLeft } from '../../support/processes.ts';
 import { newMasterKey } from '../../support/registrar.ts';
+import { restDone } from '../../support/rest.ts';
 import { type Service, servicesTimeoutMs, startRedis } from '../../support/services.ts';
 import { until } from '../../support/until.ts';
 
@@ -51,8 +52,12 @@ class Round {
       { per: 'consumer', budget: { amount: most, unit: 'tokens', window: 'month' } },
       { per: 'consumer', concurrency: slots },
     ];
-    await api(this.#gateway, 'POST', '/consumers', { id: this.consumer, title: 'Round', kind: 'application', limits });
-    const { secret } = await api(this.#gateway, 'POST', '/keys', { id: this.consumer, title: 'x', consumer: this.consumer });
+    await restDone(this.#gateway, 'POST /consumers', { id: this.consumer, title: 'Round', kind: 'application', limits });
+    const { secret } = await restDone<{ secret: string }>(this.#gateway, 'POST /keys', {
+      id: this.consumer,
+      title: 'x',
+      consumer: this.consumer,
+    });
     this.#key = secret;
   }
 
@@ -101,22 +106,10 @@ class Round {
 
 const question = { model: 'models/fast', messages: [{ role: 'user', content: 'Say abc.' }] };
 
-async function api(gateway: Gateway, method: string, path: string, body?: object) {
-  const response = await fetch(`${gateway.url}/api${path}`, {
-    method,
-    headers: { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: what a gateway answered; tests look into it.
-  const answer = (await response.json()) as any;
-  if (response.status !== 200) throw new Error(`${method} ${path} answered ${response.status}: ${JSON.stringify(answer)}`);
-  return answer;
-}
-
 /** Of a consumer, settled or held. */
 async function usedBy(gateway: Gateway, consumer: string): Promise<{ tokens: number; slots: number }> {
-  const { limits } = await api(gateway, 'GET', `/usage?consumer=${consumer}`);
-  const of = (amount: number): number => limits.find((limit: { amount: number }) => limit.amount === amount).used;
+  const { limits } = await restDone<{ limits: { amount: number; used: number }[] }>(gateway, `GET /usage?consumer=${consumer}`);
+  const of = (amount: number): number => limits.find((limit) => limit.amount === amount)!.used;
   return { tokens: of(most), slots: of(slots) };
 }
 
