@@ -15,7 +15,7 @@ let gateway: ModelGateway;
 beforeAll(async () => {
   place = await startPlace('openai');
   gateway = await openModelGateway({
-    models: { strict: { targets: [place.target] }, loose: { targets: [place.target] } },
+    models: Object.fromEntries(['strict', 'loose', 'told'].map((name) => [name, { targets: [place.target] }])),
     places: [place],
   });
 });
@@ -87,10 +87,10 @@ describe('US-M-A4: Apply Responsible AI Policies', () => {
   });
 
   test('what was found is in the audit with who asked what, the rule, its direction, its place and what was done', async () => {
-    await set('capability:models/strict', { violence: { in: 'block' } });
-    await refusal(askOpenai('models/strict', threat));
-    const blocked = await recorded('models/strict', 'violence/threat');
-    expect(blocked).toMatchObject({ caller: 'key:app', consumer: 'app', capability: 'models/strict', code: 'content_blocked' });
+    await set('capability:models/told', { violence: { in: 'block' } });
+    await refusal(askOpenai('models/told', threat));
+    const blocked = await recorded('models/told', 'violence/threat');
+    expect(blocked).toMatchObject({ caller: 'key:app', consumer: 'app', capability: 'models/told', code: 'content_blocked' });
     const hit = { rule: 'violence/threat', severity: 'high', direction: 'in', action: 'block', count: 1 };
     expect(blocked.record).toMatchObject({
       contentRules: ['violence/threat'],

@@ -152,9 +152,9 @@ describe.each(cases)('PO-07: an upstream without rest ($era, changing: $isChangi
     expect(used).toBeLessThan(mostCpu);
     expect(restless.notices - before.notices).toBeGreaterThan((noticesPerS * seconds) / 2);
     if (isChanging) return;
-    // What has really changed is there soon.
+    // What has really changed is there after its rest.
     restless.revision += 1;
     const isThere = async () => (await client.send('tools/list')).text.includes(`in revision ${restless.revision}`);
-    await until('a change is there', isThere);
+    await until('a change is there', isThere, longestRestMs + 10_000);
   });
 });
