@@ -6,7 +6,7 @@ import type { Caller } from '../call/authenticate.ts';
 import type { Circumstances } from '../call/authorize.ts';
 import { type ExplainedStep, explain } from '../call/explain.ts';
 import type { Asked } from '../call/resolve.ts';
-import { modelsPlace, type Toolbox } from '../catalog/catalog.ts';
+import { modelsPlace, toolboxOf } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import { compileNetworks } from '../policy/network.ts';
 import { describeScope, type PolicySource } from '../policy/policy.ts';
@@ -148,14 +148,12 @@ function namespaceOf(capability: string | undefined): string | undefined {
 }
 
 function ownerOf({ catalog }: AdminPorts, toolbox: string, uri: string): string | undefined {
-  const { everything, toolboxes } = catalog();
-  return (toolbox === '' ? everything : toolboxes.get(toolbox))?.uris.toUpstream(uri)?.member.id;
+  return toolboxOf(catalog(), toolbox)?.uris.toUpstream(uri)?.member.id;
 }
 
 /** What a client of this toolbox calls a capability; the name itself where it is not there, for the step that says so. */
 function outwardName({ catalog }: AdminPorts, toolbox: string, method: Asked['method'], capability: string): string {
-  const { everything, toolboxes } = catalog();
-  const found: Toolbox | undefined = toolbox === '' ? everything : toolboxes.get(toolbox);
+  const found = toolboxOf(catalog(), toolbox);
   const entries = method === 'tools/call' ? found?.tools : found?.prompts;
   for (const [outward, { name }] of entries ?? []) if (name === capability) return outward;
   return capability;

@@ -1,5 +1,5 @@
 /** Refuses what does not exist in this toolbox; what is hidden and what is not there look the same. */
-import { type Catalog, type Member, modelsPlace, type Toolbox } from '../catalog/catalog.ts';
+import { type Catalog, type Member, modelsPlace, type Toolbox, toolboxOf } from '../catalog/catalog.ts';
 import { isDocumentation } from '../catalog/documentation-uri.ts';
 import { callTool, callToolName, hasSearchTools, searchTool, searchToolName } from '../catalog/search-tools.ts';
 import { GatewayError } from '../errors.ts';
@@ -26,7 +26,7 @@ export interface Target {
 
 /** Throws GatewayError `not_found` for a toolbox. */
 export function findToolbox(catalog: Catalog, name: string): Toolbox {
-  const toolbox = name === '' ? catalog.everything : name === modelsPlace ? catalog.models : catalog.toolboxes.get(name);
+  const toolbox = name === modelsPlace ? catalog.models : toolboxOf(catalog, name);
   if (toolbox === undefined) throw noSuchToolbox(name);
   return toolbox;
 }

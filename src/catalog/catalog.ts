@@ -33,6 +33,11 @@ export interface Catalog {
 /** Where models are called in their clients' own dialects, beside the toolboxes: no toolbox can be named so. */
 export const modelsPlace = '/v1';
 
+/** By the name in `/mcp/<name>`, empty for everything; undefined where there is no such toolbox. */
+export function toolboxOf({ everything, toolboxes }: Catalog, name: string): Toolbox | undefined {
+  return name === '' ? everything : toolboxes.get(name);
+}
+
 /** An upstream as the catalog knows it: its configuration and its running port. */
 export interface Member {
   /** `namespace/name`. */

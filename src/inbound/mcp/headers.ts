@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Ask } from '../../call/ask.ts';
-import type { Catalog } from '../../catalog/catalog.ts';
+import { type Catalog, toolboxOf } from '../../catalog/catalog.ts';
 import { GatewayError } from '../../errors.ts';
 import { hopHeader, readHops } from '../../upstreams/hop.ts';
 import type { JsonObject } from '../../wire/json.ts';
@@ -35,8 +35,7 @@ function check(name: string, header: string | string[] | undefined, body: string
 
 /** `Mcp-Param-*` must repeat the arguments that a tool's schema marks for it. Throws GatewayError `header_mismatch`. */
 export function checkParamHeaders(headers: IncomingHttpHeaders, catalog: Catalog, toolboxName: string, params: JsonObject): void {
-  const toolbox = toolboxName === '' ? catalog.everything : catalog.toolboxes.get(toolboxName);
-  const tool = typeof params.name === 'string' ? toolbox?.tools.get(params.name) : undefined;
+  const tool = typeof params.name === 'string' ? toolboxOf(catalog, toolboxName)?.tools.get(params.name) : undefined;
   if (tool === undefined) return;
   for (const mirrored of mirroredBy(tool.definition.inputSchema)) {
     const expected = paramHeaderText(params.arguments, mirrored);
