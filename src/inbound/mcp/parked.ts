@@ -1,5 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { ApprovedRound } from '../../call/ask.ts';
+import { findToolbox } from '../../call/resolve.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
 import type { Clock } from '../../clock.ts';
 import { GatewayError } from '../../errors.ts';
 import { seal, unseal } from '../../seal.ts';
@@ -125,8 +127,21 @@ export class ParkedCalls {
   }
 }
 
+/** What sealed state belongs to: this request, at this toolbox, to this upstream. Throws GatewayError `not_found`. */
+export function bindingOf(catalog: Catalog, name: string, method: string, params: JsonObject): string {
+  const toolbox = findToolbox(catalog, name);
+  const asked = typeof params.name === 'string' ? params.name : '';
+  const owner =
+    method === 'tools/call'
+      ? toolbox.tools.get(asked)?.member
+      : method === 'prompts/get'
+        ? toolbox.prompts.get(asked)?.member
+        : toolbox.uris.toUpstream(String(params.uri))?.member;
+  return digestOf(`${name} ${owner?.id ?? ''} ${method}`, params);
+}
+
 /** What a round of a call must repeat exactly: a digest over where it goes and its params, whatever the order of members. */
-export function digestOf(where: string, params: JsonObject): string {
+function digestOf(where: string, params: JsonObject): string {
   return createHash('sha256')
     .update(`${where} ${JSON.stringify(sorted(params))}`)
     .digest('base64url');
