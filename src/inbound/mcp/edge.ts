@@ -10,7 +10,7 @@ import type { Listeners } from './listen.ts';
 import type { ParkedCalls } from './parked.ts';
 import type { Sessions } from './sessions.ts';
 import type { Subscriptions } from './subscriptions.ts';
-import type { TaskRuns } from './tasks.ts';
+import type { TaskRuns } from './task-runs.ts';
 
 /** What the MCP doors share. */
 export interface Edge {
