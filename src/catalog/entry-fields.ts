@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { Flaw } from '../describe-issue.ts';
 import { breakerSchema } from '../policy/policy-schema.ts';
 import { checkSecretReferences, secretNames } from '../secrets.ts';
+import { isObject } from '../wire/json.ts';
 
 // What entries of several kinds of upstream have in common.
 
@@ -51,3 +53,39 @@ export const secretOnly = z
 
 // What is in rows of their own, per capability, belongs to policies.
 export const upstreamBreaker = breakerSchema.pick({ errorRate: true, minimumCalls: true, windowMs: true, openMs: true });
+
+/** Of a tool, for every client. */
+export const legalName = /^[a-zA-Z0-9_-]{1,64}$/;
+
+export const review = z
+  .strictObject({
+    changes: z
+      .enum(['hold', 'take'])
+      .optional()
+      .describe(
+        'A tool or prompt whose definition is no longer the one that was approved. hold: it is neither listed nor callable until somebody approves the change; take: the new definition counts at once. Default: hold.',
+      ),
+    additions: z
+      .enum(['hold', 'screen', 'take'])
+      .optional()
+      .describe(
+        'One that the upstream did not offer before. hold: it waits for somebody to approve it; screen: it is taken when the assessment finds nothing in it; take: it is taken as it is. Default: screen in a file, hold for what is registered at run time.',
+      ),
+  })
+  .describe('What becomes of definitions that the upstream changes or adds later; what it offers first is taken as seen.');
+
+export function checkDurations(path: readonly string[], { timeoutMs, maxDurationMs }: Readonly<Record<string, unknown>>): Flaw[] {
+  if (typeof timeoutMs !== 'number' || typeof maxDurationMs !== 'number' || maxDurationMs >= timeoutMs) return [];
+  const message = '"maxDurationMs" is shorter than "timeoutMs"; a call would never time out by silence. Raise it.';
+  return [{ path: [...path, 'maxDurationMs'], message }];
+}
+
+export function checkRename(path: readonly string[], { rename }: Readonly<Record<string, unknown>>): Flaw[] {
+  const seen = new Map<unknown, string>();
+  return Object.entries(isObject(rename) ? rename : {}).flatMap(([from, to]) => {
+    const other = seen.get(to);
+    seen.set(to, from);
+    if (other === undefined) return [];
+    return [{ path: [...path, 'rename', from], message: `"${from}" and "${other}" get the same name; give each its own.` }];
+  });
+}
