@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Argument, Command, Option } from 'commander';
 import { ConfigurationError, formatProblem } from './problems.ts';
-import { readSettings, type Settings, settingFlags } from './settings.ts';
+import { settingFlags } from './settings/describe.ts';
+import { readSettings, type Settings } from './settings.ts';
 import { version } from './version.ts';
 
 /** Exit codes: 0 done, 1 it did not work, 2 the command line or the configuration is wrong. */

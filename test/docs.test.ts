@@ -8,7 +8,8 @@ import { readConfiguration, readText } from '../src/admin/configuration-format.t
 import { readNamespaceFile } from '../src/catalog/namespace-file.ts';
 import { clients } from '../src/cli/clients.ts';
 import { readSearchSettings } from '../src/finding/search-settings.ts';
-import { readSettings, settingsTable } from '../src/settings.ts';
+import { settingsTable } from '../src/settings/describe.ts';
+import { readSettings } from '../src/settings.ts';
 import { isObject, type JsonObject } from '../src/wire/json.ts';
 import { readYaml } from '../src/yaml-file.ts';
 

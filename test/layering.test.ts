@@ -39,6 +39,7 @@ const layers: readonly (readonly string[])[] = [
     'secret.ts',
     'secrets.ts',
     'settings.ts',
+    'settings/',
     'turns.ts',
     'version.ts',
     'yaml-file.ts',

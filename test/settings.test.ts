@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ConfigurationError, type Problem } from '../src/problems.ts';
-import { readSettings, type Settings, settingFlags, settingsHelp, settingsTable } from '../src/settings.ts';
+import { settingFlags, settingsHelp, settingsTable } from '../src/settings/describe.ts';
+import { readSettings, type Settings } from '../src/settings.ts';
 
 let directory: string;
 let file: string;

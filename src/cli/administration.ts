@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { actions } from '../admin/actions.ts';
 import { suggestName } from '../problems.ts';
-import { settingsHelp } from '../settings.ts';
+import { settingsHelp } from '../settings/describe.ts';
 import { actionCommand, actionList, actionsByNoun, commandName } from './action-help.ts';
 import { findAction, runAction, type Surroundings } from './run-action.ts';
 import { shortcutCommand, shortcuts } from './shortcuts.ts';
