@@ -2,8 +2,9 @@ import { performance } from 'node:perf_hooks';
 import type { AuditIndex } from '../store/ports/audit-index.ts';
 import { rowsOf } from './audit-rows.ts';
 import { type ChainHead, lineLimitBytes, readLink } from './chain.ts';
+import type { JournalLog } from './open-segment.ts';
 import { firstLine, listSegments, readPart } from './segments.ts';
-import type { ChainWriter, JournalLog } from './writer.ts';
+import type { ChainWriter } from './writer.ts';
 
 interface FeedPorts {
   readonly directory: string;

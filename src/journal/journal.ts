@@ -10,10 +10,11 @@ import { type ChainHead, deriveKeys, type JournalKeys } from './chain.ts';
 import { IndexFeed } from './feed-index.ts';
 import { realFiles, type SegmentFiles } from './journal-file.ts';
 import { type ChainLock, lockChain } from './lock.ts';
+import type { JournalLog, JournalSync } from './open-segment.ts';
 import { type CallFacts, type CallResult, type ChangeFacts, callFields, changeFields, quote, resultFields } from './record.ts';
 import { type ChainEnd, recoverChain } from './recover.ts';
 import { type RetentionLimits, retireSegments } from './retire.ts';
-import { ChainWriter, type JournalLog, type JournalSync, type WriterLimits } from './writer.ts';
+import { ChainWriter, type WriterLimits } from './writer.ts';
 
 export interface JournalLimits extends WriterLimits, RetentionLimits {
   /** How long the index waits after a start before it takes anything up. */

@@ -1,44 +1,23 @@
-import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import { batchLimitBytes, batchRecords, type ChainHead, type JournalKeys, linkRecord } from './chain.ts';
-import type { JournalFile, SegmentFiles } from './journal-file.ts';
+import { OpenSegment, reasonOf, type SegmentLimits, type SegmentPorts } from './open-segment.ts';
 import { quote } from './record.ts';
 import type { ChainEnd } from './recover.ts';
-import { segmentPath } from './segments.ts';
 
-/** When a caller may proceed: when the operating system has its record, or when the disk has it. */
-export type JournalSync = 'os' | 'disk';
-
-export interface WriterLimits {
+export interface WriterLimits extends SegmentLimits {
   /** A write that takes longer counts as failed. */
   readonly writeWithinMs: number;
   /** Between attempts while the journal cannot be written. */
   readonly retryEveryMs: number;
   /** What may wait in memory meanwhile; what is beyond that is counted and lost. */
   readonly waitingBytes: number;
-  /** A segment is closed when it is this large or this old. */
-  readonly segmentBytes: number;
-  readonly segmentAgeMs: number;
 }
 
-export interface JournalLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-export interface WriterPorts {
-  readonly directory: string;
-  readonly sync: JournalSync;
+export interface WriterPorts extends SegmentPorts {
   readonly keys: JournalKeys;
-  readonly clock: Clock;
-  readonly log: JournalLog;
   readonly limits: WriterLimits;
-  readonly files: SegmentFiles;
   /** Called after each write that succeeded. */
   readonly onWritten: () => void;
-  /** Called when a segment was begun after another. */
-  readonly onRotated: () => void;
 }
 
 /** Up to which byte of which segment everything is written. */
@@ -76,9 +55,6 @@ const mostTurns = 3;
 const patientMs = 2;
 const patientBatch = 64;
 
-/** How often it is checked that the segment still has its name. */
-const checkEveryMs = 1_000;
-
 /**
  * Writes one chain. Records are gathered while a write is on its way and otherwise until the end of the event-loop turn, then
  * written at once; at most one write is on its way, so that one that hangs holds up a single thread of Node's pool.
@@ -89,10 +65,7 @@ export class ChainWriter {
   readonly #ports: WriterPorts;
   readonly #watch: NodeJS.Timeout;
   #retry: NodeJS.Timeout | undefined;
-  #file: JournalFile | undefined;
-  #segment: number;
-  #segmentSinceMs: number;
-  #sizeBytes: number;
+  readonly #segment: OpenSegment;
   #seq: number;
   #hash: string;
   #open: Batch = emptyBatch();
@@ -105,22 +78,14 @@ export class ChainWriter {
   underWay = 0;
   #draining: Promise<void> | undefined;
   #isClosing = false;
-  /** Bytes that count for nothing may follow those that do. */
-  #isDirty = false;
-  /** What the file holds after a failed sync, or without its name, cannot be relied on: the next record goes to another. */
-  #mustMoveOn = false;
-  #hasNewName = false;
   #inFlight: Batch | undefined;
-  #checkedAtMs = 0;
 
   constructor(chain: string, end: ChainEnd, ports: WriterPorts) {
     this.chain = chain;
     this.#ports = ports;
-    this.#segment = end.segment;
-    this.#sizeBytes = end.sizeBytes;
+    this.#segment = new OpenSegment(end, ports);
     this.#seq = end.seq;
     this.#hash = end.hash;
-    this.#segmentSinceMs = ports.clock.nowMs();
     this.#watch = setTimeout(() => this.#lookForHang(), ports.limits.writeWithinMs).unref();
   }
 
@@ -135,7 +100,8 @@ export class ChainWriter {
   }
 
   get written(): WrittenTo {
-    return { segment: this.#segment, sizeBytes: this.#sizeBytes, head: { chain: this.chain, seq: this.#seq, hash: this.#hash } };
+    const { number, sizeBytes } = this.#segment;
+    return { segment: number, sizeBytes, head: { chain: this.chain, seq: this.#seq, hash: this.#hash } };
   }
 
   /**
@@ -191,10 +157,7 @@ export class ChainWriter {
     await this.#drain();
     // What came while the last write was on its way.
     if (this.#hasWork() && this.#trouble === undefined) await this.#drain();
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.sync().catch((error) => this.#warnOfSync(error));
-    await file?.close().catch(() => {});
+    await this.#segment.close();
   }
 
   #queue(fields: string): Batch {
@@ -309,15 +272,14 @@ export class ChainWriter {
     this.#inFlight = batch;
     this.#watch.refresh();
     try {
-      const file = this.#isReady() ? this.#file! : await this.#prepare();
+      const file = this.#segment.ready() ?? (await this.#segment.prepare());
       const trouble = this.#trouble;
       const [refused, lost] = [trouble?.refused ?? 0, trouble?.lost ?? 0];
       const built = this.#build(batch, trouble);
-      this.#isDirty = true;
+      this.#segment.writing();
       await file.append(built.bytes);
-      if (this.#ports.sync === 'disk') await this.#sync(file);
-      this.#isDirty = false;
-      this.#sizeBytes += built.bytes.length;
+      if (this.#ports.sync === 'disk') await this.#segment.sync(file);
+      this.#segment.wrote(built.bytes.length);
       this.#seq = built.seq;
       this.#hash = built.hash;
       this.#waitingBytes -= batch.bytes;
@@ -325,84 +287,6 @@ export class ChainWriter {
     } finally {
       this.#inFlight = undefined;
     }
-  }
-
-  async #sync(file: JournalFile): Promise<void> {
-    try {
-      await file.sync();
-    } catch (error) {
-      // The system reports a failed sync once and then calls the same pages clean.
-      this.#mustMoveOn = true;
-      throw error;
-    }
-  }
-
-  #isReady(): boolean {
-    if (this.#file === undefined || this.#isDirty || this.#mustMoveOn || this.#hasNewName) return false;
-    const nowMs = this.#ports.clock.nowMs();
-    return Math.abs(nowMs - this.#checkedAtMs) < checkEveryMs && !this.#isFull(nowMs);
-  }
-
-  #isFull(nowMs: number): boolean {
-    const { segmentBytes, segmentAgeMs } = this.#ports.limits;
-    if (this.#sizeBytes === 0) return false;
-    return this.#sizeBytes >= segmentBytes || Math.abs(nowMs - this.#segmentSinceMs) >= segmentAgeMs;
-  }
-
-  /** The file that the next record goes to, without anything behind the last whole write. */
-  async #prepare(): Promise<JournalFile> {
-    const nowMs = this.#ports.clock.nowMs();
-    let file = this.#file;
-    if (file === undefined && this.#segment > 0) file = await this.#reopen();
-    if (file !== undefined && this.#isDirty) {
-      await file.truncate(this.#sizeBytes);
-      this.#isDirty = false;
-    }
-    // Known to be gone: to look again at every attempt would end each of them there.
-    if (file !== undefined && !this.#mustMoveOn && Math.abs(nowMs - this.#checkedAtMs) >= checkEveryMs) {
-      this.#checkedAtMs = nowMs;
-      if (!(await file.isThere())) {
-        this.#mustMoveOn = true;
-        throw new Error('the file was removed');
-      }
-    }
-    if (file === undefined || this.#mustMoveOn || this.#isFull(nowMs)) file = await this.#begin(nowMs);
-    if (this.#hasNewName && this.#ports.sync === 'disk') await this.#ports.files.syncDirectory(this.#ports.directory);
-    this.#hasNewName = false;
-    return file;
-  }
-
-  async #reopen(): Promise<JournalFile> {
-    const { files, directory } = this.#ports;
-    this.#file = await files.open(segmentPath(directory, this.#segment), false);
-    return this.#file;
-  }
-
-  async #begin(nowMs: number): Promise<JournalFile> {
-    const { files, directory, onRotated } = this.#ports;
-    const file = await files.open(segmentPath(directory, this.#segment + 1), true);
-    const before = this.#file;
-    this.#file = file;
-    this.#segment += 1;
-    this.#sizeBytes = 0;
-    this.#segmentSinceMs = nowMs;
-    this.#mustMoveOn = false;
-    this.#hasNewName = true;
-    if (before !== undefined) {
-      void this.#putAway(before);
-      onRotated();
-    }
-    return file;
-  }
-
-  /** Behind the path of calls: in `disk` mode everything in it is durable already. */
-  async #putAway(file: JournalFile): Promise<void> {
-    if (this.#ports.sync === 'os') await file.sync().catch((error) => this.#warnOfSync(error));
-    await file.close().catch(() => {});
-  }
-
-  #warnOfSync(error: unknown): void {
-    this.#ports.log.warn({ reason: reasonOf(error) }, 'A closed segment of the journal may not be on the disk.');
   }
 
   #build(batch: Batch, trouble: Trouble | undefined): { readonly bytes: Buffer; readonly seq: number; readonly hash: string } {
@@ -415,8 +299,8 @@ export class ChainWriter {
       text += `${linked.line}\n`;
     };
     const { records } = batch;
-    if (this.#sizeBytes === 0) {
-      const fields = `"at":${clock.nowMs()},"kind":"segment","chain":"${this.chain}","segment":${this.#segment}`;
+    if (this.#segment.sizeBytes === 0) {
+      const fields = `"at":${clock.nowMs()},"kind":"segment","chain":"${this.chain}","segment":${this.#segment.number}`;
       add(fields, records.length === 0 && trouble === undefined);
     }
     if (trouble !== undefined) add(this.#gapFields(trouble, records.length), records.length === 0);
@@ -484,9 +368,4 @@ function unavailable(reason: string): GatewayError {
     'The call was not made: it can change something, and the audit journal cannot be written right now. Try again later; the operator finds the reason in the log.',
     { cause: new Error(`The journal cannot be written: ${reason}.`) },
   );
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code ?? message ?? String(error);
 }

@@ -13,7 +13,7 @@ const frames = estimateTokens(said(''), 'chat');
 const textTokens = (text: string) => estimateTokens(said(text), 'chat') - frames;
 
 const english = readFileSync(new URL('../../docs/limits.md', import.meta.url), 'utf8');
-const code = ['journal/writer.ts', 'catalog/namespace-file.ts']
+const code = ['journal/writer.ts', 'catalog/namespace-file.ts', 'catalog/openapi-entry.ts']
   .map((file) => readFileSync(new URL(`../../src/${file}`, import.meta.url), 'utf8'))
   .join('');
 const json = readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8');
