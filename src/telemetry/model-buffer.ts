@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.ts';
 import type { Lost } from '../models/spent.ts';
 import {
   type AnsweredCall,
@@ -10,42 +9,33 @@ import {
   modelBatchLimit,
 } from '../store/ports/model-records.ts';
 import { type CallCourse, failureOf } from './course.ts';
-import { Outage, type TelemetryLog } from './outage.ts';
+import { Flush, type FlushOptions } from './flush.ts';
 
 const minuteMs = 60_000;
-const flushEveryMs = 10_000;
 /** Rows that wait while the store is away; beyond it the oldest go. */
 const waitingLimit = 20_000;
 const mostFailovers = 500;
 const batchSize = Math.min(100, modelBatchLimit);
-const pruneEveryMs = 3_600_000;
 
-export interface ModelBufferOptions {
+export interface ModelBufferOptions extends FlushOptions {
   readonly store: Pick<ModelRecords, 'addCalls' | 'addAnswers' | 'addFailovers' | 'prune'>;
-  readonly clock: Clock;
-  readonly log: TelemetryLog;
-  /** How long minutes are kept. */
-  readonly retentionMs: number;
 }
 
 /** Adds the calls of models up per minute, behind the calls, as RollUpBuffer does for all calls. */
 export class ModelBuffer {
   readonly #options: ModelBufferOptions;
-  readonly #outage: Outage;
+  readonly #flush: Flush;
   #rows = new Map<string, Writable<ModelCalls>>();
   #waiting: ModelCalls[] = [];
   #answers: AnsweredCall[] = [];
   #failovers: FailoverEvent[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #lastFlush: Promise<void> = Promise.resolve();
-  #prunedAtMs = 0;
-  #isClosed = false;
 
   constructor(options: ModelBufferOptions) {
     this.#options = options;
-    this.#outage = new Outage(
-      options.log,
+    this.#flush = new Flush(
+      options,
       'Calls of models cannot be added up in the store; they are kept in memory and added later.',
+      () => this.#writeAll(),
     );
   }
 
@@ -88,27 +78,23 @@ export class ModelBuffer {
         this.#answers.push({ id: course.answerId, atMs: nowMs, model: capability, version: spent.version, consumer });
       }
     }
-    if (this.#timer === undefined) this.#schedule();
+    this.#flush.schedule();
   }
 
   /** Something happened to the targets of a model. When all calls of a busy gateway fail over, the first of each ten seconds are kept. */
   addFailover(model: string, { atMs, kind, from, to, reason }: RoutedEvent): void {
     if (this.#failovers.length >= mostFailovers) return;
     this.#failovers.push({ id: randomUUID(), atMs, model, kind, from, to, reason });
-    if (this.#timer === undefined) this.#schedule();
+    this.#flush.schedule();
   }
 
   /** Tries to store everything that was added so far. Never throws: what fails is tried again later. */
   flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#lastFlush = this.#lastFlush.then(() => this.#writeAll());
-    return this.#lastFlush;
+    return this.#flush.now();
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.flush();
+  close(): Promise<void> {
+    return this.#flush.close();
   }
 
   #rowOf(names: Names): Writable<ModelCalls> {
@@ -122,35 +108,19 @@ export class ModelBuffer {
     return row;
   }
 
-  #schedule(): void {
-    if (this.#isClosed) return;
-    this.#timer = setTimeout(() => void this.flush(), flushEveryMs).unref();
-  }
-
   async #writeAll(): Promise<void> {
-    const { store, clock, retentionMs } = this.#options;
+    const { store } = this.#options;
     this.#waiting.push(...this.#rows.values());
     this.#rows = new Map();
     this.#waiting.splice(0, Math.max(0, this.#waiting.length - waitingLimit));
-    try {
-      for (let batch = this.#waiting.slice(0, batchSize); batch.length > 0; batch = this.#waiting.slice(0, batchSize)) {
-        await store.addCalls(batch);
-        this.#waiting.splice(0, batch.length);
-      }
-      const answers = this.#answers.splice(0);
-      if (answers.length > 0) await store.addAnswers(answers);
-      const failovers = this.#failovers.splice(0);
-      if (failovers.length > 0) await store.addFailovers(failovers);
-      const nowMs = clock.nowMs();
-      if (Math.abs(nowMs - this.#prunedAtMs) >= pruneEveryMs) {
-        await store.prune(nowMs - retentionMs);
-        this.#prunedAtMs = nowMs;
-      }
-      this.#outage.ended();
-    } catch (error) {
-      this.#outage.failed(error);
-      if (this.#timer === undefined) this.#schedule();
+    for (let batch = this.#waiting.slice(0, batchSize); batch.length > 0; batch = this.#waiting.slice(0, batchSize)) {
+      await store.addCalls(batch);
+      this.#waiting.splice(0, batch.length);
     }
+    const answers = this.#answers.splice(0);
+    if (answers.length > 0) await store.addAnswers(answers);
+    const failovers = this.#failovers.splice(0);
+    if (failovers.length > 0) await store.addFailovers(failovers);
   }
 }
 

@@ -1,28 +1,20 @@
-import type { Clock } from '../clock.ts';
 import { type RollUp, type RollUps, rollUpBatchLimit } from '../store/ports/roll-ups.ts';
 import { type CallCourse, failureOf } from './course.ts';
+import { Flush, type FlushOptions } from './flush.ts';
 import { others } from './labelled.ts';
 import { bucketOf, emptyBuckets } from './latency.ts';
-import { Outage, type TelemetryLog } from './outage.ts';
 
 const minuteMs = 60_000;
-const flushEveryMs = 10_000;
 /** Rows of one minute; what comes after them is added up under `(other)`. */
 const rowLimit = 10_000;
 /** Rows that wait while the store is away, about 10 MB; beyond it the oldest go. */
 const waitingLimit = 20_000;
 /** One statement of this many rows holds up the event loop for two to three milliseconds on SQLite. */
 const batchSize = Math.min(50, rollUpBatchLimit);
-const pruneEveryMs = 3_600_000;
-const closeWithinMs = 3000;
 const nameLimit = 200;
 
-export interface RollUpBufferOptions {
+export interface RollUpBufferOptions extends FlushOptions {
   readonly store: RollUps;
-  readonly clock: Clock;
-  readonly log: TelemetryLog;
-  /** How long minutes are kept. */
-  readonly retentionMs: number;
 }
 
 /**
@@ -34,21 +26,18 @@ export class RollUpBuffer {
   /** Rows that were given up because the store was away for too long. */
   dropped = 0;
   readonly #options: RollUpBufferOptions;
-  readonly #outage: Outage;
+  readonly #flush: Flush;
   #rows = new Map<string, Row>();
   /** By capability, key and failure: the row last counted under them. */
   #usual = new Map<string | undefined, Map<string | undefined, Map<string, UsualRow>>>();
   #minuteMs = 0;
   /** Oldest first. */
   #waiting: RollUp[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #lastFlush: Promise<void> = Promise.resolve();
-  #prunedAtMs = 0;
-  #isClosed = false;
 
   constructor(options: RollUpBufferOptions) {
     this.#options = options;
-    this.#outage = new Outage(options.log, 'Calls cannot be added up in the store; they are kept in memory and added later.');
+    const message = 'Calls cannot be added up in the store; they are kept in memory and added later.';
+    this.#flush = new Flush(options, message, () => this.#writeAll());
   }
 
   add(course: CallCourse): void {
@@ -64,24 +53,16 @@ export class RollUpBuffer {
     row.costMicros += course.costMicros;
     const bucket = bucketOf(course.ms);
     row.latency[bucket] = (row.latency[bucket] ?? 0) + 1;
-    if (this.#timer === undefined) this.#schedule();
+    this.#flush.schedule();
   }
 
   /** Tries to store everything that was added so far. Never throws: what fails is tried again later. */
   flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#lastFlush = this.#lastFlush.then(() => this.#writeAll());
-    return this.#lastFlush;
+    return this.#flush.now();
   }
 
-  /** A last flush, which may not take longer than three seconds. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, closeWithinMs);
-    await Promise.race([this.flush(), late]);
-    clearTimeout(timer);
+  close(): Promise<void> {
+    return this.#flush.close();
   }
 
   /** Ends the minute that was counted: its rows wait to be stored. */
@@ -134,36 +115,20 @@ export class RollUpBuffer {
     return row;
   }
 
-  #schedule(): void {
-    if (this.#isClosed) return;
-    this.#timer = setTimeout(() => void this.flush(), flushEveryMs).unref();
-  }
-
   async #writeAll(): Promise<void> {
     this.#turn(this.#minuteMs);
-    const { store } = this.#options;
     try {
       while (this.#waiting.length > 0) {
         const batch = this.#waiting.splice(0, batchSize);
-        await store.add(batch).catch((error: unknown) => {
+        await this.#options.store.add(batch).catch((error: unknown) => {
           this.#waiting.unshift(...batch);
           throw error;
         });
       }
-      await this.#prune();
-      this.#outage.ended();
     } catch (error) {
-      this.#outage.failed(error);
       this.#turn(this.#minuteMs);
-      if (this.#timer === undefined) this.#schedule();
+      throw error;
     }
-  }
-
-  async #prune(): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    if (Math.abs(nowMs - this.#prunedAtMs) < pruneEveryMs) return;
-    await this.#options.store.prune(nowMs - this.#options.retentionMs);
-    this.#prunedAtMs = nowMs;
   }
 }
 
