@@ -1,7 +1,7 @@
 import { asCaller } from '../call/authenticate/caller.ts';
 import type { Caller } from '../call/authenticate.ts';
-import type { UpstreamConfig } from '../catalog/config.ts';
 import { GatewayError } from '../errors.ts';
+import { builtInConfig, builtInHealth } from '../upstreams/built-in.ts';
 import {
   type Answer,
   emptyOffer,
@@ -66,19 +66,7 @@ export class AdminUpstream implements Upstream {
   async ready(): Promise<void> {}
 
   health(): UpstreamHealth {
-    return {
-      state: 'healthy',
-      protocolVersion: undefined,
-      era: undefined,
-      transport: 'built in',
-      server: undefined,
-      lastError: undefined,
-      lastSuccessAtMs: undefined,
-      calls: this.#calls,
-      callsInFlight: 0,
-      nextAttemptAtMs: undefined,
-      connections: 0,
-    };
+    return builtInHealth(this.#calls);
   }
 
   async call({ params, caller: whoever, ip = '', door, trace }: UpstreamCall): Promise<Answer> {
@@ -127,21 +115,10 @@ export class AdminUpstream implements Upstream {
 }
 
 /** The entry under which the catalog has it. */
-export const adminConfig: UpstreamConfig = {
-  id: `${adminNamespace}/actions`,
+export const adminConfig = builtInConfig({
   namespace: adminNamespace,
   name: 'actions',
   kind: 'admin',
-  transport: { type: 'http', url: '', headers: {} },
-  era: 'auto',
-  sessions: 'shared',
   timeoutMs: 60_000,
   maxDurationMs: 600_000,
-  concurrency: 64,
-  include: ['*'],
-  exclude: [],
-  rename: {},
-  answerLimitBytes: 64 * 1024 * 1024,
-  // A mistake of an operator says nothing about the gateway's health.
-  breaker: { errorRate: 1, minimumCalls: 1_000_000, windowMs: 60_000, openMs: 1_000 },
-};
+});

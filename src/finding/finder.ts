@@ -1,7 +1,7 @@
 import type { Capability, Member, Toolbox } from '../catalog/catalog.ts';
-import type { UpstreamConfig } from '../catalog/config.ts';
 import { searchToolName } from '../catalog/search-tools.ts';
 import { GatewayError } from '../errors.ts';
+import { builtInConfig, builtInHealth } from '../upstreams/built-in.ts';
 import {
   type Answer,
   emptyOffer,
@@ -53,19 +53,7 @@ export class Finder implements Upstream {
   async ready(): Promise<void> {}
 
   health(): UpstreamHealth {
-    return {
-      state: 'healthy',
-      protocolVersion: undefined,
-      era: undefined,
-      transport: 'built in',
-      server: undefined,
-      lastError: undefined,
-      lastSuccessAtMs: undefined,
-      calls: this.#calls,
-      callsInFlight: 0,
-      nextAttemptAtMs: undefined,
-      connections: 0,
-    };
+    return builtInHealth(this.#calls);
   }
 
   async call({ method, params, caller, ip = '' }: UpstreamCall): Promise<Answer> {
@@ -141,24 +129,13 @@ const nothing: Offer = Object.freeze({ ...emptyOffer, isStale: false });
 /** The namespace that Gatehouse's own tools are recorded under. */
 const ownNamespace = 'gatehouse';
 
-const finderConfig: UpstreamConfig = {
-  id: `${ownNamespace}/finder`,
+const finderConfig = builtInConfig({
   namespace: ownNamespace,
   name: 'finder',
   kind: 'finder',
-  transport: { type: 'http', url: '', headers: {} },
-  era: 'auto',
-  sessions: 'shared',
   timeoutMs: 30_000,
   maxDurationMs: 60_000,
-  concurrency: 64,
-  include: ['*'],
-  exclude: [],
-  rename: {},
-  answerLimitBytes: 64 * 1024 * 1024,
-  // A question that nothing fits says nothing about the gateway's health.
-  breaker: { errorRate: 1, minimumCalls: 1_000_000, windowMs: 60_000, openMs: 1_000 },
-};
+});
 
 /** The finder as toolboxes hold it. */
 export function finderMember(upstream: Finder): Member {
