@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
 import { collectReply, replay } from '../../models/cache/kept-reply.ts';
 import type { CacheHit, CacheMiss, CacheRequest, CacheScope, ReplyCaches } from '../../models/cache/reply-caches.ts';
@@ -12,6 +11,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, AnswerStream, UpstreamCall } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
 import { eventLimitBytes } from './pass-sink.ts';
+import { replyFacts } from './reply-facts.ts';
 
 interface CachedCall {
   readonly caches: ReplyCaches;
@@ -83,14 +83,7 @@ async function giveAgain(
   if (kept.kind === 'document') return { kind: 'reply', body: Buffer.from(JSON.stringify(kept.body)), headers };
   if (prompt === undefined) throw new Error('a reply was kept for what is no prompt');
   const client = clientOf(request.dialect);
-  const streamOptions = isObject(request.body.stream_options) ? request.body.stream_options : {};
-  const facts = {
-    model: prompt.model,
-    id: randomBytes(12).toString('hex'),
-    createdAtMs: nowMs,
-    streamsUsage: streamOptions.include_usage === true,
-    prompt,
-  };
+  const facts = replyFacts(prompt, request.body, nowMs);
   const { stream } = call;
   if (stream === undefined)
     return { kind: 'reply', body: Buffer.from(JSON.stringify(client.writeReply(kept.reply, facts))), headers };

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import type { ModelTarget, ModelTransport } from '../../catalog/config.ts';
 import { GatewayError } from '../../errors.ts';
 import type { ClientDialect, ClientDialectName, ProviderDialect } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
 import type { Prompt } from '../../models/prompt.ts';
 import type { Reply } from '../../models/reply.ts';
-import { isObject, type JsonObject } from '../../wire/json.ts';
+import type { JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
 import type { AttemptCourse } from './attempt-course.ts';
@@ -15,6 +14,7 @@ import type { OpenTarget } from './open-target.ts';
 import { PassSink } from './pass-sink.ts';
 import type { BodySink } from './provider-exchange.ts';
 import { dialectOf, forStream, none, readBody } from './read-answer.ts';
+import { replyFacts } from './reply-facts.ts';
 import { type PassedBody, passBody } from './request-body.ts';
 import { TranslateSink } from './translate-sink.ts';
 
@@ -151,14 +151,7 @@ async function translate(
 ): Promise<Answer> {
   const { client, prompt, ask, isStream, nowMs } = translation;
   const { dialect, request } = write(target, prompt);
-  const streamOptions = isObject(ask.body.stream_options) ? ask.body.stream_options : {};
-  const facts = {
-    model: prompt.model,
-    id: randomBytes(12).toString('hex'),
-    createdAtMs: nowMs,
-    streamsUsage: streamOptions.include_usage === true,
-    prompt,
-  };
+  const facts = replyFacts(prompt, ask.body, nowMs);
   const { stream } = call;
   const sink =
     !isStream || stream === undefined
