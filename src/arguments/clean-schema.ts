@@ -3,8 +3,10 @@
  * leave it. Older dialects (04 to 2019-09) are rewritten. What cannot be applied is left out and noted; what refers elsewhere makes
  * the schema unusable: nothing is ever fetched, and nothing passes unchecked because its check is somewhere else.
  */
+
 import { isObject, type Json, type JsonObject, longNumber } from '../wire/json.ts';
 import { shorten } from './measure-arguments.ts';
+import { listKeywords, mapKeywords, partKeywords } from './schema-keywords.ts';
 import { findReference, indexReferences, type ReferenceIndex } from './schema-reference.ts';
 
 export interface CleanSchema {
@@ -199,32 +201,18 @@ const plainKeywords: Readonly<Record<string, (value: Json) => boolean>> = {
   pattern: (value) => typeof value === 'string',
 };
 
-const schemaKeywords = new Set([
-  'items',
-  'contains',
-  'additionalProperties',
-  'propertyNames',
-  'not',
-  'if',
-  'then',
-  'else',
-  'unevaluatedItems',
-  'unevaluatedProperties',
-]);
-const listKeywords = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems']);
-const mapKeywords = new Set(['properties', 'patternProperties', 'dependentSchemas']);
 const otherKeywords = new Set(['enum', 'const', 'required', 'dependentRequired']);
 
 function isKeyword(key: string): boolean {
   return (
-    Object.hasOwn(plainKeywords, key) || [schemaKeywords, listKeywords, mapKeywords, otherKeywords].some((set) => set.has(key))
+    Object.hasOwn(plainKeywords, key) || [partKeywords, listKeywords, mapKeywords, otherKeywords].some((set) => set.has(key))
   );
 }
 
 /** The keyword's value in its clean form; undefined for what cannot be applied and for everything that checks nothing. */
 function cleanKeyword(key: string, value: Json, walk: Walk, depth: number): Json | undefined {
   if (Object.hasOwn(plainKeywords, key)) return plainKeywords[key]?.(value) ? cleanPlain(key, value, walk) : undefined;
-  if (schemaKeywords.has(key)) return clean(value, walk, depth + 1);
+  if (partKeywords.has(key)) return clean(value, walk, depth + 1);
   if (listKeywords.has(key)) {
     // An empty list checks nothing in allOf and forbids everything in anyOf: nobody means that.
     if (!Array.isArray(value) || value.length === 0) return undefined;
@@ -286,7 +274,7 @@ function copy(value: Json, walk: Walk, depth = 1): Json {
 /** The schemas within a clean one, references not followed. */
 export function partsOf(schema: JsonObject): Json[] {
   return Object.entries(schema).flatMap(([key, value]) => {
-    if (schemaKeywords.has(key)) return [value];
+    if (partKeywords.has(key)) return [value];
     if (listKeywords.has(key) && Array.isArray(value)) return value;
     return (mapKeywords.has(key) || key === '$defs') && isObject(value) ? Object.values(value) : [];
   });

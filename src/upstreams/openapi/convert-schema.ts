@@ -5,13 +5,14 @@
  * Schemas of arguments keep all that restricts them, but for members that only the API sets. Those of answers lose it: an API that
  * answers more, less or `null` where its description says otherwise still answered.
  */
+import { mapKeywords, partKeywords } from '../../arguments/schema-keywords.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { DocumentFormat } from './document-format.ts';
 import { hiddenMembers, isHidden, nothingHidden } from './hidden-members.ts';
 import type { ProblemList } from './problem-list.ts';
 import { childOf, keyOf, type Place, quoteReference, type References } from './references.ts';
 import { addAlternatives, markAlternatives } from './schema-alternatives.ts';
-import { mapKeywords, partKeywords, plainKeywords, readBounds, readPattern, readSchemaExamples } from './schema-keywords.ts';
+import { plainKeywords, readBounds, readPattern, readSchemaExamples } from './schema-keywords.ts';
 import { referencesToSameValue, type SchemaLoops } from './schema-loops.ts';
 import { definitionName, longDefinitionName } from './schema-names.ts';
 import { addTypes } from './schema-types.ts';

@@ -1,6 +1,7 @@
 /** Makes a converted schema smaller: texts first, then examples and long lists, then what is nested deeply. */
+
+import { listKeywords, mapKeywords, partKeywords } from '../../arguments/schema-keywords.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
-import { listKeywords, mapKeywords, partKeywords } from './schema-keywords.ts';
 import { cutText } from './text.ts';
 
 /**

@@ -2,23 +2,7 @@
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { cutText, textOf } from './text.ts';
 
-/** Keywords whose value is a schema; a list of them; names with a schema each. */
-export const partKeywords: ReadonlySet<string> = new Set([
-  'items',
-  'contains',
-  'additionalProperties',
-  'propertyNames',
-  'not',
-  'if',
-  'then',
-  'else',
-  'unevaluatedItems',
-  'unevaluatedProperties',
-]);
-export const listKeywords: ReadonlySet<string> = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems']);
-export const mapKeywords: ReadonlySet<string> = new Set(['properties', 'patternProperties', 'dependentSchemas']);
-
-/** Of these, the parts look at the same value as the schema itself. */
+/** Of the keywords that hold schemas, the parts of these look at the same value as the schema itself. */
 export const sameValueKeywords: ReadonlySet<string> = new Set([
   'allOf',
   'anyOf',
