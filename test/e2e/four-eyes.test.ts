@@ -1,42 +1,25 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { signatureOf } from '../../src/notify/webhook.ts';
 import { startCountingUpstream } from '../support/counting-upstream.ts';
+import { type DecisionHook, startDecisionHook } from '../support/decision-hook.ts';
 import { codeOf, type Gated, gateOfApprovers, ran, startGated } from '../support/gated.ts';
 import { until } from '../support/until.ts';
-import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
 
 // Nadia administers the namespace, and may hand out keys there; the gates stand in the policy of the whole gateway.
 
-const secret = 'decision-secret';
 const clock = { offsetMs: 0, nowMs: () => Date.now() + clock.offsetMs };
-const heard: { data: { approval: string; decisions?: { tokens: Readonly<Record<string, string>> } } }[] = [];
-let hook: TestServer;
+let hook: DecisionHook;
 let gated: Gated;
 let nadia: string;
 let turn = 0;
 
 beforeAll(async () => {
-  hook = await listenOn(
-    createServer(async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      heard.push(JSON.parse(Buffer.concat(chunks).toString()));
-      response.writeHead(204).end();
-    }),
-  );
-  const [events, decisions] = [`\${secret:HOOK}`, `\${secret:DECIDE}`];
-  const file = `notify:
-  webhook:
-    url: "${hook.url}/x"
-    secret: "${events}"
-    decisions: { secret: "${decisions}", members: [bob, nadia] }
-`;
-  gated = await startGated({ more: '', clock, file, settings: { HOOK: 'event-secret', DECIDE: secret } });
+  hook = await startDecisionHook(['bob', 'nadia']);
+  gated = await startGated({ more: '', clock, ...hook.options });
   const { gateway } = gated;
   nadia = await gateway.person('nadia', [{ role: 'admin', namespace: 'support' }]);
   await gateway.ok('POST /consumers', { id: 'bot', title: 'Bot', kind: 'application' });
@@ -148,15 +131,15 @@ describe('AP-04: whoever was handed the secret of a key decides on no call of it
 
   test('by a signed request neither, and no token for it is told', async () => {
     const { id, again } = await asked((await made(nadia)).secret);
-    const told = await until('it was told', () => heard.find(({ data }) => data.approval === id)?.data);
+    const told = await until('it was told', () => hook.heard.find(({ data }) => data.approval === id)?.data);
     expect(Object.keys(told.decisions?.tokens ?? {})).toEqual(['bob']);
     const own = await asked((await made()).secret);
-    const both = await until('it was told', () => heard.find(({ data }) => data.approval === own.id)?.data);
+    const both = await until('it was told', () => hook.heard.find(({ data }) => data.approval === own.id)?.data);
     expect(Object.keys(both.decisions?.tokens ?? {}).sort()).toEqual(['bob', 'nadia']);
     const signed = async (member: string, token: string) => {
       const body = JSON.stringify({ approval: id, member, token, decision: 'approve' });
       const [messageId, seconds] = [`msg_${++turn}`, Math.floor(clock.nowMs() / 1000)];
-      const signature = signatureOf(Buffer.from(secret), messageId, seconds, body);
+      const signature = signatureOf(Buffer.from(hook.secret), messageId, seconds, body);
       const headers = {
         'content-type': 'application/json',
         ...{ 'webhook-id': messageId, 'webhook-timestamp': String(seconds), 'webhook-signature': signature },

@@ -1,11 +1,10 @@
-import { createServer } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { signatureOf } from '../../src/notify/webhook.ts';
 import type { Answer } from '../support/admin-gateway.ts';
+import { type DecisionHook, type Heard, startDecisionHook } from '../support/decision-hook.ts';
 import { codeOf, type Gated, ran, startGated } from '../support/gated.ts';
 import { readJournal } from '../support/read-journal.ts';
 import { until } from '../support/until.ts';
-import { listenOn, type TestServer } from '../support/upstreams/listen-on.ts';
 
 // A webhook hears of a call that waits, and answers with a decision: all over real HTTP.
 
@@ -15,34 +14,13 @@ const more = `policy:
     - { match: support/echo, when: 'has(args.two)', by: { members: [bob, carl, eve] }, quorum: 2 }
     - { match: support/echo, when: 'has(args.own)', by: caller }
 `;
-const secret = 'decision-secret';
 const clock = { offsetMs: 0, nowMs: () => Date.now() + clock.offsetMs };
-const heard: { type: string; data: Heard }[] = [];
-let hook: TestServer;
+let hook: DecisionHook;
 let gated: Gated;
 
-interface Heard {
-  readonly approval: string;
-  readonly decisions?: { readonly url: string; readonly tokens: Readonly<Record<string, string>> };
-}
-
 beforeAll(async () => {
-  hook = await listenOn(
-    createServer(async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      heard.push(JSON.parse(Buffer.concat(chunks).toString()));
-      response.writeHead(204).end();
-    }),
-  );
-  const [events, decisions] = [`\${secret:HOOK}`, `\${secret:DECIDE}`];
-  const file = `notify:
-  webhook:
-    url: "${hook.url}/x"
-    secret: "${events}"
-    decisions: { secret: "${decisions}", members: [bob, carl, eve, ann] }
-`;
-  gated = await startGated({ more, clock, file, settings: { HOOK: 'event-secret', DECIDE: secret } });
+  hook = await startDecisionHook(['bob', 'carl', 'eve', 'ann']);
+  gated = await startGated({ more, clock, ...hook.options });
 });
 beforeEach(() => {
   gated.upstream.calls.length = 0;
@@ -58,8 +36,8 @@ async function asked(args: object): Promise<Heard & { key: string; again: () => 
   const key = await gated.freshKey();
   const again = () => gated.call(args, { key });
   const id = (await again()).body.result._meta['dev.gatehouse/error'].approval;
-  await until('the webhook heard of it', () => heard.some(({ data }) => data.approval === id));
-  const event = heard.find(({ data }) => data.approval === id);
+  await until('the webhook heard of it', () => hook.heard.some(({ data }) => data.approval === id));
+  const event = hook.heard.find(({ data }) => data.approval === id);
   if (event === undefined) throw new Error('nothing was heard');
   return { ...event.data, key, again };
 }
@@ -88,7 +66,7 @@ async function post(about: Heard, member: string, decision: string, change: Chan
       'content-type': 'application/json',
       'webhook-id': 'msg_1',
       'webhook-timestamp': String(at),
-      'webhook-signature': `v1,AAAA ${signatureOf(Buffer.from(change.secret ?? secret), 'msg_1', at, body)}`,
+      'webhook-signature': `v1,AAAA ${signatureOf(Buffer.from(change.secret ?? hook.secret), 'msg_1', at, body)}`,
       ...change.headers,
     },
     body: change.sentBody ?? body,

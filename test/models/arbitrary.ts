@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Message, Part, Prompt, ReasoningPart, TextPart, ToolCallPart } from '../../src/models/prompt.ts';
 import type { Reply, ReplyEvent, ReplyPart, Usage } from '../../src/models/reply.ts';
-import { emptyPrompt } from './golden.ts';
+import { emptyPrompt } from '../support/prompts.ts';
 
 /** Text with whatever may break a line, a quote or an event. */
 const text = fc.oneof(

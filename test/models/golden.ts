@@ -1,29 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ReplyFacts } from '../../src/models/dialect.ts';
-import type { Prompt } from '../../src/models/prompt.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
-
-export const emptyPrompt: Prompt = {
-  model: 'models/fast',
-  system: [],
-  messages: [],
-  tools: [],
-  toolChoice: undefined,
-  parallelTools: undefined,
-  maxTokens: undefined,
-  temperature: undefined,
-  topP: undefined,
-  topK: undefined,
-  stop: [],
-  seed: undefined,
-  presencePenalty: undefined,
-  frequencyPenalty: undefined,
-  format: { kind: 'text' },
-  reasoning: undefined,
-  isStream: false,
-  user: undefined,
-};
+import { emptyPrompt } from '../support/prompts.ts';
 
 export const goldenFacts: ReplyFacts = {
   model: 'models/fast',

@@ -1,6 +1,7 @@
 import type { Message, OfferedTool, Prompt } from '../../src/models/prompt.ts';
 
-const bare: Prompt = {
+/** One that says nothing. */
+export const emptyPrompt: Prompt = {
   model: 'models/fast',
   system: [],
   messages: [],
@@ -27,7 +28,7 @@ export function say(text: string): Message {
 
 /** A prompt that says `Hello`, but for what is given. */
 export function promptOf(given: Partial<Prompt>): Prompt {
-  return { ...bare, messages: [say('Hello')], ...given };
+  return { ...emptyPrompt, messages: [say('Hello')], ...given };
 }
 
 export const weatherTool: OfferedTool = {

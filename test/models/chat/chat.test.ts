@@ -4,7 +4,8 @@ import { chatClient, chatProvider } from '../../../src/models/chat/chat.ts';
 import { wantsStreamUsage } from '../../../src/models/chat/usage.ts';
 import { ReplyError } from '../../../src/models/dialect.ts';
 import type { Json, JsonObject } from '../../../src/wire/json.ts';
-import { emptyPrompt, goldenFacts } from '../golden.ts';
+import { emptyPrompt } from '../../support/prompts.ts';
+import { goldenFacts } from '../golden.ts';
 
 function chunk(delta: JsonObject, finish: string | null = null): string {
   return JSON.stringify({ id: 'c', model: 'm', choices: [{ index: 0, delta, finish_reason: finish }] });

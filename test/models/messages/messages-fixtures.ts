@@ -5,34 +5,14 @@ import { messagesProvider } from '../../../src/models/messages/messages.ts';
 import type { Prompt } from '../../../src/models/prompt.ts';
 import { noUsage, type Reply, type ReplyEvent, type ReplyPart } from '../../../src/models/reply.ts';
 import { SseReader } from '../../../src/wire/sse.ts';
+import { emptyPrompt } from '../../support/prompts.ts';
 
 export function golden(name: string): string {
   return readFileSync(join(import.meta.dirname, '..', '..', 'fixtures', 'models', 'messages', name), 'utf8');
 }
 
-export const emptyPrompt: Prompt = {
-  model: 'models/smart',
-  system: [],
-  messages: [],
-  tools: [],
-  toolChoice: undefined,
-  parallelTools: undefined,
-  maxTokens: undefined,
-  temperature: undefined,
-  topP: undefined,
-  topK: undefined,
-  stop: [],
-  seed: undefined,
-  presencePenalty: undefined,
-  frequencyPenalty: undefined,
-  format: { kind: 'text' },
-  reasoning: undefined,
-  isStream: false,
-  user: undefined,
-};
-
 export function asked(text: string, more: Partial<Prompt> = {}): Prompt {
-  return { ...emptyPrompt, messages: [{ role: 'user', parts: [{ kind: 'text', text }] }], ...more };
+  return { ...emptyPrompt, model: 'models/smart', messages: [{ role: 'user', parts: [{ kind: 'text', text }] }], ...more };
 }
 
 export const facts: ReplyFacts = {

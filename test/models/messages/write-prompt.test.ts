@@ -3,7 +3,8 @@ import { readCount, writeCount, writeCountRequest } from '../../../src/models/me
 import { messagesClient, messagesProvider } from '../../../src/models/messages/messages.ts';
 import type { Message, OfferedTool, Part, Prompt } from '../../../src/models/prompt.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
-import { asked, emptyPrompt } from './messages-fixtures.ts';
+import { emptyPrompt } from '../../support/prompts.ts';
+import { asked } from './messages-fixtures.ts';
 
 const write = (prompt: Partial<Prompt>, model = 'claude-opus-5-5') =>
   messagesProvider.writePrompt({ ...asked('hello'), ...prompt }, model);

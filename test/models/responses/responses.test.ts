@@ -3,7 +3,8 @@ import { chatClient, chatProvider } from '../../../src/models/chat/chat.ts';
 import { ReplyError } from '../../../src/models/dialect.ts';
 import { responsesClient, responsesProvider } from '../../../src/models/responses/responses.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
-import { emptyPrompt, goldenFacts } from '../golden.ts';
+import { emptyPrompt } from '../../support/prompts.ts';
+import { goldenFacts } from '../golden.ts';
 
 function readAll(...events: readonly JsonObject[]) {
   const reader = responsesProvider.streamReader();
