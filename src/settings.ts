@@ -92,8 +92,8 @@ function readFlags(flags: SettingSources['flags'], base: string, problems: Probl
   return found;
 }
 
-// The settings file's name, and the key that `gatehouse connect` writes into a client's configuration.
-const readElsewhere = new Set(['GATEHOUSE_CONFIG', 'GATEHOUSE_KEY']);
+// The settings file's name, and the gateway that commands ask with the key they do it with.
+const readElsewhere = new Set(['GATEHOUSE_CONFIG', 'GATEHOUSE_URL', 'GATEHOUSE_KEY']);
 
 function readEnvironment(environment: SettingSources['environment'], base: string, problems: Problem[]): Map<string, Given> {
   const found = new Map<string, Given>();

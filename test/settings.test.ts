@@ -236,7 +236,7 @@ test('an empty variable is one that is not set', async () => {
 });
 
 test('the key of gatehouse connect is no setting, and no mistake', async () => {
-  expect((await read({ GATEHOUSE_KEY: 'gh_x' })).port).toBe(8080);
+  expect((await read({ GATEHOUSE_KEY: 'gh_x', GATEHOUSE_URL: 'https://gatehouse.example.com' })).port).toBe(8080);
 });
 
 test('what Kubernetes says about a service named gatehouse is no setting', async () => {
