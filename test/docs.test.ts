@@ -7,8 +7,9 @@ import { actions } from '../src/admin/actions.ts';
 import { readConfiguration, readText } from '../src/admin/configuration-format.ts';
 import { readNamespaceFile } from '../src/catalog/namespace-file.ts';
 import { clients } from '../src/cli/clients.ts';
+import { shortcuts } from '../src/cli/shortcuts.ts';
 import { readSearchSettings } from '../src/finding/search-settings.ts';
-import { settingsTable } from '../src/settings/describe.ts';
+import { settingsHelp, settingsTable } from '../src/settings/describe.ts';
 import { readSettings } from '../src/settings.ts';
 import { isObject, type JsonObject } from '../src/wire/json.ts';
 import { readYaml } from '../src/yaml-file.ts';
@@ -20,6 +21,16 @@ const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ..
   file,
   text: readFileSync(join(root, file), 'utf8'),
 }));
+
+const main = readFileSync(join(root, 'src', 'main.ts'), 'utf8');
+const commands = new Set([
+  'help',
+  ...Array.from(main.matchAll(/command\('([a-z-]+)'\)/g), ([, name = '']) => name),
+  ...actions.map(({ name }) => name.replaceAll('_', '-')),
+  ...shortcuts.map(({ name }) => name),
+]);
+/** Read by commands, and no settings. */
+const otherVariables = new Set(['GATEHOUSE_CONFIG', 'GATEHOUSE_KEY', 'GATEHOUSE_URL']);
 
 function markdownIn(folder: string): string[] {
   const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
@@ -88,6 +99,13 @@ describe('what the pages say is so', () => {
     const links = Array.from(text.matchAll(/\]\((?!https?:|#)([^)#]+)/g), ([, target = '']) => join(dirname(file), target));
     const paths = Array.from(text.matchAll(/`((?:src|test|scripts|namespaces|bench)\/[\w./-]*)`/g), ([, path = '']) => path);
     expect([...links, ...paths].filter((path) => !existsSync(join(root, path)) && path !== 'src/upstreams/<kind>/')).toEqual([]);
+  });
+
+  test.each(pages)('$file: every command and every variable in it is one', ({ text }) => {
+    const given = Array.from(text.matchAll(/(?:npx |`)gatehouse ([a-z][a-z-]+)/g), ([, command = '']) => command);
+    const variables = text.match(/GATEHOUSE_[A-Z_]*[A-Z]/g) ?? [];
+    expect(given.filter((command) => !commands.has(command))).toEqual([]);
+    expect(variables.filter((name) => !settingsHelp().includes(`  ${name} `) && !otherVariables.has(name))).toEqual([]);
   });
 
   test.each(pages)('$file: every settings file in it is a valid one', async ({ text }) => {
