@@ -54,6 +54,8 @@ export const errorTable = {
   issuer_unavailable: { shows: 'http', http: 503, rpc: 50310, retryable: true },
   conversation_lost: { shows: 'rpc', http: 400, rpc: -32602, retryable: false },
   upstream_unavailable: { shows: 'result', http: 200, rpc: 50302, retryable: true },
+  /** A model that is registered and cannot be called yet: its setup lacks something, which only whoever administers it can add. */
+  model_not_ready: { shows: 'result', http: 200, rpc: 50308, retryable: false },
   upstream_timeout: { shows: 'result', http: 200, rpc: 50400, retryable: false },
   upstream_failed: { shows: 'result', http: 200, rpc: 50200, retryable: false },
   upstream_busy: { shows: 'result', http: 200, rpc: 50303, retryable: true },

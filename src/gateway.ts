@@ -228,6 +228,7 @@ async function build(
       upkeep.stop();
       listChanges.close();
       await watch.close();
+      configuration.close();
       await changeReviews.close();
       await pins.close();
       registry.close();

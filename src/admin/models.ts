@@ -3,7 +3,9 @@ import type { Caller } from '../call/authenticate.ts';
 import { modelAbilities, modelProviders } from '../catalog/model-entry.ts';
 import { modelSnippets } from '../finding/model-snippets.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
+import { secretNames } from '../secrets.ts';
 import { modelStateOf } from '../upstreams/kinds.ts';
+import type { TargetStatus } from '../upstreams/model/target-state.ts';
 import { type AdminPorts, defineAction, hasRole, notThere } from './action.ts';
 import { measureModels } from './model-measures.ts';
 import { availabilityOf, modelAvailabilities, modelsFor, type SeenModel, showModel, shownModel } from './seen-models.ts';
@@ -86,6 +88,7 @@ const shownTarget = z
     state: z.enum(['in', 'out', 'returning']).optional().describe('Whether calls go there, as this replica knows.'),
     reason: z.string().optional().describe('Why not.'),
     untilMs: z.number().optional().describe('When it is tried again.'),
+    missingSecrets: z.array(z.string()).optional().describe('What it refers to and is not set; for admins.'),
   })
   .loose();
 
@@ -132,31 +135,38 @@ export async function modelInFull(
     aliases: [...transport.aliases],
     toolboxes: [...toolboxes],
     routing: { mode, sticky, regions, attempts, ...(isOverseen ? { rules, failover } : {}) },
-    ...(isOverseen ? { targets: await targetsOf(ports, seen), ...originOf(ports, caller, seen) } : {}),
+    ...(isOverseen ? { targets: await targetsOf(ports, caller, seen), ...originOf(ports, caller, seen) } : {}),
     baseUrls: { openai: `${url}/v1`, anthropic: url },
     snippets: { ...modelSnippets({ url, model: id, isEmbedder: transport.can.includes('embeddings') }) },
   };
 }
 
-async function targetsOf(ports: AdminPorts, { member, transport }: SeenModel) {
+async function targetsOf(ports: AdminPorts, caller: Caller, { member, transport }: SeenModel) {
+  const { missingSecrets = [], namespace } = member.config;
+  const mayChange = hasRole(caller, ['admin'], namespace);
   const states = new Map(modelStateOf(member.upstream)?.targets.map((target) => [target.name, target]));
   const priceOf = await openPrices(ports);
   return transport.targets.map((target) => {
     const { name, provider, model, version, region, weight, location, limits } = target;
     const price = priceOf(target);
-    const { name: _, reason, untilMs, latencyMs, ...state } = states.get(name) ?? {};
+    const missing = missingSecrets.filter((secret) => secretNames(JSON.stringify(target)).includes(secret));
+    const status: Partial<TargetStatus> = states.get(name) ?? (missing.length > 0 ? unset : {});
+    const { name: _, reason, untilMs, latencyMs, ...state } = status;
     return {
       ...{ name, provider, model, version, weight, limits },
       ...(region === undefined ? {} : { region }),
       ...(location === undefined ? {} : { location }),
       ...(price === undefined ? {} : { price: showPrice(price) }),
       ...state,
+      ...(missing.length > 0 && mayChange ? { missingSecrets: missing } : {}),
       ...(reason === undefined ? {} : { reason }),
       ...(untilMs === undefined ? {} : { untilMs }),
       ...(latencyMs === undefined ? {} : { latencyMs }),
     };
   });
 }
+
+const unset: Partial<TargetStatus> = { state: 'out', reason: 'A secret that it refers to is not set.' };
 
 /** Where it is written. Secrets are references in an entry; addresses and headers are still for those who administer it. */
 function originOf(ports: AdminPorts, caller: Caller, { id, member }: SeenModel) {

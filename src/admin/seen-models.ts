@@ -26,7 +26,7 @@ export interface SeenModel {
   readonly isOverseen: boolean;
 }
 
-export const modelAvailabilities = ['available', 'limited', 'unavailable'] as const;
+export const modelAvailabilities = ['available', 'limited', 'unavailable', 'not-ready'] as const;
 type ModelAvailability = (typeof modelAvailabilities)[number];
 
 export const shownModel = z
@@ -39,7 +39,15 @@ export const shownModel = z
     contextWindow: z.number().optional().describe('Most tokens that it reads and writes in one call.'),
     maxOutputTokens: z.number().optional(),
     mayCall: z.boolean().describe('Whether the caller may call it at /v1.'),
-    state: z.enum(modelAvailabilities).describe('Right now; limited: some of its targets are left out, or its last call failed.'),
+    state: z
+      .enum(modelAvailabilities)
+      .describe(
+        'Right now; limited: some of its targets are left out, or its last call failed; not-ready: no target has what it needs, a secret for example.',
+      ),
+    missingSecrets: z
+      .array(z.string())
+      .optional()
+      .describe('Secrets that its entry refers to and that are not set; once they are, it takes them up by itself. For admins.'),
     measured: shownMeasures,
     limits: z.array(z.string()).describe('What holds calls of the caller, in words: rates, budgets, calls at a time.'),
     service: z
@@ -77,12 +85,15 @@ export function modelsFor(ports: AdminPorts, caller: Caller, ip: string): readon
 export function availabilityOf({ calls }: Pick<AdminPorts, 'calls'>, { id, member, capability }: SeenModel): ModelAvailability {
   const { state } = member.upstream.health();
   const breaker = calls.lanes.status(id);
-  const targets = modelStateOf(member.upstream)?.targets ?? [];
+  const { isReady = true, targets = [] } = modelStateOf(member.upstream) ?? {};
+  if (!isReady) return 'not-ready';
+  const { transport } = member.config;
+  const unopened = transport.type === 'model' && targets.length > 0 ? transport.targets.length - targets.length : 0;
   const out = targets.filter((target) => target.state === 'out').length;
   const isPaused = breaker?.state === 'open' && !breaker.isDetectOnly;
   if (capability === undefined || isPaused || (state !== 'healthy' && state !== 'failing')) return 'unavailable';
   if (targets.length > 0 && out === targets.length) return 'unavailable';
-  return out > 0 || state === 'failing' ? 'limited' : 'available';
+  return out + unopened > 0 || state === 'failing' ? 'limited' : 'available';
 }
 
 export async function showModel(
@@ -98,6 +109,7 @@ export async function showModel(
   const found = transport.targets.flatMap((target) => priceOf(target) ?? []);
   const distinct = new Map(found.map((price) => [JSON.stringify(price), showPrice(price)]));
   const about = describeModel(config, (target) => priceOf(target)?.price);
+  const missing = hasRole(caller, ['admin'], config.namespace) ? (config.missingSecrets ?? []) : [];
   return {
     id,
     title: config.title ?? config.name,
@@ -108,6 +120,7 @@ export async function showModel(
     ...(transport.maxOutputTokens === undefined ? {} : { maxOutputTokens: transport.maxOutputTokens }),
     mayCall,
     state: availabilityOf(ports, seen),
+    ...(missing.length === 0 ? {} : { missingSecrets: [...missing] }),
     measured,
     limits: capability === undefined ? [] : [...limitsOf(ports, caller, capability)],
     service: {

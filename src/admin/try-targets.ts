@@ -69,6 +69,10 @@ async function tryTarget(
   try {
     upstream.start();
     await upstream.ready();
+    // Why it cannot be asked is for those who set it up.
+    const { state, lastError } = upstream.health();
+    if (state === 'down' && lastError !== undefined)
+      return { target, isWorking: false, ms: elapsed(), problem: lastError.message };
     const call = { ...questionTo(config, transport), ...silent, cancel, limitBytes: config.answerLimitBytes };
     const client = { principal: caller.id, session: undefined, capabilities: {} };
     const note = (known: Spent): void => {

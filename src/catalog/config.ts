@@ -44,6 +44,8 @@ export interface UpstreamConfig {
   readonly rename: Readonly<Record<string, string>>;
   /** Another one whenever a secret that it refers to was set at run time: what connects with it connects anew. */
   readonly secretsRevision?: number | undefined;
+  /** Names of secrets that it refers to and that are nowhere; absent where there is none. */
+  readonly missingSecrets?: readonly string[] | undefined;
   /** Of the registry: another one when the name was registered anew. Undefined for what a file declares. */
   readonly registration?: string | undefined;
   /** Largest answer. */

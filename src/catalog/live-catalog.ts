@@ -349,11 +349,12 @@ function hasSameConnection(a: UpstreamConfig, b: UpstreamConfig): boolean {
     era,
     sessions,
     secretsRevision,
+    missingSecrets,
     registration,
     title,
     description,
   }: UpstreamConfig) => ({
-    ...{ kind, transport, era, sessions, secretsRevision, registration },
+    ...{ kind, transport, era, sessions, secretsRevision, missingSecrets, registration },
     // What a model offers is made of them.
     ...(kind === 'model' ? { title, description } : {}),
   });

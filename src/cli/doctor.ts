@@ -27,7 +27,9 @@ export async function doctor({ settings, environment, json, write }: DoctorOptio
 function isWell({ configuration, upstreams, journal, breakers, issuers }: Status): boolean {
   return (
     configuration.length === 0 &&
-    upstreams.every(({ state, missing }) => state === 'healthy' && missing.length === 0) &&
+    upstreams.every(
+      ({ state, missing, missingSecrets }) => state === 'healthy' && missing.length === 0 && missingSecrets.length === 0,
+    ) &&
     journal.isWritable &&
     !breakers.some(isHolding) &&
     issuers.every(({ state }) => state !== 'unavailable')
@@ -122,16 +124,24 @@ function describe(upstream: UpstreamStatus, nowMs: number): string[] {
     pausedBecause,
     missing,
     nextAttemptAtMs,
+    missingSecrets,
   } = upstream;
   const protocol = protocolVersion === undefined ? [] : [`protocol ${protocolVersion} (${era})`];
+  const isUnready = state === 'down' && missingSecrets.length > 0;
+  const offered = `${tools} tools${isStale && tools > 0 && !isUnready ? ' (from an earlier connection)' : ''}`;
   const lines = [
-    `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${state}, ${tools} tools${isStale && tools > 0 ? ' (from an earlier connection)' : ''}`,
+    `${state === 'healthy' ? 'ok  ' : 'FAIL'} ${id}: ${isUnready ? 'not ready' : state}, ${offered}`,
     `     ${[transport, ...protocol, ...(server === undefined ? [] : [server])].join(', ')}; calls: ${calls.succeeded} succeeded, ${calls.failed} failed`,
   ];
   if (isPaused) lines.push(`     calls are paused: ${pausedBecause ?? 'too many failed'}; one is let through from time to time`);
   if (lastSuccessAtMs !== undefined) lines.push(`     last success ${ago(nowMs - lastSuccessAtMs)} ago`);
   if (lastError !== undefined) lines.push(`     last error ${ago(nowMs - lastError.atMs)} ago: ${lastError.message}`);
   if (nextAttemptAtMs !== undefined) lines.push(`     next attempt to connect in ${ago(Math.max(0, nextAttemptAtMs - nowMs))}`);
+  const said = [lastError?.message ?? '', ...missing.map(({ message }) => message)].join('\n');
+  for (const name of missingSecrets.filter((secret) => !said.includes(secret)))
+    lines.push(
+      `     not ready: the secret ${name} is not set; set it with "gatehouse set-secret ${name}", and it is taken up by itself`,
+    );
   for (const { subject, message } of missing) lines.push(`     not listed: ${subject}: ${message}`);
   return lines;
 }

@@ -48,6 +48,8 @@ export type UpstreamStatus = { readonly id: string } & ReturnType<Upstream['heal
     readonly pausedBecause: string | undefined;
     /** Capabilities that are not listed, and why. */
     readonly missing: readonly { readonly subject: string; readonly message: string }[];
+    /** Secrets that it refers to and that are not set. */
+    readonly missingSecrets: readonly string[];
   };
 
 interface StatusParts {
@@ -80,7 +82,7 @@ export function statusOf({ startedAtMs, kept, identities, live, configuration, l
 function upstreamsIn(catalog: Catalog, lanes: Lanes): readonly UpstreamStatus[] {
   return [...catalog.upstreams.values()]
     .filter(({ config }) => config.kind !== 'admin')
-    .map(({ id, upstream }) => {
+    .map(({ id, config, upstream }) => {
       const offer = upstream.offer();
       const breaker = lanes.status(id);
       return {
@@ -91,6 +93,7 @@ function upstreamsIn(catalog: Catalog, lanes: Lanes): readonly UpstreamStatus[] 
         isPaused: breaker?.state === 'open' && !breaker.isDetectOnly,
         pausedBecause: breaker?.reason,
         missing: catalog.problems.filter((problem) => problem.upstream === id),
+        missingSecrets: config.missingSecrets ?? [],
       };
     });
 }

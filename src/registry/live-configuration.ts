@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import type { UpstreamConfig } from '../catalog/config.ts';
 import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { buildPolicies, Policies } from '../policy/policy.ts';
 import type { Problem } from '../problems.ts';
@@ -16,7 +17,11 @@ interface ConfigurationPorts extends ComposeOptions {
   /** Makes the namespaces the running ones. */
   readonly apply: (namespaces: readonly NamespaceConfig[]) => void;
   readonly log: Logger;
+  /** How often it is looked whether a secret that is nowhere is there now. Default: 2,000. */
+  readonly lookEveryMs?: number | undefined;
 }
+
+const usualLookEveryMs = 2_000;
 
 /** Files and registry as one, kept in effect: policies and namespaces change together, one change after the other. */
 export class LiveConfiguration {
@@ -27,6 +32,10 @@ export class LiveConfiguration {
   #problems: readonly Problem[] = [];
   #isDue = false;
   #refreshing: Promise<void> | undefined;
+  /** Secrets that upstreams refer to and that are nowhere. */
+  #missing: readonly string[] = [];
+  #looking: NodeJS.Timeout | undefined;
+  #isClosed = false;
   readonly #listeners = new Set<() => void>();
 
   constructor(ports: ConfigurationPorts) {
@@ -66,6 +75,11 @@ export class LiveConfiguration {
     return this.#refreshing;
   }
 
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#looking);
+  }
+
   async #run(): Promise<void> {
     while (this.#isDue) {
       this.#isDue = false;
@@ -87,19 +101,42 @@ export class LiveConfiguration {
     this.#policies = policies;
     this.#problems = problems;
     for (const listener of this.#listeners) listener();
-    const all = [...namespaces.map((namespace) => withSecrets(namespace, registry)), ...own];
+    const referred = new Set(namespaces.flatMap(({ upstreams }) => upstreams.flatMap(secretsIn)));
+    this.#missing = secrets.missing([...referred]);
+    this.#awaitMissing();
+    const all = [...namespaces.map((namespace) => withSecrets(namespace, registry, this.#missing)), ...own];
     // A new key is no reason to build a catalog.
     if (this.#applied !== undefined && isDeepStrictEqual(this.#applied, all)) return;
     apply(all);
     this.#applied = all;
   }
+
+  // Files tell nobody that they are there; of what is set at run time the registry tells.
+  #awaitMissing(): void {
+    clearTimeout(this.#looking);
+    if (this.#missing.length === 0 || this.#isClosed) return;
+    this.#looking = setTimeout(() => {
+      if (this.#ports.secrets.missing(this.#missing).length === this.#missing.length) this.#awaitMissing();
+      else void this.refresh();
+    }, this.#ports.lookEveryMs ?? usualLookEveryMs).unref();
+  }
 }
 
-/** So that an upstream whose secret was set anew is another one. */
-function withSecrets(namespace: NamespaceConfig, registry: Registry): NamespaceConfig {
+function secretsIn({ transport }: UpstreamConfig): readonly string[] {
+  return [...new Set(secretNames(JSON.stringify(transport)))];
+}
+
+/** So that an upstream whose secret was set anew, or is there at last, is another one. */
+function withSecrets(namespace: NamespaceConfig, registry: Registry, missing: readonly string[]): NamespaceConfig {
   const upstreams = namespace.upstreams.map((upstream) => {
-    const revisions = secretNames(JSON.stringify(upstream.transport)).map((name) => registry.get('secret', name)?.revision ?? 0);
-    return Math.max(0, ...revisions) === 0 ? upstream : { ...upstream, secretsRevision: Math.max(...revisions) };
+    const names = secretsIn(upstream);
+    const secretsRevision = Math.max(0, ...names.map((name) => registry.get('secret', name)?.revision ?? 0));
+    const missingSecrets = names.filter((name) => missing.includes(name));
+    return {
+      ...upstream,
+      ...(secretsRevision === 0 ? {} : { secretsRevision }),
+      ...(missingSecrets.length === 0 ? {} : { missingSecrets }),
+    };
   });
   return { ...namespace, upstreams };
 }

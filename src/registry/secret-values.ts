@@ -48,6 +48,13 @@ export class SecretValues {
     return resolveSecrets(text, this.#values());
   }
 
+  /** Those of these names that stand for nothing now. */
+  missing(names: readonly string[]): readonly string[] {
+    if (names.length === 0) return names;
+    const values = this.#values();
+    return names.filter((name) => !Object.hasOwn(values, name) || (values[name] ?? '') === '');
+  }
+
   /** Where each name comes from; never what it stands for. */
   sources(): ReadonlyMap<string, 'registry' | 'file'> {
     const sources = new Map<string, 'registry' | 'file'>();

@@ -263,14 +263,17 @@ describe('doctor', () => {
       `{ provider: openai, model: a, key: "\${secret:LACKING_HERE}" }`,
       '{ provider: openai-compatible, model: b, url: "http://127.0.0.1:9/v1" }',
     ];
-    const yaml = `namespace: doctored\nupstreams:\n  half: { kind: model, targets: [${targets.join(', ')}] }\n`;
+    const none = `{ provider: openai, model: a, key: "\${secret:LACKING_TOO}" }`;
+    const yaml = `namespace: doctored\nupstreams:\n  half: { kind: model, targets: [${targets.join(', ')}] }\n  none: { kind: model, targets: [${none}] }\n`;
     writeFileSync(join(at('namespaces'), 'doctored.yaml'), yaml);
     onTestFinished(() => rmSync(join(at('namespaces'), 'doctored.yaml')));
     const { out } = await until('the model is served', async () => {
       const asked = await gatehouse('doctor');
-      return asked.out.includes('ok   doctored/half') && asked;
+      return asked.out.includes('ok   doctored/half') && asked.out.includes('doctored/none: not') && asked;
     });
     expect(out.split('LACKING_HERE is not set').length).toBe(2);
+    expect(out.split('LACKING_TOO is not set').length).toBe(2);
+    expect(out).toContain('FAIL doctored/none: not ready, 1 tools\n');
     expect(out).toContain('gatehouse set-secret');
     expect(out).toContain('\n     http, openai, openai-compatible; calls: 0 succeeded, 0 failed');
   });

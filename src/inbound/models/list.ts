@@ -22,7 +22,8 @@ export function describeModel(
 ): JsonObject {
   const { config } = member;
   const { contextWindow, maxOutputTokens } = config.transport.type === 'model' ? config.transport : noLengths;
-  const more = moreOf(config);
+  // It can be called as soon as its setup is complete; until then it answers so.
+  const more = member.upstream.health().state === 'down' ? { ...moreOf(config), ready: false } : moreOf(config);
   if (shape === 'anthropic')
     return {
       type: 'model',

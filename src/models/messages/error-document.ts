@@ -16,6 +16,7 @@ const documents = {
   tooLarge: { status: 413, type: 'request_too_large' },
   limited: { status: 429, type: 'rate_limit_error' },
   failed: { status: 500, type: 'api_error' },
+  unready: { status: 503, type: 'api_error' },
   late: { status: 504, type: 'timeout_error' },
   overloaded: { status: 529, type: 'overloaded_error' },
 } as const satisfies Record<string, ErrorDocument>;
@@ -37,6 +38,7 @@ const byCode: Readonly<Partial<Record<ErrorCode, ErrorDocument>>> = {
   breaker_open: documents.overloaded,
   audit_unavailable: documents.overloaded,
   approval_unavailable: documents.overloaded,
+  model_not_ready: documents.unready,
   upstream_timeout: documents.late,
 };
 

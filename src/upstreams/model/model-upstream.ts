@@ -22,6 +22,8 @@ import type { TargetStatus } from './target-state.ts';
 
 /** How the targets of a model fare, and what happened to them. */
 export interface ModelState {
+  /** False for one that lacks what it needs to be called at all: a secret, most often. */
+  readonly isReady: boolean;
   readonly targets: readonly TargetStatus[];
   /** The last ones, the newest last. */
   readonly events: readonly RoutingEvent[];
@@ -41,7 +43,7 @@ export class ModelUpstream implements Upstream {
   readonly #health: Health;
   readonly #changes: ChangeListeners;
   readonly #ready = Promise.withResolvers<void>();
-  #offer: Offer = emptyOffer;
+  #offer: Offer;
   #model: OpenModel | undefined;
   #opening: Promise<void> | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -54,6 +56,8 @@ export class ModelUpstream implements Upstream {
     this.#config = config;
     this.#transport = transport;
     this.#deps = deps;
+    // Its tool is made of its entry alone: it is there whether it can be called yet or not, so that whoever calls it is told which.
+    this.#offer = Object.freeze({ ...emptyOffer, tools: [modelTool(config)] });
     const log = deps.log.child({ upstream: config.id });
     this.#changes = new ChangeListeners(log);
     this.#log = new BoundedLog(log, deps.clock);
@@ -74,7 +78,8 @@ export class ModelUpstream implements Upstream {
   }
 
   get state(): ModelState {
-    return { targets: this.#model?.status() ?? [], events: this.#model?.events() ?? [] };
+    const isReady = this.#health.state !== 'down';
+    return { isReady, targets: this.#model?.status() ?? [], events: this.#model?.events() ?? [] };
   }
 
   health(): UpstreamHealth {
@@ -134,8 +139,18 @@ export class ModelUpstream implements Upstream {
   }
 
   #opened(): OpenModel {
-    if (this.#model === undefined || this.#isClosed) throw this.#health.unavailable();
+    if (this.#isClosed) throw this.#health.unavailable();
+    if (this.#model === undefined) throw this.#notReady();
     return this.#model;
+  }
+
+  /** What it lacks is for those who administer it: callers are told whom to ask. */
+  #notReady(): GatewayError {
+    const { id, namespace } = this.#config;
+    return new GatewayError(
+      'model_not_ready',
+      `The model ${id} is registered here and not ready: its setup is not complete. Nothing is wrong with the request. Tell whoever administers the namespace ${namespace}; the same call works as soon as that is mended.`,
+    );
   }
 
   #open(): void {
@@ -150,12 +165,7 @@ export class ModelUpstream implements Upstream {
     const model = await openModel(this.#config, this.#transport, this.#deps);
     this.#model = model;
     if (this.#isClosed) return;
-    this.#offer = Object.freeze({
-      ...emptyOffer,
-      tools: [modelTool(this.#config)],
-      isStale: false,
-      problems: model.problems,
-    });
+    this.#offer = Object.freeze({ ...this.#offer, isStale: false, problems: model.problems });
     for (const { subject, message } of model.problems)
       this.#log.warn({ target: subject, problem: message }, 'a target is not used');
     this.#changes.tell({ kind: 'offer' });

@@ -681,6 +681,6 @@ describe('targets that cannot be used', () => {
     await open?.upstream.close();
     const down = await model([{ provider: 'vertex', model: 'gemini', location: 'europe-west4', serviceAccount: key }]);
     expect(down.upstream.health()).toMatchObject({ state: 'down' });
-    expect(await failure(down.upstream.call(ask('chat', question).call))).toMatchObject({ code: 'upstream_unavailable' });
+    expect(await failure(down.upstream.call(ask('chat', question).call))).toMatchObject({ code: 'model_not_ready' });
   });
 });
