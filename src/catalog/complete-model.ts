@@ -29,6 +29,7 @@ export function completeModel(entry: ModelEntry, origin: 'file' | 'guarded'): Mo
     can,
     defaults: { maxTokens: entry.defaults?.maxTokens },
     hostedTools: entry.hostedTools ?? [],
+    heldIds: entry.heldIds ?? [],
     cache: completeCache(entry.cache),
     ...(origin === 'guarded' ? { isGuarded: true } : {}),
   };

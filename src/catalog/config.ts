@@ -123,6 +123,8 @@ export interface ModelTransport {
   readonly defaults: { readonly maxTokens: number | undefined };
   /** Tools that a provider may run itself, by their names without a date. */
   readonly hostedTools: readonly string[];
+  /** What lies with a provider and requests may name: kinds, or `kind:id`. */
+  readonly heldIds: readonly string[];
   readonly cache: ModelCache | undefined;
   readonly isGuarded?: boolean;
 }

@@ -199,6 +199,20 @@ export const modelUpstream = z
       .describe(
         'Tools that the provider may run itself, under the credential of its target: web_search, file_search, code_interpreter, mcp, ...; "prompt" for prompts that are stored with it, whatever tools those hold. Default: none.',
       ),
+    heldIds: z
+      .array(
+        z
+          .string()
+          .regex(
+            /^(file|container|vector_store|conversation|item|response|audio|skill|cached_content|tunnel)(:[\x21-\x7e]{1,256})?$/,
+            'Write a kind (file, container, vector_store, conversation, item, response, audio, skill, cached_content, tunnel), or one of it as kind:id.',
+          ),
+      )
+      .max(200)
+      .optional()
+      .describe(
+        'What lies with the provider, under the account of its target, and may be named in requests by whoever may call the model: "file", "container", "vector_store", "conversation", "item", "response", "audio", "skill", "cached_content" or "tunnel" for any of the kind, "vector_store:vs_123" for this one. Default: none.',
+      ),
     cache: cache.optional(),
     timeoutMs: milliseconds.optional().describe('Longest silence of a call in milliseconds. Default: 300000.'),
     maxDurationMs: milliseconds.optional().describe('Longest a call may take in all, in milliseconds. Default: 1800000.'),

@@ -49,6 +49,7 @@ describe('a model', () => {
       },
       can: ['text'],
       hostedTools: [],
+      heldIds: [],
       defaults: {},
     });
     expect(Object.isFrozen(transport.targets[0]?.limits)).toBe(true);

@@ -50,7 +50,8 @@ function isSmall(body: JsonObject): boolean {
 }
 
 function hasState(dialect: CachedDialect, body: JsonObject): boolean {
-  if (isSaid(body.previous_response_id) || isSaid(body.conversation) || isSaid(body.container)) return true;
+  if (isSaid(body.previous_response_id) || isSaid(body.conversation) || isSaid(body.container) || isSaid(body.thread))
+    return true;
   if (body.background === true || isSaid(body.context_management)) return true;
   // A template that lies at the provider, and may be another one tomorrow.
   if (dialect === 'responses' && isSaid(body.prompt)) return true;

@@ -3,6 +3,7 @@ import { estimateTokens } from '../../models/tokens.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
+import { refuseHosted } from './hosted-tools.ts';
 import type { ModelCallPorts } from './model-calls.ts';
 import { none, readBody } from './read-answer.ts';
 
@@ -13,6 +14,8 @@ export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObjec
   return attemptAll(ports, call, { dialect: 'messages', body }, async (target, course): Promise<Answer> => {
     const messages = providerDialects.get('messages');
     if (messages === undefined || !target.speaks('messages') || !target.can(operation)) return estimated(body);
+    // To count the tools of a server, a provider connects to it.
+    refuseHosted(body, 'messages', ports.transport.hostedTools, ports.id);
     course.wasHeard = true;
     course.isFree = true;
     const answer = await target.send(

@@ -80,6 +80,7 @@ async function pass(
     maxTokens: transport.defaults.maxTokens,
     habits: target.provider.habits,
     hostedTools: transport.hostedTools,
+    heldIds: transport.heldIds,
     name: id,
     previousId: name === 'responses' ? previousId(body) : undefined,
   });

@@ -16,6 +16,8 @@ const otherMembers: Readonly<Record<ClientDialectName, readonly (readonly [membe
     ['web_search_options', 'web_search'],
     ['search_parameters', 'web_search'],
     ['plugins', 'plugins'],
+    // Azure OpenAI: searched under the identity of the deployment.
+    ['data_sources', 'data_sources'],
   ],
   completions: [],
   // What is stored with the provider under its id may hold any tool, and nobody here can look.

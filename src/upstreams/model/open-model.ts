@@ -21,6 +21,7 @@ import { answerCached } from './cached-call.ts';
 import { count } from './count.ts';
 import { embed } from './embed.ts';
 import { complete, generate } from './generate.ts';
+import { refuseHeld } from './held-ids.ts';
 import { estimateCall, type ModelCallPorts } from './model-calls.ts';
 import { bodyOf, failedResult, promptOf, resultOf, vectorsOf } from './model-tool.ts';
 import { OpenTarget } from './open-target.ts';
@@ -177,8 +178,8 @@ function cacheOf(
   { callerFacts, clock }: ModelDeps,
 ): Cached {
   const { id } = ports;
-  const { targets, routing, defaults } = ports.transport;
-  const written = hash('sha256', JSON.stringify([targets, routing, defaults]), 'base64url');
+  const { targets, routing, defaults, hostedTools, heldIds } = ports.transport;
+  const written = hash('sha256', JSON.stringify([targets, routing, defaults, hostedTools, heldIds]), 'base64url');
   return (call, dialect, body, fresh) => {
     const facts = callerFacts?.(call.caller);
     const consumer =
@@ -205,9 +206,11 @@ function perform(ports: ModelCallPorts, call: UpstreamCall, cached: Cached | und
     const made = (of: UpstreamCall) => embed(ports, of, ask.body);
     return cached === undefined ? made(call) : cached(call, 'embeddings', ask.body, made);
   }
-  if (call.params.dialect === 'count') return count(ports, call, ask.body);
   if (ask.dialect === 'embeddings') throw new GatewayError('invalid_request', 'The call names no dialect.');
   const { dialect, body } = ask;
+  // Before anything is answered, from the cache too.
+  refuseHeld(body, dialect, ports.transport.heldIds, ports.id);
+  if (call.params.dialect === 'count') return count(ports, call, body);
   const generated = (of: UpstreamCall) => generate(ports, of, { dialect, body });
   return cached === undefined ? generated(call) : cached(call, dialect, body, generated);
 }

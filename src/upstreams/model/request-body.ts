@@ -3,6 +3,7 @@ import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
+import { withoutItemIds } from './held-ids.ts';
 import { refuseHosted } from './hosted-tools.ts';
 
 /** Where each dialect says how long an answer may be; the first is the one to write. */
@@ -40,6 +41,8 @@ interface PassWish {
   readonly habits: ServerHabits | undefined;
   /** Tools that the provider may run. */
   readonly hostedTools: readonly string[];
+  /** What lies with the provider and may be named. */
+  readonly heldIds: readonly string[];
   /** The response that it goes on from, as the provider calls it. */
   readonly previousId: string | undefined;
   /** `models/fast`. */
@@ -53,13 +56,15 @@ interface PassWish {
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens, habits, hostedTools, previousId, name }: PassWish,
+  { model, isStream, maxTokens, habits, hostedTools, heldIds, previousId, name }: PassWish,
 ): PassedBody {
   refuseUngoverned(body, dialect);
   refuseHosted(body, dialect, hostedTools, name);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
   if (previousId !== undefined) changes.previous_response_id = previousId;
+  const input = dialect === 'responses' ? withoutItemIds(body, heldIds) : undefined;
+  if (input !== undefined) changes.input = input;
   const [usual] = lengthMembers[dialect];
   const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;
   if (maxTokens !== undefined && member !== undefined && lengthOf(body, dialect) === undefined) changes[member] = maxTokens;

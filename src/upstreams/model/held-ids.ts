@@ -1,0 +1,206 @@
+import { GatewayError } from '../../errors.ts';
+import type { ClientDialectName } from '../../models/dialect.ts';
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+
+// All consumers of a model share the account of its targets: whoever names what lies there reads it, whoever it was made for. Of
+// responses the gateway sees for whom they were made (held-response.ts); of nothing else.
+
+type HeldKind =
+  | 'file'
+  | 'container'
+  | 'vector_store'
+  | 'conversation'
+  | 'item'
+  | 'response'
+  | 'audio'
+  | 'skill'
+  | 'cached_content'
+  | 'tunnel';
+
+/** Members that name something of a kind, wherever they stand; a list names several. */
+const namingMembers: ReadonlyMap<string, HeldKind> = new Map([
+  ['file_id', 'file'],
+  ['file_ids', 'file'],
+  ['container_id', 'container'],
+  ['vector_store_id', 'vector_store'],
+  ['vector_store_ids', 'vector_store'],
+  ['collection_ids', 'vector_store'],
+  ['skill_id', 'skill'],
+  ['cached_content', 'cached_content'],
+  ['cachedContent', 'cached_content'],
+  ['tunnel_id', 'tunnel'],
+  // A thread of Anthropic's is known by its last message.
+  ['previous_message_id', 'response'],
+  ['previous_response_id', 'response'],
+  ['comparison_response_id', 'response'],
+]);
+
+/** Members that say where something is. */
+const addressMembers: ReadonlySet<string> = new Set(['url', 'image_url', 'file_url', 'video_url', 'audio_url']);
+
+/** What is in these is made up by clients: schemas and arguments of their own tools, labels. Citations say where a text came from. */
+const ownMembers: ReadonlySet<string> = new Set([
+  'input_schema',
+  'input_examples',
+  'parameters',
+  'schema',
+  'json_schema',
+  'arguments',
+  'metadata',
+  'attributes',
+  'annotations',
+  'citations',
+]);
+
+/** Where a value stands, for the one who has to mend it. */
+interface Place {
+  readonly value: Json;
+  readonly key: string | number;
+  readonly holder: Place | undefined;
+}
+
+/**
+ * Refuses a request that names what lies with a provider, unless the model's entry says that it may: `allowed` holds kinds, or
+ * `kind:id`. Throws GatewayError `invalid_request`.
+ */
+export function refuseHeld(body: JsonObject, dialect: ClientDialectName, allowed: readonly string[], model: string): void {
+  // Without recursion, as the client chose the depth.
+  const waiting: Place[] = [{ value: body, key: '', holder: undefined }];
+  for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) {
+    const { value } = place;
+    if (Array.isArray(value)) {
+      for (let at = 0; at < value.length; at++) open(waiting, value[at], at, place);
+      continue;
+    }
+    if (!isObject(value)) continue;
+    const isRoot = place.holder === undefined;
+    const isCall = !isRoot && typeof value.type === 'string' && value.type.endsWith('tool_use');
+    for (const key in value) {
+      const member = value[key];
+      if (member === undefined || member === null || ownMembers.has(key) || (isCall && key === 'input')) continue;
+      const kind = isRoot ? kindAtRoot(key, dialect) : kindOf(value, key, member, dialect);
+      if (kind === undefined) open(waiting, member, key, place);
+      else check(kind, member, { value: member, key, holder: place }, allowed, model, waiting);
+    }
+    if (dialect === 'responses' && isReference(value, place)) checkOne('item', value.id, place, allowed, model);
+  }
+}
+
+function open(waiting: Place[], value: Json | undefined, key: string | number, holder: Place): void {
+  if (typeof value === 'object' && value !== null) waiting.push({ value, key, holder });
+}
+
+function kindAtRoot(key: string, dialect: ClientDialectName): HeldKind | undefined {
+  if (key === 'conversation') return dialect === 'responses' ? 'conversation' : undefined;
+  if (key === 'container') return 'container';
+  // Bound to its consumer already.
+  if (key === 'previous_response_id' && dialect === 'responses') return undefined;
+  return namingMembers.get(key);
+}
+
+function kindOf(holder: JsonObject, key: string, member: Json, dialect: ClientDialectName): HeldKind | undefined {
+  if (key === 'container') return typeof member === 'string' ? 'container' : undefined;
+  // What was said in sound before, and voices that somebody had made.
+  if (key === 'audio' || key === 'voice') return isObject(member) && isSaid(member.id) ? 'audio' : undefined;
+  // Made by Anthropic, and the same for everybody.
+  if (key === 'skill_id' && dialect === 'messages' && holder.type === 'anthropic') return undefined;
+  if (addressMembers.has(key)) return typeof member === 'string' && isHeldAddress(member) ? 'file' : undefined;
+  return namingMembers.get(key);
+}
+
+/** A web page is open to everybody; what else an address may mean to a provider, it opens with the credential of the target. */
+function isHeldAddress(address: string): boolean {
+  // Blanks and control characters are nothing to whoever reads addresses.
+  const start = address
+    .slice(0, 200)
+    .replace(/[\u0000-\u0020]/g, '')
+    .toLowerCase();
+  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(start)?.[1];
+  if (scheme === undefined || scheme === 'data') return false;
+  if (scheme !== 'http' && scheme !== 'https') return true;
+  // Files of Gemini have addresses like these.
+  return /^https?:[/\\]*([^/\\]*@)?generativelanguage\.googleapis\.com/.test(start);
+}
+
+/** An item of Responses that stands for one that is kept (OpenAI API reference, item_reference; its type may be left out). */
+function isReference(value: JsonObject, { holder }: Place): boolean {
+  if (holder?.key !== 'input' || holder.holder?.holder !== undefined || !isSaid(value.id)) return false;
+  const { type, role, result } = value;
+  if (!isSaid(type)) return !isSaid(role);
+  return type === 'item_reference' || (type === 'image_generation_call' && !isSaid(result));
+}
+
+/** Something of this kind by its id, by `{ id }`, or several of it. What else stands in an object is looked at as well. */
+function check(kind: HeldKind, member: Json, place: Place, allowed: readonly string[], model: string, waiting: Place[]): void {
+  if (Array.isArray(member)) for (const id of member) checkOne(kind, id, place, allowed, model);
+  else if (isObject(member)) {
+    if (isSaid(member.id)) checkOne(kind, member.id, place, allowed, model);
+    open(waiting, member, place.key, place.holder ?? place);
+  } else checkOne(kind, member, place, allowed, model);
+}
+
+function checkOne(kind: HeldKind, id: Json | undefined, place: Place, allowed: readonly string[], model: string): void {
+  if (!mayName(kind, id, allowed)) throw refusal(kind, id, pathOf(place), model);
+}
+
+function mayName(kind: HeldKind, id: Json | undefined, allowed: readonly string[]): boolean {
+  return allowed.includes(kind) || (typeof id === 'string' && allowed.includes(`${kind}:${id}`));
+}
+
+/**
+ * Items of an answer of Responses that a client sends back know their ids, by which the provider would look them up among what it
+ * keeps: they are sent without, and what is nothing but its id (reasoning that is not in it) not at all. Undefined where nothing changes.
+ */
+export function withoutItemIds({ input }: JsonObject, allowed: readonly string[]): Json[] | undefined {
+  if (!Array.isArray(input) || allowed.includes('item') || !input.some((item) => hasForeignId(item, allowed))) return undefined;
+  return input.flatMap((item): Json[] => {
+    if (!isObject(item) || !hasForeignId(item, allowed)) return [item];
+    const { id: _, ...rest } = item;
+    return item.type === 'reasoning' && !isSaid(item.encrypted_content) && !isFilled(item.content) ? [] : [rest];
+  });
+}
+
+function hasForeignId(item: Json, allowed: readonly string[]): boolean {
+  return isObject(item) && isSaid(item.id) && !mayName('item', item.id, allowed);
+}
+
+function isSaid(value: Json | undefined): boolean {
+  return value !== undefined && value !== null;
+}
+
+function isFilled(value: Json | undefined): boolean {
+  return Array.isArray(value) && value.length > 0;
+}
+
+function pathOf(place: Place): string {
+  let path = '';
+  for (let at: Place | undefined = place; at?.holder !== undefined; at = at.holder) {
+    const { key } = at;
+    path = typeof key === 'number' ? `[${key}]${path}` : `.${key.slice(0, 64)}${path}`;
+  }
+  return path.slice(1, 300);
+}
+
+/** What to do without. */
+const instead: Readonly<Record<HeldKind, string>> = {
+  file: 'Send the file itself',
+  container: 'Leave it out',
+  vector_store: 'Leave it out',
+  conversation: 'Go on with "previous_response_id", or send the whole conversation as input',
+  item: 'Send the item itself, or go on with "previous_response_id"',
+  response: 'Send the whole conversation',
+  audio: 'Send what was said as text',
+  skill: 'Leave it out',
+  cached_content: 'Send the content itself',
+  tunnel: 'Leave it out',
+};
+
+function refusal(kind: HeldKind, id: Json | undefined, param: string, model: string): GatewayError {
+  const isShort = typeof id === 'string' && /^[\x21-\x7e]{1,100}$/.test(id);
+  const one = isShort ? ` or this one as "${kind}:${id}"` : '';
+  return new GatewayError(
+    'invalid_request',
+    `"${param}" names what lies with the model's provider, under the account of this gateway, where nobody can tell whose it is; ${model} does not allow that. ${instead[kind]}, or ask whoever administers the model to name "${kind}"${one} in "heldIds".`,
+    { data: { param } },
+  );
+}
