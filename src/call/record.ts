@@ -4,6 +4,7 @@ import type { ContentHit } from '../content/screen.ts';
 import { type ErrorCode, type GatewayError, toGatewayError } from '../errors.ts';
 import type { CallEntry, Journal } from '../journal/journal.ts';
 import { type Spent, totalSpent } from '../models/spent.ts';
+import type { Cost } from '../store/ports/counters.ts';
 import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -83,7 +84,8 @@ export class Course {
   #settle(): void {
     const { admission, spent } = this;
     if (admission?.reservation === undefined) return;
-    if (admission.isEstimated) {
+    if (spent?.cache !== undefined) admission.reservation.settle(costOfHit(spent, admission.policy.cacheHits));
+    else if (admission.isEstimated) {
       const { input, output, nanoUsd } = spent === undefined ? nothing : totalSpent(spent);
       admission.reservation.settle({ calls: 1, tokens: input + output, nanoUsd });
     }
@@ -208,6 +210,15 @@ function approvalOf(error: GatewayError | undefined): string | undefined {
 
 const ofLimits: ReadonlySet<string> = new Set(['rate_limited', 'limit_reached']);
 const nothing = { input: 0, output: 0, nanoUsd: 0 };
+
+/** No provider heard of it: what it uses up of limits is for policies to say. */
+function costOfHit({ spared }: Spent, counted: Admission['policy']['cacheHits']): Cost {
+  return {
+    calls: counted.includes('calls') ? 1 : 0,
+    tokens: counted.includes('tokens') ? (spared?.tokens ?? 0) : 0,
+    nanoUsd: counted.includes('money') ? (spared?.nanoUsd ?? 0) : 0,
+  };
+}
 
 /** A prompt can be large, and is sent as its client ordered it: it is written down once for both. */
 function textOf(method: Ask['method'], args: JsonObject): string {

@@ -21,6 +21,8 @@ export interface Spent {
   readonly firstTokenMs: number | undefined;
   /** Answered without a provider. */
   readonly cache: 'exact' | 'semantic' | undefined;
+  /** Of an answer that is given again: what it used up when it was made. Not in the numbers above. */
+  readonly spared?: { readonly tokens: number; readonly nanoUsd: number } | undefined;
   /** Targets that were tried before. */
   readonly failovers: number;
   /** What of these may be on a bill all the same. Not in the numbers above. */

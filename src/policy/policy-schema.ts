@@ -53,6 +53,9 @@ export const networkSchema = z
   )
   .max(1000);
 
+/** What limits count, of an answer that is given again. */
+export const cacheHitUnits = ['calls', 'tokens', 'money'] as const;
+
 export const policySchema = z.strictObject({
   limits: limitsSchema.optional().describe('Rates, budgets and numbers of calls at the same time.'),
   timeoutMs: milliseconds.optional().describe('Longest silence of a call in milliseconds.'),
@@ -91,6 +94,13 @@ export const policySchema = z.strictObject({
     .optional()
     .describe(
       'Who answers when an upstream asks for a model (sampling) and the client has none. The caller must be allowed to call the model, and its limits count. Default: nobody.',
+    ),
+  cacheHits: z
+    .array(z.enum(cacheHitUnits))
+    .max(cacheHitUnits.length)
+    .optional()
+    .describe(
+      'What an answer that a model gives again from its cache uses up of limits: calls (it is one), tokens and money (as many as when it was made). An empty list is nothing. Where several scopes say something, all of it counts. Default: calls.',
     ),
   retry: retrySchema.optional().describe('What may be repeated when it fails.'),
 });

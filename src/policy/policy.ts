@@ -14,7 +14,7 @@ import { type AnswerAction, strictestAnswers } from './answer-action.ts';
 import { type CompiledLimits, compileLimits } from './compile-limits.ts';
 import { compileGate, type Gate } from './gate.ts';
 import { compileNetworks, type NetworkTest } from './network.ts';
-import type { BreakerPolicy, Policy } from './policy-schema.ts';
+import type { BreakerPolicy, cacheHitUnits, Policy } from './policy-schema.ts';
 import { compileRule, type Rule } from './rule.ts';
 
 /** A policy and whose calls it holds. */
@@ -62,6 +62,8 @@ export interface CallPolicy {
   readonly gatesDestructive: boolean;
   /** Who answers an upstream that asks for a model, where the client has none. */
   readonly sampling: { readonly model: string; readonly maxTokens: number } | undefined;
+  /** What answers from a model's cache use up of limits. */
+  readonly cacheHits: readonly (typeof cacheHitUnits)[number][];
   /** Everything that was written, from the widest scope to the nearest. */
   readonly sources: readonly Policy[];
 }
@@ -225,6 +227,7 @@ function merge(
       parts.some(({ labels }) => labels.some(([given, covers]) => given === label && covers(capability))),
     ),
     gatesDestructive: nearest('gateDestructive') ?? true,
+    cacheHits: cacheHitsOf(parts),
     sources: parts.map(({ policy }) => policy),
   });
 }
@@ -247,6 +250,13 @@ const defaultSampledTokens = 4096;
 function samplingOf(sampling: Policy['sampling']): CallPolicy['sampling'] {
   return sampling && { model: sampling.model, maxTokens: sampling.maxTokens ?? defaultSampledTokens };
 }
+
+function cacheHitsOf(parts: readonly Part[]): CallPolicy['cacheHits'] {
+  const said = parts.flatMap(({ policy: { cacheHits } }) => (cacheHits === undefined ? [] : [cacheHits]));
+  return said.length === 0 ? usualCacheHits : [...new Set(said.flat())];
+}
+
+const usualCacheHits: CallPolicy['cacheHits'] = Object.freeze(['calls'] as const);
 
 function attemptsOf(capability: string, retry: Policy['retry']): number {
   if (retry === undefined || !retry.match.map(compileGlob).some((takes) => takes(capability))) return 1;

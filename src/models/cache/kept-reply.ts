@@ -2,10 +2,20 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import { type Finish, noUsage, type Reply, type ReplyEvent, type ReplyPart, type Usage } from '../reply.ts';
 
 /** An answer as it is kept: to be given whole or in parts, in the dialect it was asked for in. */
-export type KeptReply =
+export type KeptReply = (
   | { readonly kind: 'reply'; readonly reply: Reply }
   /** Of a dialect that has no other form, as `embeddings`: whole only. */
-  | { readonly kind: 'document'; readonly body: JsonObject; readonly usage: Usage };
+  | { readonly kind: 'document'; readonly body: JsonObject; readonly usage: Usage }
+) & {
+  /** What it cost when it was made, in billionths of a US dollar; absent where nobody knows. */
+  readonly nanoUsd?: number | undefined;
+};
+
+/** What it used up when it was made. */
+export function usedFor(kept: KeptReply): { readonly tokens: number; readonly nanoUsd: number } {
+  const { input, output } = kept.kind === 'reply' ? kept.reply.usage : kept.usage;
+  return { tokens: input + output, nanoUsd: kept.nanoUsd ?? 0 };
+}
 
 const goodFinishes: ReadonlySet<Finish> = new Set<Finish>(['stop', 'length', 'tool-calls']);
 

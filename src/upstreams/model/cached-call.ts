@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts';
-import { collectReply, replay } from '../../models/cache/kept-reply.ts';
+import { collectReply, replay, usedFor } from '../../models/cache/kept-reply.ts';
 import type { CacheHit, CacheMiss, CacheRequest, CacheScope, ReplyCaches } from '../../models/cache/reply-caches.ts';
 import type { ClientDialect, ClientDialectName, StreamReader } from '../../models/dialect.ts';
 import { clientDialects, providerDialects } from '../../models/dialects.ts';
@@ -77,6 +77,7 @@ async function giveAgain(
     finish,
     firstTokenMs: undefined,
     cache: hit.how,
+    spared: usedFor(kept),
     failovers: 0,
   });
   const headers = headersOf(hit);
@@ -126,7 +127,7 @@ async function keepDocument(
   const answer = await fresh(heard.call);
   if (answer.kind === 'reply') {
     const body: unknown = JSON.parse(answer.body.toString());
-    if (isObject(body)) miss.keep({ kind: 'document', body, usage: heard.usage() });
+    if (isObject(body)) miss.keep({ kind: 'document', body, ...heard.used() });
   }
   return answer;
 }
@@ -145,7 +146,8 @@ async function keepReply(
   try {
     const reply =
       answer.kind === 'streamed' ? tee?.reply() : answer.kind === 'reply' ? reader.readReply(bodyOf(answer.body)) : undefined;
-    if (reply !== undefined) miss.keep({ kind: 'reply', reply: { ...reply, usage: heard.usage() } });
+    const { usage, nanoUsd } = heard.used();
+    if (reply !== undefined) miss.keep({ kind: 'reply', reply: { ...reply, usage }, nanoUsd });
   } catch {
     // What cannot be read in its client's dialect is not kept; its client has it all the same.
   }
@@ -158,7 +160,7 @@ function bodyOf(body: Buffer): JsonObject {
 }
 
 /** Listens to what a call says that it used up. */
-function hear(call: UpstreamCall): { readonly call: UpstreamCall; readonly usage: () => Usage } {
+function hear(call: UpstreamCall): { readonly call: UpstreamCall; readonly used: () => Used } {
   let last: Spent | undefined;
   return {
     call: {
@@ -168,8 +170,13 @@ function hear(call: UpstreamCall): { readonly call: UpstreamCall; readonly usage
         call.spent?.(spent);
       },
     },
-    usage: () => last?.usage ?? noUsage,
+    used: () => ({ usage: last?.usage ?? noUsage, nanoUsd: last?.nanoUsd }),
   };
+}
+
+interface Used {
+  readonly usage: Usage;
+  readonly nanoUsd: number | undefined;
 }
 
 /** Passes an answer in parts on, and puts it together on the side. */
