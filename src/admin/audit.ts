@@ -62,6 +62,14 @@ export const searchAudit = defineAction({
       .regex(/^[0-9a-f]{32}$/, 'A trace is 32 hex digits.')
       .optional()
       .describe('Calls only: the trace id.'),
+    call: z
+      .string()
+      .regex(
+        /^([0-9a-f]{24}|\d{1,15}\.\d{1,15})$/,
+        'A call is named by the x-request-id of its answer, 24 hex digits, or as "call" of its record.',
+      )
+      .optional()
+      .describe('Calls only: the one of this id: the x-request-id of an answer at /v1, or "call" of a record.'),
     object: z.string().min(1).max(300).optional().describe('Changes only: what was changed, "key/ci" or "policy/global".'),
     fromMs: z.int().min(0).optional().describe('Not before this time, in ms since 1970.'),
     toMs: z.int().min(0).optional().describe('Before this time.'),
@@ -156,6 +164,7 @@ function showChain({ name, records, head, lost, problem }: JournalReport['chains
 
 interface Query {
   readonly limit: number;
+  readonly call?: string | undefined;
   readonly caller?: string | undefined;
   readonly capability?: string | undefined;
   readonly decision?: string | undefined;

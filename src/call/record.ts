@@ -94,6 +94,7 @@ export class Course {
 
   failed(thrown: unknown): void {
     const error = toGatewayError(thrown);
+    traces.set(this.#ask, this.trace.traceId);
     if (error instanceof ContentRefusal) this.#hits = [...this.#hits, ...error.hits];
     this.#settle();
     const outcome = this.isSent ? 'failed' : 'refused';
@@ -153,10 +154,11 @@ export class Course {
     const { journal } = this.#ports;
     const target = this.permit ?? this.refused;
     const { id, key, consumer, member } = this.#caller;
-    const { door, toolbox, method, params, bytesIn } = this.#ask;
+    const { answerId, door, toolbox, method, params, bytesIn } = this.#ask;
     // No limit looks at arguments, and a crowd that is refused is not to cost what it does when it is let in.
     const digested = rule !== undefined && rule !== 'repeated' && ofLimits.has(rule) ? undefined : params.arguments;
     return journal.describe({
+      call: answerId,
       principal: id,
       key,
       consumer,
@@ -200,6 +202,13 @@ export class Course {
     };
     log[level](error.code === 'internal' ? { ...line, err: error.cause } : line, 'call');
   }
+}
+
+const traces = new WeakMap<Ask, string>();
+
+/** What the record of a call that failed is found by, for whoever has to tell an operator. */
+export function traceOf(ask: Ask | undefined): string | undefined {
+  return ask && traces.get(ask);
 }
 
 /** The request that a refused call waits for, or was denied by. */

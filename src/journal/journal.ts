@@ -147,7 +147,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     describe(facts) {
       calls += 1;
       // Every run that called anything has left records: no two begin at the same one.
-      const call = `${end.seq}.${calls}`;
+      const call = facts.call ?? `${end.seq}.${calls}`;
       return { call, fields: callFields(call, facts), hasIntent: false, isUnderWay: false };
     },
     intent(entry, mayChange) {

@@ -3,6 +3,8 @@ import type { Lost, Spent } from '../models/spent.ts';
 
 /** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut. */
 export interface CallFacts {
+  /** What its client knows the call by, unique; where there is nothing, it gets a number. */
+  readonly call?: string | undefined;
   /** `key:<id>`, `local:<user>`, ... */
   readonly principal: string;
   readonly key?: string | undefined;

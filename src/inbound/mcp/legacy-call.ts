@@ -5,6 +5,7 @@ import type { Caller } from '../../call/authenticate.ts';
 import { call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { readIdempotencyKey, withoutIdempotencyKey } from '../../call/once/idempotency-key.ts';
+import { traceOf } from '../../call/record.ts';
 import { toolboxOf } from '../../catalog/catalog.ts';
 import { innerParams } from '../../catalog/search-tools.ts';
 import { GatewayError } from '../../errors.ts';
@@ -18,7 +19,7 @@ import { decideOwn, decideWithinMs, questionOf, readReply } from './approval.ts'
 import { checkClientCan } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { foreignMeta, readProgressToken } from './era.ts';
-import { errorMessage, legacyResult, resultMessage, toolError, unreadable } from './messages.ts';
+import { errorMessage, legacyResult, resultMessage, toolError, unreadable, withTrace } from './messages.ts';
 import type { Reply } from './reply.ts';
 import type { LegacyRequest } from './request.ts';
 import type { Session } from './session.ts';
@@ -60,8 +61,8 @@ export async function serveCall(edge: Edge, request: LegacyRequest, method: Call
     reply.finish(answer(message.id, outcome));
   } catch (error) {
     const failure = unreadable(error);
-    const asResult = method === 'tools/call' ? toolError(failure) : undefined;
-    if (asResult === undefined) throw failure;
+    const asResult = method === 'tools/call' ? toolError(failure, traceOf(ask)) : undefined;
+    if (asResult === undefined) throw withTrace(failure, traceOf(ask));
     reply.finish(resultMessage(message.id, [Buffer.from(JSON.stringify(asResult))]));
   }
 }

@@ -88,12 +88,23 @@ export function unreadable(thrown: unknown): unknown {
   });
 }
 
-/** Everything that was thrown on a call's way, as the client of a tool should see it: text the model can act on, a code for programs. */
-export function toolError(thrown: unknown): JsonObject | undefined {
+/** Of a bug there is nothing to say to a client but where its operator finds the reason. */
+export function withTrace(thrown: unknown, trace: string | undefined): unknown {
+  const error = toGatewayError(thrown);
+  if (error.code !== 'internal' || trace === undefined) return thrown;
+  return new GatewayError('internal', error.message, { cause: error.cause, data: { trace } });
+}
+
+/**
+ * Everything that was thrown on a call's way, as the client of a tool should see it: text the model can act on, a code for programs.
+ * `trace` is what the call's record is found by.
+ */
+export function toolError(thrown: unknown, trace?: string): JsonObject | undefined {
   const error = toGatewayError(thrown);
   if (error.row.shows !== 'result') return undefined;
   const { code, retryAfterMs } = error;
   const details: JsonObject = retryAfterMs === undefined ? { code } : { code, retryAfterMs };
+  if (trace !== undefined) details.trace = trace;
   let text = error.message;
   if (error instanceof SignInRequired) {
     details.url = error.url;

@@ -4,6 +4,7 @@ import { checkEntry } from '../../call/authorize.ts';
 import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { readIdempotencyKey, withoutIdempotencyKey } from '../../call/once/idempotency-key.ts';
+import { traceOf } from '../../call/record.ts';
 import { toolboxOf } from '../../catalog/catalog.ts';
 import { innerParams } from '../../catalog/search-tools.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
@@ -27,6 +28,7 @@ import {
   toolError,
   toRpcError,
   unreadable,
+  withTrace,
 } from './messages.ts';
 import { bindingOf, type Round, type State } from './parked.ts';
 import type { ModernRequest } from './request.ts';
@@ -91,6 +93,7 @@ class ModernCall implements Conversation {
   #lastProgress = Number.NEGATIVE_INFINITY;
   /** A question that this client cannot answer: then the upstream's failure is ours to explain. */
   #refused: GatewayError | undefined;
+  #ask: Ask | undefined;
 
   constructor(edge: Edge, request: ModernRequest, envelope: Envelope, params: JsonObject, round: Round) {
     this.#edge = edge;
@@ -125,6 +128,7 @@ class ModernCall implements Conversation {
 
   async run(method: CallMethod, ask: Ask): Promise<void> {
     const { reply } = this.#request;
+    this.#ask = ask;
     reply.onGone(() => ask.cancel.cancel(clientLeft));
     try {
       const attempt = () => call(this.#edge.calls, this.#edge.catalog(), this.#request.caller, ask);
@@ -166,6 +170,7 @@ class ModernCall implements Conversation {
         takeBack();
       } else if (said !== 'none') await decideOwn(this.#edge.approvals, id, caller, said);
     } catch (error) {
+      this.#ask = ask;
       refuse(this.#edge.calls, caller, ask, error);
       this.#settle((round) => this.#fail(round, method, error));
       return;
@@ -300,7 +305,8 @@ class ModernCall implements Conversation {
   }
 
   #fail(round: Round, method: CallMethod, thrown: unknown): void {
-    const error = toGatewayError(thrown);
+    const trace = traceOf(this.#ask);
+    const error = toGatewayError(withTrace(thrown, trace));
     if (error instanceof SignInRequired && this.#visit === undefined && canVisit(this.#envelope.capabilities)) {
       const requestState = this.#edge.parked.seal(this.#request.caller.id, this.#binding(), { kind: 'sign-in' });
       finishInputRequired(round, { [signInKey]: { method: 'elicitation/create', params: visitOf(error) } }, requestState);
@@ -312,7 +318,7 @@ class ModernCall implements Conversation {
       round.reply.finish(resultMessage(round.id, ownModernResult(task)));
       return;
     }
-    const asResult = method === 'tools/call' ? toolError(error) : undefined;
+    const asResult = method === 'tools/call' ? toolError(error, trace) : undefined;
     if (error.code === 'cancelled') round.reply.abandon();
     else if (asResult !== undefined) round.reply.finish(resultMessage(round.id, modernResult(RawResult.from(asResult))));
     else round.reply.finish(errorMessage(round.id, toRpcError(error)), error.row.http, retryHeaders(error));

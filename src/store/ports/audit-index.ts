@@ -48,6 +48,8 @@ export interface AuditRow {
 }
 
 export interface AuditQuery {
+  /** The id of a call's record. */
+  readonly call?: string | undefined;
   readonly caller?: string | undefined;
   /** Any of these; an empty list finds nothing. */
   readonly callers?: readonly string[] | undefined;

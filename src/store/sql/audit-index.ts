@@ -19,7 +19,7 @@ export function sqlAuditIndex(database: Database): AuditIndex {
       return await db.selectFrom('audit_heads').selectAll().orderBy('chain').execute();
     },
 
-    async search({ caller, callers, capability, namespaces, decision, code, trace, fromMs, toMs, limit, before }) {
+    async search({ caller, callers, capability, namespaces, decision, code, trace, fromMs, toMs, limit, before, call }) {
       if (callers?.length === 0 || namespaces?.length === 0) return [];
       const db = await database();
       let query = db.selectFrom('audit_calls').selectAll();
@@ -28,6 +28,9 @@ export function sqlAuditIndex(database: Database): AuditIndex {
         const value = equal[column];
         if (value !== undefined) query = query.where(column, '=', value);
       }
+      // The chains are few, and with one an id is found by the table's key.
+      if (call !== undefined)
+        query = query.where('id', '=', call).where('chain', 'in', db.selectFrom('audit_heads').select('chain'));
       if (callers !== undefined) query = query.where('caller', 'in', callers);
       // Names of namespaces hold no wildcards.
       if (namespaces !== undefined)
