@@ -235,9 +235,12 @@ async function sendApproved(ports: CallPorts, catalog: Catalog, clearance: Appro
   }
 }
 
+/** What is thrown before anything goes out. */
+const unheardCodes: ReadonlySet<string> = new Set(['sign_in_required', 'credentials_failed', 'model_not_ready']);
+
 /** Whether the upstream cannot have heard of the call, so that nothing was used up. */
 function isUnheard(error: unknown, { isSent, retries }: Course): boolean {
   if (!isSent) return true;
   const { code } = toGatewayError(error);
-  return retries === 0 && (code === 'sign_in_required' || code === 'credentials_failed');
+  return retries === 0 && unheardCodes.has(code);
 }

@@ -88,8 +88,9 @@ describe('a model that lacks its secret', () => {
   });
 
   test('is listed as not ready, for admins with the name of what it lacks', async () => {
-    const listed = await (await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${app}` } })).json();
-    const ready = Object.fromEntries(listed.data.map(({ id, ready: is }: { id: string; ready?: boolean }) => [id, is]));
+    const response = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${app}` } });
+    const listed = (await response.json()) as { data: { id: string; ready?: boolean }[] };
+    const ready = Object.fromEntries(listed.data.map(({ id, ready: is }) => [id, is]));
     expect(ready).toMatchObject({ 'labs/slow': false, 'labs/half': undefined });
     const states = async (key?: string) => {
       const { models } = await gateway.ok('GET /models', undefined, key);
@@ -119,10 +120,19 @@ describe('a model that lacks its secret', () => {
     });
   });
 
-  test('is ready by itself once the secret is set', async () => {
+  test('is ready by itself once the secret is set, for calls with an idempotency key that were refused before, too', async () => {
+    const headers = { authorization: `Bearer ${app}`, 'content-type': 'application/json', 'idempotency-key': 'of-late' };
+    const keyed = () =>
+      fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ model: 'labs/late', messages }),
+      });
+    expect((await keyed()).status).toBe(503);
     await gateway.ok('PUT /secrets/NOWHERE_LATE', { value: providerKey });
     const answer = await until('it answers', async () => (await chat('labs/late')).status === 200);
     expect(answer).toBe(true);
+    expect((await keyed()).status).toBe(200);
     expect(await gateway.ok('GET /models/labs/late')).toMatchObject({ state: 'available' });
     expect(await gateway.ok('GET /models/labs/late')).not.toHaveProperty('missingSecrets');
   });
