@@ -1,4 +1,5 @@
 import type { ClientDialect } from '../models/dialect.ts';
+import type { Spent } from '../models/spent.ts';
 import type { CounterUsage } from '../store/ports/counters.ts';
 import type { AnswerStream, CallingClient, CallMethod, Conversation } from '../upstreams/upstream.ts';
 import type { Cancel } from '../wire/cancel.ts';
@@ -38,10 +39,22 @@ export interface Ask {
   readonly isJudging?: boolean | undefined;
   /** Is told how the rates stand that the call is under, before it is answered. */
   readonly heardRates?: ((rates: readonly CounterUsage[]) => void) | undefined;
+  /** Is told what the call took, as soon as that is known; of one that went well before its caller has the outcome. */
+  readonly heardEnd?: ((figures: CallFigures) => void) | undefined;
   /** By which its client sends the same call again: it is made once. */
   readonly idempotencyKey?: string | undefined;
   /** Of a model's client: where the words are in what it gets. */
   readonly dialect?: ClientDialect | undefined;
+}
+
+/** What one call took, for whoever made it. */
+export interface CallFigures {
+  /** From the ask to its outcome. */
+  readonly ms: number;
+  /** Of these the upstream's; undefined where it was not asked. */
+  readonly upstreamMs: number | undefined;
+  /** Of a model's call. */
+  readonly spent: Spent | undefined;
 }
 
 interface Retry {

@@ -114,6 +114,7 @@ export class Course {
     const kind = outcome === 'tool-error' ? 'done' : outcome;
     const { spent } = this;
     const total = spent === undefined ? nothing : totalSpent(spent);
+    ask.heardEnd?.({ ms, upstreamMs: this.upstreamMs, spent });
     const sizes = { ms, bytesIn: ask.bytesIn, bytesOut };
     journal.outcome(this.#entry, { outcome: kind, code, rpcCode, ...sizes, contentRules, contentHits: this.#hits, spent });
     telemetry.ended(

@@ -105,11 +105,19 @@ function refuseOwn(own: string, request: IncomingMessage): void {
     );
 }
 
+const exposedHeaders = [
+  ...['Mcp-Session-Id', 'WWW-Authenticate', 'Retry-After', 'X-Should-Retry'],
+  ...['X-Request-Id', 'X-Gatehouse-Figures', 'X-Gatehouse-Cache', 'Age', 'Idempotent-Replayed'],
+  ...['limit', 'remaining', 'reset'].flatMap((what) =>
+    ['requests', 'tokens'].flatMap((unit) => [`X-RateLimit-${what}-${unit}`, `Anthropic-RateLimit-${unit}-${what}`]),
+  ),
+].join(', ');
+
 /** A web page whose origin passed the check may read our answers. */
 function allowOrigin({ headers: { origin } }: IncomingMessage, headers: Record<string, string>): void {
   if (origin === undefined) return;
   headers['access-control-allow-origin'] = origin;
-  headers['access-control-expose-headers'] = 'Mcp-Session-Id, WWW-Authenticate';
+  headers['access-control-expose-headers'] = exposedHeaders;
   headers.vary = 'Origin';
 }
 

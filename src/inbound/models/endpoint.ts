@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Ask } from '../../call/ask.ts';
+import type { Ask, CallFigures } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { visibleToolbox } from '../../call/authorize.ts';
 import { call, refuse } from '../../call/call.ts';
@@ -19,6 +19,7 @@ import { hopsOf, traceHeadersOf } from '../mcp/headers.ts';
 import { writeJson } from '../mcp/stream.ts';
 import { newAnswerId } from './answer-id.ts';
 import { writeLastChunk } from './chunks.ts';
+import { figuresComment, figuresHeader, writeFigures } from './figures.ts';
 import { describeModel, type ListShape, listModels } from './list.ts';
 import { admitRating, rateAnswer, ratingLimitBytes } from './rate.ts';
 import { rateHeaders } from './rate-headers.ts';
@@ -129,6 +130,7 @@ async function serveCall(
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
   const stream = isStream ? begin() : undefined;
   let rates: Readonly<Record<string, string>> = {};
+  let figures: CallFigures | undefined;
   const cancel = new Cancel();
   response.once('close', () => {
     if (!response.writableFinished) cancel.cancel(clientLeft);
@@ -155,6 +157,9 @@ async function serveCall(
       rates = rateHeaders(heard, dialect.name, edge.calls.clock.nowMs());
       stream?.begin(rates);
     },
+    heardEnd(heard) {
+      figures = heard;
+    },
     dialect: route.request === route.dialect ? dialect : undefined,
   };
   if (typeof body.model !== 'string' || body.model === '') {
@@ -166,8 +171,13 @@ async function serveCall(
     throw error;
   }
   const outcome = await call(edge.calls, edge.catalog(), caller, ask);
-  if (outcome.kind === 'streamed') stream?.end();
-  else answer(response, outcome, { ...headers, ...rates });
+  if (outcome.kind !== 'streamed') answer(response, outcome, { ...headers, ...rates, ...figureHeaders(figures) });
+  else if (request.headers[figuresHeader] === undefined || figures === undefined) stream?.end();
+  else stream?.end(figuresComment(figures));
+}
+
+function figureHeaders(figures: CallFigures | undefined): Readonly<Record<string, string>> {
+  return figures === undefined ? {} : { [figuresHeader]: writeFigures(figures) };
 }
 
 function answer(response: ServerResponse, outcome: Outcome, headers: Readonly<Record<string, string>>): void {

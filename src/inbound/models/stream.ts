@@ -41,9 +41,10 @@ export class ReplyStream implements AnswerStream {
     });
   }
 
-  end(): void {
+  /** `more`: what comes behind the answer. */
+  end(more = ''): void {
     this.#begin();
-    writeLastChunk(this.#response);
+    writeLastChunk(this.#response, more);
   }
 
   #begin(): void {
