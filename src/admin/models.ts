@@ -5,7 +5,6 @@ import { modelSnippets } from '../finding/model-snippets.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import { secretNames } from '../secrets.ts';
 import { modelStateOf } from '../upstreams/kinds.ts';
-import type { TargetStatus } from '../upstreams/model/target-state.ts';
 import { type AdminPorts, defineAction, hasRole, notThere } from './action.ts';
 import { measureModels } from './model-measures.ts';
 import { availabilityOf, modelAvailabilities, modelsFor, type SeenModel, showModel, shownModel } from './seen-models.ts';
@@ -165,6 +164,8 @@ async function targetsOf(ports: AdminPorts, caller: Caller, { member, transport 
     };
   });
 }
+
+type TargetStatus = NonNullable<ReturnType<typeof modelStateOf>>['targets'][number];
 
 const unset: Partial<TargetStatus> = { state: 'out', reason: 'A secret that it refers to is not set.' };
 

@@ -53,6 +53,9 @@ function hasState(dialect: CachedDialect, body: JsonObject): boolean {
   if (isSaid(body.previous_response_id) || isSaid(body.conversation) || isSaid(body.container) || isSaid(body.thread))
     return true;
   if (body.background === true || isSaid(body.context_management)) return true;
+  // By its id an item may say more than stands in it.
+  if (dialect === 'responses' && Array.isArray(body.input) && body.input.some((item) => isObject(item) && isSaid(item.id)))
+    return true;
   // A template that lies at the provider, and may be another one tomorrow.
   if (dialect === 'responses' && isSaid(body.prompt)) return true;
   return body.store === true;

@@ -8,7 +8,7 @@ import type { JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
 import type { AttemptCourse } from './attempt-course.ts';
-import { ownerOf, previousId, ResponseMarks } from './held-response.ts';
+import { itemIdAt, ownerOf, type Place, previousId, ResponseMarks } from './held-response.ts';
 import type { ModelAsk, ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
 import { PassSink } from './pass-sink.ts';
@@ -74,6 +74,9 @@ async function pass(
   isStream: boolean,
 ): Promise<Answer> {
   const dialect = dialectOf(name);
+  const ofCaller = () => ownerOf(factsOf(call).caller, call.client.principal);
+  const place: Place | undefined =
+    name === 'responses' ? { key: responseKey, model: id, target: target.config.name, owner: ofCaller() } : undefined;
   const passed = passBody(body, name, {
     model: target.config.model,
     isStream,
@@ -81,18 +84,11 @@ async function pass(
     habits: target.provider.habits,
     hostedTools: transport.hostedTools,
     heldIds: transport.heldIds,
+    ownItemId: (item) => place && itemIdAt(item, place),
     name: id,
     previousId: name === 'responses' ? previousId(body) : undefined,
   });
-  const marks =
-    name === 'responses'
-      ? new ResponseMarks({
-          key: responseKey,
-          model: id,
-          target: target.config.name,
-          owner: ownerOf(factsOf(call).caller, call.client.principal),
-        })
-      : undefined;
+  const marks = place && new ResponseMarks(place);
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream, marks);
   course.wasHeard = true;

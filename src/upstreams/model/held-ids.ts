@@ -1,9 +1,10 @@
 import { GatewayError } from '../../errors.ts';
 import type { ClientDialectName } from '../../models/dialect.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { isItemMark, isReference } from './held-response.ts';
 
 // All consumers of a model share the account of its targets: whoever names what lies there reads it, whoever it was made for. Of
-// responses the gateway sees for whom they were made (held-response.ts); of nothing else.
+// responses and their items the gateway sees for whom they were made (held-response.ts); of nothing else.
 
 type HeldKind =
   | 'file'
@@ -82,7 +83,7 @@ export function refuseHeld(body: JsonObject, dialect: ClientDialectName, allowed
       if (kind === undefined) open(waiting, member, key, place);
       else check(kind, member, { value: member, key, holder: place }, allowed, model, waiting);
     }
-    if (dialect === 'responses' && isReference(value, place)) checkOne('item', value.id, place, allowed, model);
+    if (dialect === 'responses' && refersToItem(value, place)) checkOne('item', value.id, place, allowed, model);
   }
 }
 
@@ -122,12 +123,10 @@ function isHeldAddress(address: string): boolean {
   return /^https?:[/\\]*([^/\\]*@)?generativelanguage\.googleapis\.com/.test(start);
 }
 
-/** An item of Responses that stands for one that is kept (OpenAI API reference, item_reference; its type may be left out). */
-function isReference(value: JsonObject, { holder }: Place): boolean {
-  if (holder?.key !== 'input' || holder.holder?.holder !== undefined || !isSaid(value.id)) return false;
-  const { type, role, result } = value;
-  if (!isSaid(type)) return !isSaid(role);
-  return type === 'item_reference' || (type === 'image_generation_call' && !isSaid(result));
+/** An item that is kept elsewhere, among those of the request. Of one that was marked in an answer it is known whose it is. */
+function refersToItem(value: JsonObject, { holder }: Place): boolean {
+  if (holder?.key !== 'input' || holder.holder?.holder !== undefined) return false;
+  return isReference(value) && !isItemMark(value.id);
 }
 
 /** Something of this kind by its id, by `{ id }`, or several of it. What else stands in an object is looked at as well. */
@@ -148,20 +147,24 @@ function mayName(kind: HeldKind, id: Json | undefined, allowed: readonly string[
 }
 
 /**
- * Items of an answer of Responses that a client sends back know their ids, by which the provider would look them up among what it
- * keeps: they are sent without, and what is nothing but its id (reasoning that is not in it) not at all. Undefined where nothing changes.
+ * Items of an answer of Responses that a client sends back know their ids, by which the provider looks them up among what it keeps:
+ * those of the caller that lie with the target go out with the ids they have there (`ownId`), all others without, and what is nothing
+ * but its id (reasoning that is not in it) not at all. Undefined where nothing changes. References were looked at before.
  */
-export function withoutItemIds({ input }: JsonObject, allowed: readonly string[]): Json[] | undefined {
-  if (!Array.isArray(input) || allowed.includes('item') || !input.some((item) => hasForeignId(item, allowed))) return undefined;
+export function fitItems(
+  { input }: JsonObject,
+  allowed: readonly string[],
+  ownId: (id: Json | undefined) => string | undefined,
+): Json[] | undefined {
+  if (!Array.isArray(input) || !input.some((item) => isObject(item) && isSaid(item.id))) return undefined;
   return input.flatMap((item): Json[] => {
-    if (!isObject(item) || !hasForeignId(item, allowed)) return [item];
+    if (!isObject(item) || !isSaid(item.id)) return [item];
+    const own = ownId(item.id);
+    if (own !== undefined) return [{ ...item, id: own }];
+    if (mayName('item', item.id, allowed) && !isItemMark(item.id)) return [item];
     const { id: _, ...rest } = item;
     return item.type === 'reasoning' && !isSaid(item.encrypted_content) && !isFilled(item.content) ? [] : [rest];
   });
-}
-
-function hasForeignId(item: Json, allowed: readonly string[]): boolean {
-  return isObject(item) && isSaid(item.id) && !mayName('item', item.id, allowed);
 }
 
 function isSaid(value: Json | undefined): boolean {

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
 import { type HmacKey, hmac } from '../../hmac.ts';
 import type { Facts } from '../../policy/rule-facts.ts';
-import { isObject, type JsonObject } from '../../wire/json.ts';
+import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { parseExact } from '../../wire/json-scan.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
 import { withData } from '../../wire/sse-cutter.ts';
@@ -10,13 +10,19 @@ import { readEvent } from './event-splitter.ts';
 import type { ModelCallPorts } from './model-calls.ts';
 import { hashText } from './sticky.ts';
 
-// What Responses keeps lies with the provider that made it, and belongs to whoever it was made for. Its id says with which target and
-// proves for whom, so that every replica knows, also after a restart.
+// What Responses keeps lies with the provider that made it, and belongs to whoever it was made for. Its id, and the ids of the items in
+// it, say with which target and prove for whom, so that every replica knows, also after a restart.
 
 const marked = /^resp_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
+const markedItem = /^[a-z]{1,8}_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
+/**
+ * Ids of items in the JSON of an answer, the more usual kinds; in a text of the model both quotes would be escaped. A request for
+ * consent to a tool of MCP is none of them: its answer names it under another member.
+ */
+const itemIds = /"(item_id|id)":(\s*)"((?:msg|rs|fc|ctc|ws|fs|ci|ig|cu|lsh|sh|apc|tsc|cmp|mcp|mcpl)_[A-Za-z0-9_-]{1,300})"/g;
 
 /** Whose a response is, and with which target it lies. */
-interface Place {
+export interface Place {
   readonly key: HmacKey;
   /** `models/fast`. */
   readonly model: string;
@@ -43,6 +49,18 @@ export function previousId({ previous_response_id: id }: JsonObject): string | u
   return typeof id === 'string' ? (marked.exec(id)?.[3] ?? id) : undefined;
 }
 
+/** Whether an id is one that an item has here, whoever's it is. */
+export function isItemMark(id: Json | undefined): boolean {
+  return typeof id === 'string' && markedItem.test(id);
+}
+
+/** The provider's own id of an item that lies in this place; undefined for any other. */
+export function itemIdAt(id: Json | undefined, place: Place): string | undefined {
+  const [, mark, proof = '', own = ''] = (typeof id === 'string' && markedItem.exec(id)) || [];
+  if (mark !== markOf(place.target)) return undefined;
+  return timingSafeEqual(Buffer.from(proof), Buffer.from(proofOf(`item ${own}`, place))) ? own : undefined;
+}
+
 /** Of whom a call is, as far as responses are concerned. */
 export function ownerOf({ consumer, member, id }: Facts['caller'], principal: string): string {
   if (consumer !== '') return `consumer ${consumer}`;
@@ -54,12 +72,14 @@ export function ownerOf({ consumer, member, id }: Facts['caller'], principal: st
  * caller's own. Throws GatewayError `invalid_request`.
  */
 export function whereHeld(
-  { id: model, targets, routing, responseKey: key }: ModelCallPorts,
-  { previous_response_id: id }: JsonObject,
+  ports: ModelCallPorts,
+  body: JsonObject,
   among: readonly number[] | undefined,
   owner: string,
 ): readonly number[] | undefined {
-  if (id === undefined || id === null) return among;
+  const { id: model, targets, routing, responseKey: key } = ports;
+  const { previous_response_id: id } = body;
+  if (id === undefined || id === null) return withItems(ports, body, among, owner);
   const [, mark, proof = '', own = ''] = (typeof id === 'string' && marked.exec(id)) || [];
   const holder = [...targets.keys()].find((place) => {
     const target = targets[place]?.config.name ?? '';
@@ -74,16 +94,53 @@ export function whereHeld(
     throw refusal(
       `The response that "previous_response_id" names is kept by a target of ${model} to which this call may not go. Send the whole conversation as input.`,
     );
-  return [holder];
+  return withItems(ports, body, [holder], owner);
 }
 
-function refusal(text: string): GatewayError {
-  return new GatewayError('invalid_request', text, { data: { param: 'previous_response_id' } });
+/** Of these places those where every item is that the request refers to. */
+function withItems(
+  { id: model, targets, routing, responseKey: key }: ModelCallPorts,
+  { input }: JsonObject,
+  among: readonly number[] | undefined,
+  owner: string,
+): readonly number[] | undefined {
+  const named = Array.isArray(input) ? input.filter((item) => isObject(item) && isReference(item) && isItemMark(item.id)) : [];
+  if (named.length === 0) return among;
+  const holders = (among ?? routing.reachable()).filter((place) => {
+    const target = targets[place];
+    if (target?.speaks('responses') !== true) return false;
+    const at = { key, model, target: target.config.name, owner };
+    return named.every((item) => isObject(item) && itemIdAt(item.id, at) !== undefined);
+  });
+  if (holders.length > 0) return holders;
+  throw refusal(
+    `"input" refers to items that are not all kept by one target of ${model} to which this call may go, or are not yours. Send the items themselves.`,
+    'input',
+  );
 }
 
-/** Ids of responses in the answer of one call. */
+/** An item of Responses that stands for one that is kept (OpenAI API reference, item_reference; its type may be left out). */
+export function isReference({ id, type, role, result }: JsonObject): boolean {
+  if (!isSaid(id)) return false;
+  if (!isSaid(type)) return !isSaid(role);
+  return type === 'item_reference' || (type === 'image_generation_call' && !isSaid(result));
+}
+
+function isSaid(value: Json | undefined): boolean {
+  return value !== undefined && value !== null;
+}
+
+function refusal(text: string, param = 'previous_response_id'): GatewayError {
+  return new GatewayError('invalid_request', text, { data: { param } });
+}
+
+/** More than any answer has; what is beyond that is made each time. */
+const mostItems = 1_000;
+
+/** Ids of responses, and of items in them, in the answer of one call. */
 export class ResponseMarks {
   readonly #place: Place;
+  readonly #items = new Map<string, string>();
 
   constructor(place: Place) {
     this.#place = place;
@@ -92,18 +149,45 @@ export class ResponseMarks {
   /** A whole answer. */
   body(bytes: Buffer): Buffer {
     const value = parseExact(bytes.toString());
-    return isObject(value) ? Buffer.from(writeMembers(memberTexts(value), this.#changes(value))) : bytes;
+    return isObject(value) ? Buffer.from(this.#markItems(writeMembers(memberTexts(value), this.#changes(value)))) : bytes;
   }
 
-  /** One event; the very bytes, where it tells of no response as a whole. */
+  /** One event, `text` with a character for each byte; the very bytes, where it tells of no response and no item. */
   event(event: Buffer, text: string): Buffer {
-    if (!text.includes('"response":')) return event;
+    const isOfAll = text.includes('"response":');
+    if (!isOfAll && !text.includes('"item')) return event;
+    const told = isOfAll ? this.#markResponse(event) : event;
+    const before = told === event ? text : told.toString('latin1');
+    const after = this.#markItems(before);
+    return after === before ? told : Buffer.from(after, 'latin1');
+  }
+
+  #markResponse(event: Buffer): Buffer {
     const read = readEvent(event);
     if (read === undefined) return event;
     const value = parseExact(read.data);
     if (!isObject(value) || !isObject(value.response)) return event;
     const response = { ...value.response, ...this.#changes(value.response) };
     return withData({ bytes: event, data: read.data }, JSON.stringify({ ...value, response }));
+  }
+
+  #markItems(text: string): string {
+    return text.replace(
+      itemIds,
+      (_whole, member: string, blank: string, id: string) => `"${member}":${blank}"${this.#item(id)}"`,
+    );
+  }
+
+  /** The same item is spoken of with each piece of it. */
+  #item(id: string): string {
+    let known = this.#items.get(id);
+    if (known === undefined) {
+      const { target } = this.#place;
+      const kind = id.slice(0, id.indexOf('_'));
+      known = `${kind}_gh${markOf(target)}${proofOf(`item ${id}`, this.#place)}_${id}`;
+      if (this.#items.size < mostItems) this.#items.set(id, known);
+    }
+    return known;
   }
 
   #changes({ id, previous_response_id: previous }: JsonObject): JsonObject {

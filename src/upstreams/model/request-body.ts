@@ -3,7 +3,7 @@ import type { ClientDialectName, ServerHabits } from '../../models/dialect.ts';
 import type { Json, JsonObject } from '../../wire/json.ts';
 import { isObject } from '../../wire/json.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
-import { withoutItemIds } from './held-ids.ts';
+import { fitItems } from './held-ids.ts';
 import { refuseHosted } from './hosted-tools.ts';
 
 /** Where each dialect says how long an answer may be; the first is the one to write. */
@@ -43,6 +43,8 @@ interface PassWish {
   readonly hostedTools: readonly string[];
   /** What lies with the provider and may be named. */
   readonly heldIds: readonly string[];
+  /** The id that an item of the caller has at the target; undefined for any other. */
+  readonly ownItemId: (id: Json | undefined) => string | undefined;
   /** The response that it goes on from, as the provider calls it. */
   readonly previousId: string | undefined;
   /** `models/fast`. */
@@ -56,14 +58,14 @@ interface PassWish {
 export function passBody(
   body: JsonObject,
   dialect: ClientDialectName,
-  { model, isStream, maxTokens, habits, hostedTools, heldIds, previousId, name }: PassWish,
+  { model, isStream, maxTokens, habits, hostedTools, heldIds, ownItemId, previousId, name }: PassWish,
 ): PassedBody {
   refuseUngoverned(body, dialect);
   refuseHosted(body, dialect, hostedTools, name);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
   if (previousId !== undefined) changes.previous_response_id = previousId;
-  const input = dialect === 'responses' ? withoutItemIds(body, heldIds) : undefined;
+  const input = dialect === 'responses' ? fitItems(body, heldIds, ownItemId) : undefined;
   if (input !== undefined) changes.input = input;
   const [usual] = lengthMembers[dialect];
   const member = dialect === 'chat' ? (habits?.maxTokensMember ?? usual) : usual;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClientDialectName } from '../../../src/models/dialect.ts';
-import { refuseHeld, withoutItemIds } from '../../../src/upstreams/model/held-ids.ts';
+import { fitItems, refuseHeld } from '../../../src/upstreams/model/held-ids.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
 import { ask, openModel } from './calling.ts';
 import { chatReply, type FarEnd, json, startFarEnd } from './far-end.ts';
@@ -193,6 +193,8 @@ test('a refusal repeats no more of an id than a line holds', () => {
   }
 });
 
+const nobody = () => undefined;
+
 describe('items that come back', () => {
   const items = [
     { type: 'reasoning', id: 'rs_1', summary: [] },
@@ -209,8 +211,8 @@ describe('items that come back', () => {
   ];
 
   test('are sent without the ids by which they would be looked up, and what is only kept elsewhere is left out', () => {
-    expect(withoutItemIds({ input: items }, [])).toEqual(bare);
-    expect(withoutItemIds({ input: items }, ['item:rs_1', 'item:msg_1'])).toMatchObject([
+    expect(fitItems({ input: items }, [], nobody)).toEqual(bare);
+    expect(fitItems({ input: items }, ['item:rs_1', 'item:msg_1'], nobody)).toMatchObject([
       items[0] as object,
       bare[0] as object,
       items[2] as object,
@@ -226,7 +228,7 @@ describe('items that come back', () => {
       ['Hello', []],
       [undefined, []],
     ] as const)
-      expect(withoutItemIds({ ...(given === undefined ? {} : { input: given as never }) }, allowed)).toBeUndefined();
+      expect(fitItems({ ...(given === undefined ? {} : { input: given as never }) }, allowed, nobody) ?? given).toEqual(given);
   });
 });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GatewayError } from '../../../src/errors.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
 import { ask, openModel } from './calling.ts';
@@ -100,7 +100,7 @@ test('a model with one target passes all but ids on byte for byte', async () => 
   one.does((_heard, response) => void openStream(response).end(responsesStream(['Hello.']).join('')));
   const { text } = await turn(upstream, { stream: true });
   expect(text).toMatch(/resp_gh/);
-  expect(text.replaceAll(/resp_gh[0-9a-f]{40}_/g, '')).toBe(responsesStream(['Hello.']).join(''));
+  expect(text.replaceAll(/(resp|msg)_gh[0-9a-f]{40}_/g, '')).toBe(responsesStream(['Hello.']).join(''));
   await upstream.close();
 });
 
@@ -155,4 +155,96 @@ test('what is no id is refused, and null is none', async () => {
   expect(one.heard).toHaveLength(0);
   expect((await responseOf(upstream, { previous_response_id: null })).error).toBeUndefined();
   await upstream.close();
+});
+
+describe('items of a response', () => {
+  const output = [
+    { type: 'reasoning', id: 'rs_1', summary: [] },
+    { type: 'message', id: 'msg_1', role: 'assistant', content: [{ type: 'output_text', text: 'Say "id":"msg_1".' }] },
+    { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'f', arguments: '{"id":"msg_1"}' },
+  ];
+  const result = { type: 'function_call_output', call_id: 'call_1', output: '1' };
+  type Item = { readonly id: string; readonly type: string };
+
+  function gives(end: FarEnd): void {
+    const reply = { id: 'resp_1', object: 'response', model: 'm', status: 'completed', output, usage: null };
+    end.does((_heard, response) => json(response, 200, reply));
+  }
+  async function outputOf(upstream: Awaited<ReturnType<typeof openModel>>['upstream']): Promise<readonly Item[]> {
+    const { call } = ask('responses', { model: 'models/fast', input: 'Go on.' });
+    const answer = (await upstream.call(call)) as { body: Buffer };
+    return JSON.parse(answer.body.toString()).output;
+  }
+  const as = (caller: object, more: object = {}) => openModel({ targets: pair(), ...more }, { caller });
+  const billing = { id: 'key:a', consumer: 'billing' };
+
+  test('have ids that are good for their consumer at their target, and say nothing of it in what a model said', async () => {
+    gives(one);
+    const { upstream } = await as(billing);
+    const got = await outputOf(upstream);
+    expect(got.map(({ id }) => id)).toEqual(
+      output.map(({ id }) => expect.stringMatching(new RegExp(`^${id.slice(0, -2)}_gh[0-9a-f]{40}_${id}$`))),
+    );
+    expect(got.map(({ id: _, ...rest }) => rest)).toEqual(output.map(({ id: _, ...rest }) => rest));
+    await turn(upstream, { input: [...got, result] as never });
+    expect(one.heard.at(-1)?.body.input).toEqual([...output, result]);
+    const { upstream: again } = await as({ id: 'key:b', consumer: 'billing' });
+    await turn(again, { input: [{ type: 'item_reference', id: got[1]?.id ?? '' }, { id: got[2]?.id ?? '' }, result] });
+    expect(one.heard.at(-1)?.body.input).toEqual([{ type: 'item_reference', id: 'msg_1' }, { id: 'fc_1' }, result]);
+    await Promise.all([upstream.close(), again.close()]);
+  });
+
+  test('are sent without their ids by others and to others, and what is nothing else is not sent or refused', async () => {
+    gives(one);
+    gives(two);
+    const { upstream } = await as(billing);
+    const { upstream: stranger } = await as({ id: 'key:c', consumer: 'other' });
+    const { upstream: elsewhere } = await as(billing, { routing: { regions: ['us'] } });
+    const got = await outputOf(upstream);
+    const bare = [...output.slice(1).map(({ id: _, ...rest }) => rest), result];
+    for (const [model, end] of [
+      [stranger, one],
+      [elsewhere, two],
+    ] as const) {
+      await turn(model, { input: [...got, result] as never });
+      expect(end.heard.at(-1)?.body.input).toEqual(bare);
+      const before = end.heard.length;
+      for (const reference of [{ type: 'item_reference', id: got[0]?.id ?? '' }, { id: got[1]?.id ?? '' }]) {
+        const { error } = await responseOf(model, { input: [reference] });
+        expect(error).toContain('Send the items themselves');
+      }
+      expect(end.heard).toHaveLength(before);
+    }
+    const forged = got[1]?.id.replace(/_msg_1$/, '_msg_2') ?? '';
+    expect((await responseOf(upstream, { input: [{ id: forged }] })).error).toContain('Send the items themselves');
+    expect((await responseOf(upstream, { input: [{ id: 'msg_1' }] })).error).toContain('heldIds');
+    await Promise.all([upstream.close(), stranger.close(), elsewhere.close()]);
+  });
+
+  test('a reference goes to the target that keeps the item, whichever has its turn', async () => {
+    gives(one);
+    gives(two);
+    const { upstream } = await as(billing, { routing: { mode: 'round-robin' } });
+    const [first, second] = [await outputOf(upstream), await outputOf(upstream)];
+    const before = [one.heard.length, two.heard.length];
+    for (let at = 0; at < 3; at++) await turn(upstream, { input: [{ id: first[1]?.id ?? '' }] });
+    const after = [one.heard.length, two.heard.length];
+    expect(after.map((count, at) => count - (before[at] ?? 0)).sort()).toEqual([0, 3]);
+    const both = { input: [{ id: first[1]?.id ?? '' }, { id: second[1]?.id ?? '' }] };
+    expect((await responseOf(upstream, both)).error).toContain('not all kept by one target');
+    await upstream.close();
+  });
+
+  test('are called the same in every event of a stream', async () => {
+    one.does((_heard, response) => void openStream(response).end(responsesStream(['Hel', 'lo.']).join('')));
+    const { upstream } = await as(billing);
+    const { text } = await turn(upstream, { stream: true });
+    expect(text).not.toMatch(/"(item_id|id)":"msg_1"/);
+    const ids = Array.from(text.matchAll(/"(?:item_id|id)":"(msg_[^"]+)"/g), ([, id]) => id);
+    expect(ids.length).toBeGreaterThan(5);
+    expect(new Set(ids).size).toBe(1);
+    await turn(upstream, { input: [{ id: ids[0] ?? '' }], stream: true });
+    expect(one.heard.at(-1)?.body.input).toEqual([{ id: 'msg_1' }]);
+    await upstream.close();
+  });
 });
