@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { silenceMs } from '../call/call-upstream.ts';
+import { lastFailure } from '../catalog/last-failure.ts';
 import { type Risk, riskOf, risks } from '../finding/risk.ts';
 import { sampleArguments } from '../finding/sample-arguments.ts';
 import { makeEntrySearch } from '../finding/search-entries.ts';
@@ -142,7 +143,7 @@ export const getCapability = defineAction({
 function detailsOf(ports: AdminPorts, caller: Caller, one: Visible) {
   const { capability } = one;
   const { id, upstream } = capability.member;
-  const { state, lastError, lastSuccessAtMs, protocolVersion, server } = upstream.health();
+  const { state, lastSuccessAtMs, protocolVersion, server } = upstream.health();
   const paused = ports.calls.lanes.status(id);
   const { inputSchema, outputSchema } = isObject(capability.published) ? capability.published : ({} as JsonObject);
   return {
@@ -150,7 +151,10 @@ function detailsOf(ports: AdminPorts, caller: Caller, one: Visible) {
     ...(outputSchema === undefined ? {} : { outputSchema }),
     example: exampleOf(one),
     limits: limitsOf(ports, caller, capability),
-    health: { state, lastError, lastSuccessAtMs, protocolVersion, server, breaker: paused?.state ?? 'closed' },
+    health: {
+      ...{ state, lastError: lastFailure(capability.member), lastSuccessAtMs, protocolVersion, server },
+      breaker: paused?.state ?? 'closed',
+    },
     approval: approvalOf(ports, one),
   };
 }

@@ -1,6 +1,7 @@
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Capability } from '../catalog/catalog.ts';
 import { documentationUri } from '../catalog/documentation-uri.ts';
+import { lastFailure } from '../catalog/last-failure.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { CallPolicy } from '../policy/policy.ts';
 import type { ToolDefinition } from '../upstreams/upstream.ts';
@@ -59,7 +60,7 @@ export async function describe(capability: Capability<ToolDefinition>, around: S
   const { name, outwardName, member, published, definition } = capability;
   const { url, policy, limits, gates } = around;
   const { config, upstream } = member;
-  const { state, lastError } = upstream.health();
+  const { state } = upstream.health();
   const examples = await examplesFor(definition, around.checks);
   const [first] = examples;
   return {
@@ -82,7 +83,7 @@ export async function describe(capability: Capability<ToolDefinition>, around: S
     hasRules: policy.rules.length > 0,
     gates,
     errors: errorsOf(capability, around),
-    health: { state, lastError: lastError?.message },
+    health: { state, lastError: lastFailure(member)?.message },
     snippets: snippetsFor({ url, tool: outwardName, arguments: first?.arguments ?? {}, inputSchema: definition.inputSchema }),
   };
 }
@@ -107,6 +108,7 @@ const meanings = {
   sign_in_required: 'The caller has to sign in to the upstream first, at the address in the message.',
   upstream_timeout: 'There was no answer in time. The call may have been carried out all the same: check before repeating it.',
   upstream_unavailable: 'The upstream cannot be reached. Nothing was done; call again later.',
+  model_not_ready: 'The setup of the model is not complete. Nothing was done; tell whoever administers its namespace.',
   upstream_busy: 'As many calls as may are running already. Call again shortly.',
   breaker_open: 'The upstream has failed too often and is left alone for a while. The message says how long.',
   upstream_failed: 'The upstream answered with something that is no answer.',
@@ -120,6 +122,7 @@ function errorsOf({ member }: Capability<ToolDefinition>, { policy, limits }: Su
     rate_limited: limits.length > 0,
     limit_reached: limits.length > 0,
     content_blocked: policy.contentIn !== undefined || policy.contentOut !== undefined,
+    model_not_ready: transport.type === 'model',
     sign_in_required: transport.type === 'http' && transport.auth?.kind === 'user',
   };
   return (Object.keys(meanings) as (keyof typeof meanings)[])

@@ -87,6 +87,13 @@ describe('a model that lacks its secret', () => {
     ]);
   });
 
+  test('tells nobody what it lacks where it is described', async () => {
+    const described = await gateway.ok('GET /capability?name=labs/slow', undefined, developer);
+    expect(described.health.lastError.message).toBe('Its setup is not complete.');
+    const page = await gateway.ok('GET /documentation?name=labs/slow', undefined, developer);
+    expect(JSON.stringify([described, page])).not.toContain('NOWHERE');
+  });
+
   test('is listed as not ready, for admins with the name of what it lacks', async () => {
     const response = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${app}` } });
     const listed = (await response.json()) as { data: { id: string; ready?: boolean }[] };

@@ -61,7 +61,7 @@ test('every request of the page does what it says, and every program prints what
     if (line.includes('?')) expect(Object.values(answer.body)[0]).toBeDefined();
   }
   const programs = blocks('js');
-  expect(programs).toHaveLength(2);
+  expect(programs).toHaveLength(3);
   for (const program of programs) expect(await run(program, requested)).toBe('Hello.');
   const { snippets, models } = await gateway.ok('GET /models/models/fast', undefined, platform);
   expect(models).toBeUndefined();
