@@ -227,8 +227,8 @@ test('Responses to Responses keeps every event, and reads what the last one says
   one.does((_heard, response) => void openStream(response).end(events.join('')));
   const { call, spent, received } = ask('responses', { model: 'models/fast', input: 'Say hello.', stream: true });
   await upstream.call(call);
-  // All but the id, which is for its consumer.
-  expect(received.text.replaceAll(/resp_gh[0-9a-f]{40}_/g, '')).toBe(events.join(''));
+  // All but the ids, which are for its consumer.
+  expect(received.text.replaceAll(/(resp|msg)_gh[0-9a-f]{40}_/g, '')).toBe(events.join(''));
   expect(one.heard[0]).toMatchObject({ path: '/v1/responses', body: { model: 'theirs', input: 'Say hello.', stream: true } });
   expect(spent.at(-1)).toMatchObject({
     isEstimated: false,
