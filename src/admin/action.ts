@@ -28,6 +28,7 @@ import type { RollUps } from '../store/ports/roll-ups.ts';
 import type { SecretVault } from '../store/ports/secret-vault.ts';
 import type { createGuardedFetch } from '../upstreams/guarded-fetch.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
+import type { ShownStatus } from './status-for.ts';
 
 /** What actions work on. */
 export interface AdminPorts {
@@ -74,7 +75,7 @@ export interface AdminPorts {
   readonly namespacesDir: string;
   /** Commands that may be registered at run time: each an exact list of words. */
   readonly allowedCommands: readonly (readonly string[])[];
-  readonly status: () => object;
+  readonly status: () => ShownStatus;
   /** Groups of words that mean the same here. */
   readonly synonyms: readonly (readonly string[])[];
   /** Resolves when what was committed is in effect in this process. */

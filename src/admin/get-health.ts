@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defineAction, noInput } from './action.ts';
+import { statusFor } from './status-for.ts';
 
 export const getHealth = defineAction({
   name: 'get_health',
@@ -11,9 +12,9 @@ export const getHealth = defineAction({
   route: 'GET /health',
   input: noInput,
   output: z.object({}).loose(),
-  async run({ status, approvals }) {
+  async run({ status, approvals }, caller) {
     // A store that cannot be asked is no reason to say nothing.
     const pending = await approvals.countPending().catch(() => null);
-    return { ...status(), approvals: { pending } };
+    return { ...statusFor(caller, status()), approvals: { pending } };
   },
 });

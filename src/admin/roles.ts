@@ -4,7 +4,7 @@ import type { RoleGrant } from '../registry/documents.ts';
 import type { Action } from './action.ts';
 
 /** Whether somebody has one of these roles: everywhere, or in this namespace. An admin has them all. */
-export function hasRole(caller: Caller, roles: readonly RoleGrant['role'][], namespace?: string): boolean {
+export function hasRole(caller: Pick<Caller, 'roles'>, roles: readonly RoleGrant['role'][], namespace?: string): boolean {
   return caller.roles.some(
     (grant) =>
       (grant.role === 'admin' || roles.includes(grant.role)) && (grant.namespace === undefined || grant.namespace === namespace),

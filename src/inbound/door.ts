@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { ShownStatus } from '../admin/status-for.ts';
 import { authenticate, type Caller, type Proofs } from '../call/authenticate.ts';
 import { ScopeRequired } from '../call/authorize.ts';
 import type { PageRequest, PageResponse } from '../credentials/pages.ts';
@@ -28,7 +29,7 @@ export interface ServerPorts {
   /** Prometheus text (GET /metrics). */
   metricsText(): Promise<string>;
   /** What `/api/status` answers. */
-  status(): object;
+  status(): ShownStatus;
   /** Loads what administers the gateway. */
   loadAdministration(): Promise<void>;
   /** Ready to serve: false while starting and while draining. */

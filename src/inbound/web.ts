@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { statusFor } from '../admin/status-for.ts';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import { clientAddress } from '../policy/network.ts';
@@ -93,9 +94,9 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
   const isLarge = (request: Request) => takesConfiguration.has(request.path) && isAdmin(callerOf(request));
   app.use('/api', identify, (request, response, next) => (isLarge(request) ? readLarge : readJson)(request, response, next));
   app.get('/api/status', (request, response) => {
-    if (callerOf(request).roles.length === 0)
-      throw new GatewayError('forbidden', 'This key may call capabilities, and nothing else.');
-    response.json(ports.status());
+    const caller = callerOf(request);
+    if (caller.roles.length === 0) throw new GatewayError('forbidden', 'This key may call capabilities, and nothing else.');
+    response.json(statusFor(caller, ports.status()));
   });
   app.use(
     '/api',

@@ -120,6 +120,15 @@ describe('a model that lacks its secret', () => {
     ]);
     expect(half.targets[1]).not.toHaveProperty('missingSecrets');
     expect((await chat('labs/half')).status).toBe(200);
+    for (const route of ['GET /health', 'GET /status']) {
+      const seen = (await gateway.ok(route, undefined, developer)).upstreams;
+      expect(JSON.stringify(seen)).not.toContain('NOWHERE');
+      expect(seen.find(({ id }: { id: string }) => id === 'labs/slow')).toMatchObject({
+        lastError: { message: 'Its setup is not complete.' },
+        missingSecrets: [],
+      });
+      expect(JSON.stringify((await gateway.ok(route)).upstreams)).toContain('NOWHERE_HALF is not set');
+    }
     const { upstreams } = await gateway.ok('GET /health');
     expect(upstreams.find(({ id }: { id: string }) => id === 'labs/slow')).toMatchObject({
       state: 'down',
