@@ -12,7 +12,7 @@ import { type CompiledRequest, compileRequest } from './compile-request.ts';
 import type { Conversion, Operation } from './conversion.ts';
 import { chooseEntrance, type Entrance, openWallet, type Wallet } from './credentials.ts';
 import { isSettable } from './header-rules.ts';
-import { renamed, selectOperations } from './select-operations.ts';
+import { namesOf, renamed, selectOperations } from './select-operations.ts';
 import { compileTrim } from './trim-answer.ts';
 
 /** One operation, ready to be called: nothing is looked up or compiled from here on. */
@@ -52,7 +52,8 @@ export async function prepareApi(
 ): Promise<PreparedApi> {
   const turn = takeTurns();
   const { base, isForeign } = baseOf(subject, conversion, transport);
-  const { chosen, idle } = selectOperations(conversion.operations, transport);
+  const { chosen, idle } = await selectOperations(conversion.operations, transport, turn);
+  const names = new Set(conversion.operations.flatMap(namesOf));
   const fixed = fixedHeaders(subject, transport, deps);
   const wallet = fillWallet(conversion, transport, deps);
   const context: Context = { base, firstServer: absolute(conversion.servers[0]), transport, wallet, fixed, checks: deps.checks };
@@ -64,7 +65,7 @@ export async function prepareApi(
     ...wallet.problems,
     ...idle.map((pattern) => ({ subject: pattern, message: `"${pattern}" fits no operation of the description.` })),
     ...Object.keys(transport.rename)
-      .filter((key) => !conversion.operations.some((operation) => renamed(operation, { [key]: '' }) !== undefined))
+      .filter((key) => !names.has(key))
       .map((key) => ({ subject: key, message: `"rename" names "${key}", which is no operation of the description.` })),
   ];
   const lacking = new Map<string, number>();

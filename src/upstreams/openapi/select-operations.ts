@@ -5,19 +5,45 @@ type Test = (operation: Operation) => boolean;
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'QUERY', '*']);
 
-/** The operations that an import takes, in their order, and patterns that fit nothing. */
-export function selectOperations(
+interface Pattern {
+  readonly text: string;
+  readonly test: Test;
+  hasFit: boolean;
+}
+
+/**
+ * The operations that an import takes, in their order, and patterns that fit nothing. Thousands of patterns on thousands of operations
+ * take a while: others have their turn between two operations.
+ */
+export async function selectOperations(
   operations: readonly Operation[],
   { include, exclude }: { readonly include: readonly string[]; readonly exclude: readonly string[] },
-): { readonly chosen: readonly Operation[]; readonly idle: readonly string[] } {
-  const [included, excluded] = [include, exclude].map((patterns) => patterns.map(compilePattern)) as [Test[], Test[]];
-  const chosen = operations.filter(
-    (operation) => included.some((test) => test(operation)) && !excluded.some((test) => test(operation)),
-  );
-  const idle = [...include, ...exclude].filter(
-    (_, at) => !operations.some((operation) => [...included, ...excluded][at]?.(operation)),
-  );
-  return { chosen, idle };
+  turn: () => Promise<void> | undefined,
+): Promise<{ readonly chosen: readonly Operation[]; readonly idle: readonly string[] }> {
+  const [included, excluded] = [include.map(patternOf), exclude.map(patternOf)];
+  const chosen: Operation[] = [];
+  for (const operation of operations) {
+    await turn();
+    const [isIncluded, isExcluded] = [fitsAny(included, operation), fitsAny(excluded, operation)];
+    if (isIncluded && !isExcluded) chosen.push(operation);
+  }
+  return { chosen, idle: [...included, ...excluded].filter(({ hasFit }) => !hasFit).map(({ text }) => text) };
+}
+
+function patternOf(text: string): Pattern {
+  return { text, test: compilePattern(text), hasFit: false };
+}
+
+/** Tries those that fitted nothing yet, too. */
+function fitsAny(patterns: readonly Pattern[], operation: Operation): boolean {
+  let isFit = false;
+  for (const pattern of patterns) {
+    if (isFit && pattern.hasFit) continue;
+    if (!pattern.test(operation)) continue;
+    isFit = true;
+    pattern.hasFit = true;
+  }
+  return isFit;
 }
 
 /** `GET /pets/*`, `GET`, `/pets/*`, `tag:pets`, or an operationId or tool name; `*` stands for any run of characters. */
@@ -41,7 +67,12 @@ export function compilePattern(pattern: string): Test {
 }
 
 /** The name that an import gives to an operation; undefined where it gives none. */
-export function renamed({ id, operationId, tool }: Operation, rename: Readonly<Record<string, string>>): string | undefined {
-  for (const key of [id, operationId, tool.name]) if (key !== undefined && Object.hasOwn(rename, key)) return rename[key];
+export function renamed(operation: Operation, rename: Readonly<Record<string, string>>): string | undefined {
+  for (const key of namesOf(operation)) if (Object.hasOwn(rename, key)) return rename[key];
   return undefined;
+}
+
+/** Everything by which an import may call an operation, the most exact first. */
+export function namesOf({ id, operationId, tool }: Operation): readonly string[] {
+  return operationId === undefined ? [id, tool.name] : [id, operationId, tool.name];
 }
