@@ -20,7 +20,8 @@ export function hasTooManyKeys(bytes: Buffer, keys: number): boolean {
   let different = 0;
   for (let at = bytes.indexOf(quote); at >= 0; at = bytes.indexOf(quote, at)) {
     let hash = factor;
-    for (at++; bytes[at] !== quote; at++) {
+    // A string that does not end ends with the bytes.
+    for (at++; at < bytes.length && bytes[at] !== quote; at++) {
       // What a backslash escapes ends nothing.
       if (bytes[at] === backslash) hash = mix(hash, bytes[at++]!);
       hash = mix(hash, bytes[at]!);

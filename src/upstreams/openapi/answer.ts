@@ -8,6 +8,7 @@ import type { Answer } from '../upstream.ts';
 import { describeRefusal } from './describe-refusal.ts';
 import type { ApiResponse } from './exchange.ts';
 import { fitList, type Trimmed } from './trim-answer.ts';
+import { findExcess } from './weigh-json.ts';
 
 /** How the answers of one operation become results; made before its first call. */
 export interface AnswerReader {
@@ -28,37 +29,68 @@ export interface AnswerReader {
 /** Headers that a caller may be shown, the rest is between Gatehouse and the API. */
 export const shownHeaders = ['location', 'link', 'content-type', 'content-length', 'last-modified', 'etag'] as const;
 
-/** The result that an answer comes to; the body is decoded and its secrets are blanked out already. */
+/** The result that an answer comes to; it is in UTF-8 and its secrets are blanked out already. */
 export function readAnswer(reader: AnswerReader, { status, headers, body }: ApiResponse): Answer | Promise<Answer> {
   const contentType = headers['content-type'] ?? '';
   if (status >= 300) return refusal(status, contentType, body, headers.location);
   if (body.length === 0) return misfitOrText(reader, withoutContent(reader, status, headers), []);
   const kind = kindOf(contentType, body);
   if (kind === 'binary') return readBinary(reader, contentType, body);
-  const text = decode(contentType, body);
-  const value = kind === 'json' ? parse(text, reader.trim !== undefined || reader.limitBytes !== undefined) : undefined;
-  if (value === undefined) return readText(reader, text);
+  const text = decode(body);
+  if (kind === 'text') return readText(reader, text);
+  const excess = findExcess(body);
+  const value = excess === undefined ? parse(text, reader.trim !== undefined || reader.limitBytes !== undefined) : undefined;
+  if (value === undefined) return readText(reader, text, excess === undefined ? undefined : `it ${excess}`);
   return readJson(reader, text, value, furtherPages(headers));
+}
+
+/**
+ * An answer in UTF-8, whatever its charset: whoever looks for something in its bytes, a secret for one, finds it as it will be read.
+ * What is no text stays as it is.
+ */
+export function inUtf8(response: ApiResponse): ApiResponse {
+  const { headers, body } = response;
+  const contentType = headers['content-type'] ?? '';
+  const charset = charsetOf(contentType, body);
+  if (charset === undefined || body.length === 0 || kindOf(contentType, body) === 'binary') return response;
+  try {
+    const text = new TextDecoder(charset).decode(body);
+    return { ...response, headers: { ...headers, 'content-type': typeOf(contentType) }, body: Buffer.from(text) };
+  } catch {
+    return response;
+  }
+}
+
+/** Undefined for UTF-8. A byte order mark counts before what a header says, as it does in browsers (WHATWG Encoding, section 6.1). */
+function charsetOf(contentType: string, body: Buffer): string | undefined {
+  if (body[0] === 0xff && body[1] === 0xfe) return 'utf-16le';
+  if (body[0] === 0xfe && body[1] === 0xff) return 'utf-16be';
+  const label = /charset\s*=\s*"?([^\s;"]+)/i.exec(contentType)?.[1]?.toLowerCase();
+  return label === 'utf-8' || label === 'utf8' ? undefined : label;
+}
+
+function typeOf(contentType: string): string {
+  return contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 function withoutContent({ isHead }: AnswerReader, status: number, headers: ApiResponse['headers']): string {
   const done = `Done: the API answered HTTP ${status} without content.`;
   if (!isHead && headers.location === undefined) return done;
   const lines = shownHeaders.flatMap((name) =>
-    headers[name] === undefined ? [] : [`${name}: ${shorten(String(headers[name]), 1_000)}`],
+    headers[name] === undefined ? [] : [`${name}: ${shorten(headers[name], 1_000)}`],
   );
   return [done, ...lines].join('\n');
 }
 
 /** RFC 8288: where many APIs say that a list goes on. */
 function furtherPages({ link }: ApiResponse['headers']): readonly string[] {
-  const text = link === undefined ? '' : String(link);
+  const text = link ?? '';
   return /rel\s*=\s*"?next\b/i.test(text) ? [`The API says that there is more: ${shorten(text, 1_000)}`] : [];
 }
 
 export function refusal(status: number, contentType: string, body: Buffer, location: string | undefined): Answer {
   const isText = kindOf(contentType, body) !== 'binary';
-  return failure(describeRefusal(status, contentType, isText ? decode(contentType, body) : '', location));
+  return failure(describeRefusal(status, contentType, isText ? decode(body) : '', location));
 }
 
 /** A result whose caller should do something else. */
@@ -71,7 +103,7 @@ type Kind = 'json' | 'text' | 'binary';
 
 /** By the media type; where it says nothing of use, by the bytes. */
 function kindOf(contentType: string, body: Buffer): Kind {
-  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const type = typeOf(contentType);
   if (/[/+]json$/.test(type) || type === 'text/x-json') return 'json';
   if (/^text\/|[/+]xml$|^application\/(x-www-form-urlencoded|javascript|yaml|x-yaml|graphql|x-ndjson|jsonl|sql|toml)$/.test(type))
     return 'text';
@@ -83,17 +115,9 @@ function kindOf(contentType: string, body: Buffer): Kind {
   return 'binary';
 }
 
-function decode(contentType: string, body: Buffer): string {
-  const label = /charset\s*=\s*"?([^\s;"]+)/i.exec(contentType)?.[1]?.toLowerCase();
-  if (label === undefined || label === 'utf-8' || label === 'utf8') {
-    const text = body.toString('utf8');
-    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-  }
-  try {
-    return new TextDecoder(label).decode(body);
-  } catch {
-    return body.toString('utf8');
-  }
+function decode(body: Buffer): string {
+  const text = body.toString('utf8');
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
 function parse(text: string, isRewritten: boolean): Json | undefined {
@@ -154,9 +178,11 @@ function withStructure({ isWrapped, check }: AnswerReader, source: string, notes
 }
 
 /** A text where the tool promises nothing; where it does, clients would refuse a result without structured content. */
-function misfitOrText({ check }: AnswerReader, text: string, notes: readonly string[]): Answer {
-  return check === undefined ? plain(text, notes) : misfit('there is no JSON of the promised shape in it', text, notes);
+function misfitOrText({ check }: AnswerReader, text: string, notes: readonly string[], complaint = noJson): Answer {
+  return check === undefined ? plain(text, notes) : misfit(complaint, text, notes);
 }
+
+const noJson = 'there is no JSON of the promised shape in it';
 
 function misfit(complaint: string, text: string, notes: readonly string[]): Answer {
   const reason = complaint.replace(/\.$/, '');
@@ -170,10 +196,10 @@ function plain(text: string, notes: readonly string[]): Answer {
   return { kind: 'result', result: RawResult.from({ content: [text, ...notes].map((part) => ({ type: 'text', text: part })) }) };
 }
 
-function readText(reader: AnswerReader, text: string): Answer {
+function readText(reader: AnswerReader, text: string, complaint?: string): Answer {
   const { limitBytes } = reader;
-  if (limitBytes === undefined || Buffer.byteLength(text) <= limitBytes) return misfitOrText(reader, text, []);
-  return misfitOrText(reader, ...cutText(text, limitBytes));
+  if (limitBytes === undefined || Buffer.byteLength(text) <= limitBytes) return misfitOrText(reader, text, [], complaint);
+  return misfitOrText(reader, ...cutText(text, limitBytes), complaint);
 }
 
 function cutText(text: string, limitBytes: number): [text: string, notes: readonly string[]] {
@@ -184,7 +210,7 @@ function cutText(text: string, limitBytes: number): [text: string, notes: readon
 }
 
 function readBinary(reader: AnswerReader, contentType: string, body: Buffer): Answer {
-  const mimeType = contentType.split(';', 1)[0]?.trim().toLowerCase() || 'application/octet-stream';
+  const mimeType = typeOf(contentType) || 'application/octet-stream';
   const { limitBytes } = reader;
   if (limitBytes !== undefined && body.length > limitBytes)
     return failure(

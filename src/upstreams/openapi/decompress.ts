@@ -15,7 +15,7 @@ const ways = {
  * the known ways.
  */
 export async function decompress(response: ApiResponse, subject: string, limitBytes: number): Promise<ApiResponse> {
-  const encoding = String(response.headers['content-encoding'] ?? '').toLowerCase();
+  const encoding = (response.headers['content-encoding'] ?? '').toLowerCase();
   if (response.body.length === 0) return response;
   const way = Object.hasOwn(ways, encoding) ? ways[encoding as keyof typeof ways] : undefined;
   const { status } = response;

@@ -1,8 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import { shorten } from '../../arguments/measure-arguments.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import { findExcess } from './weigh-json.ts';
 
 const longestDetail = 4_000;
+/** Of HTML, to find what it says. */
+const longestPage = 20_000;
 
 /** An answer that says no, for whoever has to do something about it: status, what the API says, and the next step. */
 export function describeRefusal(status: number, contentType: string, text: string, location: string | undefined): string {
@@ -48,6 +51,7 @@ function nextStep(status: number): string {
 }
 
 function parse(text: string): Json | undefined {
+  if (findExcess(Buffer.from(text)) !== undefined) return undefined;
   try {
     return JSON.parse(text) as Json;
   } catch {
@@ -55,13 +59,20 @@ function parse(text: string): Json | undefined {
   }
 }
 
+/** What a page says. Looks at each character once, however its tags are closed, or not. */
 function withoutTags(html: string): string {
-  return html
-    .slice(0, 20_000)
-    .replaceAll(/<(script|style)[^>]*>[^<]*/gi, ' ')
-    .replaceAll(/<[^>]*>/g, ' ')
-    .replaceAll(/\s+/g, ' ')
-    .trim();
+  const page = html.slice(0, longestPage);
+  const texts: string[] = [];
+  for (let at = 0; at < page.length; ) {
+    const open = page.indexOf('<', at);
+    const close = open < 0 ? -1 : page.indexOf('>', open);
+    texts.push(page.slice(at, close < 0 ? page.length : open));
+    if (close < 0) break;
+    const isCode = /^<(script|style)/i.test(page.slice(open, open + 7));
+    const next = isCode ? page.indexOf('<', close) : close + 1;
+    at = next < 0 ? page.length : next;
+  }
+  return texts.join(' ').replaceAll(/\s+/g, ' ').trim();
 }
 
 function cut(text: string): string {

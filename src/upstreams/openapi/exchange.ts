@@ -9,9 +9,12 @@ import type { ApiRequest } from './compile-request.ts';
 /** What an API answered, whatever it says. */
 export interface ApiResponse {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
+  /** By lower-case name, one value each. */
+  readonly headers: AnswerHeaders;
   readonly body: Buffer;
 }
+
+export type AnswerHeaders = Readonly<Record<string, string | undefined>>;
 
 export interface Sending {
   readonly pool: Dispatcher;
@@ -49,7 +52,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #wasSent = false;
   #status = 0;
-  #headers: IncomingHttpHeaders = {};
+  #headers: AnswerHeaders = {};
 
   constructor(sending: Sending, resolve: (response: ApiResponse) => void, reject: (error: GatewayError) => void) {
     this.#sending = sending;
@@ -70,8 +73,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.isDone) return;
     this.#status = status;
-    this.#headers = headers;
-    if (Number(headers['content-length']) > this.#sending.limitBytes) this.#failTooLarge();
+    this.#headers = withOneEach(headers);
+    if (Number(this.#headers['content-length']) > this.#sending.limitBytes) this.#failTooLarge();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -118,4 +121,16 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.isDone = true;
     this.takeBack?.();
   }
+}
+
+/** Headers that are lists, so that several of one name are one list (RFC 9110 section 5.3). */
+const lists: ReadonlySet<string> = new Set(['link', 'www-authenticate']);
+
+/** Of any other name that stands there twice, the first counts. */
+function withOneEach(headers: IncomingHttpHeaders): AnswerHeaders {
+  const single = Object.entries(headers).map(([name, value]) => {
+    if (!Array.isArray(value)) return [name, value] as const;
+    return [name, lists.has(name) ? value.join(', ') : value[0]] as const;
+  });
+  return Object.fromEntries(single);
 }

@@ -26,7 +26,7 @@ import {
   type UpstreamChange,
   type UpstreamHealth,
 } from '../upstream.ts';
-import { failure, readAnswer, refusal, shownHeaders } from './answer.ts';
+import { failure, inUtf8, readAnswer, refusal, shownHeaders } from './answer.ts';
 import type { ApiRequest } from './compile-request.ts';
 import type { Conversion } from './conversion.ts';
 import { decompress } from './decompress.ts';
@@ -278,15 +278,14 @@ export class OpenapiUpstream implements Upstream {
       const secrets = bearer === undefined ? [api.secrets] : [api.secrets, bearer.secrets];
       const { status } = response;
       const challenge = response.headers['www-authenticate'];
-      const isRefused =
-        status === 401 || (status === 403 && challenge !== undefined && /insufficient_scope/.test(String(challenge)));
+      const isRefused = status === 401 || (status === 403 && challenge !== undefined && /insufficient_scope/.test(challenge));
       if (!isRefused && bearer !== undefined) bearer.isAccepted = true;
       const next = isRefused
         ? await authorization?.refused({
             principal,
             bearer,
             status,
-            challenge: challenge === undefined ? undefined : String(challenge),
+            challenge,
             isSecondTry,
           })
         : undefined;
@@ -304,7 +303,8 @@ export class OpenapiUpstream implements Upstream {
   }
 
   /** Throws FailedAnswer for what counts against the API, or may be repeated. */
-  #judge({ reader }: PreparedCall, response: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
+  #judge({ reader }: PreparedCall, received: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
+    const response = inUtf8(received);
     const { status, headers, body } = response;
     for (const some of secrets) blankOut(body, some);
     if (status < 400) return readAnswer(reader, { ...response, headers: blanked(headers, secrets) });
@@ -327,7 +327,7 @@ function blanked(headers: ApiResponse['headers'], secrets: readonly Secrets[]): 
   if (secrets.every(({ length }) => length === 0)) return headers;
   const shown = shownHeaders.flatMap((name) => {
     const value = headers[name];
-    return value === undefined ? [] : [[name, secrets.reduce(blankText, String(value))] as const];
+    return value === undefined ? [] : [[name, secrets.reduce(blankText, value)] as const];
   });
   return shown.length === 0 ? headers : { ...headers, ...Object.fromEntries(shown) };
 }
