@@ -226,6 +226,7 @@ async function build(
     connected: (withinMs) => waitConnected(live, withinMs),
     async close() {
       upkeep.stop();
+      upstreams.stop();
       listChanges.close();
       await watch.close();
       configuration.close();

@@ -28,6 +28,7 @@ import type { RollUps } from '../store/ports/roll-ups.ts';
 import type { SecretVault } from '../store/ports/secret-vault.ts';
 import type { createGuardedFetch } from '../upstreams/guarded-fetch.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
+import type { Cancel } from '../wire/cancel.ts';
 import type { ShownStatus } from './status-for.ts';
 
 /** What actions work on. */
@@ -36,6 +37,8 @@ export interface AdminPorts {
   readonly door: 'mcp' | 'rest' | 'cli';
   /** Of the call that asked for it. */
   readonly trace: string | undefined;
+  /** Of that call, too: whoever asked has gone, or has waited long enough. */
+  readonly cancel: Pick<Cancel, 'onCancel'>;
   readonly registry: Registry;
   readonly changeRecords: RegistryStore['changeRecords'];
   readonly vault: SecretVault;
@@ -85,6 +88,9 @@ export interface AdminPorts {
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** What actions work on, whoever asked for one. */
+export type LastingPorts = Omit<AdminPorts, 'door' | 'trace' | 'cancel'>;
 
 /** Everything that an operator can do is defined once, as one of these; its MCP tool, REST route and command are made from it. */
 export interface Action {

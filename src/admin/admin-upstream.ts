@@ -13,7 +13,7 @@ import {
 } from '../upstreams/upstream.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
-import type { Action, AdminPorts } from './action.ts';
+import type { Action, LastingPorts } from './action.ts';
 import { maySee } from './roles.ts';
 
 export const adminNamespace = 'admin';
@@ -28,7 +28,7 @@ const loadAfterMs = 1_000;
 export class AdminUpstream implements Upstream {
   readonly id = `${adminNamespace}/actions`;
   readonly kind = 'admin';
-  readonly #ports: () => Omit<AdminPorts, 'door' | 'trace'>;
+  readonly #ports: () => LastingPorts;
   readonly #listeners = new Set<(change: UpstreamChange) => void>();
   #actions: ReadonlyMap<string, Action> = new Map();
   #offer: Offer = { ...emptyOffer, isStale: false };
@@ -36,7 +36,7 @@ export class AdminUpstream implements Upstream {
   #timer: NodeJS.Timeout | undefined;
   #calls = { succeeded: 0, failed: 0 };
 
-  constructor(ports: () => Omit<AdminPorts, 'door' | 'trace'>) {
+  constructor(ports: () => LastingPorts) {
     this.#ports = ports;
   }
 
@@ -69,7 +69,7 @@ export class AdminUpstream implements Upstream {
     return builtInHealth(this.#calls);
   }
 
-  async call({ params, caller: whoever, ip = '', door, trace }: UpstreamCall): Promise<Answer> {
+  async call({ params, caller: whoever, ip = '', door, trace, cancel }: UpstreamCall): Promise<Answer> {
     await this.load();
     const action = this.#actions.get(String(params.name));
     const caller = asCaller(whoever);
@@ -80,7 +80,7 @@ export class AdminUpstream implements Upstream {
       throw new GatewayError('bad_arguments', describeProblems(read.error));
     }
     const given = await action.run(
-      { ...this.#ports(), door: door === 'rest' || door === 'cli' ? door : 'mcp', trace },
+      { ...this.#ports(), door: door === 'rest' || door === 'cli' ? door : 'mcp', trace, cancel },
       caller,
       read.data as never,
       ip,
@@ -119,6 +119,7 @@ export const adminConfig = builtInConfig({
   namespace: adminNamespace,
   name: 'actions',
   kind: 'admin',
-  timeoutMs: 60_000,
+  // A description is fetched, read, and shown in the catalog before its registration answers.
+  timeoutMs: 180_000,
   maxDurationMs: 600_000,
 });

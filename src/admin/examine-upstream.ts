@@ -7,9 +7,10 @@ import type { UpstreamConfig } from '../catalog/config.ts';
 import { contribute } from '../catalog/contribution.ts';
 import { prepareInTurns } from '../catalog/definition.ts';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
+import { GatewayError } from '../errors.ts';
 import { checkEntry } from '../registry/documents.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
-import type { Offer } from '../upstreams/upstream.ts';
+import { importTimeoutMs, type Offer } from '../upstreams/upstream.ts';
 import { isObject } from '../wire/json.ts';
 import { type AdminPorts, requireRole } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
@@ -43,10 +44,12 @@ export interface Examination {
 
 type TrialPorts = Pick<
   AdminPorts,
-  'compareUpstreams' | 'tryUpstream' | 'catalog' | 'checks' | 'namespacesDir' | 'allowedCommands'
+  'cancel' | 'compareUpstreams' | 'tryUpstream' | 'catalog' | 'checks' | 'namespacesDir' | 'allowedCommands'
 >;
 
 const tryWithinMs = 30_000;
+/** As long as an import may take, and the rest of a trial; a description that was waited for before it is given the rest. */
+const importWithinMs = importTimeoutMs + tryWithinMs;
 /** Schemas that are compiled to see whether they can be; the rest shows at its first call. */
 const mostSchemas = 2_000;
 
@@ -128,7 +131,7 @@ function withoutAuth(config: UpstreamConfig): UpstreamConfig {
   return 'auth' in transport ? { ...config, transport: { ...transport, auth: undefined } } : config;
 }
 
-/** Connects to an upstream that nobody can call, and looks at what it offers. */
+/** Connects to an upstream that nobody can call, and looks at what it offers. Throws GatewayError `cancelled` once nobody wants to know. */
 export async function tryOut(
   ports: TrialPorts,
   config: UpstreamConfig,
@@ -137,22 +140,23 @@ export async function tryOut(
   running?: Member | undefined,
 ): Promise<Examination> {
   const upstream = ports.tryUpstream(config, document);
-  let timer: NodeJS.Timeout | undefined;
+  const withinMs = config.transport.type === 'openapi' ? importWithinMs : tryWithinMs;
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, withinMs);
+  const takeBack = ports.cancel.onCancel((reason) => late.reject(new GatewayError('cancelled', reason)));
   try {
     upstream.start();
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, tryWithinMs);
-    });
-    await Promise.race([upstream.ready(), late]);
+    await Promise.race([upstream.ready(), late.promise]);
     const { lastError } = upstream.health();
     if (!upstream.offer().isStale) {
       const changes = running === undefined ? undefined : ports.compareUpstreams(running.upstream, upstream);
       return { ...(await lookAt(ports, { id: config.id, config, upstream })), changes };
     }
-    const reason = lastError?.message ?? `no answer within ${tryWithinMs / 1000} s`;
+    const reason = lastError?.message ?? `no answer within ${withinMs / 1000} s`;
     return { ...nothing, findings: [describeFailure(config, reason, isPerUser)] };
   } finally {
     clearTimeout(timer);
+    takeBack();
     await upstream.close();
   }
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { AdminPorts } from '../admin/action.ts';
+import type { LastingPorts } from '../admin/action.ts';
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Approvals } from '../call/approve/approvals.ts';
 import type { CallPorts } from '../call/call.ts';
@@ -36,7 +36,7 @@ interface AdministrationParts {
 }
 
 /** Everything that actions of the administration work on. */
-export function administrationPorts(parts: AdministrationParts): Omit<AdminPorts, 'door' | 'trace'> {
+export function administrationPorts(parts: AdministrationParts): LastingPorts {
   const { settings, kept, telemetry } = parts;
   const { store, registry, secrets, keys, journal, counters } = kept;
   const { live, configuration, pins } = parts.catalog;

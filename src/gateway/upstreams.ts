@@ -41,16 +41,20 @@ export interface Upstreams {
   configOf(upstream: Upstream): UpstreamConfig | undefined;
   /** The pages that people sign in on. */
   readonly servePage: Credentials['servePage'];
+  /** Reads no API description any more, also not for those that are only tried. */
+  stop(): void;
 }
 
 export function openUpstreams(ports: UpstreamPorts): Upstreams {
   const { kept, current, onResourceUpdated, log } = ports;
   const credentials = openGatewayCredentials(ports);
-  const connect = connector(ports, credentials);
+  const stopping = new AbortController();
+  const connect = connector(ports, credentials, stopping.signal);
   const memories = openMemories(kept, log);
   const configs = new WeakMap<Upstream, UpstreamConfig>();
   return {
     servePage: credentials.servePage,
+    stop: () => stopping.abort(),
     configOf: (upstream) => configs.get(upstream),
     make(config) {
       const upstream = connect(config, { save: memories.saveFor(config) }, memories.take(config));
@@ -87,7 +91,7 @@ type Connect = (
   document?: Buffer,
 ) => Upstream;
 
-function connector(ports: UpstreamPorts, credentials: Credentials): Connect {
+function connector(ports: UpstreamPorts, credentials: Credentials, stopping: AbortSignal): Connect {
   const { kept, egress, checks, hop, admin, replyCaches, onRouting, clock, log } = ports;
   const { registry, secrets } = kept;
   const readDescription = descriptionReader(registry);
@@ -101,6 +105,7 @@ function connector(ports: UpstreamPorts, credentials: Credentials): Connect {
       authorization: credentials.authorizationFor(config),
       instance: { name: 'gatehouse', version, hop },
       checks,
+      stopping,
       readDescription: (source, id) => (document === undefined ? readDescription(source, id) : Promise.resolve(document)),
       log,
       clock,

@@ -24,9 +24,9 @@ const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: Upstream
 };
 
 // Large, and needed only where a description is new.
-const convert: OpenapiUpstreamDeps['convert'] = async (bytes, fetchReference) => {
+const convert: OpenapiUpstreamDeps['convert'] = async (bytes, fetchReference, signal) => {
   const { convertDescription } = await import('./openapi/convert-description.ts');
-  return await convertDescription(bytes, { fetchReference });
+  return await convertDescription(bytes, { fetchReference, signal });
 };
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */

@@ -4,6 +4,9 @@ import type { Cancel } from '../wire/cancel.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { RawResult, RpcError } from '../wire/message.ts';
 
+/** Longest time by the clock that reading an API description may take, once those before it are done. */
+export const importTimeoutMs = 60_000;
+
 /**
  * A registered far end, whatever its kind. It keeps its own connections, knows what it last offered, and turns one neutral
  * call into its own protocol. It judges nothing: who may call what was decided before `call`.

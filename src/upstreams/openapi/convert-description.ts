@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { importTimeoutMs } from '../upstream.ts';
 import { checkSize, refuse } from './check-size.ts';
 import type { Conversion, Operation } from './conversion.ts';
 import { type ConversionLimits, conversionLimits } from './conversion-limits.ts';
@@ -18,7 +19,7 @@ export interface ConvertOptions {
    * Gets another document that the description refers to, of `http` or `https`. Without it, none is fetched. It guards where
    * requests may go; what it throws is noted, and the reference leads nowhere.
    */
-  readonly fetchReference?: ((url: string) => Promise<Uint8Array>) | undefined;
+  readonly fetchReference?: ((url: string, signal?: AbortSignal) => Promise<Uint8Array>) | undefined;
   readonly limits?: Partial<ConversionLimits> | undefined;
   /** Of the process as a whole, its start included. */
   readonly cpuLimitMs?: number | undefined;
@@ -26,13 +27,14 @@ export interface ConvertOptions {
   readonly timeoutMs?: number | undefined;
   /** Of the heap; the process needs some 100 MB more. */
   readonly memoryMegabytes?: number | undefined;
+  /** Whoever aborts it wants no conversion any more: its process ends at once, or is never started. */
+  readonly signal?: AbortSignal | undefined;
   /** Hears what it took, where it came to its end. */
   readonly onUsage?: ((usage: ImportUsage) => void) | undefined;
 }
 
 /** The same work takes the same on a busy machine; only when it is done differs. */
 export const importCpuMs = 5_000;
-const importTimeoutMs = 60_000;
 const importMemoryMegabytes = 400;
 
 interface Allowance {
@@ -45,20 +47,26 @@ let last: Promise<unknown> = Promise.resolve();
 
 /**
  * One description after the other: each may take all the memory that there is for it. Throws GatewayError `bad_description`, which
- * names the limit or the line.
+ * names the limit or the line, and `cancelled`.
  */
 export function convertDescription(bytes: Uint8Array, options: ConvertOptions = {}): Promise<Conversion> {
-  const result = last.then(() => convertInProcess(bytes, options));
+  const { promise: aborted, reject: abort } = Promise.withResolvers<never>();
+  const { signal } = options;
+  const giveUp = () => abort(new GatewayError('cancelled', 'The API description is not wanted any more.'));
+  if (signal?.aborted === true) giveUp();
+  else signal?.addEventListener('abort', giveUp, { once: true });
+  // Whoever waits for the one before need not wait to give up.
+  const result = last.then(() => (signal?.aborted === true ? aborted : convertInProcess(bytes, options, aborted)));
   last = result.catch(() => {});
-  return result;
+  return Promise.race([result, aborted]).finally(() => signal?.removeEventListener('abort', giveUp));
 }
 
-async function convertInProcess(bytes: Uint8Array, options: ConvertOptions): Promise<Conversion> {
+async function convertInProcess(bytes: Uint8Array, options: ConvertOptions, aborted: Promise<never>): Promise<Conversion> {
   const limits = { ...conversionLimits, ...options.limits };
   checkSize(bytes, limits);
   const { processUrl, processPurpose } = await import('./import-process.ts');
   const { cpuLimitMs = importCpuMs, timeoutMs = importTimeoutMs, memoryMegabytes = importMemoryMegabytes } = options;
-  const child = fork(fileURLToPath(processUrl), [processPurpose, String(cpuLimitMs)], {
+  const child = fork(fileURLToPath(processUrl), [processPurpose, String(cpuLimitMs), String(process.pid)], {
     // Nothing of ours is in there but the job: no secrets of the environment either.
     env: {},
     execArgv: [`--max-old-space-size=${memoryMegabytes}`, '--max-semi-space-size=16'],
@@ -72,7 +80,7 @@ async function convertInProcess(bytes: Uint8Array, options: ConvertOptions): Pro
     // It may be gone before it has read everything.
     child.stdin?.on('error', () => {});
     child.stdin?.end(bytes);
-    return await collected;
+    return await Promise.race([collected, aborted]);
   } finally {
     child.kill('SIGKILL');
   }
@@ -156,10 +164,13 @@ function endError(code: number | null, signal: string | null, { memoryMegabytes 
   return toGatewayError(new Error(`The import process ended with ${signal ?? code} before it was done.`));
 }
 
-async function fetchFor(url: string, { fetchReference }: ConvertOptions): Promise<Uint8Array | { readonly missing: string }> {
+async function fetchFor(
+  url: string,
+  { fetchReference, signal }: ConvertOptions,
+): Promise<Uint8Array | { readonly missing: string }> {
   if (fetchReference === undefined) return { missing: 'which was not fetched' };
   try {
-    return await fetchReference(url);
+    return await fetchReference(url, signal);
   } catch (error) {
     return { missing: `which could not be fetched: ${error instanceof GatewayError ? error.message : 'the request failed'}` };
   }

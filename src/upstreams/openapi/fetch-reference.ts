@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts';
 import type { EgressGuard } from '../egress.ts';
 import { createGuardedFetch } from '../guarded-fetch.ts';
 
-export type FetchAllowed = (url: string) => Promise<Uint8Array>;
+export type FetchAllowed = (url: string, signal?: AbortSignal) => Promise<Uint8Array>;
 
 /** As much as a description itself may have. */
 const limitBytes = 32 * 1024 * 1024;
@@ -21,11 +21,12 @@ export function referenceFetcher(
   if (allowed.length === 0) return undefined;
   const prefixes = allowed.flatMap((text) => URL.parse(text) ?? []);
   const get = createGuardedFetch(egress);
-  return async (address) => {
+  return async (address, givenUp) => {
     const url = URL.parse(address);
     if (url === null || url.username !== '' || url.password !== '' || !prefixes.some((prefix) => isBelow(url, prefix)))
       throw new GatewayError('forbidden', 'it is not among the "references" of the upstream\'s entry');
-    const signal = AbortSignal.timeout(timeoutMs);
+    const late = AbortSignal.timeout(timeoutMs);
+    const signal = givenUp === undefined ? late : AbortSignal.any([late, givenUp]);
     const accept = 'application/json, application/yaml, text/yaml, */*;q=0.5';
     const response = await get(url, { headers: { accept }, signal }).catch(() => undefined);
     if (response === undefined) throw failed('it could not be reached, or may not be');

@@ -50,23 +50,28 @@ export const processUrl = import.meta.url;
 export const processPurpose = 'gatehouse-openapi-import';
 /** The same of the thread in that process that keeps it within its CPU time. */
 const watchPurpose = 'gatehouse-openapi-import-watch';
-/** Of all its threads, in milliseconds: the second argument of both. */
-const [, , purpose, cpuLimitMs = ''] = process.argv;
+/** The second argument of both is the CPU time of all its threads, in milliseconds; the third is the process that started it. */
+const [, , purpose, cpuLimitMs = '', startedBy = ''] = process.argv;
 
 if (purpose === processPurpose) {
   // Whoever converts is too busy to look at a clock.
-  new Worker(new URL(processUrl), { argv: [watchPurpose, cpuLimitMs] }).unref();
+  new Worker(new URL(processUrl), { argv: [watchPurpose, cpuLimitMs, startedBy] }).unref();
   const { runImport } = await import('./run-import.ts');
   await runImport();
 }
-if (purpose === watchPurpose) watchCpuTime(Number(cpuLimitMs));
+if (purpose === watchPurpose) watchCpuTime(Number(cpuLimitMs), Number(startedBy));
 
-/** Says so on standard output, on which nothing else is said, and leaves the end to the one who hears it. */
-function watchCpuTime(limitMs: number): void {
-  const timer = setInterval(() => {
+/**
+ * Says so on standard output, on which nothing else is said, and leaves the end to the one who hears it. Where nobody is left to hear
+ * it, as the gateway was killed, it ends the process itself: whoever converts does not look up to see that.
+ */
+function watchCpuTime(limitMs: number, parent: number): void {
+  let hasSaidSo = false;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL');
     const { user, system } = process.cpuUsage();
-    if (user + system <= limitMs * 1000) return;
-    clearInterval(timer);
+    if (hasSaidSo || user + system <= limitMs * 1000) return;
+    hasSaidSo = true;
     writeSync(1, 'spent');
   }, 50);
 }

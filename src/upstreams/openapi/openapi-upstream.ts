@@ -47,8 +47,10 @@ export interface OpenapiUpstreamDeps {
   readonly checks: ArgumentChecks;
   /** The bytes of an API description. Rejects where they are not to be had. */
   readonly readDescription: (source: DescriptionSource, upstreamId: string) => Promise<Buffer>;
-  /** Makes a Conversion of them, away from the event loop. Rejects with what is wrong with them, in a sentence. */
-  readonly convert: (bytes: Buffer, fetchReference: FetchAllowed | undefined) => Promise<Conversion>;
+  /** Makes a Conversion of them, away from the event loop. Rejects with what is wrong with them, in a sentence, or once it is aborted. */
+  readonly convert: (bytes: Buffer, fetchReference: FetchAllowed | undefined, signal: AbortSignal) => Promise<Conversion>;
+  /** The gateway ends. */
+  readonly stopping?: AbortSignal | undefined;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -78,6 +80,7 @@ export class OpenapiUpstream implements Upstream {
   #retryTimer: NodeJS.Timeout | undefined;
   #saving: Promise<void> = Promise.resolve();
   readonly #ready = Promise.withResolvers<void>();
+  readonly #closing = new AbortController();
 
   constructor(config: UpstreamConfig, deps: OpenapiUpstreamDeps) {
     const { transport } = config;
@@ -159,6 +162,7 @@ export class OpenapiUpstream implements Upstream {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#health.become('closed');
+    this.#closing.abort();
     clearTimeout(this.#retryTimer);
     this.#ready.resolve();
     await this.#pool?.destroy(new LinkError('upstream_unavailable', `${this.#subject} was closed.`));
@@ -187,10 +191,12 @@ export class OpenapiUpstream implements Upstream {
   }
 
   async #read(): Promise<void> {
-    const { readDescription, convert } = this.#deps;
+    const { readDescription, convert, stopping, egress } = this.#deps;
     const { description, references } = this.#transport;
+    const closing = this.#closing.signal;
+    const signal = stopping === undefined ? closing : AbortSignal.any([closing, stopping]);
     const bytes = await readDescription(description, this.id);
-    const conversion = await convert(bytes, referenceFetcher(references, this.#deps.egress));
+    const conversion = await convert(bytes, referenceFetcher(references, egress), signal);
     await this.#take(conversion);
     if (this.#isClosed) return;
     this.#saving = this.#save(conversion).catch((error: unknown) =>
