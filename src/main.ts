@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Argument, Command, Option } from 'commander';
+import { plainLines, showJson } from './cli/show-answer.ts';
 import { ConfigurationError, formatProblem } from './problems.ts';
 import { settingFlags } from './settings/describe.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -163,11 +164,16 @@ function run(command: (settings: Settings, flags: Flags) => Promise<number>): (f
     });
 }
 
+/** Whoever reads the output as JSON reads why there is no other. */
+const wantsJson = process.argv.slice(2).some((word, at, words) => word === '--json' && !words.slice(0, at).includes('--'));
+
 async function finish(command: () => Promise<number>): Promise<void> {
   try {
     process.exit(await command());
   } catch (error) {
-    complain(`${explain(error)}\n`);
+    const reason = explain(error);
+    complain(`${plainLines(reason)}\n`);
+    if (wantsJson) write(showJson({ error: { message: reason } }));
     process.exit(error instanceof ConfigurationError ? 2 : 1);
   }
 }

@@ -7,6 +7,7 @@ import { openLog } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { openStore } from '../store/open-store.ts';
 import type { AuditHead } from '../store/ports/audit-index.ts';
+import { plain, plainLines, showJson } from './show-answer.ts';
 
 interface VerifyOptions {
   readonly settings: Pick<Settings, 'data' | 'databaseUrl' | 'masterKey'>;
@@ -34,13 +35,13 @@ export async function verifyAudit({ settings, dir, heads = [], json, write }: Ve
   const isIntact = missingChains.length === 0 && found.chains.every(({ problem }) => problem === undefined);
   const report: JournalReport = { ...found, isIntact, missingChains };
   if (report.chains.length === 0 && report.isIntact) return complain(json, write, `There is no record in ${path}.`);
-  if (json) write(`${JSON.stringify({ ...report, sealsNotChecked: known.reason }, null, 2)}\n`);
+  if (json) write(showJson(JSON.parse(JSON.stringify({ ...report, sealsNotChecked: known.reason }))));
   else write(describe(report, known.reason));
   return report.isIntact ? 0 : 1;
 }
 
 function complain(json: boolean, write: (text: string) => void, message: string): number {
-  write(json ? `${JSON.stringify({ error: message })}\n` : `${message}\n`);
+  write(`${plain(json ? JSON.stringify({ error: message }) : message)}\n`);
   return 2;
 }
 
@@ -86,10 +87,11 @@ function describe({ isIntact, chains, missingChains }: JournalReport, reason: st
     if (tornBytes > 0) found.push(`     ${tornBytes} bytes of a write that is not whole; the next start sets them aside`);
     if (problem !== undefined) found.push(`     ${problem.fault}: ${problem.file}, line ${problem.line}: ${problem.message}`);
     if (head !== undefined) found.push(`     head ${head.chain}:${head.seq}:${head.hash}`);
-    return found.join('\n');
+    return found.map(plain).join('\n');
   });
   for (const { chain, seq } of missingChains) lines.push(`FAIL chain ${chain} is not here; it once reached record ${seq}`);
   if (reason !== undefined) lines.push(`Seals were not checked: ${reason}`);
   lines.push(isIntact ? 'The journal is as it was written.' : 'The journal was changed after it was written.');
-  return `${lines.join('\n')}\n`;
+  // A journal from elsewhere says whatever it likes.
+  return `${lines.map(plainLines).join('\n')}\n`;
 }

@@ -3,6 +3,7 @@ import type { JsonObject } from '../wire/json.ts';
 import type { FileError, Written } from './client-file.ts';
 import { type Client, clients, commonEntry, type LocalServer, type RemoteServer } from './clients.ts';
 import { renderTomlTable } from './edit-toml.ts';
+import { plain, plainLines } from './show-answer.ts';
 import type { Trial } from './try-server.ts';
 
 /** 0: connected and tried. 1: something did not work. 2: this cannot be asked for. */
@@ -56,7 +57,7 @@ export class ConnectReport {
   tried(client: Client, trial: Trial): ExitCode {
     const { server, tools, called, ms } = trial;
     this.#say(
-      `Tried it as ${client.title} will: ${server} lists ${tools} tools and answered${called === undefined ? '' : ` a call of ${called}`} in ${ms} ms.`,
+      `Tried it as ${client.title} will: ${plain(server)} lists ${tools} tools and answered${called === undefined ? '' : ` a call of ${plain(called)}`} in ${ms} ms.`,
     );
     if (called === undefined) this.#say('None of the tools is read-only and needs no argument, so none was called.');
     this.#say(`Next: ${client.next}`);
@@ -64,19 +65,21 @@ export class ConnectReport {
   }
 
   failed(problem: string): ExitCode {
-    this.#output.complain(`The entry is written, but what it names does not work yet. ${problem}`);
+    this.#output.complain(`The entry is written, but what it names does not work yet. ${plain(problem)}`);
     this.#output.complain('Repair that and run the same command again; "gatehouse doctor" shows the state of every upstream.');
     return this.#end(1, { status: 'failed', problem });
   }
 
   unwritable(client: Client, name: string, { file, message, entry }: FileError): ExitCode {
-    this.#output.complain(`${message} Nothing was changed. Repair the file and run the command again, or paste this into it:`);
-    this.#output.complain(this.#paste(client, name, entry));
+    this.#output.complain(
+      `${plain(message)} Nothing was changed. Repair the file and run the command again, or paste this into it:`,
+    );
+    this.#output.complain(plainLines(this.#paste(client, name, entry)));
     return this.#end(1, { status: 'not written', file, problem: message });
   }
 
   refused(problem: string): ExitCode {
-    this.#output.complain(problem);
+    this.#output.complain(plain(problem));
     return this.#end(2, { status: 'refused', problem });
   }
 
@@ -86,11 +89,11 @@ export class ConnectReport {
   }
 
   #say(...lines: string[]): void {
-    if (!this.#isJson) for (const line of lines) this.#output.print(line);
+    if (!this.#isJson) for (const line of lines) this.#output.print(plainLines(line));
   }
 
   #end(exitCode: ExitCode, facts: Record<string, unknown>): ExitCode {
-    if (this.#isJson) this.#output.print(JSON.stringify({ ...this.#facts, ...facts }));
+    if (this.#isJson) this.#output.print(plain(JSON.stringify({ ...this.#facts, ...facts })));
     return exitCode;
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,8 +15,18 @@ export function controlPath(dataDir: string): string {
   const path = join(dataDir, 'control.sock');
   // The address of a socket holds 107 bytes on Linux and 103 on macOS.
   if (Buffer.byteLength(path) <= 100) return path;
-  const runtime = process.env.XDG_RUNTIME_DIR ?? join(tmpdir(), `gatehouse-${process.getuid?.() ?? 0}`);
-  return join(runtime, `gatehouse-${shortHash(dataDir)}.sock`);
+  return join(process.env.XDG_RUNTIME_DIR ?? sharedFallback(), `gatehouse-${shortHash(dataDir)}.sock`);
+}
+
+/** In a directory where anybody may make one of this name before us. */
+function sharedFallback(): string {
+  return join(tmpdir(), `gatehouse-${process.getuid?.() ?? 0}`);
+}
+
+/** Whether somebody else could put another socket in the place of ours. A link there is theirs, wherever it leads. */
+function isForeignFallback(directory: string): boolean {
+  const found = directory === sharedFallback() ? lstatSync(directory, { throwIfNoEntry: false }) : undefined;
+  return found !== undefined && (!found.isDirectory() || found.uid !== process.getuid?.());
 }
 
 /**
@@ -41,7 +51,10 @@ function shortHash(text: string): string {
 
 /** Listens on the control socket. A socket that a crash left behind is replaced, one that answers is not: resolves false then. */
 export async function listenForControl(server: Server, path: string): Promise<boolean> {
-  if (process.platform !== 'win32') ownDirectory(dirname(path));
+  const directory = dirname(path);
+  if (process.platform !== 'win32' && isForeignFallback(directory))
+    throw new Error(`${directory} belongs to another user; set XDG_RUNTIME_DIR, or choose a data directory with a shorter path.`);
+  if (process.platform !== 'win32') ownDirectory(directory);
   if (existsSync(path)) {
     if (!isOurs(path)) throw new Error(`${path} belongs to another user; choose another data directory with GATEHOUSE_DATA.`);
     if (await listens(path)) return false;
@@ -77,7 +90,8 @@ export async function askRunning(dataDir: string, path: string): Promise<unknown
 export async function sendToRunning(dataDir: string, sent: Sent, waits = patiently): Promise<Reply | undefined> {
   // A socket that somebody else put there would tell us what it likes.
   const socketPath = controlPath(dataDir);
-  if (process.platform !== 'win32' && existsSync(socketPath) && !isOurs(socketPath)) return undefined;
+  if (process.platform !== 'win32' && (isForeignFallback(dirname(socketPath)) || (existsSync(socketPath) && !isOurs(socketPath))))
+    return undefined;
   // For commands that ask; the gateway itself only listens here.
   const { answerLimitBytes, exchange } = await import('./exchange.ts');
   try {

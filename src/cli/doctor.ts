@@ -4,6 +4,7 @@ import { openGateway } from '../gateway.ts';
 import { openLog } from '../log.ts';
 import type { Settings } from '../settings.ts';
 import { askRunning } from './control.ts';
+import { plain, showJson } from './show-answer.ts';
 
 /** How long upstreams get to answer when no gateway runs and doctor has to ask them itself. */
 const examineWithinMs = 15_000;
@@ -19,7 +20,7 @@ interface DoctorOptions {
 export async function doctor({ settings, environment, json, write }: DoctorOptions): Promise<number> {
   const running = (await askRunning(settings.data, '/api/status')) as Status | undefined;
   const status = running ?? (await examine(settings, environment));
-  if (json) write(`${JSON.stringify({ isRunning: running !== undefined, ...status }, null, 2)}\n`);
+  if (json) write(showJson(JSON.parse(JSON.stringify({ isRunning: running !== undefined, ...status }))));
   else write(report(status, running !== undefined, systemClock.nowMs()));
   return isWell(status) ? 0 : 1;
 }
@@ -67,7 +68,8 @@ function report(status: Status, isRunning: boolean, nowMs: number): string {
   lines.push(
     `${all?.tools ?? 0} tools, ${all?.prompts ?? 0} prompts, ${all?.resources ?? 0} resources; ${status.sessions} sessions, ${status.streams} streams.`,
   );
-  return `${lines.join('\n')}\n`;
+  // Names, versions and errors are whatever upstreams say.
+  return `${lines.map(plain).join('\n')}\n`;
 }
 
 /** What holds for all calls, where it is worth a line. */

@@ -1,12 +1,17 @@
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { isTime } from './units.ts';
 
-// A far end may answer anything: what would move a terminal's cursor, or show letters in another order, is written out.
-const unseen = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+// A far end may answer anything: what would move a terminal's cursor, show letters in another order, or be there without being seen, is
+// written out. The letters by number are fillers of Hangul, which are blank.
+const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/gu;
 
-/** Text that does to a terminal what it looks like and nothing else. */
+/** Text that does to a terminal what it looks like and nothing else. What it makes of JSON is the same JSON. */
 export function plain(text: string): string {
-  return text.replace(unseen, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(unseen, writeOut);
+}
+
+function writeOut(sign: string): string {
+  return Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');
 }
 
 /** The same for text of several lines. */
@@ -17,7 +22,7 @@ export function plainLines(text: string): string {
 /** JSON for programs; what a terminal would act on is escaped, which means the same. */
 export function showJson(value: Json): string {
   const text = JSON.stringify(value, undefined, 2);
-  return `${text.replace(unseen, (sign) => (sign === '\n' ? sign : plain(sign)))}\n`;
+  return `${plainLines(text)}\n`;
 }
 
 /**
@@ -51,12 +56,15 @@ function isPlain(value: Json): boolean {
 }
 
 const leastWidth = 8;
+/** More columns than anybody reads, or more blanks than text: one block of lines per row then. */
+const mostColumns = 40;
+const mostTableCharacters = 32 * 1024 * 1024;
 
 /** Chosen columns that fit beside each other: the widest give way. */
 function showTable(keys: readonly string[]): typeof showRows {
   return (name, rows, columns) => {
     const table = rows.map((row) => keys.map((key) => cell(key, Object.hasOwn(row, key) ? row[key] : undefined)));
-    const widths = keys.map((key, n) => Math.max(heading(key).length, ...table.map((cells) => cells[n]?.length ?? 0)));
+    const widths = widthsOf([keys.map(heading), ...table]).map((width) => Math.min(width, columns));
     const fixed = 2 * (keys.length - 1);
     for (let over = widths.reduce((sum, each) => sum + each, fixed) - columns; over > 0; over -= 1) {
       const widest = widths.indexOf(Math.max(...widths));
@@ -77,20 +85,32 @@ function shorten(text: string, width: number): string {
 function showRows(name: string, rows: readonly JsonObject[], columns: number): string[] {
   if (rows.length === 0) return [`No ${plain(name)}.`];
   const keys = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  if (keys.length > mostColumns) return showBlocks(rows);
   const table = [
     keys.map(heading),
     ...rows.map((row) => keys.map((key) => cell(key, Object.hasOwn(row, key) ? row[key] : undefined))),
   ];
-  const widths = keys.map((_, n) => table.reduce((most, cells) => Math.max(most, cells[n]?.length ?? 0), 0));
+  const widths = widthsOf(table);
   const width = widths.reduce((sum, each) => sum + each + 2, 0);
-  // Lines that a terminal breaks are no table: one block of lines per row then.
-  if (width > columns) return rows.flatMap((row, n) => [...(n > 0 ? [''] : []), ...showObject(row, '')]);
+  // Lines that a terminal breaks are no table.
+  if (width > columns || width * table.length > mostTableCharacters) return showBlocks(rows);
   return table.map((cells) =>
     cells
       .map((text, n) => text.padEnd(widths[n] ?? 0))
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** Of each column, whatever stands in it. */
+function widthsOf(table: readonly (readonly string[])[]): readonly number[] {
+  const widths: number[] = [];
+  for (const cells of table) for (const [n, cell] of cells.entries()) widths[n] = Math.max(widths[n] ?? 0, cell.length);
+  return widths;
+}
+
+function showBlocks(rows: readonly JsonObject[]): string[] {
+  return rows.flatMap((row, n) => [...(n > 0 ? [''] : []), ...showObject(row, '')]);
 }
 
 function showObject(value: JsonObject, indent: string): string[] {

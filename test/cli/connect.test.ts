@@ -13,6 +13,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { clients } from '../../src/cli/clients.ts';
@@ -272,6 +273,32 @@ describe('connecting a client to a gateway at an address', () => {
   test('a key that is refused is reported in the words of the gateway', async () => {
     expect(await connect({ client: 'cursor', url, key: 'bad-key' })).toBe(1);
     expect(complained[0]).toMatch(/This key is not known here\. \(HTTP 401\)/);
+  });
+
+  test('what a gateway says of itself moves no cursor, as sentences or as JSON', async () => {
+    const odd = '\u001b]52;c;eA==\u0007\u001b[2J\u202e';
+    const tool = { name: `${odd}tool`, inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } };
+    for (const isError of [false, true]) {
+      const hostile = createServer(async (request, response) => {
+        const { id, method } = JSON.parse(await buffer(request).then(String));
+        const serverInfo = { name: `${odd}far`, version: odd };
+        const called = { content: [{ type: 'text', text: odd }], isError };
+        const results = { initialize: { protocolVersion: '2025-11-25', serverInfo }, 'tools/list': { tools: [tool] } };
+        const result = Object.hasOwn(results, method) ? results[method as 'initialize'] : called;
+        response.writeHead(id === undefined ? 202 : 200, { 'content-type': 'application/json' });
+        response.end(id === undefined ? '' : JSON.stringify({ jsonrpc: '2.0', id, result }));
+      });
+      await new Promise<void>((resolve) => hostile.listen(0, '127.0.0.1', resolve));
+      const options = { client: 'cursor', url: `http://127.0.0.1:${(hostile.address() as AddressInfo).port}`, key: 'good-key' };
+      for (const json of [false, true]) {
+        expect(await connect({ ...options, json })).toBe(isError ? 1 : 0);
+        const said = [...printed, ...complained].join('\n');
+        expect(said).toContain('\\u001b]52;c;eA==\\u0007\\u001b[2J\\u202etool');
+        expect(said).not.toMatch(/[^\n\P{C}]/u);
+        if (json && !isError) expect(JSON.parse(printed[0] ?? '').trial.called).toBe(`${odd}tool`);
+      }
+      hostile.close();
+    }
   });
 
   test('nobody at the address is reported with what to do', async () => {

@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, lchownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { askRunning, controlPath, listenForControl, ownDirectory } from '../../src/cli/control.ts';
 
 const cleanUps: (() => void)[] = [];
@@ -39,6 +39,25 @@ test('a socket that is in use is left to its owner, one that a crash left behind
   expect((await serve(data)).isOwner).toBe(false);
   await new Promise((resolve) => first.server.close(resolve));
   expect((await serve(data)).isOwner).toBe(true);
+});
+
+test.runIf(process.getuid?.() === 0)('no socket is made or asked in a shared place that another user made first', async () => {
+  const [shared, long] = [directory(), directory(`gatehouse-control-${'x'.repeat(100)}-`)];
+  vi.stubEnv('TMPDIR', shared);
+  vi.stubEnv('XDG_RUNTIME_DIR', undefined);
+  cleanUps.push(() => vi.unstubAllEnvs());
+  const place = join(shared, `gatehouse-${process.getuid?.()}`);
+  const theirs = mkdtempSync(join(shared, 'theirs-'));
+  const nobody = 65_534;
+  for (const make of [() => mkdirSync(place), () => symlinkSync(theirs, place)]) {
+    make();
+    lchownSync(place, nobody, nobody);
+    await expect(serve(long)).rejects.toThrow(/belongs to another user; set XDG_RUNTIME_DIR/);
+    expect(await askRunning(long, '/')).toBeUndefined();
+    rmSync(place, { recursive: true });
+  }
+  expect((await serve(long)).isOwner).toBe(true);
+  expect(await askRunning(long, '/')).toEqual({ ok: true });
 });
 
 test('without a gateway there is no answer, and a data directory with a long name works all the same', async () => {

@@ -53,6 +53,26 @@ describe('an answer for people', () => {
     expect(table(15)).toContain('at: 1970-01…');
   });
 
+  it('of very many rows, or of columns without end, is shown in time', () => {
+    const rows = Array.from({ length: 200_000 }, (_, at) => ({ id: `row ${at}` }));
+    expect(showAnswer({ rows }, 80, { rows: ['id'] }).split('\n')).toHaveLength(200_002);
+    const narrow = [...rows.slice(0, 50_000), { id: 'x'.repeat(1_000_000) }];
+    expect(showAnswer({ rows: narrow }, wide)).toMatch(/^id: row 0\n\nid: row 1\n/);
+    expect(showAnswer({ rows: narrow }, 80, { rows: ['id'] }).length).toBeLessThan(50_002 * 81);
+    const distinct = Array.from({ length: 20_000 }, (_, at) => ({ [`key${at}`]: at }));
+    expect(showAnswer({ distinct }, wide)).toMatch(/^key0: 0\n\nkey1: 1\n/);
+  });
+
+  it('says of letters that nobody sees that they are there', () => {
+    const unseen = ['\u061c', '\u{e0041}', '\u00ad', '\u180e', '\ufff9', '\u3164', '\u2066', '\u009b'];
+    for (const sign of unseen) {
+      expect(plain(`a${sign}b`)).toMatch(/^a(\\u[0-9a-f]{4})+b$/);
+      expect(showJson({ [sign]: sign })).toMatch(/^[\x20-\x7e\n]+$/);
+      expect(JSON.parse(showJson({ [sign]: sign }))).toEqual({ [sign]: sign });
+    }
+    expect(plain('grüße 日本語 العربية 👩')).toBe('grüße 日本語 العربية 👩');
+  });
+
   it('is lines where it is one thing', () => {
     const limits = [{ per: 'key', rpm: 60 }];
     expect(showAnswer({ id: 'web', limits, text: 'one\ntwo', scope: {}, none: null }, wide)).toBe(
