@@ -2,6 +2,7 @@
 import { GatewayError } from '../../errors.ts';
 import type { EgressGuard } from '../egress.ts';
 import { createGuardedFetch } from '../guarded-fetch.ts';
+import { isClimbing } from './path-segments.ts';
 
 export type FetchAllowed = (url: string, signal?: AbortSignal) => Promise<Uint8Array>;
 
@@ -41,6 +42,8 @@ export function referenceFetcher(
 function isBelow(url: URL, prefix: URL): boolean {
   if (url.origin !== prefix.origin) return false;
   const { pathname } = prefix;
+  // Some servers decode what is encoded before they look at a path.
+  if (isClimbing(url.pathname)) return false;
   return url.pathname === pathname || url.pathname.startsWith(pathname.endsWith('/') ? pathname : `${pathname}/`);
 }
 

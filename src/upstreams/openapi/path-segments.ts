@@ -70,7 +70,8 @@ function fillSegment(pieces: readonly Piece[], givenFor: (parameter: PathParamet
   }
   if (text === '')
     throw new Refusal(`The argument "${argument}" is empty, but it stands in the path of the request; give it a value.`);
-  if (text === '.' || text === '..') throw climbing(argument);
+  // Two values that are harmless by themselves may not be beside each other: "%2" and "e%2e".
+  if (isClimbing(text)) throw climbing(argument);
   return text;
 }
 
@@ -85,10 +86,11 @@ function refuseClimbing(argument: string, value: Json): void {
   }
 }
 
-function isClimbing(text: string): boolean {
+/** Whether whoever decodes a text a few times, and looks at it as a path then, goes up in it or stays. */
+export function isClimbing(text: string): boolean {
   if (text.includes('\0')) return true;
   let decoded = text;
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 4; round++) {
     if (decoded.includes('.') && /(^|[/\\])\.\.?(;[^/\\]*)?([/\\]|$)/.test(decoded)) return true;
     if (!decoded.includes('%')) return false;
     const next = decoded.replaceAll(/%([0-9A-Fa-f]{2})/g, (_whole, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));

@@ -104,6 +104,7 @@ describe('other documents that a description refers to', () => {
     ['another path is', '/open/id.json', () => ['/closed/'], 'not among the "references"'],
     ['a path that only begins alike is', '/open/id.json', () => ['/ope'], 'not among the "references"'],
     ['the way leads out of what is', '/open/../closed/id.json', () => ['/open/'], 'not among the "references"'],
+    ['it would once it is decoded', '/open/..%2fclosed/id.json', () => ['/open/'], 'not among the "references"'],
     ['another host is', '/open/id.json', () => ['https://other.example.com/open/'], 'not among the "references"'],
   ])('are not fetched where %s', async (_, path, allowed, message) => {
     const { problems } = await imported(

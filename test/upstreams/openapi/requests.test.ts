@@ -102,6 +102,22 @@ describe('PA-01 a path keeps to its template', () => {
     );
   });
 
+  test('values beside each other are held to the same as one', async () => {
+    const names = ['one', 'two'].map((name) => parameter('path', name));
+    const upstream = await api([operation('GET /x/{one}{two}', 'both', { parameters: names })]);
+    for (const [one = '', two = ''] of [
+      ['%2', 'e%2e'],
+      ['%', '2e%2e'],
+      ['%25', '2e%2e'],
+      ['.', '.'],
+      ['', '..'],
+      ['.', ''],
+    ])
+      expect(await send(upstream, 'both', { one, two })).toBeUndefined();
+    expect((await send(upstream, 'both', { one: '%2', two: '5' }))?.target).toBe('/v1/x/%2525');
+    expect((await send(upstream, 'both', { one: 'a.', two: '.b' }))?.target).toBe('/v1/x/a..b');
+  });
+
   test('lists and objects in a path are held to the same', async () => {
     const upstream = await api([getUser]);
     expect(await send(upstream, 'getUser', { id: ['..'] })).toBeUndefined();
