@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import { GatewayError } from '../errors.ts';
 import type { Reach } from '../upstreams/fetch-json.ts';
 import type { JsonObject } from '../wire/json.ts';
 import type { Channel, NotifyEvent } from './notify.ts';
@@ -45,9 +46,17 @@ export function signatureOf(key: Buffer, id: string, timestampS: number, body: s
   return `v1,${createHmac('sha256', key).update(`${id}.${timestampS}.${body}`).digest('base64')}`;
 }
 
-/** `whsec_<base64>` is the form in which others hand such secrets out; any other text is its own bytes. */
+/**
+ * `whsec_<base64>` is the form in which others hand such secrets out; any other text is its own bytes. Throws GatewayError
+ * `bad_configuration` where there are none: what is signed with nothing could be signed by anybody.
+ */
 export function keyBytes(secret: string): Buffer {
-  return secret.startsWith('whsec_') ? Buffer.from(secret.slice('whsec_'.length), 'base64') : Buffer.from(secret);
+  const bytes = secret.startsWith('whsec_') ? Buffer.from(secret.slice('whsec_'.length), 'base64') : Buffer.from(secret);
+  if (bytes.length > 0) return bytes;
+  throw new GatewayError(
+    'bad_configuration',
+    'The secret of the webhook is empty, or "whsec_" without base64 behind it; set another.',
+  );
 }
 
 function bodyOf({ kind, atMs, title, text, url, audience, data }: NotifyEvent, confided: JsonObject): object {

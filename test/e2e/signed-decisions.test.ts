@@ -138,6 +138,22 @@ describe('nothing is decided by', () => {
     expect(gated.upstream.calls).toEqual([]);
   });
 
+  test('two decisions in one body, however well signed', async () => {
+    const about = await asked({ twice: 1 });
+    const body = JSON.stringify({ approval: about.approval, member: 'bob', token: about.decisions?.tokens.bob });
+    const at = Math.floor(Date.now() / 1000);
+    for (const second of ['"decision":"approve"', '"d\\u0065cision":"approve"']) {
+      const sentBody = `${body.slice(0, -1)},"decision":"deny",${second}}`;
+      const signed = {
+        'webhook-timestamp': String(at),
+        'webhook-signature': signatureOf(Buffer.from(secret), 'msg_1', at, sentBody),
+      };
+      const answer = await post(about, 'bob', 'deny', { sentBody, headers: signed });
+      expect([answer.status, await stateOf(about.approval)]).toEqual([400, 'pending']);
+    }
+    expect((await post(about, 'bob', 'approve')).status).toBe(200);
+  });
+
   test('the token of another member or another call, however well signed', async () => {
     const [one, other] = [await asked({ n: 1 }), await asked({ n: 2 })];
     const ofCarl = await post(one, 'bob', 'approve', { body: { token: one.decisions?.tokens.carl } });

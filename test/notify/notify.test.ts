@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { type Channel, type NotifyEvent, openNotifier } from '../../src/notify/notify.ts';
 import { readNotifySettings } from '../../src/notify/notify-settings.ts';
-import { signatureOf, webhookChannel } from '../../src/notify/webhook.ts';
+import { keyBytes, signatureOf, webhookChannel } from '../../src/notify/webhook.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { createEgressGuard } from '../../src/upstreams/egress.ts';
 import { openReach } from '../../src/upstreams/fetch-json.ts';
@@ -216,4 +216,10 @@ test.each([
   const read = readNotifySettings(value);
   if (reason === undefined) expect(read).toHaveProperty('value');
   else expect(JSON.stringify(read)).toContain(reason.replaceAll('"', '\\"'));
+});
+
+test('nothing is signed, or taken as signed, with a secret that is empty', () => {
+  for (const empty of ['', 'whsec_', 'whsec_!']) expect(() => keyBytes(empty)).toThrow(/secret of the webhook is empty/);
+  expect(keyBytes('whsec_c2VjcmV0').toString()).toBe('secret');
+  expect(keyBytes('secret').toString()).toBe('secret');
 });

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -118,4 +118,39 @@ test('settings: flaws are named, good ones are taken', () => {
     { host: 'mail.example.com\r\nx', from: 'gate@example.com' },
   ])
     expect(read(smtp), JSON.stringify(smtp)).toHaveProperty('flaws');
+});
+
+test('a mail server that talks without end, or says nothing, is given up; the next mail is sent', async () => {
+  let closed = 0;
+  let says = '250-more\r\n';
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write('220 here\r\n');
+    const timer = setInterval(() => socket.write(says), 10);
+    socket.on('close', () => {
+      clearInterval(timer);
+      closed++;
+    });
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  closing.push(() => new Promise<void>((done) => server.close(() => done())));
+  const channelTo = (port: number, withinMs: number) =>
+    smtpChannel({
+      settings: { host: '127.0.0.1', port, security: 'none', from: 'gate@example.com', to: ['team@example.com'] },
+      resolveSecret: () => '',
+      addressesOf: () => [],
+      withinMs,
+    });
+  for (const word of ['250-more\r\n', '']) {
+    says = word;
+    await expect(channelTo((server.address() as AddressInfo).port, 300).send(event)).rejects.toThrow(
+      'the mail server takes too long',
+    );
+  }
+  await until('both connections are closed', () => closed === 2);
+  const { mails, port } = await startMail();
+  await channelTo(port, 30_000).send(event);
+  expect(mails).toHaveLength(1);
+  await expect(channelTo(1, 30_000).send(event)).rejects.toThrow('ECONNREFUSED');
 });

@@ -13,6 +13,7 @@ import type { NotifyEvent } from '../../notify/notify.ts';
 import type { DecisionSettings } from '../../notify/notify-settings.ts';
 import { keyBytes, signatureOf } from '../../notify/webhook.ts';
 import type { JsonObject } from '../../wire/json.ts';
+import { ScanError, scanMessage } from '../../wire/json-scan.ts';
 import type { Caller } from '../authenticate.ts';
 import type { Approvals } from './approvals.ts';
 import { mayAdminister, mayBeRequester } from './people.ts';
@@ -164,8 +165,12 @@ function maySay(request: Request, caller: Caller): boolean {
 function readBody(body: Buffer): z.output<typeof decisionBody> {
   let value: unknown;
   try {
+    // Of two members of one name, whoever signed may have looked at the other one.
+    scanMessage(body);
     value = JSON.parse(body.toString());
-  } catch {
+  } catch (error) {
+    if (error instanceof ScanError && error.isRefusal)
+      throw new GatewayError('invalid_params', `The body is no decision: ${error.message}.`);
     throw new GatewayError('parse_error', 'The body of the request is not valid JSON.');
   }
   const read = decisionBody.safeParse(value);
