@@ -146,7 +146,7 @@ describe('nothing is decided by', () => {
       const sentBody = `${body.slice(0, -1)},"decision":"deny",${second}}`;
       const signed = {
         'webhook-timestamp': String(at),
-        'webhook-signature': signatureOf(Buffer.from(secret), 'msg_1', at, sentBody),
+        'webhook-signature': signatureOf(Buffer.from(hook.secret), 'msg_1', at, sentBody),
       };
       const answer = await post(about, 'bob', 'deny', { sentBody, headers: signed });
       expect([answer.status, await stateOf(about.approval)]).toEqual([400, 'pending']);
