@@ -3,7 +3,10 @@ import type { ClaimRules, Reach, RoleGrant } from './issuers.ts';
 
 /** What a token's claims mean here. */
 export interface MappedClaims {
-  /** The person: with `member: sub` the principal itself, so that the same `sub` of two issuers is two people. */
+  /**
+   * The person: with `member: sub` the principal itself, so that the same `sub` of two issuers is two people; so too where the token
+   * says nobody's name. Undefined where there is no rule, and for a client in its own name.
+   */
   readonly member: string | undefined;
   readonly consumer: string | undefined;
   readonly roles: readonly RoleGrant[];
@@ -33,12 +36,26 @@ export function mapClaims(rules: ClaimRules, claims: Claims, principal: string):
   });
 }
 
+// Clients choose whether a token says an address, and people change theirs: who is not named is no machine for that, which needs no role.
 function memberOf(rule: ClaimRules['member'], claims: Claims, principal: string): string | undefined {
   if (rule === undefined) return undefined;
   if (rule.kind === 'subject') return principal;
-  if (rule.kind === 'claim') return nameFrom(follow(claims, rule.path));
+  const said = follow(claims, rule.kind === 'claim' ? rule.path : ['email']);
+  const name = rule.kind === 'claim' ? nameFrom(said) : addressFrom(said, claims);
+  // A name that reads like a principal would be somebody of any issuer.
+  if (name !== undefined && !/^(?:oauth|key|local):/.test(name)) return name;
+  return said === undefined && isClientItself(claims) ? undefined : principal;
+}
+
+/** A token that a client got for itself is about that client (RFC 9068 section 2.2). */
+function isClientItself(claims: Claims): boolean {
+  const [sub, client, party] = ['sub', 'client_id', 'azp'].map((name) => follow(claims, [name]));
+  return typeof sub === 'string' && sub === (client ?? party);
+}
+
+function addressFrom(said: unknown, claims: Claims): string | undefined {
   // Many issuers let their users write any address; only a verified one says who somebody is.
-  const email = follow(claims, ['email_verified']) === true ? nameFrom(follow(claims, ['email'])) : undefined;
+  const email = follow(claims, ['email_verified']) === true ? nameFrom(said) : undefined;
   // ASCII only: toLowerCase makes a plain k of the Kelvin sign, and with it one person of two.
   return email?.includes('@') === true ? email.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()) : undefined;
 }

@@ -45,6 +45,7 @@ interface VerifierPorts {
 
 const tokenLimit = 8192;
 const mostRemembered = 10_000;
+const longestPrincipal = 512;
 
 /** What is remembered of a valid token. Its audience is not the same question for every toolbox, so it is asked each time. */
 interface Seen {
@@ -171,6 +172,9 @@ function judge(claims: JWTPayload, header: JsonObject, rules: TrustedIssuer, pub
     throw refused('The claim "sub" of this token is not text of at most 512 characters.');
   const audiences = audiencesOf(aud, rules.audiences, publicUrl);
   const principal = `oauth:${rules.issuer}#${encodeURIComponent(sub)}`;
+  // Cut off, two people would be one wherever it is kept.
+  if (principal.length > longestPrincipal)
+    throw refused(`The claims "iss" and "sub" of this token make a name of more than ${longestPrincipal} characters.`);
   const clientId = [claims.client_id, claims.azp].find((id) => typeof id === 'string' && id.length <= 256);
   const validUntilMs = Math.min(exp * 1000, iat * 1000 + rules.maxTokenAgeMs) + rules.clockToleranceMs;
   const facts = { principal, issuer: rules.issuer, clientId, validUntilMs, ...mapClaims(rules.claims, claims, principal) };

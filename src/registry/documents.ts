@@ -77,8 +77,11 @@ const member = z.strictObject({
   isDisabled: z.boolean(),
 });
 
+/** Of whoever is not registered here, it is what their issuer calls them. */
+const personName = z.string().min(1).max(512);
+
 /** Somebody a secret was handed to, as they came: another key of theirs, or of an application that is all of it, is no other. */
-const holder = z.strictObject({ id: z.string().max(512), member: idSchema.optional(), consumer: idSchema.optional() });
+const holder = z.strictObject({ id: personName, member: personName.optional(), consumer: personName.optional() });
 
 const keySecret = z.strictObject({
   hash: z.string().regex(/^[0-9a-f]{64}$/),
@@ -162,7 +165,7 @@ const pin = z.custom<PinDocument>((value) => readPin(value) !== undefined);
 const hash = z.string().min(1).max(64);
 export const submissionStates = ['draft', 'submitted', 'approved', 'rejected', 'changes-requested', 'withdrawn'] as const;
 
-const person = z.strictObject({ id: z.string().max(512), member: idSchema.optional() });
+const person = z.strictObject({ id: personName, member: personName.optional() });
 
 /** With everyone who held a secret of the key it was submitted with. */
 const submitter = person.extend({

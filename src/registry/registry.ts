@@ -105,6 +105,7 @@ export class Registry {
   ): Promise<void> {
     if (edits.length === 0) return;
     const { actor, action, detail = {} } = record;
+    await refuseUnreadable(edits);
     const records = edits.map(({ kind, id }) => ({ actor, action, kind, id, detail: JSON.stringify(detail) }));
     const result = await this.#store.commit(
       edits.map((edit) => this.#toChange(edit)),
@@ -185,6 +186,16 @@ export class Registry {
       return;
     }
     of.set(id, Object.freeze({ id, body: read.body, revision, updatedAtMs }));
+  }
+}
+
+/** What would be left out when it is read again must not take the place of what is there. */
+async function refuseUnreadable(edits: readonly Edit[]): Promise<void> {
+  const written = edits.filter(({ body }) => body !== undefined);
+  const read = await readerFor(written);
+  for (const { kind, id, body } of written) {
+    const { problems } = { problems: [], ...read(kind, JSON.parse(JSON.stringify(body))) };
+    if (problems.length > 0) throw new Error(`the ${kind} ${id} was not written, as it could not be read: ${problems.join(' ')}`);
   }
 }
 

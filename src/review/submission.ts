@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
+import { isKnownAs } from '../registry/known-as.ts';
 
 type SubmissionState = SubmissionDocument['state'];
 
@@ -18,6 +19,8 @@ interface Doer {
   readonly id: string;
   readonly member?: string | undefined;
   readonly consumer?: string | undefined;
+  /** Of a registered member: what they may have been known as before. */
+  readonly identities?: readonly string[] | undefined;
 }
 
 const events = {
@@ -47,9 +50,9 @@ export function isOpen({ state }: Pick<SubmissionDocument, 'state'>): boolean {
   return state === 'draft' || state === 'submitted' || state === 'changes-requested';
 }
 
-/** The same person, with whatever key. */
+/** The same person, with whatever key; the second is who is here now. */
 export function isSamePerson(a: Doer, b: Doer): boolean {
-  return a.id === b.id || (a.member !== undefined && a.member === b.member);
+  return a.id === b.id || (a.member !== undefined && a.member === b.member) || isKnownAs(b.identities, a);
 }
 
 /** Whether somebody may be who submitted it: the same person, or one who held a secret of the key it was submitted with. */

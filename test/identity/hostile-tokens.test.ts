@@ -64,6 +64,7 @@ describe('OA-01: claims', () => {
     ['a somebody that is a number', () => ({ sub: 7 }), '"sub"'],
     ['a somebody with half a character', () => ({ sub: 'a\ud800' }), '"sub"'],
     ['a somebody of 600 characters', () => ({ sub: 'x'.repeat(600) }), '"sub"'],
+    ['a somebody of 500 signs that are written in three', () => ({ sub: '%'.repeat(500) }), 'more than 512'],
     ['a key that it is bound to', () => ({ cnf: { jkt: 'x' } }), 'bound to a key'],
   ])('%s', async (_name, changed, part) => {
     const outcome = await verifier.outcome(await sign(good(), { ...claims(), ...changed() }));

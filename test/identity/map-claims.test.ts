@@ -27,11 +27,11 @@ describe('member', () => {
 
   test.each([
     [{ email: 'Ann@Example.com', email_verified: true }, 'ann@example.com'],
-    [{ email: 'ann@example.com' }, undefined],
-    [{ email: 'ann@example.com', email_verified: false }, undefined],
-    [{ email: 'ann@example.com', email_verified: 'true' }, undefined],
-    [{ email: 'ann', email_verified: true }, undefined],
-    [{ email: ['ann@example.com'], email_verified: true }, undefined],
+    [{ email: 'ann@example.com' }, principal],
+    [{ email: 'ann@example.com', email_verified: false }, principal],
+    [{ email: 'ann@example.com', email_verified: 'true' }, principal],
+    [{ email: 'ann', email_verified: true }, principal],
+    [{ email: ['ann@example.com'], email_verified: true }, principal],
     // The Kelvin sign: two people, not one.
     [{ email: '\u212aelvin@example.com', email_verified: true }, '\u212aelvin@example.com'],
   ])('email of %j is %s', (claims, member) => {
@@ -60,8 +60,8 @@ describe('member', () => {
     ['an invisible character', 'a\u200bnn'],
     ['text that turns round', 'a\u202enna'],
     ['half a character', 'ann\ud800'],
-  ])('%s is nobody, and no consumer', (_name, value) => {
-    expect(mapped({ member: 'who', consumer: 'who' }, { who: value })).toMatchObject({ member: undefined, consumer: undefined });
+  ])('%s is no name, and no consumer', (_name, value) => {
+    expect(mapped({ member: 'who', consumer: 'who' }, { who: value })).toMatchObject({ member: principal, consumer: undefined });
     expect(mapped({ member: 'who', consumer: 'who' }, { who: 'ann' })).toMatchObject({ member: 'ann', consumer: 'ann' });
   });
 
@@ -71,13 +71,34 @@ describe('member', () => {
       expect(
         mapped({ member: path, consumer: path, roles: [{ claim: path, value: 'Object', role: 'admin' }] }, { x: 'y' }),
       ).toMatchObject({
-        member: undefined,
+        member: principal,
         consumer: undefined,
         roles: [],
       });
       expect(mapped({ member: '__proto__' }, JSON.parse('{"__proto__":"ann"}')).member).toBe('ann');
     },
   );
+});
+
+describe('AZ-17: a token that names nobody is of who it is about', () => {
+  test.each(['email', 'who'])('unless a client got it for itself: member %s', (member) => {
+    for (const claims of [{ sub: 'x' }, { sub: 'x', client_id: 'y', azp: 'x' }, { client_id: 'y' }, { sub: 7, client_id: 7 }])
+      expect(mapped({ member }, claims).member).toBe(principal);
+    for (const claims of [
+      { sub: 'x', client_id: 'x' },
+      { sub: 'x', azp: 'x' },
+    ]) {
+      expect(mapped({ member }, claims).member).toBeUndefined();
+      // Somebody is named, although not as it must be.
+      expect(mapped({ member }, { ...claims, [member]: 7 }).member).toBe(principal);
+    }
+  });
+
+  test.each(['oauth:https://other.example.com#ann', 'key:admin', 'local:root'])('and so is one that names %s', (name) => {
+    expect(mapped({ member: 'who' }, { who: name }).member).toBe(principal);
+    expect(mapped({ member: 'email' }, { email: `${name}@example.com`, email_verified: true }).member).toBe(principal);
+    expect(mapped({ member: 'who' }, { who: `x-${name}` }).member).toBe(`x-${name}`);
+  });
 });
 
 test('a consumer is fixed, or what a claim says', () => {
@@ -153,7 +174,8 @@ test('no claims give a right that their values do not name, and none make it thr
       const result = mapped(rules, JSON.parse(JSON.stringify(claims)));
       expect(result.roles).toEqual([]);
       expect(result.reach).toEqual({ toolboxes: new Set(), namespaces: new Set() });
-      for (const name of [result.member, result.consumer]) if (name !== undefined) expect(name.length).toBeLessThanOrEqual(256);
+      for (const name of [result.member, result.consumer])
+        if (name !== undefined && name !== principal) expect(name.length).toBeLessThanOrEqual(256);
     }),
   );
 });

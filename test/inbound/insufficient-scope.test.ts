@@ -31,7 +31,9 @@ afterAll(async () => {
   await Promise.all([desk?.close(), issuer?.close()]);
 });
 
-const tokenWith = (scope: string, claims: Record<string, unknown> = {}) => issuer.forge({ aud: publicUrl, scope, ...claims });
+// The client's own: a person would need a role as well.
+const tokenWith = (scope: string, claims: Record<string, unknown> = {}) =>
+  issuer.forge({ aud: publicUrl, scope, sub: 'agent', ...claims });
 const call = { name: 'help__look', arguments: {} };
 const initialize = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } };
 
@@ -85,7 +87,7 @@ describe('a token that lacks the scope of a toolbox', () => {
   });
 
   test('is on record when it was a call', async () => {
-    await closed.mcp('triage', 'tools/call', call, await tokenWith('', { sub: 'recorded' }));
+    await closed.mcp('triage', 'tools/call', call, await tokenWith('', { sub: 'recorded', client_id: 'recorded' }));
     const found = () => closed.ok(`GET /audit?caller=${encodeURIComponent(`oauth:${issuer.issuer}#recorded`)}`);
     await until('it can be found', async () => (await found()).calls.length > 0);
     expect((await found()).calls).toMatchObject([{ code: 'insufficient_scope' }]);

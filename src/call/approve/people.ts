@@ -1,6 +1,7 @@
 /** Who may decide on whose call, whether enough have, and who is the same as whom. */
 import type { Gate, GateBy } from '../../policy/gate.ts';
 import type { Holder, RoleGrant } from '../../registry/documents.ts';
+import { isKnownAs } from '../../registry/known-as.ts';
 import type { Caller } from '../authenticate.ts';
 
 /** Somebody as far as decisions go. */
@@ -10,6 +11,8 @@ export interface Person {
   readonly key: string | undefined;
   readonly consumer: string | undefined;
   readonly member: string | undefined;
+  /** Of a registered member: what they may have been known as before. */
+  readonly identities?: readonly string[] | undefined;
   readonly roles: readonly RoleGrant[];
 }
 
@@ -30,6 +33,8 @@ export function isSamePerson(requester: Identity, other: Identity): boolean {
     requester.id === other.id ||
     (requester.key !== undefined && requester.key === other.key) ||
     (requester.member !== undefined && requester.member === other.member) ||
+    isKnownAs(other.identities, requester) ||
+    isKnownAs(requester.identities, other) ||
     (requester.consumer !== undefined && requester.consumer === other.consumer && other.member === undefined)
   );
 }

@@ -1,5 +1,6 @@
 /** What people who said something earlier are now. */
 import type { RoleGrant } from '../../registry/documents.ts';
+import { memberBehind } from '../../registry/known-as.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { KeyRing } from '../authenticate/key-ring.ts';
 import type { TokenCallers } from '../authenticate/token-callers.ts';
@@ -9,7 +10,7 @@ import type { Identity, Person } from './people.ts';
 interface StandingPorts {
   readonly keys: Pick<KeyRing, 'callerOf'>;
   readonly callers: Pick<TokenCallers, 'stillLetIn'>;
-  readonly registry: Pick<Registry, 'get'>;
+  readonly registry: Pick<Registry, 'get' | 'list'>;
 }
 
 /** Somebody who decided, as they were then. */
@@ -34,6 +35,10 @@ export function standingOf({ keys, callers, registry }: StandingPorts, decider: 
   if (key !== undefined) return keys.callerOf(key);
   if (id.startsWith('local:')) return { id, key, consumer, member, roles: tokenRoles };
   if (!callers.stillLetIn()(decider)) return undefined;
-  const registered = member === undefined ? [] : (registry.get('member', member)?.body.roles ?? []);
-  return { id, key, consumer, member, roles: [...tokenRoles, ...registered] };
+  // They may have been registered since.
+  const now = memberBehind(registry, member === undefined ? [id] : [id, member]);
+  const named = now?.id ?? member;
+  const registered = named === undefined ? undefined : registry.get('member', named)?.body;
+  const roles = [...tokenRoles, ...(registered?.roles ?? [])];
+  return { id, key, consumer, member: named, identities: registered?.identities, roles };
 }

@@ -15,6 +15,8 @@ export interface Caller {
   readonly key: string | undefined;
   readonly consumer: string | undefined;
   readonly member: string | undefined;
+  /** What the member signs in by, and may have been known as before they were registered; empty for who is not. */
+  readonly identities: readonly string[];
   /** Everyone who was handed a secret of the key, and may be who calls; empty without a key. */
   readonly holders: readonly Holder[];
   /** The operator of the gateway, who may do everything and stands above gates: an operator's key, or a user of this machine. */
@@ -45,9 +47,10 @@ interface ReachedCapability {
 
 type Optional = 'holders' | 'isOperator' | 'roles' | 'reaches' | 'missingScopes' | 'limits' | 'isInNetwork' | 'validUntilMs';
 
-type Draft = Omit<Caller, typeof proven | 'facts' | Optional> &
+type Draft = Omit<Caller, typeof proven | 'facts' | 'identities' | Optional> &
   Partial<Pick<Caller, Optional>> & {
     readonly kind: string;
+    readonly identities?: readonly string[] | undefined;
     readonly claims?: Facts['caller']['claims'];
   };
 
@@ -73,6 +76,7 @@ export function makeCaller({ kind, claims, ...draft }: Draft): Caller {
     isInNetwork: undefined,
     validUntilMs: Number.POSITIVE_INFINITY,
     ...draft,
+    identities: draft.identities ?? [],
     roles,
     facts,
   };

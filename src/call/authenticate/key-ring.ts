@@ -116,6 +116,7 @@ export class KeyRing {
       key: id,
       consumer: body.consumer,
       member: body.member,
+      identities: member?.identities,
       holders: holdersOf(this.#registry, body, nowMs),
       roles: rolesOf(this.#registry, body),
       reaches: reachesOf(this.#registry, body).map(([, reach]) => reach),

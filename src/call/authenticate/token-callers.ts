@@ -3,6 +3,7 @@ import { scopesFor } from '../../identity/resource-metadata.ts';
 import type { VerifiedToken } from '../../identity/verify-token.ts';
 import { compileLimits } from '../../policy/compile-limits.ts';
 import type { MemberDocument } from '../../registry/documents.ts';
+import { memberBehind } from '../../registry/known-as.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { type Caller, makeCaller, type Reach, reachOfRoles } from './caller.ts';
 
@@ -66,6 +67,7 @@ export class TokenCallers {
       key: undefined,
       consumer: token.consumer,
       member: id,
+      identities: member?.identities,
       roles,
       reaches: [ofScopes, ofRoles].filter((reach) => reach !== undefined),
       missingScopes: (toolbox) => {
@@ -82,10 +84,11 @@ export class TokenCallers {
 
   #memberOf(token: VerifiedToken): readonly [id: string | undefined, member: MemberDocument | undefined] {
     const names = [token.principal, ...(token.member === undefined ? [] : [token.member])];
-    const registered = this.#registry
-      ?.list('member')
-      .find(({ body }) => body.identities.some((identity) => names.includes(identity)));
-    return registered === undefined ? [token.member, undefined] : [registered.id, registered.body];
+    const registered = memberBehind(this.#registry, names);
+    if (registered !== undefined) return [registered.id, registered.body];
+    // The id of a registered member is theirs alone, whatever an issuer calls its people.
+    const isTaken = token.member !== undefined && this.#registry?.get('member', token.member) !== undefined;
+    return [isTaken ? token.principal : token.member, undefined];
   }
 }
 
@@ -107,6 +110,7 @@ export function callerOfMember(registry: Registry, id: string): Caller | undefin
     key: undefined,
     consumer: undefined,
     member: id,
+    identities: member.identities,
     roles: member.roles,
     reaches: reach === undefined ? [] : [reach],
     limits: [compileLimits(member.limits ?? [], `member ${id}`)],
