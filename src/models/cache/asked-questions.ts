@@ -71,8 +71,10 @@ export function askedQuestions(cache: ReplyCache, limits: AskedLimits = usualAsk
     if (vector.length === 0 || vector.length > mostDimensions) return false;
     const scope = open(name);
     // Another embeddings model under the same name: what the old one said cannot be compared with it.
-    if (scope.arena?.dimensions !== vector.length) scope.arena = vectorArena(vector.length, rowsWithin(limits, vector.length));
+    if (scope.arena?.dimensions !== vector.length)
+      scope.arena = vectorArena(vector.length, rowsWithin(limits, vector.length), weightOf);
     const isAdded = scope.arena.add(vector, groupOf(asked.rest), asked);
+    if (scope.arena.bytes > limits.bytes - limits.bytes / 8) scope.arena.wrap();
     makeRoom();
     return isAdded;
   }
@@ -81,8 +83,8 @@ export function askedQuestions(cache: ReplyCache, limits: AskedLimits = usualAsk
     let bytes = 0;
     for (const { arena } of scopes.values()) bytes += arena?.bytes ?? 0;
     for (const [name, { arena }] of scopes) {
-      // The last one is in use; by itself it is never larger than all may be.
-      if ((bytes <= limits.bytes && scopes.size <= mostScopes) || scopes.size === 1) return;
+      // The last one is in use. It is too large by itself only where its oldest, short questions gave way to long ones.
+      if (bytes <= limits.bytes && scopes.size <= mostScopes) return;
       bytes -= arena?.bytes ?? 0;
       scopes.delete(name);
     }
@@ -119,6 +121,11 @@ export function askedQuestions(cache: ReplyCache, limits: AskedLimits = usualAsk
       cache.append(name, Buffer.from(JSON.stringify(line)), ttlMs);
     },
   };
+}
+
+/** Of a question beside its vector: texts of up to two bytes a character, two digests, and what holds them. */
+function weightOf({ text, rest, reply }: Asked): number {
+  return 2 * (text.length + rest.length + reply.length) + 200;
 }
 
 /** As many as are asked for, and as have room. */

@@ -35,7 +35,8 @@ function ofMessages(body: JsonObject, member: string): Question | undefined {
 }
 
 function of(text: Json | undefined, rest: JsonObject): Question | undefined {
-  if (typeof text !== 'string') return undefined;
+  // With its blanks: what is cut off one text keeps all of it in memory.
+  if (typeof text !== 'string' || text.length > longestQuestion) return undefined;
   const trimmed = text.trim();
-  return trimmed === '' || trimmed.length > longestQuestion ? undefined : { text: trimmed, rest };
+  return trimmed === '' ? undefined : { text: trimmed, rest };
 }

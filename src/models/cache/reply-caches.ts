@@ -30,6 +30,8 @@ export interface CacheRequest {
   readonly body: JsonObject;
   /** The client's header. */
   readonly cacheControl: string | undefined;
+  /** What else the client says to the provider, and may decide what that answers. */
+  readonly said?: JsonObject | undefined;
 }
 
 export type Lookup = CacheHit | CacheMiss;
@@ -72,6 +74,7 @@ interface Search {
   readonly place: CachePlace;
   readonly dialect: CachedDialect;
   readonly body: JsonObject;
+  readonly said: JsonObject;
   readonly wish: CacheWish;
   /** Of its answer. */
   readonly name: string;
@@ -103,13 +106,14 @@ export class ReplyCaches {
   find(scope: CacheScope, request: CacheRequest, cancel: Cancel): Lookup | Promise<Lookup> {
     const wish = readCacheControl(request.cacheControl);
     if (!wish.keeps && !wish.reads) return bypassed('no-store');
-    const { dialect } = request;
+    const { dialect, said = {} } = request;
     const why = whyNot(dialect, request.body, scope.policy.tools);
     if (why !== undefined) return bypassed(why);
     const { model, version, policy } = scope;
     const place = { model, version, consumer: policy.share === 'all' ? undefined : scope.consumer };
     const body = normalize(request.body);
-    const search = { scope, place, dialect, body, wish, name: nameOf(this.#key, 'reply', place, [dialect, body]) };
+    const name = nameOf(this.#key, 'reply', place, [dialect, body, said]);
+    const search = { scope, place, dialect, body, said, wish, name };
     if (!wish.reads) return this.#miss(search, undefined, 'no-cache');
     const found = this.#ports.cache.find(search.name);
     if (found instanceof Promise) return found.then((bytes) => this.#judge(search, bytes, cancel));
@@ -144,13 +148,13 @@ export class ReplyCaches {
   }
 
   /** Undefined where there is no question to be compared, or nobody to make a vector of it. */
-  async #place({ scope, place, dialect, body }: Search, cancel: Cancel): Promise<Placed | undefined> {
+  async #place({ scope, place, dialect, body, said }: Search, cancel: Cancel): Promise<Placed | undefined> {
     const question = findQuestion(dialect, body);
     const model = scope.policy.semantic?.model ?? '';
     const embedder = this.#ports.embedder(model);
     if (question === undefined || embedder === undefined) return undefined;
     const name = nameOf(this.#key, 'scope', place, [model]);
-    const rest = nameOf(this.#key, 'rest', place, [dialect, question.rest]);
+    const rest = nameOf(this.#key, 'rest', place, [dialect, question.rest, said]);
     const [vector] = await Promise.all([this.#embed(embedder, question.text, cancel), this.#asked.catchUp(name)]);
     return vector && { scope: name, text: question.text, rest, vector };
   }

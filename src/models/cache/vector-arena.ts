@@ -25,9 +25,12 @@ interface Chunk {
 export interface VectorArena<Entry> {
   readonly dimensions: number;
   readonly size: number;
+  /** With what the entries weigh. */
   readonly bytes: number;
   /** `group`: 32 bits of what must be equal for a row to be looked at. False for what is no vector: zero, infinite, of another length. */
   add(vector: Float32Array, group: number, entry: Entry): boolean;
+  /** It grows no more: from now on the oldest give way. */
+  wrap(): void;
   /**
    * The best matches of a group, the best first. In turns: `pause` is awaited between them, so that nothing else waits for long.
    * Undefined for what is no vector.
@@ -40,11 +43,18 @@ export function bytesPerRow(dimensions: number): number {
   return 4 * (dimensions + Math.ceil(dimensions / blockDimensions) + 1);
 }
 
-export function vectorArena<Entry>(dimensions: number, mostRows: number): VectorArena<Entry> {
+/** `weigh`: bytes that an entry takes beside its row. */
+export function vectorArena<Entry>(
+  dimensions: number,
+  mostRows: number,
+  weigh: (entry: Entry) => number = () => 0,
+): VectorArena<Entry> {
   const blocks = Math.ceil(dimensions / blockDimensions);
   const chunks: Chunk[] = [];
   const entries: Entry[] = [];
   let next = 0;
+  let rowLimit = mostRows;
+  let entryBytes = 0;
 
   function chunkOf(row: number): Chunk {
     const at = Math.floor(row / rowsPerChunk);
@@ -62,20 +72,26 @@ export function vectorArena<Entry>(dimensions: number, mostRows: number): Vector
       return entries.length;
     },
     get bytes() {
-      return chunks.length * rowsPerChunk * bytesPerRow(dimensions);
+      return chunks.length * rowsPerChunk * bytesPerRow(dimensions) + entryBytes;
     },
     add(vector, group, entry) {
       const unit = normalized(vector, dimensions);
       if (unit === undefined) return false;
       const row = next;
-      next = (next + 1) % mostRows;
+      next = (next + 1) % rowLimit;
       const { rows, tails, groups } = chunkOf(row);
       const at = row % rowsPerChunk;
       rows.set(unit, at * dimensions);
       tails.set(tailLengths(unit, blocks), at * blocks);
       groups[at] = group;
+      const before = entries[row];
+      entryBytes += weigh(entry) - (before === undefined ? 0 : weigh(before));
       entries[row] = entry;
       return true;
+    },
+    wrap() {
+      rowLimit = Math.max(1, entries.length);
+      next %= rowLimit;
     },
     async search(vector, group, threshold, pause) {
       const unit = normalized(vector, dimensions);

@@ -188,8 +188,13 @@ function cacheOf(
         : facts.consumer === ''
           ? `caller ${facts.id}`
           : `consumer ${facts.consumer}`;
-    const { cacheControl } = call.params;
-    const request = { dialect, body, cacheControl: typeof cacheControl === 'string' ? cacheControl : undefined };
+    const { cacheControl, clientHeaders } = call.params;
+    const request = {
+      dialect,
+      body,
+      cacheControl: typeof cacheControl === 'string' ? cacheControl : undefined,
+      said: isObject(clientHeaders) ? clientHeaders : undefined,
+    };
     // Where rules say who may go where, nobody is given what a target said to which they may not go.
     const permitted = amongOf(ports, call);
     const version = permitted === undefined ? written : `${written} ${permitted.join(' ')}`;

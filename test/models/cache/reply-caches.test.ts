@@ -116,6 +116,7 @@ describe('the exact cache', () => {
 
   it.each([
     ['the question', asked('hi'), asked('hi!')],
+    ['what else the client says', { ...asked('hi'), said: { 'anthropic-beta': 'a' } }, { ...asked('hi'), said: {} }],
     ['case', asked('hi'), asked('Hi')],
     ['blanks', asked('hi'), asked('hi ')],
     ['a parameter', asked('hi', { temperature: 0 }), asked('hi', { temperature: 1 })],
