@@ -65,7 +65,13 @@ export function administrationPorts(parts: AdministrationParts): LastingPorts {
     dataDir: settings.data,
     async verifyJournal(heads) {
       const { verifyJournal } = await import('../journal/verify-journal.ts');
-      return verifyJournal(journalPath(settings.data), { key: kept.sealing.journal, heads });
+      return verifyJournal(journalPath(settings.data), {
+        key: kept.sealing.journal,
+        heads,
+        seen: await kept.store.audit.heads(),
+        // Replicas share an index, and have a journal each.
+        isSeenHere: settings.databaseUrl === undefined && kept.registry.restored === undefined,
+      });
     },
     tryUpstream: (config, document) => parts.upstreams.tryOut(config, document),
     compareUpstreams,

@@ -1,7 +1,7 @@
 import type { ContentHit } from '../content/screen.ts';
 import type { Lost, Spent } from '../models/spent.ts';
 
-/** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut. */
+/** What is known of a call before its upstream hears of it, or when it is refused. Texts longer than 256 characters are cut, principals never. */
 export interface CallFacts {
   /** What its client knows the call by, unique; where there is nothing, it gets a number. */
   readonly call?: string | undefined;
@@ -67,13 +67,15 @@ export interface ChangeFacts {
 }
 
 const textLimit = 256;
+/** As long as one can be: cut off, two people would be one. */
+const principalLimit = 512;
 const contentRulesLimit = 16;
 const plain = /^[ !#-[\]-~]{0,256}$/;
 
 /** A JSON string of printable ASCII alone, so that no line end, escape sequence or lookalike of anybody's gets into a record. */
-export function quote(text: string): string {
+export function quote(text: string, limit = textLimit): string {
   if (plain.test(text)) return `"${text}"`;
-  const short = text.length <= textLimit ? text : `${text.slice(0, textLimit - 3)}...`;
+  const short = text.length <= limit ? text : `${text.slice(0, limit - 3)}...`;
   return JSON.stringify(short).replace(/[\u007f-\uffff]/g, escapeUnit);
 }
 
@@ -92,7 +94,7 @@ function numberField(name: string, value: number | undefined): string {
 /** The fields that the intent and the outcome of a call share. */
 export function callFields(call: string, facts: CallFacts): string {
   return (
-    `,"call":"${call}","principal":${quote(facts.principal)}` +
+    `,"call":"${call}","principal":${quote(facts.principal, principalLimit)}` +
     textField('key', facts.key) +
     textField('consumer', facts.consumer) +
     textField('member', facts.member) +
@@ -151,7 +153,7 @@ function lostFields({ target, usage, isEstimated, nanoUsd }: Lost): string {
 
 export function changeFields(facts: ChangeFacts): string {
   return (
-    `,"principal":${quote(facts.principal)}` +
+    `,"principal":${quote(facts.principal, principalLimit)}` +
     textField('key', facts.key) +
     textField('member', facts.member) +
     `,"door":${quote(facts.door)},"action":${quote(facts.action)},"object":${quote(facts.object)}` +

@@ -8,6 +8,10 @@ interface VerifyOptions {
   readonly key?: Buffer | undefined;
   /** Kept elsewhere: without one, records cut off the end are not noticed. */
   readonly heads?: readonly ChainHead[] | undefined;
+  /** How far an index has followed chains. */
+  readonly seen?: readonly ChainHead[] | undefined;
+  /** Whether all of those are in this journal: not so where replicas share the index, and after a restore. */
+  readonly isSeenHere?: boolean | undefined;
 }
 
 type Fault = 'edited' | 'missing' | 'reordered' | 'replaced' | 'forged' | 'cut';
@@ -46,19 +50,23 @@ export interface JournalReport {
   readonly isIntact: boolean;
   readonly hasCheckedSeals: boolean;
   readonly chains: readonly ChainReport[];
-  /** Heads whose chain is not here at all. */
+  /** Heads whose chain is not here at all, one of each. */
   readonly missingChains: readonly ChainHead[];
 }
 
 /** Checks every chain of a journal, record by record. Changes nothing; needs no running gateway and stops none. */
-export async function verifyJournal(dir: string, { key, heads = [] }: VerifyOptions = {}): Promise<JournalReport> {
+export async function verifyJournal(
+  dir: string,
+  { key, heads = [], seen = [], isSeenHere = false }: VerifyOptions = {},
+): Promise<JournalReport> {
   const chains: ChainReport[] = [];
   for (const name of await listChains(dir)) {
-    const report = await new ChainCheck(name, key, heads).run(dir);
+    const report = await new ChainCheck(name, key, [...heads, ...seen]).run(dir);
     if (report.segments > 0) chains.push(report);
   }
   const here = new Set(chains.map(({ chain }) => chain));
-  const missingChains = heads.filter(({ chain }) => !here.has(chain));
+  const expected = new Map((isSeenHere ? [...seen, ...heads] : heads).map((head) => [head.chain, head]));
+  const missingChains = [...expected.values()].filter(({ chain }) => !here.has(chain));
   const isIntact = missingChains.length === 0 && chains.every(({ problem }) => problem === undefined);
   return { isIntact, hasCheckedSeals: key !== undefined, chains, missingChains };
 }

@@ -79,6 +79,17 @@ describe('a record', () => {
     expect((await verifyJournal(dir, { key })).isIntact).toBe(true);
   });
 
+  it('AU-04: has whoever called whole: two people whose names begin alike are two', async () => {
+    const dir = temporaryDirectory();
+    const journal = await open({ dir });
+    const people = ['a', 'b'].map((end) => `oauth:https://login.example.com#${'%C3%A9'.repeat(79)}${end}`);
+    for (const principal of people) await makeCall(journal, { principal, member: principal });
+    await journal.flush();
+    const intents = recordsOf(dir).filter(({ kind }) => kind === 'intent');
+    expect(intents.map(({ principal }) => principal)).toEqual(people);
+    expect(intents.map(({ member }) => String(member).length)).toEqual([256, 256]);
+  });
+
   it('quotes every text so that it reads back the same, up to its limit', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(0xffff), { maxLength: 300 }), (units) => {

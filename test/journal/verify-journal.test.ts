@@ -145,6 +145,22 @@ describe('AU-03: the verifier', () => {
     expect(await verifyJournal(dir, { heads: [head] })).toMatchObject({ isIntact: false, missingChains: [head] });
   });
 
+  it('notices that a whole chain is gone where an index of this journal alone has seen it, whatever is there in its place', async () => {
+    const { dir, head } = await made();
+    const other = { chain: '0'.repeat(32), seq: 3, hash: 'x' };
+    const seen = { key, seen: [head, other] };
+    // Of another replica, whose journal is elsewhere.
+    expect((await verifyJournal(dir, seen)).isIntact).toBe(true);
+    expect(await verifyJournal(dir, { ...seen, isSeenHere: true })).toMatchObject({ isIntact: false, missingChains: [other] });
+    expect((await verifyJournal(dir, { key, seen: [head], heads: [head], isSeenHere: true })).isIntact).toBe(true);
+    rmSync(join(dir, '1'), { recursive: true });
+    for (const put of [() => {}, () => writeFileSync(join(dir, '1'), 'x')]) {
+      put();
+      const gone = await verifyJournal(dir, { key, seen: [head], heads: [head], isSeenHere: true });
+      expect(gone).toMatchObject({ isIntact: false, chains: [], missingChains: [head] });
+    }
+  });
+
   it('tells a write that a crash cut off from damage', async () => {
     const { dir } = await made();
     appendFileSync(segmentsOf(dir).at(-1)!, '{"seq":999,"at":17');
