@@ -67,10 +67,10 @@ export function authorizationUrl(
   return url.href;
 }
 
-/** RFC 9207 section 2.4: as text, and before the code is shown to anybody. */
-export function checkIssuer({ issuer, sendsIssuer }: Attempt, sent: readonly string[]): void {
+/** RFC 9207 section 2.4: as text, and before the code is shown to anybody. So is the address that is the server's own. */
+export function checkIssuer({ issuer, sendsIssuer, redirectUri }: Attempt, path: string, sent: readonly string[]): void {
   const isRight = sent.length === 0 ? !sendsIssuer : sent.length === 1 && sent[0] === issuer;
-  if (isRight) return;
+  if (isRight && redirectUri.endsWith(path)) return;
   throw new Visit(
     400,
     'Another authorization server answered than the one that was asked, so the answer was thrown away. Nothing was stored.',

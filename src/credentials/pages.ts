@@ -35,11 +35,12 @@ const pageHeaders = {
   'cache-control': 'no-store',
 } as const;
 
-/** Answers `/oauth/start/<ticket>`, `/oauth/callback` and `/oauth/client-metadata.json`. Undefined for any other path. */
+/** Answers `/oauth/start/<ticket>`, `/oauth/callback`, with and without a server's own part, and `/oauth/client-metadata.json`. Undefined for any other path. */
 export async function servePage(ports: PagePorts, request: PageRequest): Promise<PageResponse | undefined> {
   const { path, method } = request;
   const [, ticket, step] = /^\/oauth\/start\/([A-Za-z0-9_-]{1,100})(\/continue)?$/.exec(path) ?? [];
-  const isOurs = ticket !== undefined || path === '/oauth/callback' || path === '/oauth/client-metadata.json';
+  const isCallback = /^\/oauth\/callback(\/[A-Za-z0-9_-]{22})?$/.test(path);
+  const isOurs = ticket !== undefined || isCallback || path === '/oauth/client-metadata.json';
   if (!isOurs) return undefined;
   if (method !== 'GET')
     return { ...page(405, 'Not here', ['This page is opened with a browser.']), headers: { ...pageHeaders, allow: 'GET' } };
@@ -99,8 +100,8 @@ async function goOn(ports: PagePorts, { query, cookie }: PageRequest, ticket: st
   return { status: 303, headers: { ...pageHeaders, location }, body: '' };
 }
 
-async function finish(ports: PagePorts, { query, cookie }: PageRequest): Promise<PageResponse> {
-  const { upstream } = await ports.signIns.finish(query, readBrowser(ports, cookie));
+async function finish(ports: PagePorts, { path, query, cookie }: PageRequest): Promise<PageResponse> {
+  const { upstream } = await ports.signIns.finish(path, query, readBrowser(ports, cookie));
   return page(200, `Signed in to ${upstream}`, [
     'You can close this page. Go back to your client; if it does not go on by itself, repeat the call.',
   ]);

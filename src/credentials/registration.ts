@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { seal, unseal } from '../seal.ts';
 import { Secret } from '../secret.ts';
@@ -49,8 +50,13 @@ interface RegistrationOptions {
   readonly named: ReadonlySet<string>;
 }
 
-export function redirectUriOf(publicUrl: string): string {
-  return `${publicUrl}/oauth/callback`;
+/**
+ * Where people come back to. Gatehouse registers one of its own with each server: one that sends them to another's pages gets no code of
+ * that, which knows no such address (RFC 9700 section 4.4.2.2). Who registers it by hand, and our document, name no server.
+ */
+export function redirectUriOf(publicUrl: string, issuer?: string): string {
+  const common = `${publicUrl}/oauth/callback`;
+  return issuer === undefined ? common : `${common}/${hash('sha256', issuer, 'base64url').slice(0, 22)}`;
 }
 
 /** Our own metadata document's address: a client id for servers that take such, where they can fetch it. */
@@ -63,13 +69,18 @@ export function clientMetadata(publicUrl: string): JsonObject | undefined {
   const url = documentUrlOf(publicUrl);
   return url === undefined
     ? undefined
-    : { client_id: url, client_uri: publicUrl, ...describeClient(publicUrl), token_endpoint_auth_method: 'none' };
+    : {
+        client_id: url,
+        client_uri: publicUrl,
+        ...describeClient(publicUrl, redirectUriOf(publicUrl)),
+        token_endpoint_auth_method: 'none',
+      };
 }
 
-function describeClient(publicUrl: string): JsonObject {
+function describeClient(publicUrl: string, redirectUri: string): JsonObject {
   return {
     client_name: 'Gatehouse',
-    redirect_uris: [redirectUriOf(publicUrl)],
+    redirect_uris: [redirectUri],
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     // Redirects over plain http are for programs on the person's own machine (OpenID Connect Registration 1.0 section 2).
@@ -98,7 +109,7 @@ export async function registerClient(ports: RegistrationPorts, options: Registra
 async function registered(ports: RegistrationPorts, options: RegistrationOptions, endpoint: string): Promise<OAuthClient> {
   const { store, key, clock } = ports;
   const { server, publicUrl } = options;
-  const redirectUri = redirectUriOf(publicUrl);
+  const redirectUri = redirectUriOf(publicUrl, server.issuer);
   const known = await store.findClient(server.issuer, redirectUri);
   const opened = known && openClient(key, known);
   if (opened !== undefined && (opened.expiresAtMs === 0 || opened.expiresAtMs > clock.nowMs() + 60_000)) return opened.client;
@@ -152,7 +163,8 @@ async function askForClient(
   endpoint: string,
 ): Promise<SealedClient> {
   const wanted = wantedMethod(server.tokenAuthMethods);
-  const body = JSON.stringify({ ...describeClient(publicUrl), token_endpoint_auth_method: wanted });
+  const description = describeClient(publicUrl, redirectUriOf(publicUrl, server.issuer));
+  const body = JSON.stringify({ ...description, token_endpoint_auth_method: wanted });
   const headers = { 'content-type': 'application/json' };
   let answer: JsonAnswer;
   try {
@@ -166,7 +178,8 @@ async function askForClient(
     );
   }
   const client = answer.status === 201 || answer.status === 200 ? readClient(answer.body, wanted) : undefined;
-  if (client !== undefined) return client;
+  // An id under our own address is our document's: of what is registered there, other servers would know it.
+  if (client !== undefined && !client.id.startsWith(publicUrl)) return client;
   throw credentialsFailed(
     upstreamId,
     `its authorization server did not register Gatehouse (HTTP ${answer.status}). Register it by hand with the redirect URI ${redirectUriOf(publicUrl)}, and write the client id into "auth" of the namespace file.`,

@@ -173,7 +173,7 @@ export class SignIns {
       resource,
       scopes: chooseScopes(asked.scopes ?? auth.scopes ?? challenge?.scopes, found),
       client: grantClient(client),
-      redirectUri: redirectUriOf(publicUrl),
+      redirectUri: redirectUriOf(publicUrl, client.kind === 'dynamic' ? server.issuer : undefined),
     };
   }
 
@@ -194,10 +194,10 @@ export class SignIns {
   }
 
   /**
-   * Takes what the authorization server sent the browser back with. Resolves with the upstream that is signed in to. Throws
+   * Takes what the authorization server sent the browser back with, to this path. Resolves with the upstream that is signed in to. Throws
    * Visit; a browser that did not begin this sign-in changes nothing.
    */
-  async finish(query: URLSearchParams, browser: string | undefined): Promise<Attempt> {
+  async finish(path: string, query: URLSearchParams, browser: string | undefined): Promise<Attempt> {
     const [id = '', random = ''] = (query.get('state') ?? '').split('.');
     const { attempt } = await this.#find(id);
     const { under } = attempt;
@@ -210,7 +210,7 @@ export class SignIns {
     }
     // From here on it is used up, whatever comes of it.
     if (!(await this.#ports.store.takeSignIn(id))) throw new Visit(410, over);
-    checkIssuer(attempt, query.getAll('iss'));
+    checkIssuer(attempt, path, query.getAll('iss'));
     const refusal = query.get('error');
     if (refusal !== null) throw new Visit(400, describeRefusal(refusal));
     const code = query.get('code');

@@ -262,7 +262,7 @@ export class UserCredentials implements Authorization {
     const { ports } = this.source;
     const publicUrl = ports.publicUrl();
     if (grant.client.kind !== 'dynamic' || publicUrl === undefined) return;
-    await forgetClient(ports, issuer, redirectUriOf(publicUrl), grant.client.id);
+    await forgetClient(ports, issuer, redirectUriOf(publicUrl, issuer), grant.client.id);
   }
 
   async #drop(stored: StoredGrant): Promise<void> {

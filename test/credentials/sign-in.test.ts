@@ -278,7 +278,7 @@ describe('registration', () => {
     await ask('key:ann');
     expect(JSON.parse(far.registrations[0] ?? '{}')).toEqual({
       client_name: 'Gatehouse',
-      redirect_uris: [`${replicas.publicUrl}/oauth/callback`],
+      redirect_uris: [expect.stringMatching(`^${replicas.publicUrl}/oauth/callback/[\\w-]{22}$`)],
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
       application_type: 'native',
@@ -287,8 +287,69 @@ describe('registration', () => {
   });
 });
 
+describe('OA-07: a server that sends people to the pages of another one', () => {
+  /** Its own token endpoint, the other's pages, and a client id that the other one knows. */
+  async function startMixer(clientId: string) {
+    const codes: string[] = [];
+    const far = await startMetadataServer({ authorization_endpoint: `${server.issuer}/auth` }, (url, body) => {
+      if (url === '/reg') return { client_id: clientId };
+      codes.push(new URLSearchParams(body).get('code') ?? '');
+      return { access_token: 'x', token_type: 'Bearer' };
+    });
+    return { far, codes };
+  }
+
+  async function goOn(browser: ReturnType<typeof openBrowser>, url: string): Promise<string> {
+    const onward = await browser.step(new URL(linkOn((await browser.step(url)).text) ?? '', url).href);
+    return onward.headers.get('location') ?? '';
+  }
+
+  test('gets no code of it: people come back to an address of its own, which the other one does not know', async () => {
+    await start();
+    server.signInAs('ann@as');
+    const honest = openBrowser();
+    const { url } = await ask('key:ann');
+    const known = new URL(await goOn(honest, url)).searchParams;
+    const { far, codes } = await startMixer(known.get('client_id') ?? '');
+    await start({ upstreamUrl: far.upstreamUrl });
+    const browser = openBrowser();
+    const mixed = await goOn(browser, (await ask('key:ann')).url);
+    expect(mixed.startsWith(`${server.issuer}/auth?`)).toBe(true);
+    const { text, way } = await browser.visit(mixed);
+    expect(text).toContain('redirect_uri');
+    expect(way.filter((at) => at.includes('/oauth/callback'))).toEqual([]);
+    expect(codes).toEqual([]);
+  });
+
+  test('nor where people are sent back to the address of the other one', async () => {
+    const { far, codes } = await startMixer('some-client');
+    await start({ upstreamUrl: far.upstreamUrl });
+    const comeBackTo = async (place: (own: string) => string) => {
+      const browser = openBrowser();
+      const { searchParams } = new URL(await goOn(browser, (await ask('key:ann')).url));
+      const own = searchParams.get('redirect_uri') ?? '';
+      expect(own).toMatch(/\/oauth\/callback\/[\w-]{22}$/);
+      return (await browser.step(`${place(own)}?code=c&state=${searchParams.get('state')}`)).status;
+    };
+    expect(await comeBackTo((own) => `${own.slice(0, -22)}${'A'.repeat(22)}`)).toBe(400);
+    expect(await comeBackTo((own) => own.slice(0, -23))).toBe(400);
+    expect(codes).toEqual([]);
+    expect(await comeBackTo((own) => own)).toBe(200);
+    expect(codes).toEqual(['c']);
+  });
+
+  test('nor by calling Gatehouse what others know it by', async () => {
+    const { far } = await startMixer('https://gatehouse.example.com/oauth/client-metadata.json');
+    await start({ upstreamUrl: far.upstreamUrl, publicUrl: 'https://gatehouse.example.com' });
+    await expect(call('key:ann')).rejects.toThrow('did not register Gatehouse');
+  });
+});
+
 /** An upstream and an authorization server whose metadata says something special. */
-async function startMetadataServer(special: Record<string, unknown>) {
+async function startMetadataServer(
+  special: Record<string, unknown>,
+  answer: (path: string, body: string) => object = () => ({ client_id: 'made-up' }),
+) {
   const asked: string[] = [];
   const registrations: string[] = [];
   const far = await listenOn(
@@ -297,10 +358,12 @@ async function startMetadataServer(special: Record<string, unknown>) {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
-        if (request.url === '/reg') registrations.push(Buffer.concat(chunks).toString());
+        const { url = '' } = request;
+        const sent = Buffer.concat(chunks).toString();
+        if (url === '/reg') registrations.push(sent);
         const body =
-          request.url === '/reg'
-            ? { client_id: 'made-up' }
+          url === '/reg' || url === '/token'
+            ? answer(url, sent)
             : {
                 issuer: far.url,
                 authorization_endpoint: `${far.url}/auth`,
