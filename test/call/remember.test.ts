@@ -150,9 +150,33 @@ describe('what somebody was handed', () => {
     );
   });
 
+  test('PJ-03: counts whichever token of theirs they show, and after they were registered, too', () => {
+    const id = 'oauth:https://login.example.com#ann';
+    const token = (member: string, consumer?: string): Identity => ({ id, key: undefined, consumer, member });
+    const stranger: Identity = { ...token('bob@example.com'), id: `${id}a` };
+    const mailed = token('ann@example.com');
+    // Her client did not ask for her address.
+    const nameless = token(id);
+    const paid = token('ann@example.com', 'app');
+    const key = (...identities: string[]): Identity => ({
+      id: 'key:k',
+      key: 'k',
+      consumer: undefined,
+      member: 'ann',
+      identities,
+    });
+    const isHeld = (one: Identity, other: Identity) => namesOf(other).asked.some((name) => namesOf(one).noted.includes(name));
+    for (const one of [mailed, nameless, paid]) {
+      for (const other of [mailed, nameless, paid]) expect(isHeld(one, other)).toBe(true);
+      expect([isHeld(one, key(id)), isHeld(one, key(`${id}a`)), isHeld(one, key())]).toEqual([true, false, false]);
+      expect([isHeld(one, stranger), isHeld(stranger, one)]).toEqual([false, false]);
+    }
+    expect([isHeld(mailed, key('ann@example.com')), isHeld(stranger, key('ann@example.com'))]).toEqual([true, false]);
+  });
+
   test('is nobody else because of what they are called', () => {
     const named = (id: string, member?: string, consumer?: string): Identity => ({ id, key: undefined, member, consumer });
-    const all = [named('oauth:x'), named('x', 'anybody of app'), named('x', 'app'), named('x', undefined, 'app')];
+    const all = [named('oauth:x'), named('a', 'anybody of app'), named('b', 'app'), named('c', undefined, 'app')];
     for (const one of all)
       for (const other of all) expect(namesOf(other).asked.some((name) => namesOf(one).noted.includes(name))).toBe(one === other);
   });

@@ -46,10 +46,21 @@ export function mayBeRequester(requester: Requester, other: Identity): boolean {
 }
 
 /** Names under which what somebody was handed is noted, and those under which it is asked for: `isSamePerson`, in both directions. */
-export function namesOf({ id, member, consumer }: Identity): {
+export function namesOf(person: Identity): Names {
+  const { noted, asked } = namesBy(person);
+  const { id, key, identities = [] } = person;
+  // One person's tokens may call them by a name or not, as their client likes; and who is registered now may not have been then.
+  const always = key === undefined ? [id] : [];
+  const before = identities.flatMap((identity) => [identity, `member ${identity}`]);
+  return { noted: [...new Set([...noted, ...always])], asked: [...new Set([...asked, ...always, ...before])] };
+}
+
+interface Names {
   readonly noted: readonly string[];
   readonly asked: readonly string[];
-} {
+}
+
+function namesBy({ id, member, consumer }: Identity): Names {
   if (consumer === undefined) {
     const own = [member === undefined ? id : `member ${member}`];
     return { noted: own, asked: own };
