@@ -123,6 +123,27 @@ function mayReach({ ip, maySeeAction }: Circumstances, caller: Caller, target: P
   return true;
 }
 
+/**
+ * Whether somebody may be told what came of a call that they made: their key or token still leads there, and they come from where they
+ * may. What rules say of its arguments was asked when it was made.
+ */
+export function mayLookBack(
+  { policies, ip, maySeeAction }: Circumstances,
+  caller: Caller,
+  {
+    toolbox,
+    namespace,
+    ...reached
+  }: { readonly toolbox: string; readonly namespace: string } & Pick<
+    Parameters<Caller['reaches'][number]>[1] & object,
+    'name' | 'isModel'
+  >,
+): boolean {
+  if (namespace === 'admin' && !maySeeAction(caller, reached.name.slice('admin/'.length))) return false;
+  if (!isWithinNetworks({ ip }, caller, policies.of(reached.name, namespace))) return false;
+  return caller.reaches.every((reach) => reach(toolbox, { namespace, ...reached }));
+}
+
 function isWithinNetworks({ ip }: Pick<Circumstances, 'ip'>, { isInNetwork }: Caller, { networks }: CallPolicy): boolean {
   if (isInNetwork !== undefined && !isIn(isInNetwork, ip)) return false;
   for (const isWithin of networks) if (!isIn(isWithin, ip)) return false;

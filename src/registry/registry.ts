@@ -194,7 +194,7 @@ async function refuseUnreadable(edits: readonly Edit[]): Promise<void> {
   const written = edits.filter(({ body }) => body !== undefined);
   const read = await readerFor(written);
   for (const { kind, id, body } of written) {
-    const { problems } = { problems: [], ...read(kind, JSON.parse(JSON.stringify(body))) };
+    const { problems } = { problems: [], ...read(kind, body) };
     if (problems.length > 0) throw new Error(`the ${kind} ${id} was not written, as it could not be read: ${problems.join(' ')}`);
   }
 }

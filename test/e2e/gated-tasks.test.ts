@@ -230,6 +230,26 @@ describe('SE-06: a task is nobody else’s', () => {
       expect((await task('get', other)).body.error.code).toBe(-32602);
   });
 
+  test('a key that lost what the call was of, or comes from elsewhere, is told nothing of it any more; back again it is', async () => {
+    const { gateway } = gated;
+    await gateway.api('POST /namespaces', { namespace: 'other' });
+    const policy = (network?: readonly string[]) =>
+      gateway.ok('PUT /policies/capability:support%2Fecho', { policy: network === undefined ? {} : { network } });
+    const roles = (namespace: string) => gateway.ok('PATCH /members/ann', { roles: [{ role: 'developer', namespace }] });
+    const { taskId, id } = await begun({ narrowed: 1 });
+    await gated.decide(id, 'approve');
+    expect((await ended(taskId)).status).toBe('completed');
+    for (const [take, back] of [
+      [() => roles('other'), () => roles('support')],
+      [() => policy(['10.0.0.0/8']), () => policy()],
+    ] as const) {
+      await take();
+      expect((await task('get', taskId)).body.error.code).toBe(-32602);
+      await back();
+      expect((await get(taskId)).status).toBe('completed');
+    }
+  });
+
   test('the header has to name the task', async () => {
     const { taskId } = await begun({ header: 1 });
     const answer = await gated.gateway.mcp('', 'tasks/get', { taskId }, key, { 'mcp-name': 'other' }, declared);

@@ -35,6 +35,22 @@ test('who did what is on record with it, for each document', async () => {
   ]);
 });
 
+test('what could not be read again is not written: what is there stays', async () => {
+  const { store, registries } = await openRegistries();
+  const registry = registries[0]!;
+  await registry.create('consumer', 'shop', consumer('Shop'), record);
+  const edits = [
+    { kind: 'consumer', id: 'other', body: consumer('Other') },
+    { kind: 'consumer', id: 'shop', body: { ...consumer('Shop'), title: '' } },
+  ] as const;
+  await expect(registry.commit(edits, record)).rejects.toThrow('the consumer shop was not written');
+  expect(registry.require('consumer', 'shop').body.title).toBe('Shop');
+  expect(registry.get('consumer', 'other')).toBeUndefined();
+  expect((await store.registry.load()).documents.map(({ id }) => id)).toEqual(['shop']);
+  await registry.commit([edits[0]], record);
+  expect(registry.get('consumer', 'other')?.body.title).toBe('Other');
+});
+
 test('nothing to commit is no revision', async () => {
   const registry = await openRegistry();
   await registry.commit([], record);

@@ -156,6 +156,7 @@ export async function listen(
   const follower = {
     caller: () => listener.caller,
     toolbox: toolboxName,
+    ip,
     tell: (task: JsonObject) => notify('notifications/tasks', task),
   };
   const followed = new Map<string, () => () => void>();

@@ -16,6 +16,7 @@ interface Follower {
   /** As it is by now. */
   readonly caller: () => Caller;
   readonly toolbox: string;
+  readonly ip: string;
   readonly tell: (task: JsonObject) => void;
 }
 
@@ -28,7 +29,8 @@ export function readTaskIds(wish: unknown): readonly string[] {
 
 /** What begins to follow a task, from how it stands then, and returns what ends that. Undefined where it is not a task of this caller's here. */
 export async function followable(edge: Edge, follower: Follower, taskId: string): Promise<(() => () => void) | undefined> {
-  const whose = () => ({ caller: follower.caller(), toolbox: follower.toolbox });
+  const { toolbox, ip } = follower;
+  const whose = () => ({ caller: follower.caller(), toolbox, ip });
   const known = await taskAsItIs(edge, whose(), taskId).catch(() => undefined);
   if (known === undefined) return undefined;
   return () => {

@@ -8,7 +8,7 @@ import type { Request } from '../../call/approve/request.ts';
 import type { ApprovalPending } from '../../call/approve/say.ts';
 import { whoOf, withdrawn } from '../../call/approve/say.ts';
 import type { Caller } from '../../call/authenticate.ts';
-import { checkEntry } from '../../call/authorize.ts';
+import { checkEntry, mayLookBack } from '../../call/authorize.ts';
 import { remember } from '../../call/remember.ts';
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -82,7 +82,7 @@ async function rememberTask({ calls }: Edge, caller: Caller, { row }: Request): 
 /** Where a task stands, as `tasks/get` would say it, without anything being done for it; undefined where there is none such for this caller here. */
 export async function taskAsItIs(
   edge: Edge,
-  whose: Pick<ModernRequest, 'caller' | 'toolbox'>,
+  whose: Whose,
   taskId: string,
 ): Promise<{ readonly id: string; readonly task: JsonObject; readonly isOver: boolean } | undefined> {
   const known = await find(edge, whose, taskId);
@@ -99,14 +99,16 @@ const agreed: JsonObject = {
   statusMessage: 'Enough people agreed: ask after the task, and the call is made.',
 };
 
-async function find(
-  { approvals }: Edge,
-  { caller, toolbox }: Pick<ModernRequest, 'caller' | 'toolbox'>,
-  taskId: unknown,
-): Promise<Request | undefined> {
-  const id = typeof taskId === 'string' ? approvals.idOf(taskId, caller) : undefined;
-  const request = id === undefined ? undefined : await approvals.find(id);
-  return request?.row.caller === caller.id && request.row.toolbox === toolbox ? request : undefined;
+type Whose = Pick<ModernRequest, 'caller' | 'toolbox' | 'ip'>;
+
+async function find(edge: Edge, { caller, toolbox, ip }: Whose, taskId: unknown): Promise<Request | undefined> {
+  const id = typeof taskId === 'string' ? edge.approvals.idOf(taskId, caller) : undefined;
+  const request = id === undefined ? undefined : await edge.approvals.find(id);
+  if (request?.row.caller !== caller.id || request.row.toolbox !== toolbox) return undefined;
+  // Its result is kept for a day: in between a key may have lost what it was made with.
+  const { namespace, capability: name } = request.row;
+  const isModel = edge.catalog().modelNames.has(name);
+  return mayLookBack(edge.circumstances(ip), caller, { toolbox, namespace, name, isModel }) ? request : undefined;
 }
 
 /** Where a task stands; makes its call where that can be made now. */
