@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { estimateTokens } from '../../../src/models/tokens.ts';
 import { type Gateway, startGateway } from '../../support/gateway.ts';
-import { type Place, startPlace } from '../../support/model-gateway.ts';
+import { startPlace } from '../../support/model-gateway.ts';
 import { gate, says } from '../../support/model-providers/script.ts';
+import type { StandIn } from '../../support/model-providers/stand-in.ts';
 import { expectNoneLeft } from '../../support/processes.ts';
 import { newMasterKey } from '../../support/registrar.ts';
 import { restDone } from '../../support/rest.ts';
@@ -24,13 +25,12 @@ const slots = 8;
 const leaseMs = 40_000;
 
 let redis: Service;
-let place: Place;
 
 beforeAll(async () => {
-  [redis, place] = await Promise.all([startRedis(), startPlace('openai-compatible')]);
+  redis = await startRedis();
 }, servicesTimeoutMs);
 afterAll(async () => {
-  await Promise.all([redis?.stop(), place?.standIn.close()]);
+  await redis?.stop();
   await expectNoneLeft();
 });
 
@@ -39,10 +39,12 @@ class Round {
   readonly consumer: string;
   /** By the provider's journal. */
   billed = 0;
+  readonly #standIn: StandIn;
   readonly #gateway: Gateway;
   #key = '';
 
-  constructor(gateway: Gateway, consumer: string) {
+  constructor(standIn: StandIn, gateway: Gateway, consumer: string) {
+    this.#standIn = standIn;
     this.#gateway = gateway;
     this.consumer = consumer;
   }
@@ -67,8 +69,8 @@ class Round {
     const input = estimateTokens(body, 'chat');
     const usage = { input, output: words, cacheRead: 0, cacheWrite: 0, reasoning: 0 };
     const holds = leavesAfter === undefined ? [] : [{ after: leavesAfter, gate: gate() }];
-    place.standIn.next(says('abc '.repeat(words), { chunkLength: 4, usage, holds }));
-    const before = place.standIn.journal.length;
+    this.#standIn.next(says('abc '.repeat(words), { chunkLength: 4, usage, holds }));
+    const before = this.#standIn.journal.length;
     const leaving = new AbortController();
     const response = await this.#ask(body, leaving.signal);
     expect(response.status).toBe(200);
@@ -81,17 +83,17 @@ class Round {
     } catch (error) {
       if (!leaving.signal.aborted) throw error;
     }
-    const [entry] = place.standIn.journal.slice(before);
+    const [entry] = this.#standIn.journal.slice(before);
     await entry?.ended;
     this.billed += (entry?.usage?.input ?? 0) + (entry?.usage?.output ?? 0);
   }
 
   /** So many calls that the provider has heard of and does not answer. */
   async hold(count: number): Promise<void> {
-    const before = place.standIn.journal.length;
-    for (let n = 0; n < count; n++) place.standIn.next(says('Never.', { before: gate() }));
+    const before = this.#standIn.journal.length;
+    for (let n = 0; n < count; n++) this.#standIn.next(says('Never.', { before: gate() }));
     for (let n = 0; n < count; n++) void this.#ask({ ...question, max_tokens: 900, stream: n % 2 === 0 }).catch(() => {});
-    await until('the provider has heard of all', () => place.standIn.journal.length === before + count);
+    await until('the provider has heard of all', () => this.#standIn.journal.length === before + count);
   }
 
   #ask(body: object, signal?: AbortSignal): Promise<Response> {
@@ -124,12 +126,15 @@ function isKept(dataDir: string, { consumer, billed }: Round): boolean {
   }
 }
 
-describe.each(['SQLite', 'Redis'] as const)(
+// What Redis holds is free after a time: meanwhile the other is killed.
+describe.concurrent.each(['SQLite', 'Redis'] as const)(
   'a gateway that counts in %s and is killed between reserving and settling',
   (store) => {
     test(`RL-04: has spent what the provider's journal says, and holds nothing after that, ${rounds} times over`, {
       timeout: 60_000 + rounds * 30_000,
-    }, async () => {
+    }, async ({ onTestFinished }) => {
+      const place = await startPlace('openai-compatible');
+      onTestFinished(() => place.standIn.close());
       const directory = mkdtempSync(join(tmpdir(), 'gatehouse-holders-'));
       onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
       const settings = {
@@ -149,7 +154,7 @@ describe.each(['SQLite', 'Redis'] as const)(
       for (let n = 0; n < rounds; n++) {
         const gateway = await startGateway([namespace], settings);
         try {
-          const round = new Round(gateway, `${store.toLowerCase()}-${n}-x`);
+          const round = new Round(place.standIn, gateway, `${store.toLowerCase()}-${n}-x`);
           await round.open();
           for (let calls = randomInt(1, 4); calls > 0; calls--) {
             await round.stream(randomInt(3, 12), undefined);
