@@ -10,7 +10,7 @@ import { type Address, callTemplate, type Era, firstId, template } from './messa
 import { chatPath, type Prompt, promptTemplate } from './prompt.ts';
 import { type Expectation, findFault, readReply } from './verify.ts';
 
-export interface ServedUpstream {
+interface ServedUpstream {
   readonly name: string;
   readonly port: number;
   readonly tools: number;

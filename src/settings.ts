@@ -20,7 +20,7 @@ export type Settings = { readonly [Key in keyof typeof rows]: ReturnType<(typeof
   readonly [Key in StructureKey]: (typeof structures)[Key]['fallback'];
 };
 
-export interface SettingSources {
+interface SettingSources {
   /** What followed each `--flag` on the command line, by its name in camel case; `config` names the settings file. */
   readonly flags: Readonly<Record<string, string | undefined>>;
   readonly environment: Readonly<Record<string, string | undefined>>;

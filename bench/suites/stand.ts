@@ -8,7 +8,7 @@ import type { Expectation } from '../verify.ts';
 
 export type TargetName = 'direct' | 'pass-through' | 'gatehouse';
 
-export interface LoadOnServer {
+interface LoadOnServer {
   /** Index of the upstream server. */
   readonly server: number;
   readonly era: Era;

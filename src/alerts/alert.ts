@@ -12,7 +12,7 @@ export interface AlertUsage {
   readonly forecast: number | undefined;
 }
 
-export interface AlertWindow {
+interface AlertWindow {
   readonly startMs: number;
   readonly endMs: number;
 }

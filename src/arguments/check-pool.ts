@@ -4,7 +4,7 @@ import type { FinalReply, Job, Reply } from './check-worker.ts';
 
 export type Verdict = FinalReply | { readonly kind: 'late'; readonly doing: 'compile' | 'check' } | { readonly kind: 'busy' };
 
-export interface PoolLimits {
+interface PoolLimits {
   readonly workers: number;
   /** A worker that has just been started starts within this as well. */
   readonly compileMs: number;

@@ -12,7 +12,7 @@ import { type RawEvent, SseCutter, withData } from '../wire/sse-cutter.ts';
 import { ContentRefusal } from './screen.ts';
 
 /** An answer that is looked through on its way. */
-export interface StreamInspection extends AnswerStream {
+interface StreamInspection extends AnswerStream {
   /**
    * The answer has come to its end: what is still held is judged as it stands and goes on. Not to be called for a stream that broke
    * off. Throws, or rejects with, ContentRefusal.
@@ -23,7 +23,7 @@ export interface StreamInspection extends AnswerStream {
 }
 
 /** Rejects with ContentRefusal, as `judgeAnswer` does. */
-export type StreamJudge = (texts: readonly string[]) => Promise<readonly ContentHit[]>;
+type StreamJudge = (texts: readonly string[]) => Promise<readonly ContentHit[]>;
 
 /** Larger events are none that a model sends. */
 const largestEventBytes = 16 * 1024 * 1024;

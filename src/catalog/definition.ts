@@ -10,7 +10,7 @@ export type DefinitionKind = 'tool' | 'prompt';
 export type Definition = ToolDefinition | PromptDefinition;
 
 /** What tells two definitions apart; each SHA-256, base64url. */
-export interface DefinitionHashes {
+interface DefinitionHashes {
   /** Of all that a model or a person goes by, the upstream's instructions included. */
   readonly hash: string;
   /** The same without name and title: what keeps this has been renamed. */
@@ -58,7 +58,7 @@ export function reviewedPart(definition: Definition, instructions: string | unde
 }
 
 /** How one place of a definition differs. */
-export interface DefinitionChange {
+interface DefinitionChange {
   /** JSON pointer (RFC 6901). */
   readonly path: string;
   /** Canonical JSON, cut off where it is long; undefined where there is nothing. */

@@ -2,7 +2,7 @@ import type { Price } from '../models/prices.ts';
 import type { ModelAbility, ModelTarget, UpstreamConfig } from './config.ts';
 
 /** What a catalog says of a model; nothing in it is a secret or an address. */
-export interface ModelDescription {
+interface ModelDescription {
   /** `namespace/name`. */
   readonly id: string;
   readonly title: string | undefined;

@@ -7,7 +7,7 @@ import type { DescriptionSource } from './config.ts';
 const endings = ['.yaml', '.yml', '.json'];
 
 /** A name that files use for an API description, and what is there. */
-export type FoundDescription = DescriptionSource | { readonly problem: string };
+type FoundDescription = DescriptionSource | { readonly problem: string };
 
 /** Looks for the API description of this name in the directory of descriptions. Its bytes are hashed, not read as anything. */
 export async function findDescription(directory: string | undefined, name: string): Promise<FoundDescription> {

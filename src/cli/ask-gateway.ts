@@ -17,7 +17,7 @@ interface Address {
   readonly key: string;
 }
 
-export type GatewayAnswer =
+type GatewayAnswer =
   | { readonly kind: 'done'; readonly answer: JsonObject }
   | { readonly kind: 'refused'; readonly message: string; readonly answer: JsonObject };
 

@@ -14,7 +14,7 @@ export interface Given {
 }
 
 /** A flag of the command itself: `true` where it takes no value. */
-export type OwnFlags = Readonly<Record<string, boolean>>;
+type OwnFlags = Readonly<Record<string, boolean>>;
 
 /** Reads the words behind the name of a command. An input whose name is also a flag of the command's own wins. */
 export function readFlags(words: readonly string[], flags: readonly Flag[], ownFlags: OwnFlags): Promise<Given> {

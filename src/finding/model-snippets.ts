@@ -1,7 +1,7 @@
 import { shellWord } from './snippets.ts';
 
 /** Code that makes one call of a model, with the key in the environment variable GATEHOUSE_KEY. */
-export interface ModelSnippets {
+interface ModelSnippets {
   readonly curl: string;
   readonly openaiPython: string;
   readonly openaiTypescript: string;

@@ -1,7 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 
 /** What a schema says in words. */
-export interface SchemaTexts {
+interface SchemaTexts {
   readonly names: readonly string[];
   readonly details: readonly string[];
 }

@@ -9,7 +9,7 @@ const made = new WeakMap<readonly (readonly string[])[], Synonyms>();
  * Those of some entries that hold the words of a text, or what means the same, best first; where none holds all, those with the
  * most. `whole` stands for the entries from one search to the next, where they stay the same.
  */
-export type EntrySearch<Entry> = (
+type EntrySearch<Entry> = (
   entries: readonly Entry[],
   text: string,
   own: readonly (readonly string[])[],

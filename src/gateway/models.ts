@@ -18,7 +18,7 @@ interface ReplyPorts {
 }
 
 /** Answers that models give again. */
-export interface Replies {
+interface Replies {
   /** Opened by the first who asks: most gateways have no such model. */
   caches(): Promise<ReplyCaches>;
   close(): Promise<void>;

@@ -27,7 +27,7 @@ interface UpkeepPorts {
 }
 
 /** What is done from time to time, beside the calls. */
-export interface Upkeep {
+interface Upkeep {
   /** Writes when keys were last used. */
   noteUses(): Promise<void>;
   stop(): void;

@@ -7,7 +7,7 @@ import type { Kept } from './kept.ts';
 type Save = UpstreamMemory['save'];
 
 /** What is known of upstreams: one that replaces another begins with what is known by then, not with what was known at the start. */
-export interface UpstreamMemories {
+interface UpstreamMemories {
   of(id: string): RememberedUpstream | undefined;
   /** What one that goes into the catalog begins with. */
   take(config: UpstreamConfig): RememberedUpstream | undefined;

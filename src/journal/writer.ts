@@ -13,7 +13,7 @@ export interface WriterLimits extends SegmentLimits {
   readonly waitingBytes: number;
 }
 
-export interface WriterPorts extends SegmentPorts {
+interface WriterPorts extends SegmentPorts {
   readonly keys: JournalKeys;
   readonly limits: WriterLimits;
   /** Called after each write that succeeded. */
@@ -21,7 +21,7 @@ export interface WriterPorts extends SegmentPorts {
 }
 
 /** Up to which byte of which segment everything is written. */
-export interface WrittenTo {
+interface WrittenTo {
   readonly segment: number;
   readonly sizeBytes: number;
   readonly head: ChainHead;

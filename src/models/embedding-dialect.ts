@@ -10,7 +10,7 @@ export interface EmbeddingDialect {
   readReplies(answers: readonly JsonObject[], body: JsonObject, model: string): EmbeddingReply;
 }
 
-export interface EmbeddingReply {
+interface EmbeddingReply {
   readonly body: JsonObject;
   /** Undefined where the provider does not say. */
   readonly inputTokens: number | undefined;

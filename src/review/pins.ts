@@ -265,7 +265,7 @@ export function shownName({ rename }: Pick<UpstreamConfig, 'rename'>, name: stri
 }
 
 /** What is there besides, and what the upstream itself offers now. */
-export function neighbourhoodOf(
+function neighbourhoodOf(
   catalog: Catalog,
   { id, config }: Pick<Member, 'id' | 'config'>,
   offer: Pick<Offer, 'tools' | 'prompts'>,

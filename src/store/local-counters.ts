@@ -14,7 +14,7 @@ interface LocalOptions {
 }
 
 /** How much of a limit holds here and now: less than its amount where replicas share it, below 0 where nothing may pass. */
-export type BoundOf = (demand: Demand, counter: LocalCounter) => number;
+type BoundOf = (demand: Demand, counter: LocalCounter) => number;
 
 const noDemands: readonly Demand[] = Object.freeze([]);
 /** Looked at whenever a counter is made: more go than come, so memory holds what is in use and little else. */

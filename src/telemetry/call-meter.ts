@@ -6,7 +6,7 @@ import { bucketOf, emptyBuckets } from './latency.ts';
 /** How many label sets there can be at most, whatever is called by whatever name. docs/observability.md publishes them. */
 export const seriesLimits = { calls: 1000, namespaces: 200, upstreams: 200, models: 200, doors: 20 } as const;
 
-export interface MeterOptions {
+interface MeterOptions {
   /** Most capabilities with numbers of their own; 0: none. */
   readonly capabilities: number;
 }
@@ -109,7 +109,7 @@ export interface Histogram {
   readonly buckets: number[];
 }
 
-export interface CallSeries extends Histogram {
+interface CallSeries extends Histogram {
   readonly namespace: string;
   readonly method: string;
   readonly outcome: CallOutcome;

@@ -69,7 +69,7 @@ export interface KeptTrace {
   readonly course: CallCourse;
 }
 
-export interface TraceRules {
+interface TraceRules {
   /** Share of calls to record where the client does not say. */
   readonly sampling: number;
   /** Calls that took at least this long are always recorded. */

@@ -8,7 +8,7 @@ import { Labelled } from './labelled.ts';
 import { attribute, metric as names } from './names.ts';
 import { resourceOf } from './resource.ts';
 
-export interface MetricSources {
+interface MetricSources {
   readonly meter: CallMeter;
   readonly gauges: Gauges;
   /** Counts of what telemetry itself did with traces and roll-ups. */

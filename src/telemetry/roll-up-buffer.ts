@@ -13,7 +13,7 @@ const waitingLimit = 20_000;
 const batchSize = Math.min(50, rollUpBatchLimit);
 const nameLimit = 200;
 
-export interface RollUpBufferOptions extends FlushOptions {
+interface RollUpBufferOptions extends FlushOptions {
   readonly store: RollUps;
 }
 

@@ -9,7 +9,7 @@ import { makeSpanId, type TraceContext } from './trace-context.ts';
 
 type Span = Parameters<OTLPTraceExporter['export']>[0][number];
 
-export interface SpanOrigin {
+interface SpanOrigin {
   readonly resource: Resource;
   readonly scope: { readonly name: string; readonly version: string };
   /** Milliseconds since 1970 when `performance.now()` was 0, as the clock says today. */

@@ -22,7 +22,7 @@ export interface TraceTimes {
 
 const usualTimes: TraceTimes = { exportEveryMs: 2000, exportWithinMs: 5000, closeWithinMs: 3000 };
 
-export interface TraceExportOptions {
+interface TraceExportOptions {
   /** Base address of an OTLP receiver over HTTP, or its full address for traces. */
   readonly url: Secret;
   readonly version: string;

@@ -14,7 +14,7 @@ export interface Plain {
 }
 
 /** The secrets of one upstream. All texts have a character for each byte of UTF-8. */
-export interface Spellings {
+interface Spellings {
   readonly plain: readonly string[];
   readonly longest: number;
   /** Finds escapes of characters that secrets have. Most texts with escapes have them for quotes, brackets and blanks. */

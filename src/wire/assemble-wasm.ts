@@ -19,7 +19,7 @@ export function assembleWasm({ params, locals, pages, body }: WasmFunction): Uin
   ]);
 }
 
-export interface WasmFunction {
+interface WasmFunction {
   /** All are i32, and so is what it returns. */
   readonly params: readonly string[];
   readonly locals: Readonly<Record<string, 'i32' | 'i64' | 'v128'>>;

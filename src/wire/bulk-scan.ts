@@ -24,7 +24,7 @@ export interface Position {
   readonly open: Uint8Array;
 }
 
-export type BulkScan =
+type BulkScan =
   | {
       readonly kind: 'passed';
       /** Offset behind the value. */

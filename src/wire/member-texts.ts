@@ -3,7 +3,7 @@ import type { Json, JsonObject } from './json.ts';
 const written = new WeakMap<JsonObject, MemberTexts>();
 
 /** The members of an object, each as JSON. */
-export type MemberTexts = ReadonlyMap<string, string>;
+type MemberTexts = ReadonlyMap<string, string>;
 
 /** Writes each member once, however often an object is asked for: a prompt can be large. For objects that nobody changes. */
 export function memberTexts(object: JsonObject): MemberTexts {

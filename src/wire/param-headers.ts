@@ -8,7 +8,7 @@ export interface ParamHeader {
   readonly path: readonly string[];
 }
 
-export type ParamHeaders = { readonly headers: readonly ParamHeader[] } | { readonly problem: string };
+type ParamHeaders = { readonly headers: readonly ParamHeader[] } | { readonly problem: string };
 
 const annotation = 'x-mcp-header';
 /** Headers one call may need; servers take a hundred or so in all. */

@@ -5,7 +5,7 @@ import { compileLimits, demandsFor } from '../../src/policy/compile-limits.ts';
 import type { LimitRow } from '../../src/policy/limit-rules.ts';
 import type { Admitted, Cost, Counters, Refused } from '../../src/store/ports/counters.ts';
 
-export interface CountersPlace {
+interface CountersPlace {
   open(): Promise<Counters>;
   /** Lets so much time pass for the counters. */
   pass(durationMs: number): Promise<void>;

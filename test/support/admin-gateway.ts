@@ -168,7 +168,7 @@ export async function openAdminGateway({
 }
 
 /** The doors that `serve` puts on a gateway. */
-export function doorsOf(gateway: Gateway, local?: Caller, issuers: readonly TrustedIssuer[] = []): Server {
+function doorsOf(gateway: Gateway, local?: Caller, issuers: readonly TrustedIssuer[] = []): Server {
   return createGatewayServer(
     {
       edge: gateway.edge,

@@ -1,5 +1,5 @@
 /** A browser as far as signing in needs one: cookies per host, redirects by hand, and a person who clicks on the only link. */
-export interface Browser {
+interface Browser {
   /** Opens an address and follows redirects. */
   visit(url: string): Promise<Visited>;
   /** Opens an address and stops there. */

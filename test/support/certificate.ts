@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 /** PEM, both. */
-export interface Certified {
+interface Certified {
   readonly key: string;
   readonly cert: string;
 }

@@ -10,9 +10,9 @@ export type Revision = '2025-11-25' | '2026-07-28';
 export type Role = 'server' | 'client';
 
 /** Why a scenario or one check of it (`scenario:check-id`) is not passed. */
-export type ExpectedFailures = Readonly<Record<string, string>>;
+type ExpectedFailures = Readonly<Record<string, string>>;
 
-export interface ScenarioResult {
+interface ScenarioResult {
   readonly scenario: string;
   readonly failures: readonly { readonly check: string; readonly message: string }[];
   readonly passed: number;

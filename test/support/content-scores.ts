@@ -7,7 +7,7 @@ import { positive } from '../fixtures/content/positive.ts';
 
 const all = await loadRules(categories);
 
-export interface Score {
+interface Score {
   readonly category: Category;
   readonly positives: number;
   readonly negatives: number;

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse, request as sen
 import type { AddressInfo } from 'node:net';
 import { EventReader } from './wire.ts';
 
-export interface ShimOptions {
+interface ShimOptions {
   /** Full address of the gateway's MCP endpoint. */
   readonly target: string;
   /** Sent as Bearer; the conformance suite itself cannot send one. */

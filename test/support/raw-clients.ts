@@ -34,7 +34,7 @@ interface More {
   readonly meta?: object;
 }
 
-export interface RawDoor {
+interface RawDoor {
   readonly url: string;
   readonly key: string;
   readonly headers?: Readonly<Record<string, string>>;

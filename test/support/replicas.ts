@@ -48,7 +48,7 @@ const thisMachine: Parameters<typeof createEgressGuard>[0] = [
   { kind: 'range', address: '127.0.0.0', prefix: 8, family: 'ipv4', port: undefined },
 ];
 
-export const userAuth: UpstreamAuth = {
+const userAuth: UpstreamAuth = {
   kind: 'user',
   issuer: undefined,
   tokenUrl: undefined,

@@ -57,13 +57,13 @@ interface CallShown {
   readonly meta: JsonObject | undefined;
 }
 
-/** Calls that wait for a person, and what people said. */
 /** What records say of how a decision came: by which door, in which trace. */
 interface Way {
   readonly door?: string;
   readonly trace?: string | undefined;
 }
 
+/** Calls that wait for a person, and what people said. */
 export interface Approvals {
   /**
    * Lets a call through once that enough people agreed to, and asks for their consent otherwise. Throws GatewayError: ApprovalPending,

@@ -3,7 +3,7 @@ import type { Registry } from '../../registry/registry.ts';
 import { type Reach, reachOfRoles, reachOfScope } from './caller.ts';
 
 /** Whether a registered key is let in, and if not, why. */
-export interface KeyState {
+interface KeyState {
   readonly state: 'active' | 'disabled' | 'revoked' | 'expired' | 'suspended';
   /** A sentence, for whoever administers it; never for whoever shows the key. */
   readonly why: string;

@@ -16,7 +16,7 @@ import { type Session, streamChannel } from './session.ts';
 import { HttpReply, SseStream, writeJson } from './stream.ts';
 
 /** One HTTP request to an MCP address, its caller known and its addressing checked. */
-export interface McpRequest {
+interface McpRequest {
   readonly caller: Caller;
   /** Of the client. */
   readonly ip: string;

@@ -145,7 +145,7 @@ export interface Running extends Bagged {
   readonly cancel: Cancel;
 }
 
-export interface SessionChannel {
+interface SessionChannel {
   send(message: string): void;
   end(): void;
 }

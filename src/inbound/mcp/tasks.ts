@@ -18,7 +18,7 @@ import type { ModernRequest } from './request.ts';
 import { endedOf, ownKey, runTask } from './task-call.ts';
 import { checkDeclaresTasks } from './tasks-extension.ts';
 
-export type TaskMethod = 'tasks/get' | 'tasks/update' | 'tasks/cancel';
+type TaskMethod = 'tasks/get' | 'tasks/update' | 'tasks/cancel';
 
 /** How long a poll waits for a call that was just begun: most are done by then. */
 const answerWithinMs = 1_000;

@@ -2,7 +2,7 @@ import { alike, directions, fillers, opposites, placing, reversing, sameAs } fro
 import { type QuestionFacts, readFacts, stem } from './question-facts.ts';
 
 /** Why two questions are not taken for the same. */
-export type Objection =
+type Objection =
   | 'language'
   | 'numbers'
   | 'quotes'

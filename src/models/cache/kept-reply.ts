@@ -80,7 +80,7 @@ function* slices(text: string): Generator<string> {
 }
 
 /** Puts together what comes in parts. Of one answer. */
-export interface ReplyCollector {
+interface ReplyCollector {
   add(event: ReplyEvent): void;
   /** Undefined for one that did not end well, or was larger than anybody keeps. */
   reply(): Reply | undefined;

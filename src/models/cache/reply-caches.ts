@@ -54,7 +54,7 @@ export interface CacheMiss {
   keep(kept: KeptReply): void;
 }
 
-export interface ReplyCachesPorts {
+interface ReplyCachesPorts {
   readonly cache: ReplyCache;
   /** 32 bytes, the same for all replicas: names of entries say nothing of what was asked. */
   readonly key: Buffer;

@@ -2,7 +2,7 @@ import type { Json } from '../../wire/json.ts';
 import type { Finish } from '../reply.ts';
 
 /** What else is known of the answer when it ends. */
-export interface FinishFacts {
+interface FinishFacts {
   readonly hasCalls: boolean;
   readonly hasRefusal: boolean;
 }

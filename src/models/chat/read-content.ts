@@ -3,7 +3,7 @@ import { readDataUrl } from '../data-url.ts';
 import { needObject, needText, objectAt, pathOf, readText, refuse } from '../members.ts';
 import type { MediaPart, RefusalPart, TextPart } from '../prompt.ts';
 
-export type ContentPart = TextPart | MediaPart | RefusalPart;
+type ContentPart = TextPart | MediaPart | RefusalPart;
 
 /** `content` of a message: a text or a list of parts. Empty texts are left out: no provider has a use for them. */
 export function readContent(message: JsonObject, at: string): ContentPart[] {

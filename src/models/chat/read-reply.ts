@@ -39,7 +39,7 @@ function readParts(message: JsonObject): ReplyPart[] {
   return parts;
 }
 
-export interface ContentPiece {
+interface ContentPiece {
   readonly kind: 'text' | 'reasoning';
   readonly text: string;
 }

@@ -94,7 +94,7 @@ function macOf(masterKey: Buffer, sha256: string): string {
   return createHmac('sha256', key).update(sha256).digest('hex');
 }
 
-export interface BackupReader {
+interface BackupReader {
   readonly header: BackupHeader;
   /** Throws GatewayError `bad_configuration` as soon as something is not as it was written, at the latest at the end. */
   rows(): AsyncGenerator<readonly [table: string, row: BackupRow]>;

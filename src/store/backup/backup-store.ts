@@ -8,7 +8,7 @@ import type { StoreOptions } from '../store-options.ts';
 import { type BackupRow, formatVersion, writeBackup } from './backup-file.ts';
 import type { Snapshot } from './snapshot.ts';
 
-export interface BackupReport {
+interface BackupReport {
   readonly store: string;
   readonly file: string;
   readonly madeAtMs: number;

@@ -11,7 +11,7 @@ export interface Decision {
   readonly counters: readonly DecidedCounter[];
 }
 
-export interface DecidedCounter {
+interface DecidedCounter {
   readonly used: number;
   readonly spent: number;
   /** The number of the entry of a rate. */

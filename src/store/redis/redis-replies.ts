@@ -2,7 +2,7 @@ import { sealBytes, unsealBytes } from '../../seal.ts';
 import { type ListedLines, longestListLines, longestReplyBytes, type ReplyCache } from '../ports/reply-cache.ts';
 import { connect, LateError, redisClient, within } from './connect.ts';
 
-export interface RedisRepliesOptions {
+interface RedisRepliesOptions {
   readonly url: string;
   /** The same for all replicas. */
   readonly key: Buffer;

@@ -12,7 +12,7 @@ import type { SqliteConnection } from './connection.ts';
  * What a start and a client's first call after it ask of the database, as plain statements: loading Kysely takes about 20 ms
  * from the bundle and 200 ms from its sources, these take less than one. Everything else goes through Kysely in `sql/`.
  */
-export interface StartStatements {
+interface StartStatements {
   readonly listKeys: KeyStore['list'];
   readonly loadUpstreams: UpstreamMemory['load'];
   readonly loadBudgets: BudgetRows['load'];

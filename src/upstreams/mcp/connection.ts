@@ -8,7 +8,7 @@ import type { Recollection } from './memory.ts';
 import { isOtherEra, type OpenOptions, openAny, openKnown, openModern } from './probe.ts';
 import { openWays, type TransportDeps, type UsedWays } from './ways.ts';
 
-export interface ConnectionSetup {
+interface ConnectionSetup {
   readonly config: UpstreamConfig;
   readonly deps: TransportDeps & { readonly clock: Clock };
   readonly subject: string;

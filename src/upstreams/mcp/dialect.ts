@@ -49,7 +49,7 @@ export const listOf: Readonly<Record<string, ListKind>> = {
   'notifications/resources/list_changed': 'resources',
 };
 
-export interface AskedAnswer {
+interface AskedAnswer {
   readonly answer: ResultMessage | ErrorMessage;
   readonly status: number;
   readonly sessionId: string | undefined;

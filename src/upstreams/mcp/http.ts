@@ -11,7 +11,7 @@ import { HttpSend } from './http-send.ts';
 import { HttpStream } from './http-stream.ts';
 import { emptyInbox, type Inbox, type InFlight, type Link, type OutgoingRequest, type RequestListener } from './link.ts';
 
-export interface HttpTarget {
+interface HttpTarget {
   readonly url: URL;
   /** From the namespace file, secrets filled in. */
   readonly headers: Readonly<Record<string, string>>;

@@ -26,7 +26,7 @@ const maxUntakenAnswers = 32;
 const maxUntaken = 256;
 const ownLimitBytes = 32 * 1024 * 1024;
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly link: Link;
   readonly subject: string;
   readonly clientInfo: JsonObject;

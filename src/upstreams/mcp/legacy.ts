@@ -11,7 +11,7 @@ import { LegacySession, type SessionEvents } from './legacy-session.ts';
 import type { Link } from './link.ts';
 import { closeSession, SessionPool } from './session-pool.ts';
 
-export interface LegacyOptions {
+interface LegacyOptions {
   readonly subject: string;
   readonly clientInfo: JsonObject;
   /** The configuration's `sessions`. */

@@ -16,7 +16,7 @@ const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
 const maxKeptHeaders = 1_000;
 const ownLimitBytes = 32 * 1024 * 1024;
 
-export interface ModernOptions {
+interface ModernOptions {
   readonly link: Link;
   readonly subject: string;
   /** The result of `server/discover`, from this connection or remembered. */

@@ -14,7 +14,7 @@ import {
 } from './link.ts';
 import { PendingRequests } from './pending.ts';
 
-export interface StdioTarget {
+interface StdioTarget {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string | undefined;

@@ -19,7 +19,7 @@ import { type PassedBody, passBody } from './request-body.ts';
 import { TranslateSink } from './translate-sink.ts';
 
 /** A whole answer, before it is said in anybody's words. */
-export interface WholeReply {
+interface WholeReply {
   readonly reply: Reply;
   readonly target: ModelTarget;
 }

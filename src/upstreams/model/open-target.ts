@@ -13,7 +13,7 @@ import type { UpstreamCall } from '../upstream.ts';
 import type { ModelOperation, Provider, ProviderCredential, ProviderTarget } from './provider.ts';
 import { type BodySink, type ProviderAnswer, type ProviderHead, post } from './provider-exchange.ts';
 
-export interface TargetPorts {
+interface TargetPorts {
   readonly resolveSecrets: (text: string) => string;
   readonly egress: Pick<EgressGuard, 'connect'>;
   readonly clock: Clock;
@@ -25,7 +25,7 @@ export interface TargetPorts {
 }
 
 /** What is sent to a target, and how its answer is taken. */
-export interface TargetRequest {
+interface TargetRequest {
   readonly operation: ModelOperation;
   readonly isStream: boolean;
   readonly body: Buffer;

@@ -13,7 +13,7 @@ export const eventLimitBytes = 4 * 1024 * 1024;
 /** Of what comes before anything is said; one who sends more of it has begun, whatever it means. */
 export const heldLimitBytes = 4 * 1024 * 1024;
 
-export interface PassOptions {
+interface PassOptions {
   readonly dialect: ClientDialectName;
   readonly reader: StreamReader;
   readonly meter: StreamMeter;

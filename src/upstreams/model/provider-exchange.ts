@@ -6,7 +6,7 @@ import { Pieces } from '../../wire/pieces.ts';
 import { describeFailure, LinkError } from '../link-error.ts';
 
 /** One request to a provider. */
-export interface ProviderPost {
+interface ProviderPost {
   readonly pool: Dispatcher;
   /** With its query. */
   readonly path: string;

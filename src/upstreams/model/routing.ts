@@ -17,7 +17,7 @@ export interface RoutingEvent {
   readonly untilMs: number | undefined;
 }
 
-export interface RoutingPorts {
+interface RoutingPorts {
   readonly clock: Clock;
   /** From 0 to below 1. */
   readonly random: () => number;
@@ -35,7 +35,7 @@ export interface Wish {
 }
 
 /** Why an attempt failed. */
-export interface AttemptFailure {
+interface AttemptFailure {
   /** Stands after "because". */
   readonly reason: string;
   /** The provider has no room for it right now: HTTP 429, 503, 529. */

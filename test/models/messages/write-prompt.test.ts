@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { readCount, writeCount, writeCountRequest } from '../../../src/models/messages/count.ts';
 import { messagesClient, messagesProvider } from '../../../src/models/messages/messages.ts';
 import type { Message, OfferedTool, Part, Prompt } from '../../../src/models/prompt.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
@@ -271,13 +270,6 @@ test('sampling is said where the model takes it, and within its bounds', () => {
   expect(newer).not.toHaveProperty('top_p');
   expect(write({ topP: 0.5 }, 'claude-sonnet-4-5')).toMatchObject({ top_p: 0.5 });
   for (const name of ['temperature', 'top_p', 'top_k']) expect(write(sampling, 'claude-opus-4-7')).not.toHaveProperty(name);
-});
-
-test('a count is asked with what counts alone, and answered as documented', () => {
-  const prompt = asked('hello', { tools: [tool], stop: ['x'], temperature: 1, user: 'u', isStream: true, maxTokens: 9 });
-  expect(Object.keys(writeCountRequest(prompt, 'claude-sonnet-4-5')).sort()).toEqual(['messages', 'model', 'tools']);
-  expect(readCount(writeCount(12))).toBe(12);
-  expect(() => readCount({ input_tokens: -1 })).toThrow(/no count/);
 });
 
 test('a signature of a tool call survives a client that knows nothing of it', () => {

@@ -60,7 +60,7 @@ export interface ScriptedFailure extends Scripted {
 }
 
 /** What no provider documents and every one does. */
-export interface ScriptedOddity extends Scripted {
+interface ScriptedOddity extends Scripted {
   /** `hang`: never an answer. `drop`: the connection ends. `page`: HTML. `garbage`: status 200 and half of a JSON document. */
   readonly kind: 'hang' | 'drop' | 'page' | 'garbage';
   readonly status?: number;

@@ -5,7 +5,7 @@ import { acceptedContent, createMcpHandler, inputRequired, McpServer, type McpSe
 import { z } from 'zod';
 import { listenOn, type TestServer } from './listen-on.ts';
 
-export interface ModernState {
+interface ModernState {
   /** Names of tools whose handlers were aborted. */
   readonly cancelled: string[];
   /** Tools that exist beside the fixed ones. */

@@ -6,7 +6,7 @@ import type { ProviderTarget } from '../provider.ts';
 import { noCredential } from './credential.ts';
 
 /** What a service account's key file says. */
-export interface GoogleAccount {
+interface GoogleAccount {
   readonly email: string;
   readonly project: string | undefined;
   /** PEM. */
@@ -17,7 +17,7 @@ export interface GoogleAccount {
 }
 
 /** Access tokens of service accounts: one request for all callers of an account, and the next one before the last runs out. */
-export interface GoogleTokens {
+interface GoogleTokens {
   /** Rejects with GatewayError `credentials_failed`, and with `upstream_unavailable` where the token endpoint is not there. */
   tokenFor(target: ProviderTarget, text: string, nowMs: number): string | Promise<string>;
   /** A server did not take this token: whether `tokenFor` will get another. */
