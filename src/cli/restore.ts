@@ -49,7 +49,7 @@ function describe({ store, rows, backupMadeAtMs, replaced, revokedKeys }: Restor
     keys === 'revoke'
       ? `${revokedKeys} keys were revoked: hand out new ones.`
       : `Keys are valid as they were then: revoke again what was revoked after ${since}.`,
-    `Check what was changed after ${since} and is not in it: members and roles, policies, secrets, quarantined tools.`,
+    `Check what was changed after ${since} and is not in it: members and roles, policies, secrets, tools that were held back.`,
   );
   return `${lines.join('\n')}\n`;
 }

@@ -28,7 +28,7 @@ interface CatalogPorts {
   readonly log: Logger;
 }
 
-/** What there is to call, as files and the registry declare it and reviewers let it through. */
+/** What there is to call, as files and the registry declare it and reviews let it through. */
 export interface GatewayCatalog {
   readonly live: LiveCatalog;
   readonly configuration: LiveConfiguration;
