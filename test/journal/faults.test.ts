@@ -8,12 +8,13 @@ import { until, within } from '../support/until.ts';
 import { FaultyFiles, isLong, makeCall, open, recordsOf, segmentsOf, temporaryDirectory } from './journal-setup.ts';
 import { done, facts, key } from './sample-call.ts';
 
+/** Where a write hangs; a disk that is only slow has as long as it usually has. */
 const writeWithinMs = 100;
 
-async function openFaulty(sync: 'os' | 'disk' = 'os') {
+async function openFaulty(sync: 'os' | 'disk' = 'os', limits: { readonly writeWithinMs?: number } = {}) {
   const dir = temporaryDirectory();
   const files = new FaultyFiles();
-  const journal = await open({ dir, files, sync, limits: { writeWithinMs } });
+  const journal = await open({ dir, files, sync, limits });
   await makeCall(journal);
   await journal.flush();
   return { dir, files, journal };
@@ -97,7 +98,7 @@ describe('a gap', () => {
 
 describe('AU-02: a write that hangs', () => {
   it('refuses within the limit, and is on record when it comes back', async () => {
-    const { dir, files, journal } = await openFaulty();
+    const { dir, files, journal } = await openFaulty('os', { writeWithinMs });
     files.hang('append');
     const startMs = performance.now();
     expect(await refusalOf(journal)).toBe('audit_unavailable');
@@ -114,7 +115,7 @@ describe('AU-02: a write that hangs', () => {
   });
 
   it('and then fails is made up for', async () => {
-    const { dir, files, journal } = await openFaulty();
+    const { dir, files, journal } = await openFaulty('os', { writeWithinMs });
     files.hang('append');
     expect(await refusalOf(journal)).toBe('audit_unavailable');
     files.fail('append', 'EIO');
@@ -127,7 +128,7 @@ describe('AU-02: a write that hangs', () => {
   });
 
   it('does not hold up closing for longer than the limit', async () => {
-    const { files, journal } = await openFaulty();
+    const { files, journal } = await openFaulty('os', { writeWithinMs });
     files.hang('append');
     await readOnly(journal);
     await within(2_000, 'closing', journal.close());
@@ -146,13 +147,13 @@ describe('AU-02: a write that hangs', () => {
 
 describe('a sync', () => {
   it('that hangs refuses within the limit in mode "disk", and is not waited for in mode "os"', async () => {
-    const strict = await openFaulty('disk');
+    const strict = await openFaulty('disk', { writeWithinMs });
     strict.files.hang('sync');
     expect(await refusalOf(strict.journal)).toBe('audit_unavailable');
     strict.files.release();
     await recovered(strict.journal);
     expect(await refusalOf(strict.journal)).toBeUndefined();
-    const loose = await openFaulty('os');
+    const loose = await openFaulty('os', { writeWithinMs });
     loose.files.hang('sync');
     expect(await refusalOf(loose.journal)).toBeUndefined();
     loose.files.release();
