@@ -14,7 +14,7 @@ export interface ApiResponse {
   readonly body: Buffer;
 }
 
-export type AnswerHeaders = Readonly<Record<string, string | undefined>>;
+type AnswerHeaders = Readonly<Record<string, string | undefined>>;
 
 export interface Sending {
   readonly pool: Dispatcher;
