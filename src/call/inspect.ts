@@ -1,9 +1,10 @@
 /** Refuses answers that are not what the method promises and content that must not come back, and maps what they carry back into the client's names and URIs. */
 import type { AnswerChecks } from '../arguments/answer-check.ts';
 import type { Judges } from '../content/judge.ts';
-import type { ContentHit } from '../content/screen.ts';
+import type { ContentHit, ContentVerdict } from '../content/screen.ts';
 import { textsIn } from '../content/texts-in.ts';
 import { GatewayError } from '../errors.ts';
+import type { TextSlot } from '../models/dialect.ts';
 import type { Answer, AnswerStream, CallMethod } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { RawResult } from '../wire/message.ts';
@@ -70,12 +71,20 @@ interface Inspectors {
   readonly judges: Judges | undefined;
 }
 
-/** At once where nobody has to be asked. Throws, or rejects with, GatewayError `upstream_failed` and `content_blocked`. */
+/** At once where nobody has to be asked and nothing takes long. Throws, or rejects with, GatewayError `upstream_failed` and `content_blocked`. */
 export function inspect({ answers, judges }: Inspectors, permit: Permit, ask: Ask, answer: Answer): Outcome | Promise<Outcome> {
   const flaws = checkAnswer(answers, permit, ask, answer);
   return flaws instanceof Promise
     ? flaws.then((late) => judged(judges, permit, ask, inspectWhole(permit, ask, answer, late)))
     : judged(judges, permit, ask, inspectWhole(permit, ask, answer, flaws));
+}
+
+/** What comes of a value that may not be there yet. */
+function whenKnown<Value, Result>(
+  value: Value | Promise<Value>,
+  next: (value: Value) => Result | Promise<Result>,
+): Result | Promise<Result> {
+  return value instanceof Promise ? value.then(next) : next(value);
 }
 
 /** Tells a client of models that an answer is not a new one. */
@@ -91,37 +100,66 @@ export function inspectRepeated(
   return judged(judges, permit, ask, inspectAgain(permit, ask, answer));
 }
 
-function inspectAgain(permit: Permit, ask: Ask, answer: Answer & { readonly kind: 'result' | 'error' | 'reply' }): Outcome {
+function inspectAgain(
+  permit: Permit,
+  ask: Ask,
+  answer: Answer & { readonly kind: 'result' | 'error' | 'reply' },
+): Outcome | Promise<Outcome> {
   if (answer.kind === 'error') return { ...answer, hits: none } as unknown as Outcome;
-  if (answer.kind === 'result') return { kind: 'result', ...withoutContent(permit, answer.result, none) } as unknown as Outcome;
+  if (answer.kind === 'result')
+    return whenKnown(
+      withoutContent(permit, answer.result, none),
+      (clean) => ({ kind: 'result', ...clean }) as unknown as Outcome,
+    );
   return inspectReply(permit, ask, { ...answer, headers: { ...answer.headers, ...repeatedHeaders } });
 }
 
-function judged(judges: Judges | undefined, permit: Permit, ask: Ask, outcome: Outcome): Outcome | Promise<Outcome> {
+function judged(
+  judges: Judges | undefined,
+  permit: Permit,
+  ask: Ask,
+  inspected: Outcome | Promise<Outcome>,
+): Outcome | Promise<Outcome> {
   const { judgesOut } = permit.policy;
-  if (judges === undefined || judgesOut.length === 0 || (outcome.kind !== 'result' && outcome.kind !== 'reply')) return outcome;
-  const value = outcome.kind === 'result' ? parsed(permit, outcome.result) : (JSON.parse(outcome.body.toString()) as JsonObject);
-  const texts = ask.dialect === undefined ? textsIn(value) : ask.dialect.textsOf(value).map(({ text }) => text);
-  return judgeAnswer(judges, judgesOut, permit.capability, texts).then(
-    (hits) => ({ ...outcome, hits: [...outcome.hits, ...hits] }) as unknown as Outcome,
-  );
+  if (judges === undefined || judgesOut.length === 0) return inspected;
+  return whenKnown(inspected, (outcome) => {
+    if (outcome.kind !== 'result' && outcome.kind !== 'reply') return outcome;
+    const value =
+      outcome.kind === 'result' ? parsed(permit, outcome.result) : (JSON.parse(outcome.body.toString()) as JsonObject);
+    const texts = ask.dialect === undefined ? textsIn(value) : ask.dialect.textsOf(value).map(({ text }) => text);
+    return judgeAnswer(judges, judgesOut, permit.capability, texts).then(
+      (hits) => ({ ...outcome, hits: [...outcome.hits, ...hits] }) as unknown as Outcome,
+    );
+  });
 }
 
-function inspectWhole(permit: Permit, ask: Ask, answer: Answer, flaws: readonly ContentHit[]): Outcome {
+function inspectWhole(permit: Permit, ask: Ask, answer: Answer, flaws: readonly ContentHit[]): Outcome | Promise<Outcome> {
   if (answer.kind === 'reply') return inspectReply(permit, ask, answer);
   if (answer.kind !== 'result') return { ...answer, hits: none } as unknown as Outcome;
   const shaped = withShape(permit, ask.method, answer.result);
-  const { result, hits } = withoutContent(permit, shaped, flaws);
-  return { kind: 'result', result: withClientUris(permit, ask.method, result), hits } as unknown as Outcome;
+  return whenKnown(
+    withoutContent(permit, shaped, flaws),
+    ({ result, hits }) => ({ kind: 'result', result: withClientUris(permit, ask.method, result), hits }) as unknown as Outcome,
+  );
 }
 
 /** The words of a model alone: ids and what is sealed for a provider mean nothing to a rule, and must stay what they are. */
-function inspectReply(permit: Permit, { dialect }: Ask, answer: Answer & { readonly kind: 'reply' }): Outcome {
+function inspectReply(permit: Permit, { dialect }: Ask, answer: Answer & { readonly kind: 'reply' }): Outcome | Promise<Outcome> {
   const { contentOut } = permit.policy;
   if (contentOut === undefined || dialect === undefined) return { ...answer, hits: none } as unknown as Outcome;
   const document = JSON.parse(answer.body.toString()) as JsonObject;
   const slots = dialect.textsOf(document);
   const verdict = contentOut.screenValue(slots.map(({ text }) => text));
+  return whenKnown(verdict, (known) => replyBy(known, permit, answer, document, slots));
+}
+
+function replyBy(
+  verdict: ContentVerdict,
+  permit: Permit,
+  answer: Answer & { readonly kind: 'reply' },
+  document: JsonObject,
+  slots: readonly TextSlot[],
+): Outcome {
   switch (verdict.kind) {
     case 'clean':
       return { ...answer, hits: none } as unknown as Outcome;
@@ -146,14 +184,19 @@ function blocked({ capability, namespace }: Permit, rules: readonly string[], hi
 
 const none: readonly ContentHit[] = Object.freeze([]);
 
-function withoutContent(
-  permit: Permit,
-  result: RawResult,
-  flaws: readonly ContentHit[],
-): { readonly result: RawResult; readonly hits: readonly ContentHit[] } {
+interface Cleaned {
+  readonly result: RawResult;
+  readonly hits: readonly ContentHit[];
+}
+
+function withoutContent(permit: Permit, result: RawResult, flaws: readonly ContentHit[]): Cleaned | Promise<Cleaned> {
   const { contentOut } = permit.policy;
   if (contentOut === undefined) return { result, hits: flaws };
   const verdict = contentOut.inspectBytes(result.bytes.subarray(result.start, result.end));
+  return whenKnown(verdict, (known) => cleanedBy(known, permit, result, flaws));
+}
+
+function cleanedBy(verdict: ContentVerdict, permit: Permit, result: RawResult, flaws: readonly ContentHit[]): Cleaned {
   if (verdict.kind === 'clean') return { result, hits: flaws };
   const hits = [...flaws, ...verdict.hits];
   switch (verdict.kind) {

@@ -1,7 +1,7 @@
 /** Refuses arguments that the tool's schema does not take, and content that must not go in. */
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Judges } from '../content/judge.ts';
-import type { ContentHit } from '../content/screen.ts';
+import type { ContentHit, ContentVerdict } from '../content/screen.ts';
 import { GatewayError } from '../errors.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { askJudgesOf, blockingOf } from './ask-judges.ts';
@@ -17,7 +17,7 @@ export interface Screened extends Admission {
 }
 
 /**
- * At once for arguments that are checked quickly and that no judge is asked about. Throws, or rejects with, GatewayError
+ * At once for arguments that are checked and looked through quickly and that no judge is asked about. Throws, or rejects with, GatewayError
  * `bad_arguments`, `checks_busy` and `content_blocked`. `judges` is left out where nothing may be sent: they are then not asked.
  */
 export function screen(checks: ArgumentChecks, admission: Admission, judges?: Judges): Screened | Promise<Screened> {
@@ -59,13 +59,13 @@ function withoutNulls({ required }: JsonObject, args: JsonObject): JsonObject | 
   return kept.length === Object.keys(args).length ? undefined : Object.fromEntries(kept);
 }
 
-function judge(admission: Admission, complaint: string | undefined): Screened {
+function judge(admission: Admission, complaint: string | undefined): Screened | Promise<Screened> {
   if (complaint !== undefined) throw new GatewayError('bad_arguments', complaint);
   return clean(admission);
 }
 
-function clean(admission: Admission): Screened {
-  const { tool, params, policy, capability } = admission;
+function clean(admission: Admission): Screened | Promise<Screened> {
+  const { tool, params, policy } = admission;
   const { contentIn } = policy;
   if (contentIn === undefined || params.arguments === undefined) return { ...admission, hits: none } as unknown as Screened;
   // In what a model is sent, pictures are no text; a tool's arguments may be anything.
@@ -73,6 +73,12 @@ function clean(admission: Admission): Screened {
     tool === undefined && typeof params.dialect === 'string'
       ? contentIn.screenPrompt(params.arguments)
       : contentIn.screenValue(params.arguments);
+  return verdict instanceof Promise ? verdict.then((late) => follow(admission, late)) : follow(admission, verdict);
+}
+
+/** Does what the verdict on the arguments says. */
+function follow(admission: Admission, verdict: ContentVerdict): Screened {
+  const { params, capability } = admission;
   switch (verdict.kind) {
     case 'clean':
       return { ...admission, hits: none } as unknown as Screened;

@@ -102,7 +102,14 @@ function mayBegin(rule: Rule, text: string): boolean {
   return fronts.some((front) => {
     const view: View = { text: front + text, original: front + text, offsets: undefined };
     let isFound = false;
-    const read = rule.find(view, () => (isFound = true), front.length, true);
+    const read = rule.find(
+      view,
+      () => {
+        isFound = true;
+        return true;
+      },
+      { from: front.length, until: Number.POSITIVE_INFINITY, isOpen: true },
+    );
     return isFound || read === front.length;
   });
 }

@@ -12,11 +12,11 @@ export function isLuhn(text: string): boolean {
   return sum % 10 === 0;
 }
 
-/** ISO 7064 mod 97-10 as IBANs use it (ISO 13616). `iban` has no blanks. */
+/** ISO 7064 mod 97-10 as IBANs use it (ISO 13616). `iban` has capitals and digits only. */
 export function isMod97(iban: string): boolean {
   let rest = 0;
   for (let at = 0; at < iban.length; at++) {
-    const code = iban.toUpperCase().charCodeAt((at + 4) % iban.length);
+    const code = iban.charCodeAt((at + 4) % iban.length);
     rest = code > 57 ? (rest * 100 + code - 55) % 97 : (rest * 10 + code - 48) % 97;
   }
   return rest === 1;

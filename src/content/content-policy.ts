@@ -7,7 +7,7 @@ import { prepareRules } from './prepare-rules.ts';
 import type { Rule } from './rule.ts';
 import type { ContentAction } from './rule-names.ts';
 import { loadRules, rules } from './rules.ts';
-import { type ContentVerdict, inspectBytes, screenPrompt, screenValue } from './screen.ts';
+import { inspectBytes, screenPrompt, screenValue, type Verdict } from './screen.ts';
 import { StreamScreen } from './stream-screen.ts';
 
 /** Content rules as calls use them. */
@@ -23,11 +23,11 @@ export interface ContentPolicy {
 /** A check with what runs it: calls that nothing is looked for in need none of this loaded. */
 export interface ContentScreen {
   /** Judges parsed JSON, such as the arguments of a call. */
-  screenValue(value: Json): ContentVerdict;
+  screenValue(value: Json): Verdict;
   /** The same for what a model is sent: pictures, sounds and documents in base64 are passed over. */
-  screenPrompt(value: Json): ContentVerdict;
+  screenPrompt(value: Json): Verdict;
   /** Judges the bytes of one JSON value, such as a result. */
-  inspectBytes(bytes: Buffer): ContentVerdict;
+  inspectBytes(bytes: Buffer): Verdict;
   /** For one answer that comes in pieces. */
   stream(): StreamScreen;
 }

@@ -1,9 +1,10 @@
+import { atOnce, type Steps } from '../turns.ts';
 import type { ActiveRule, ContentCheck } from './content-check.ts';
-import { decodeParts, resolveEscapes } from './decode.ts';
-import { foldText, hasHiding, toOriginal, type View } from './fold.ts';
-import { foreignAnchors } from './injection-words.ts';
-import { type AddSpan, gate } from './rule.ts';
-import { foreignSafetyAnchors } from './safety-words.ts';
+import { decodeSteps, resolveEscapes } from './decode.ts';
+import { foldSteps, toOriginal, type View } from './fold.ts';
+import { gatesOf, lookedAtOnce, openGates } from './gates.ts';
+import { adderTo } from './known-places.ts';
+import { everything, gate } from './rule.ts';
 
 /** One place in a text and the rule that found it. */
 export interface Finding {
@@ -29,24 +30,35 @@ export interface Budget {
 /** What the rules of a check find in a text, in offsets of that text; undefined when the budget does not reach. */
 export function findIn(check: ContentCheck, text: string, budget?: Budget): readonly Finding[] | undefined {
   if (text.length < shortest) return none;
+  if (text.length > lookedAtOnce) return atOnce(findSteps(check, text, budget));
   const open = openGates(check, text);
-  if (open === 0) return none;
-  if (budget !== undefined) {
-    const cost = Math.max(text.length, leastCost);
-    if (budget.characters < cost) return undefined;
-    budget.characters -= cost;
-  }
-  const view = foldText(text);
-  // One character can fold to eighteen; what was added repeats itself, and takes rules a quarter of the time.
-  if (budget !== undefined && view.text.length > text.length) {
-    budget.characters -= (view.text.length - text.length) >> 2;
-    if (budget.characters < 0) return undefined;
-  }
+  return open === 0 ? none : atOnce(findOpened(check, text, open, budget));
+}
+
+/** The same in steps. */
+export function* findSteps(check: ContentCheck, text: string, budget?: Budget): Steps<readonly Finding[] | undefined> {
+  if (text.length < shortest) return none;
+  const open =
+    text.length > lookedAtOnce
+      ? yield* gatesOf(check, text, budget?.characters ?? Number.POSITIVE_INFINITY)
+      : openGates(check, text);
+  return open === 0 ? none : yield* findOpened(check, text, open, budget);
+}
+
+function* findOpened(
+  check: ContentCheck,
+  text: string,
+  open: number,
+  budget: Budget | undefined,
+): Steps<readonly Finding[] | undefined> {
+  const view = yield* readableView(text, budget);
+  if (view === undefined) return undefined;
   const most = budget?.places ?? Number.POSITIVE_INFINITY;
-  const findings = runRules(check, view, view.text === text ? open : open | openGates(check, view.text), most);
+  const gates = view.text === text ? open : open | (yield* gatesOf(check, view.text, Number.POSITIVE_INFINITY));
+  const findings = yield* runRules(check, view, gates, most);
   if ((check.gates & gate.encoded) !== 0 && findings.length <= most) {
-    addEscaped(check, view, findings, most);
-    if ((open & gate.encoded) !== 0 && findings.length <= most) addDecoded(check, view, findings, most);
+    yield* addEscaped(check, view, findings, most);
+    if ((open & gate.encoded) !== 0 && findings.length <= most) yield* addDecoded(check, view, findings, most);
   }
   if (budget !== undefined) {
     if (findings.length > most) return undefined;
@@ -55,76 +67,77 @@ export function findIn(check: ContentCheck, text: string, budget?: Budget): read
   return findings;
 }
 
-/** The gates a text opens; `foreign` only if something in its characters is worth a closer look. */
-function openGates(check: ContentCheck, text: string): number {
-  let open = check.look(Buffer.from(text));
-  // JSON in a text has escapes of its own.
-  if ((open & gate.escaped) !== 0) open = (open & ~gate.escaped) | (/\\u00[2-7]/.test(text) ? gate.encoded & check.gates : 0);
-  if ((open & gate.foreign) === 0) return open;
-  return (open & ~gate.foreign) | lookAtForeign(text);
-}
-
-/** What characters beyond ASCII make necessary; 0 when they are just letters. */
-export function lookAtForeign(text: string): number {
-  let open = hasHiding(text) ? gate.foreign : 0;
-  if (foreignAnchors.test(text)) open |= gate.foreign | gate.injectionWords;
-  if (foreignSafetyAnchors.test(text)) open |= gate.safetyWords;
-  return open;
+/** The text folded, at the expense of the budget. */
+function* readableView(text: string, budget: Budget | undefined): Steps<View | undefined> {
+  if (budget === undefined) return yield* foldSteps(text, Number.POSITIVE_INFINITY);
+  const cost = Math.max(text.length, leastCost);
+  if (budget.characters < cost) return undefined;
+  budget.characters -= cost;
+  // One character can fold to eighteen; what was added repeats itself, and takes rules a quarter of the time.
+  const view = yield* foldSteps(text, text.length + 4 * budget.characters + 3);
+  if (view === undefined) budget.characters = -1;
+  else if (view.text.length > text.length) budget.characters -= (view.text.length - text.length) >> 2;
+  return view;
 }
 
 /** What is found in a text that was decoded, in offsets of that text. */
-export function findDecoded(check: ContentCheck, text: string, most = Number.POSITIVE_INFINITY): readonly Finding[] {
-  return runRules(check, plainView(text), openGates(check, text), most);
+export function findDecoded(check: ContentCheck, text: string): readonly Finding[] {
+  return atOnce(decodedSteps(check, text, Number.POSITIVE_INFINITY));
 }
 
+function* decodedSteps(check: ContentCheck, text: string, most: number): Steps<Finding[]> {
+  const open = text.length > lookedAtOnce ? yield* gatesOf(check, text, Number.POSITIVE_INFINITY) : openGates(check, text);
+  return yield* runRules(check, plainView(text), open, most);
+}
+
+/** So much of a text is read by one rule at once. */
+const readAtOnce = 32_768;
+/** How often one rule is counted in one text that is not changed for it. */
+const mostCounted = 1000;
+
 /** One more than `most` says that there are more. */
-function runRules(check: ContentCheck, view: View, open: number, most: number): Finding[] {
+export function* runRules(check: ContentCheck, view: View, open: number, most: number, stretch = readAtOnce): Steps<Finding[]> {
   const findings: Finding[] = [];
   for (const active of check.rules) {
-    const { rule } = active;
-    if ((rule.gates & open) === 0) continue;
-    const isPlain = rule.reads === 'original' || view.offsets === undefined;
+    if ((active.rule.gates & open) === 0) continue;
     if (findings.length > most) break;
-    readRule(active, view, most + 1 - findings.length, (start, end) => {
-      const [from, to] = isPlain ? [start, end] : toOriginal(view, start, end);
-      findings.push({ active, start: from, end: to });
-    });
+    yield* runRule(active, view, most + 1 - findings.length, stretch, findings);
   }
   return findings;
 }
 
-/** How often one rule is counted in one text that is not changed for it. */
-const mostCounted = 1000;
-const enough = Symbol('enough');
-
 // Every place of what is redacted is needed; of the rest only whether and, roughly, how often.
-function readRule({ rule, action }: ActiveRule, view: View, most: number, add: AddSpan): void {
+function* runRule(active: ActiveRule, view: View, most: number, stretch: number, findings: Finding[]): Steps<void> {
+  const { rule, action } = active;
+  const isPlain = rule.reads === 'original' || view.offsets === undefined;
   let left = action === 'redact' ? most : Math.min(most, mostCounted);
-  try {
-    rule.find(view, (start, end) => {
-      add(start, end);
-      // The one way out of a search that is the rule's own.
-      if (--left === 0) throw enough;
-    });
-  } catch (thrown) {
-    if (thrown !== enough) throw thrown;
+  const add = (start: number, end: number): boolean => {
+    const [from, to] = isPlain ? [start, end] : toOriginal(view, start, end);
+    findings.push({ active, start: from, end: to });
+    return --left === 0;
+  };
+  const { length } = rule.reads === 'original' ? view.original : view.text;
+  if (length <= stretch) {
+    rule.find(view, add);
+    return;
   }
+  for (let from = 0; from < length; yield) from = rule.find(view, add, { ...everything, from, until: from + stretch });
 }
 
-function addDecoded(check: ContentCheck, view: View, findings: Finding[], most: number): void {
+function* addDecoded(check: ContentCheck, view: View, findings: Finding[], most: number): Steps<void> {
   const addNew = adderTo(findings);
-  for (const part of decodeParts(view.text)) {
+  for (const part of yield* decodeSteps(view.text)) {
     const [start, end] = toOriginal(view, part.start, part.end);
-    for (const { active } of findDecoded(check, part.text, most)) addNew({ active, start, end });
+    for (const { active } of yield* decodedSteps(check, part.text, most)) addNew({ active, start, end });
   }
 }
 
-function addEscaped(check: ContentCheck, view: View, findings: Finding[], most: number): void {
+function* addEscaped(check: ContentCheck, view: View, findings: Finding[], most: number): Steps<void> {
   const resolved = resolveEscapes(view.text);
   if (resolved === undefined) return;
   const { text, offsets } = resolved;
   const addNew = adderTo(findings);
-  for (const found of findDecoded(check, text, most)) {
+  for (const found of yield* decodedSteps(check, text, most)) {
     const [start] = toOriginal(view, offsets[found.start] ?? 0, view.text.length);
     const [, end] = toOriginal(view, 0, offsets[found.end] ?? view.text.length);
     addNew({ active: found.active, start, end });
@@ -133,34 +146,4 @@ function addEscaped(check: ContentCheck, view: View, findings: Finding[], most: 
 
 function plainView(text: string): View {
   return { text, original: text, offsets: undefined };
-}
-
-const mostCompared = 100;
-
-// What was found without decoding is found again with it. Each rule finds from the front to the back, both times: nearly all of what
-// is known is seen with one look, whatever their number.
-function adderTo(findings: Finding[]): (found: Finding) => void {
-  const byRule = new Map<ActiveRule, { readonly spans: Finding[]; at: number }>();
-  const placesOf = (active: ActiveRule) => {
-    let places = byRule.get(active);
-    if (places === undefined) {
-      places = { spans: [], at: 0 };
-      byRule.set(active, places);
-    }
-    return places;
-  };
-  for (const finding of findings) placesOf(finding.active).spans.push(finding);
-  const compared = findings.slice(0, mostCompared);
-  return (found) => {
-    if (found.active.rule.reads === 'original') return;
-    const places = placesOf(found.active);
-    const { spans } = places;
-    while (places.at < spans.length && spans[places.at]!.end <= found.start) places.at++;
-    const next = spans[places.at];
-    if (next !== undefined && next.start <= found.start && found.end <= next.end) return;
-    if (compared.some((other) => other.active === found.active && other.start < found.end && found.start < other.end)) return;
-    findings.push(found);
-    spans.push(found);
-    if (compared.length < mostCompared) compared.push(found);
-  };
 }

@@ -1,5 +1,5 @@
 import { hasHiding, type View } from './fold.ts';
-import { type AddSpan, gate, patternFinder, type Rule } from './rule.ts';
+import { type AddSpan, everything, gate, patternFinder, type Rule, type Stretch } from './rule.ts';
 
 const category = 'hidden-text';
 
@@ -62,7 +62,7 @@ export const hiddenTextRules: readonly Rule[] = [
     title: 'An HTML comment that gives orders',
     gates: gate.covered,
     reads: 'original',
-    find: ({ original }, add, from, isOpen) => findComments(original, add, from, isOpen),
+    find: ({ original }, add, stretch) => findComments(original, add, stretch),
   },
   originalRule({
     id: 'hidden-text/html-style',
@@ -84,14 +84,15 @@ export const hiddenTextRules: readonly Rule[] = [
 
 const longestComment = 2000;
 
-// Each end and each word is looked for once: a text of many beginnings takes no longer than its length.
-function findComments(text: string, add: AddSpan, from = 0, isOpen = false): number {
+// Each end and each word is looked for once: a text of many beginnings takes no longer than its length. That takes so little that it is
+// done in one stretch.
+function findComments(text: string, add: AddSpan, { from, isOpen }: Stretch = everything): number {
   const givesOrders = orderFinder(text);
   let end = -1;
   for (let start = text.indexOf('<!--', from); start >= 0; start = text.indexOf('<!--', Math.max(start + 4, end))) {
     end = text.indexOf('-->', start + 4);
     if (end < 0) return isOpen ? unendedComment(text, start, givesOrders) : text.length;
-    if (givesOrders(start + 4, Math.min(end, start + longestComment))) add(start, end + 3);
+    if (givesOrders(start + 4, Math.min(end, start + longestComment)) && add(start, end + 3)) return text.length;
   }
   return isOpen ? openTail(text, '<!--', Math.max(from, end)) : text.length;
 }
@@ -134,14 +135,15 @@ interface OriginalRule extends Omit<Rule, 'find' | 'category' | 'reads' | 'patte
 
 function originalRule({ pattern, accepts, ...rule }: OriginalRule): Rule {
   const find = patternFinder(pattern, (match, add) => {
-    if (accepts === undefined || accepts(match[0], match.index, match.input)) add(match.index, match.index + match[0].length);
+    const isIt = accepts === undefined || accepts(match[0], match.index, match.input);
+    return isIt && add(match.index, match.index + match[0].length);
   });
   return Object.freeze({
     ...rule,
     pattern,
     category,
     reads: 'original' as const,
-    find: ({ original }: View, add: AddSpan, from?: number, isOpen?: boolean) => find(original, add, from, isOpen),
+    find: ({ original }: View, add: AddSpan, stretch?: Stretch) => find(original, add, stretch),
   });
 }
 
@@ -160,7 +162,10 @@ export function findHiddenText(text: string): readonly HiddenText[] {
   const view = { text, original: text, offsets: undefined };
   return hiddenTextRules.flatMap(({ id, title, severity, find }) => {
     const starts: number[] = [];
-    find(view, (start) => starts.push(start));
+    find(view, (start) => {
+      starts.push(start);
+      return false;
+    });
     return starts.length === 0 ? [] : [{ ruleId: id, title, severity, count: starts.length, at: starts[0] ?? 0 }];
   });
 }
@@ -170,8 +175,13 @@ export function stripHiddenText(text: string): string {
   if (!hasHiding(text) && findHiddenText(text).length === 0) return text;
   const view = { text, original: text, offsets: undefined };
   const keep = new Uint8Array(text.length).fill(1);
-  for (const { id, find } of hiddenTextRules)
-    if (id !== 'hidden-text/mixed-alphabets') find(view, (start, end) => keep.fill(0, start, end));
+  for (const { id, find } of hiddenTextRules) {
+    if (id === 'hidden-text/mixed-alphabets') continue;
+    find(view, (start, end) => {
+      keep.fill(0, start, end);
+      return false;
+    });
+  }
   let kept = '';
   for (let at = 0; at < text.length; at++) if (keep[at] === 1) kept += text[at];
   return kept;

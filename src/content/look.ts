@@ -1,7 +1,7 @@
 import { isAscii } from 'node:buffer';
 import { type Anchor, type AnchorScan, makeAnchorScan } from './anchors.ts';
 import { isLuhn } from './checksums.ts';
-import { injectionAnchors, markAnchors } from './injection-words.ts';
+import { injectionAnchors, markAnchors } from './injection/words.ts';
 import { gate } from './rule.ts';
 import { safetyAnchors, shortestSafetyWord } from './safety-words.ts';
 

@@ -1,6 +1,6 @@
 import { isLuhn, isMod11And10, isMod97 } from './checksums.ts';
 import { openPattern } from './open-pattern.ts';
-import { type AddSpan, gate, patternRule, type Rule } from './rule.ts';
+import { type AddSpan, everything, gate, partFor, patternRule, type Rule } from './rule.ts';
 
 const category = 'personal-data';
 
@@ -13,7 +13,7 @@ export const personalDataRules: readonly Rule[] = [
     title: 'An e-mail address',
     gates: gate.at,
     reads: 'folded',
-    find: ({ text }, add, from, isOpen) => findAddresses(text, add, from, isOpen),
+    find: ({ text }, add, stretch) => findAddresses(text, add, stretch),
   },
   patternRule({
     id: 'personal-data/phone',
@@ -42,7 +42,7 @@ export const personalDataRules: readonly Rule[] = [
     title: 'A bank account number (IBAN, ISO 13616)',
     gates: gate.digits,
     reads: 'folded',
-    find: ({ text }, add, from, isOpen) => findIbans(text, add, from, isOpen),
+    find: ({ text }, add, stretch) => findIbans(text, add, stretch),
   },
   patternRule({
     id: 'personal-data/us-ssn',
@@ -69,38 +69,67 @@ const longestLocal = 64;
 const longestDomain = 255;
 
 // From each @ outwards: never more than an address can be long (RFC 5321 section 4.5.3.1).
-function findAddresses(text: string, add: AddSpan, from = 0, isOpen = false): number {
+function findAddresses(whole: string, add: AddSpan, { from, until, isOpen } = everything): number {
+  const text = partFor(whole, until);
   for (let at = text.indexOf('@', from); at >= 0; at = text.indexOf('@', at + 1)) {
+    if (at >= until) return until;
+    if (isOpen && isDomainOpen(text, at + 1)) return Math.max(from, localStart(text, at));
+    const end = endOfDomain(text, at + 1);
+    if (end === 0) continue;
     let start = localStart(text, at);
-    if (isOpen && isDomainOpen(text, at + 1)) return Math.max(from, start);
-    while (start < at && /[^A-Za-z0-9]/.test(text.charAt(start))) start++;
-    const domain = /^(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])/.exec(
-      text.slice(at + 1, at + 1 + longestDomain),
-    )?.[0];
-    if (start === at || domain === undefined || domain.startsWith('-') || fileEndings.test(domain)) continue;
-    const end = at + 1 + domain.length;
+    while (start < at && !isAlphanumeric(text.charCodeAt(start))) start++;
+    if (start === at || fileEndings.test(text.slice(at + 1, end))) continue;
     // A remote repository, or the user and password of a URL.
     if (text.charAt(end) === ':' && /[A-Za-z~/]/.test(text.charAt(end + 1))) continue;
     if (/(?::\/\/|\/\/[^\s/@]{0,64}:)$/.test(text.slice(Math.max(0, start - 70), start))) continue;
-    add(start, end);
+    if (add(start, end)) return whole.length;
   }
-  return isOpen ? Math.max(from, localStart(text, text.length)) : text.length;
+  return isOpen ? Math.max(from, localStart(text, text.length)) : Math.min(until, whole.length);
 }
 
-const localCharacters = Uint8Array.from({ length: 128 }, (_, code) =>
-  /[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/.test(String.fromCharCode(code)) ? 1 : 0,
-);
+const domain = /(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])/y;
+
+/** Behind the domain that starts here; 0 where none does. */
+function endOfDomain(text: string, start: number): number {
+  if (!isAlphanumeric(text.charCodeAt(start))) return 0;
+  // Most that follows an @ has no dot where one must be.
+  let at = start;
+  while (at - start < 64 && isInLabel(text.charCodeAt(at))) at++;
+  if (text.charCodeAt(at) !== 0x2e) return 0;
+  domain.lastIndex = 0;
+  const found = domain.exec(text.slice(start, start + longestDomain))?.[0].length;
+  return found === undefined ? 0 : start + found;
+}
+
+const kindsInAddress = Uint8Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code);
+  const kinds = [/[A-Za-z0-9.!#$%&'*+=?^_`{|}~-]/, /[A-Za-z0-9]/, /[A-Za-z0-9-]/];
+  return kinds.reduce((bits, kind, bit) => (kind.test(character) ? bits | (1 << bit) : bits), 0);
+});
+
+function isInLocalPart(code: number): boolean {
+  return code < 128 && (kindsInAddress[code]! & 1) !== 0;
+}
+
+function isAlphanumeric(code: number): boolean {
+  return code < 128 && (kindsInAddress[code]! & 2) !== 0;
+}
+
+function isInLabel(code: number): boolean {
+  return code < 128 && (kindsInAddress[code]! & 4) !== 0;
+}
 
 function localStart(text: string, at: number): number {
   let start = at;
-  while (start > 0 && at - start < longestLocal && localCharacters[text.charCodeAt(start - 1)] === 1) start--;
+  while (start > 0 && at - start < longestLocal && isInLocalPart(text.charCodeAt(start - 1))) start--;
   return start;
 }
 
 // What stands behind the domain is part of the decision.
 function isDomainOpen(text: string, start: number): boolean {
   let end = start;
-  while (end < text.length && end - start < longestDomain && /[A-Za-z0-9.-]/.test(text.charAt(end))) end++;
+  while (end < text.length && end - start < longestDomain && (isInLabel(text.charCodeAt(end)) || text.charCodeAt(end) === 0x2e))
+    end++;
   return end >= text.length || (text.charAt(end) === ':' && end + 1 >= text.length);
 }
 
@@ -133,22 +162,37 @@ const ibanLengths = new Map(
 const ibanHead = /(?<![A-Za-z0-9])[A-Z]{2}\d\d/g;
 const openIbanHead = openPattern(ibanHead);
 
-function findIbans(text: string, add: AddSpan, from = 0, isOpen = false): number {
+function findIbans(whole: string, add: AddSpan, { from, until, isOpen } = everything): number {
   const head = isOpen ? openIbanHead : ibanHead;
+  const text = partFor(whole, until);
   head.lastIndex = from;
   for (let match = head.exec(text); match !== null; match = head.exec(text)) {
     const start = match.index;
+    if (start >= until) return until;
     if (isOpen && start + match[0].length >= text.length) return start;
     const length = ibanLengths.get(match[0].slice(0, 2));
     if (length === undefined) continue;
-    const candidate = match[0] + (/^[A-Z0-9 ]{0,45}/.exec(text.slice(start + 4, start + 49))?.[0] ?? '');
-    let end = 0;
-    let iban = '';
-    for (; end < candidate.length && iban.length < length; end++) if (candidate[end] !== ' ') iban += candidate[end];
-    if (isOpen && start + end >= text.length) return start;
-    if (iban.length === length && !/[A-Za-z0-9]/.test(text.charAt(start + end)) && isMod97(iban)) add(start, start + end);
+    const end = endOfIban(text, start, length);
+    if (isOpen && end >= text.length) return start;
+    if (isAlphanumeric(text.charCodeAt(end))) continue;
+    const iban = text.slice(start, end).replaceAll(' ', '');
+    if (iban.length === length && isMod97(iban) && add(start, end)) return whole.length;
   }
-  return text.length;
+  return Math.min(until, whole.length);
+}
+
+const longestIban = 49;
+
+/** Behind so many capitals and digits with blanks between them, or where there are no more. */
+function endOfIban(text: string, start: number, length: number): number {
+  let left = length;
+  let at = start;
+  for (; left > 0 && at - start < longestIban && at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if ((code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a)) left--;
+    else if (code !== 0x20) break;
+  }
+  return at;
 }
 
 // Eleven digits; among the first ten one digit stands twice or three times and no other twice.

@@ -1,7 +1,7 @@
 import { takeTurns } from '../turns.ts';
 import { pairsOf } from './beginnings.ts';
 import { prepareLooks } from './look.ts';
-import type { Rule } from './rule.ts';
+import { everything, type Rule } from './rule.ts';
 
 /** V8 compiles a pattern apart for texts of one byte a character, and for those of two. */
 const subjects = ['how', 'how \u0449'] as const;
@@ -27,7 +27,8 @@ function* stepsOf(rules: readonly Rule[]): Generator<() => void> {
   yield* prepareLooks(rules.reduce((gates, rule) => gates | rule.gates, 0));
   for (const rule of rules) {
     for (const isOpen of [false, true])
-      for (const text of subjects) for (const _ of runs) yield () => rule.find(viewOf(text), () => {}, 0, isOpen);
+      for (const text of subjects)
+        for (const _ of runs) yield () => rule.find(viewOf(text), () => false, { ...everything, isOpen });
     yield () => pairsOf(rule);
   }
 }

@@ -25,14 +25,44 @@ export interface Rule {
   /** Which of the two the offsets belong to: `view.text`, or `view.original` for what folding takes away. */
   readonly reads: 'folded' | 'original';
   /**
-   * Calls `add` for every place it finds from `from` on, in linear time on any input. Where more text may follow (`isOpen`), only for
-   * what no further text can change. Returns the offset from which on something is not yet known, else the length of the text.
+   * Calls `add` for every place it finds in a stretch (by default everything), in linear time on any input. Where more text may follow,
+   * only for what no further text can change. Returns the offset from which on something is not yet known: where the next stretch
+   * begins, or the length of the text.
    */
-  find(view: View, add: AddSpan, from?: number, isOpen?: boolean): number;
+  find(view: View, add: AddSpan, stretch?: Stretch): number;
 }
 
-/** Reports one place, from `start` up to and without `end`. */
-export type AddSpan = (start: number, end: number) => void;
+/** Reports one place, from `start` up to and without `end`; true where that was enough of them. */
+export type AddSpan = (start: number, end: number) => boolean;
+
+/** A part of a text. A long text is looked through in several, and what is found is the same wherever they begin. */
+export interface Stretch {
+  /** Nothing is looked for before it. */
+  readonly from: number;
+  /** What begins here or behind it is left to the next stretch. */
+  readonly until: number;
+  /** More may follow behind the end of the text. */
+  readonly isOpen: boolean;
+}
+
+export const everything: Stretch = Object.freeze({ from: 0, until: Number.POSITIVE_INFINITY, isOpen: false });
+
+/** No rule has to read further from where a match begins, but for runs of one kind of characters: a private key with its marks. */
+const longestReach = 17_000;
+
+/** As much of a text as decides on what begins before `until`. */
+export function partFor(text: string, until: number): string {
+  if (until + longestReach >= text.length) return text;
+  let end = until + longestReach;
+  // A run of blanks, or of what shows nothing, is not cut: its end is part of what is looked for.
+  while (end < text.length && !isSolid(text.charCodeAt(end - 1))) end++;
+  return text.slice(0, end);
+}
+
+/** Letters, digits and marks of ASCII, and letters beyond it that belong to no run without a longest length. */
+function isSolid(code: number): boolean {
+  return (code > 0x20 && code < 0x7f) || (code >= 0x370 && code < 0x600) || (code >= 0x3400 && code < 0xd800);
+}
 
 /** What the quick look can say of a text: each bit lets some rules run. */
 export const gate = {
@@ -80,34 +110,37 @@ interface PatternRule extends Omit<Rule, 'find' | 'reads' | 'pattern'> {
 export function patternRule({ pattern, accepts, group, ...rule }: PatternRule): Rule {
   const find = patternFinder(pattern, (match, add) => {
     const [whole] = match;
-    if (accepts !== undefined && !accepts(whole, match)) return;
+    if (accepts !== undefined && !accepts(whole, match)) return false;
     const end = match.index + whole.length;
-    add(group === undefined ? match.index : end - (match[group] ?? whole).length, end);
+    return add(group === undefined ? match.index : end - (match[group] ?? whole).length, end);
   });
   return Object.freeze({
     ...rule,
     pattern,
     reads: 'folded' as const,
-    find: (view: View, add: AddSpan, from?: number, isOpen?: boolean) => find(view.text, add, from, isOpen),
+    find: (view: View, add: AddSpan, stretch?: Stretch) => find(view.text, add, stretch),
   });
 }
 
-type FindInText = (text: string, add: AddSpan, from?: number, isOpen?: boolean) => number;
+type FindInText = (text: string, add: AddSpan, stretch?: Stretch) => number;
 
-/** `find` of a rule by a pattern that is global; `report` is called for each match, in order. */
-export function patternFinder(pattern: RegExp, report: (match: RegExpExecArray, add: AddSpan) => void): FindInText {
+/** `find` of a rule by a pattern that is global; `report` is called for each match, in order, and answers as `add` does. */
+export function patternFinder(pattern: RegExp, report: (match: RegExpExecArray, add: AddSpan) => boolean): FindInText {
   let open: RegExp | undefined;
-  return (text, add, from = 0, isOpen = false) => {
+  return (text, add, { from, until, isOpen } = everything) => {
     // Only streams need the other pattern.
     if (isOpen) open ??= openPattern(pattern);
     const search = isOpen && open !== undefined ? open : pattern;
+    const part = partFor(text, until);
     search.lastIndex = from;
-    for (let match = search.exec(text); match !== null; match = search.exec(text)) {
+    for (let match = search.exec(part); match !== null; match = search.exec(part)) {
+      if (match.index >= until) return until;
       const end = match.index + match[0].length;
       if (isOpen && end >= text.length) return match.index;
-      report(match, add);
+      if (report(match, add)) return text.length;
       if (match[0] === '') search.lastIndex++;
+      if (search.lastIndex >= until) return search.lastIndex;
     }
-    return text.length;
+    return Math.min(until, text.length);
   };
 }

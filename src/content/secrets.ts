@@ -1,6 +1,6 @@
 import { endOfOwnKey, entropyBits } from './checksums.ts';
 import { openPattern } from './open-pattern.ts';
-import { type AddSpan, gate, patternRule, type Rule } from './rule.ts';
+import { type AddSpan, everything, gate, partFor, patternRule, type Rule } from './rule.ts';
 
 const severity = 'critical';
 const category = 'secrets';
@@ -127,7 +127,7 @@ export const secretRules: readonly Rule[] = [
     severity,
     category,
     reads: 'folded',
-    find: ({ text }, add, from, isOpen) => findPrivateKeys(text, add, from, isOpen),
+    find: ({ text }, add, stretch) => findPrivateKeys(text, add, stretch),
   },
   patternRule({
     id: 'secrets/url-password',
@@ -230,11 +230,13 @@ const openKeyHead = openPattern(keyHead);
 const longestEndLine = 80;
 
 // To the end marker, or as far as a key can reach where the text was cut off.
-function findPrivateKeys(text: string, add: AddSpan, from = 0, isOpen = false): number {
+function findPrivateKeys(whole: string, add: AddSpan, { from, until, isOpen } = everything): number {
   const begin = isOpen ? openKeyHead : keyHead;
+  const text = partFor(whole, until);
   begin.lastIndex = from;
   let close = -1;
   for (let match = begin.exec(text); match !== null; match = begin.exec(text)) {
+    if (match.index >= until) return until;
     const body = match.index + match[0].length;
     if (isOpen && body >= text.length) return match.index;
     // Looked for again only when it was passed: a text of many beginnings is read once.
@@ -244,10 +246,11 @@ function findPrivateKeys(text: string, add: AddSpan, from = 0, isOpen = false): 
     }
     if (isOpen && text.length < Math.min(close + longestEndLine, body + longestKeyBlock)) return match.index;
     const last = Math.min(close === text.length ? close : endOfLine(text, close + 8), body + longestKeyBlock);
-    add(match.index, last);
+    if (add(match.index, last)) return whole.length;
+    if (last >= until) return last;
     begin.lastIndex = last;
   }
-  return text.length;
+  return Math.min(until, whole.length);
 }
 
 function endOfLine(text: string, from: number): number {

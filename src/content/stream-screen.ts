@@ -3,7 +3,8 @@ import { type Beginnings, beginningsOf } from './beginnings.ts';
 import type { ActiveRule, ContentCheck } from './content-check.ts';
 import { decodeOpen, mayBeEncoded, openEscape, resolveEscapes, type Unescaped } from './decode.ts';
 import { type Finding, findDecoded } from './find.ts';
-import { firstFrom, GrowingView, openWord, toOriginal, type View } from './fold.ts';
+import { firstFrom, toOriginal, type View } from './fold.ts';
+import { GrowingView, openWord } from './growing-view.ts';
 import { type Blank, blanksOf } from './redact.ts';
 import { gate } from './rule.ts';
 import type { ContentHit } from './screen.ts';
@@ -228,9 +229,9 @@ class ChannelScreen {
         const [first, last] = isFolded ? toOriginal(view, start, end) : [start, end];
         if (isFolded && last > limit) decided = Math.min(decided, first);
         if (first < decided) this.#found({ active, start: this.#base + first, end: this.#base + last });
+        return false;
       },
-      from,
-      isOpen,
+      { from, until: Number.POSITIVE_INFINITY, isOpen },
     );
     return Math.max(plain, this.#base + Math.min(decided, isFolded ? Math.min(limit, fromFolded(view, read)) : read));
   }
@@ -262,9 +263,9 @@ class ChannelScreen {
         // What was found without resolving is the same; that has to be known first.
         if (found.end > reader.plain) decided = Math.min(decided, found.start);
         if (found.start < decided) this.#foundNew(found);
+        return false;
       },
-      from,
-      isOpen,
+      { from, until: Number.POSITIVE_INFINITY, isOpen },
     );
     return Math.max(reader.unescaped, Math.min(decided, this.#base + fromFolded(view, offsets[read] ?? view.text.length)));
   }

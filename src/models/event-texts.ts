@@ -2,7 +2,7 @@
 
 import { GatewayError } from '../errors.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
-import { parseExact } from '../wire/json-scan.ts';
+import { parseExact } from '../wire/parse-exact.ts';
 import type { ClientDialect, TextSlot } from './dialect.ts';
 
 export interface EventTexts {

@@ -1,5 +1,5 @@
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
-import { parseExact } from '../wire/json-scan.ts';
+import { parseExact } from '../wire/parse-exact.ts';
 
 /** Members of what a provider sent: nothing about it is sure, and what is not as expected is as if it were not there. */
 export function textAt(object: JsonObject | undefined, name: string): string | undefined {

@@ -453,12 +453,3 @@ function foldCase(key: string): string {
 function appearsTwice(at: number): ScanError {
   return new ScanError(`the member at byte ${at} appears twice`, true);
 }
-
-/** JSON.parse that keeps numbers a double cannot hold: they stringify to the digits they came with. */
-export function parseExact(text: string): unknown {
-  return JSON.parse(text, ((_key: string, value: unknown, context: { source?: string }) => {
-    const { source } = context;
-    if (typeof value !== 'number' || source === undefined || source.length < 16) return value;
-    return String(value) === source ? value : (JSON as unknown as { rawJSON(source: string): unknown }).rawJSON(source);
-  }) as (key: string, value: unknown) => unknown);
-}

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { hasTooManyKeys, maxDifferentKeys } from './different-keys.ts';
 import { isObject, type Json, type JsonObject } from './json.ts';
-import { type Member, type MessageScan, parseExact, ScanError, scanMessage } from './json-scan.ts';
+import { type Member, type MessageScan, ScanError, scanMessage } from './json-scan.ts';
+import { parseExact } from './parse-exact.ts';
 
 /** One JSON-RPC 2.0 message. Requests are parsed whole, a result stays bytes until somebody asks for its value. */
 export type Message = RequestMessage | NotificationMessage | ResultMessage | ErrorMessage;

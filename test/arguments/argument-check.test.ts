@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
-import { parseExact } from '../../src/wire/json-scan.ts';
+import { parseExact } from '../../src/wire/parse-exact.ts';
 
 const checks = new ArgumentChecks();
 afterAll(() => checks.close());

@@ -4,7 +4,7 @@ import { type ContentLine, contentPolicySchema } from '../../src/content/content
 import { categories } from '../../src/content/rule.ts';
 import { ruleIds } from '../../src/content/rule-names.ts';
 import { loadRules, rules } from '../../src/content/rules.ts';
-import { screenValue } from '../../src/content/screen.ts';
+import { screenValue } from '../support/screen-at-once.ts';
 
 const mail = { text: 'write to anna@nordwind.io' };
 

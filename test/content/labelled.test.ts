@@ -4,10 +4,10 @@ import { foldText } from '../../src/content/fold.ts';
 import { findHiddenText, stripHiddenText } from '../../src/content/hidden-text.ts';
 import { categories, safetyCategories } from '../../src/content/rule.ts';
 import { loadRules } from '../../src/content/rules.ts';
-import { screenValue } from '../../src/content/screen.ts';
 import { benign } from '../fixtures/content/benign.ts';
 import { positive } from '../fixtures/content/positive.ts';
 import { scoreCategory } from '../support/content-scores.ts';
+import { screenValue } from '../support/screen-at-once.ts';
 
 const rules = await loadRules(categories);
 
@@ -37,6 +37,7 @@ describe('content rules on the labelled lines', () => {
         let isFound = false;
         rule.find(view, () => {
           isFound = true;
+          return true;
         });
         return isFound;
       });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { foldText } from '../../src/content/fold.ts';
-import { screenValue } from '../../src/content/screen.ts';
 import type { Json } from '../../src/wire/json.ts';
+import { screenValue } from '../support/screen-at-once.ts';
 
 const redact = makeCategoryCheck('in', ['secrets', 'personal-data', 'prompt-injection', 'hidden-text'], 'redact');
 const block = makeCategoryCheck('in', ['personal-data', 'hidden-text'], 'block');

@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { makeKey } from '../../src/call/authenticate/key-ring.ts';
 import { makeAnchorScan } from '../../src/content/anchors.ts';
 import { endOfOwnKey, isLuhn, isMod11And10, isMod97 } from '../../src/content/checksums.ts';
-import { decodeParts, resolveEscapes } from '../../src/content/decode.ts';
+import { decodeSteps, resolveEscapes } from '../../src/content/decode.ts';
 import { foldText, toOriginal } from '../../src/content/fold.ts';
+import { atOnce } from '../../src/turns.ts';
 
 describe('anchors', () => {
   const words = ['ignore', 'password', 'act as', 'environment var', '.ssh/i'];
@@ -111,7 +112,7 @@ describe('decoding', () => {
     ['base64url', Buffer.from('some text that was written so').toString('base64url')],
     ['hex', Buffer.from('some text that was written so').toString('hex')],
   ])('%s is read once', (_, text) => {
-    expect(decodeParts(`see: ${text} !`).map((part) => part.text)).toContain('some text that was written so');
+    expect(atOnce(decodeSteps(`see: ${text} !`)).map((part) => part.text)).toContain('some text that was written so');
   });
 
   test('percent signs and JSON escapes are resolved once, wrong ones stay', () => {
@@ -123,7 +124,7 @@ describe('decoding', () => {
   test.each([['4bf92f3577b34da6a3ce929d0e0e4736'], ['iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ'], ['nothing']])(
     '%j is no text',
     (text) => {
-      expect(decodeParts(text)).toEqual([]);
+      expect(atOnce(decodeSteps(text))).toEqual([]);
     },
   );
 });

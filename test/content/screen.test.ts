@@ -4,11 +4,11 @@ import { makeKey } from '../../src/call/authenticate/key-ring.ts';
 import { makeCategoryCheck, makeCheck } from '../../src/content/content-check.ts';
 import { redactText } from '../../src/content/redact.ts';
 import { categories } from '../../src/content/rule.ts';
-import { inspectBytes, screenValue } from '../../src/content/screen.ts';
 import type { Json } from '../../src/wire/json.ts';
-import { parseExact } from '../../src/wire/json-scan.ts';
+import { parseExact } from '../../src/wire/parse-exact.ts';
 import { benign } from '../fixtures/content/benign.ts';
 import { positive } from '../fixtures/content/positive.ts';
+import { inspectBytes, screenValue } from '../support/screen-at-once.ts';
 
 const redact = makeCategoryCheck('out', categories, 'redact');
 const flag = makeCategoryCheck('out', categories, 'flag');

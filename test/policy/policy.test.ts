@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Verdict } from '../../src/content/screen.ts';
 import { demandsFor } from '../../src/policy/compile-limits.ts';
 import { buildPolicies, type CallPolicy, type Policies, type PolicyScope, type PolicySource } from '../../src/policy/policy.ts';
 import type { Policy } from '../../src/policy/policy-schema.ts';
@@ -66,6 +67,10 @@ interface Reach {
   readonly content: readonly number[];
 }
 
+function kindOf(verdict: Verdict | undefined): keyof typeof strictness {
+  return verdict !== undefined && 'kind' in verdict ? verdict.kind : 'clean';
+}
+
 const strictness = { clean: 0, flagged: 1, redacted: 2, blocked: 3 };
 
 function reachOf(policies: Policies, capability: string): Reach {
@@ -79,7 +84,7 @@ function reachOf(policies: Policies, capability: string): Reach {
     ),
     visible: facts.map((caller) => isIn(caller) && made.rules.every((rules) => mayAllow(rules, caller))),
     limits: demandsFor(made.limits, { namespace, capability, key: 'k' }).map(({ key, limit: { amount } }) => `${key} ${amount}`),
-    content: [made.contentIn, made.contentOut].map((screen) => strictness[screen?.screenValue({ a: secret }).kind ?? 'clean']),
+    content: [made.contentIn, made.contentOut].map((screen) => strictness[kindOf(screen?.screenValue({ a: secret }))]),
   };
 }
 
@@ -182,5 +187,5 @@ test('what goes into the gateway’s own administration and comes out of it is l
     { scope: { kind: 'global' }, policy: { content: [{ rules: ['secrets'], do: 'block' }] } },
   ]);
   expect(policies.of('admin/create_key', 'admin').contentIn).toBeUndefined();
-  expect(policies.of('hr/find', 'hr').contentIn?.screenValue({ a: secret }).kind).toBe('blocked');
+  expect(policies.of('hr/find', 'hr').contentIn?.screenValue({ a: secret })).toMatchObject({ kind: 'blocked' });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileRule, decide, mayAllow } from '../../src/policy/rule.ts';
 import type { JsonObject } from '../../src/wire/json.ts';
-import { parseExact } from '../../src/wire/json-scan.ts';
+import { parseExact } from '../../src/wire/parse-exact.ts';
 import { cpuMs } from '../support/cpu-time.ts';
 import { facts, ruleOf, rulesOf, withCaller } from './facts.ts';
 

@@ -1,9 +1,9 @@
 import { makeCategoryCheck } from '../../src/content/content-check.ts';
 import { type Category, categories } from '../../src/content/rule.ts';
 import { loadRules } from '../../src/content/rules.ts';
-import { screenValue } from '../../src/content/screen.ts';
 import { benign } from '../fixtures/content/benign.ts';
 import { positive } from '../fixtures/content/positive.ts';
+import { screenValue } from './screen-at-once.ts';
 
 const all = await loadRules(categories);
 

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/wire/canonical-json.ts';
 import type { Json } from '../../src/wire/json.ts';
-import { maxDepth, parseExact } from '../../src/wire/json-scan.ts';
+import { maxDepth } from '../../src/wire/json-scan.ts';
+import { parseExact } from '../../src/wire/parse-exact.ts';
 
 /** The same value with its keys in another order. */
 function shuffled(value: Json): Json {

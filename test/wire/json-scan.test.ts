@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { maxDepth, parseExact, ScanError, scanMessage } from '../../src/wire/json-scan.ts';
+import { maxDepth, ScanError, scanMessage } from '../../src/wire/json-scan.ts';
+import { parseExact } from '../../src/wire/parse-exact.ts';
 
 const scan = (text: string) => scanMessage(Buffer.from(text));
 

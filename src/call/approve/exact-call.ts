@@ -3,7 +3,7 @@ import { type HmacKey, hmac } from '../../hmac.ts';
 import { seal, unseal } from '../../seal.ts';
 import { canonicalJson } from '../../wire/canonical-json.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
-import { parseExact } from '../../wire/json-scan.ts';
+import { parseExact } from '../../wire/parse-exact.ts';
 import type { Ask } from '../ask.ts';
 import type { Screened } from '../screen.ts';
 

@@ -6,7 +6,7 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Conversation } from '../../upstreams/upstream.ts';
 import type { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
-import { parseExact } from '../../wire/json-scan.ts';
+import { parseExact } from '../../wire/parse-exact.ts';
 import { checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { hopsOf, traceHeadersOf } from './headers.ts';

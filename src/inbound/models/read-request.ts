@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../errors.ts';
 import { hasTooManyKeys, maxDifferentKeys } from '../../wire/different-keys.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
-import { parseExact, ScanError, scanMessage } from '../../wire/json-scan.ts';
+import { ScanError, scanMessage } from '../../wire/json-scan.ts';
+import { parseExact } from '../../wire/parse-exact.ts';
 
 /** A client's JSON document, parsed once: what is judged is what is sent. Throws GatewayError `invalid_request`. */
 export function readRequest(bytes: Buffer): JsonObject {

@@ -4,7 +4,7 @@ import type { ApiTransport } from '../../../src/catalog/config.ts';
 import type { Operation } from '../../../src/upstreams/openapi/conversion.ts';
 import type { Upstream } from '../../../src/upstreams/upstream.ts';
 import type { JsonObject } from '../../../src/wire/json.ts';
-import { parseExact } from '../../../src/wire/json-scan.ts';
+import { parseExact } from '../../../src/wire/parse-exact.ts';
 import { type ApiServer, type Arrived, startApiServer } from '../../support/upstreams/api-server.ts';
 import { overApi, started, textOf, toolCall } from '../../support/upstreams/harness.ts';
 import { body, conversionOf, operation, parameter } from './conversions.ts';

@@ -1,5 +1,5 @@
-import type { Anchor } from './anchors.ts';
-import { gate } from './rule.ts';
+import type { Anchor } from '../anchors.ts';
+import { gate } from '../rule.ts';
 
 /** What a word can be in a sentence that gives a model orders; one word can be several. Bits. */
 export const part = {
