@@ -86,6 +86,7 @@ function literal(sign: string): string {
 }
 
 const percent = 0x25;
+const backslash = 0x5c;
 const asciiEscape = Buffer.from('\\u00');
 const anyEscape = Buffer.from('\\u');
 const slashEscape = Buffer.from('\\/');
@@ -130,25 +131,72 @@ export function openEscapeAt(text: string): number {
 
 const openEscape = /(?:\\(?:\\|u005[cC])*(?:u[0-9A-Fa-f]{0,3})?|%(?:25)*[0-9A-Fa-f]?)$/;
 
-// A run of backslashes is one escape, however deep it is, and a backslash may itself be escaped.
-const jsonEscape = /\\(?:\\|u005[cC])*(?:u([0-9A-Fa-f]{4})(?:\\(?:\\|u005[cC])*u([Dd][C-Fc-f][0-9A-Fa-f]{2}))?)?/g;
-const percentEscape = /%(?:25)*([0-9A-Fa-f]{2})/g;
-
 /**
  * The plain spelling: backslashes left out, so that `\/` is a slash and `\n` an n as a line feed is, and every escape the character
  * that it stands for.
  */
 export function inPlain(text: string): Plain {
-  const json = resolve(text, jsonEscape);
-  if (!json.text.includes('%')) return json;
-  const whole = resolve(json.text, percentEscape);
+  const json = resolve(Buffer.from(text, 'latin1'), backslash, readJsonEscape);
+  if (!json.bytes.includes(percent)) return plainOf(json);
+  const whole = resolve(json.bytes, percent, readPercentEscape);
   return {
-    text: whole.text,
+    text: whole.bytes.toString('latin1'),
     startOf: (at) => json.startOf(whole.startOf(at)),
     endOf: (at) => json.endOf(whole.endOf(at)),
   };
 }
 
+interface Resolved extends Omit<Plain, 'text'> {
+  readonly bytes: Buffer;
+}
+
+function plainOf({ bytes, startOf, endOf }: Resolved): Plain {
+  return { text: bytes.toString('latin1'), startOf, endOf };
+}
+
+/** So many characters of the plain spelling lie between two places that are remembered. */
+const step = 64;
+
+// Places are remembered here and there, and what lies between is read again: there are texts of millions of escapes, and hardly ever a
+// secret among them.
+function resolve(text: Buffer, sign: number, readEscape: ReadEscape): Resolved {
+  const first = text.indexOf(sign);
+  if (first < 0) return { bytes: text, startOf: (at) => at, endOf: (at) => at };
+  const out = Buffer.allocUnsafe(text.length);
+  let length = text.copy(out, 0, 0, first);
+  const plainAt = [0];
+  const textAt = [0];
+  let marked = -1;
+  let next = step;
+  for (let at = first; at < text.length; ) {
+    // What stands for nothing belongs to what follows.
+    if (length >= next && length !== marked) {
+      plainAt.push(length);
+      textAt.push(at);
+      next = length + step;
+    }
+    const code = text[at]!;
+    if (code !== sign || !readEscape(text, at)) {
+      out[length++] = code;
+      at++;
+      continue;
+    }
+    marked = length;
+    for (let letter = 0; letter < found.length; letter++) out[length++] = found.letters[letter]!;
+    at = found.end;
+  }
+  const markAt = (at: number): Mark => {
+    const place = lastUpTo(plainAt, at);
+    return lastMark(text, sign, readEscape, plainAt[place]!, textAt[place]!, at);
+  };
+  return {
+    bytes: out.subarray(0, length),
+    startOf: (at) => startOf(markAt(at), at),
+    endOf: (at) => (at === 0 ? 0 : endOf(markAt(at - 1), at)),
+  };
+}
+
+/** An escape, or any place from which on both spellings are the same. */
 interface Mark {
   /** Offset of what the escape stands for. */
   readonly at: number;
@@ -157,52 +205,115 @@ interface Mark {
   readonly end: number;
 }
 
-function resolve(text: string, escapes: RegExp): Plain {
-  const marks: Mark[] = [];
-  let out = '';
-  let done = 0;
-  for (const match of text.matchAll(escapes)) {
-    out += text.slice(done, match.index);
-    done = match.index + match[0].length;
-    const letters = lettersOf(match[1], match[2]);
-    marks.push({ at: out.length, length: letters.length, start: match.index, end: done });
-    out += letters;
+/** The last mark that stands for what is at an offset of the plain spelling or before, read from a place where both are known. */
+function lastMark(text: Uint8Array, sign: number, readEscape: ReadEscape, plainAt: number, textAt: number, offset: number): Mark {
+  let mark = { at: plainAt, length: 0, start: textAt, end: textAt };
+  let length = plainAt;
+  for (let at = textAt; length <= offset && at < text.length; ) {
+    if (text[at] !== sign || !readEscape(text, at)) {
+      length++;
+      at++;
+      continue;
+    }
+    mark = { at: length, length: found.length, start: at, end: found.end };
+    length += found.length;
+    at = found.end;
   }
-  return {
-    text: out + text.slice(done),
-    startOf: (at) => startOf(markAt(marks, at), at),
-    endOf: (at) => (at === 0 ? 0 : endOf(markAt(marks, at - 1), at)),
-  };
+  return mark;
 }
 
-/** The last one that stands for what is at an offset or before. */
-function markAt(marks: readonly Mark[], at: number): Mark | undefined {
-  let [low, high] = [0, marks.length];
+function lastUpTo(places: readonly number[], at: number): number {
+  let [low, high] = [0, places.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((marks[middle]?.at ?? 0) <= at) low = middle + 1;
+    if (places[middle]! <= at) low = middle + 1;
     else high = middle;
   }
-  return marks[low - 1];
+  return low - 1;
 }
 
 // The backslash in front of a character goes with it: alone, it would make another escape with what comes in its place.
-function startOf(mark: Mark | undefined, at: number): number {
-  if (mark === undefined) return at;
+function startOf(mark: Mark, at: number): number {
   return at < mark.at + Math.max(1, mark.length) ? mark.start : mark.end + at - mark.at - mark.length;
 }
 
-function endOf(mark: Mark | undefined, at: number): number {
-  if (mark === undefined) return at;
+function endOf(mark: Mark, at: number): number {
   return Math.max(mark.end, mark.end + at - mark.at - mark.length);
 }
 
-function lettersOf(code: string | undefined, low: string | undefined): string {
-  if (code === undefined) return '';
-  const first = Number.parseInt(code, 16);
-  if (code.length === 2 || first < 0x80) return letterOf(String.fromCharCode(first));
-  const text = low === undefined ? String.fromCharCode(first) : String.fromCharCode(first, Number.parseInt(low, 16));
-  return Buffer.from(text).toString('latin1');
+/** What was read last: an escape goes up to `end`, and stands for so many of these letters. */
+const found = { end: 0, letters: new Uint8Array(6), length: 0 };
+
+/** Whether an escape begins at `start`, where the sign stands that begins one. */
+type ReadEscape = (text: Uint8Array, start: number) => boolean;
+
+// A run of backslashes is one escape, however deep it is, and a backslash may itself be escaped.
+function readJsonEscape(text: Uint8Array, start: number): boolean {
+  const code = passBackslashes(text, start);
+  const { end } = found;
+  found.length = 0;
+  if (code < 0) return true;
+  const low = text[end] === backslash ? passBackslashes(text, end) : -1;
+  const isPair = low >= 0xdc00 && low < 0xe000;
+  if (!isPair) found.end = end;
+  if (code < 0x80) setLetter(code);
+  else setWide(code, isPair ? low : -1);
+  return true;
+}
+
+/** Passes backslashes in a row, each as it is or as its code, and the code behind them, which is returned; -1 where there is none. */
+function passBackslashes(text: Uint8Array, start: number): number {
+  for (let at = start + 1; ; ) {
+    const sign = text[at];
+    if (sign === backslash) at++;
+    else {
+      const code = sign === 0x75 ? hexOf(text, at + 1, 4) : -1;
+      found.end = code < 0 ? at : at + 5;
+      if (code !== backslash) return code;
+      at += 5;
+    }
+  }
+}
+
+/** A percent sign, itself escaped any number of times, and two digits. */
+function readPercentEscape(text: Uint8Array, start: number): boolean {
+  let at = start + 1;
+  while (text[at] === 0x32 && text[at + 1] === 0x35) at += 2;
+  let code = hexOf(text, at, 2);
+  if (code >= 0) at += 2;
+  else if (at > start + 1) code = percent;
+  else return false;
+  found.end = at;
+  setLetter(code);
+  return true;
+}
+
+function hexOf(text: Uint8Array, start: number, length: number): number {
+  let value = 0;
+  for (let at = start; at < start + length; at++) {
+    const digit = hexDigits[text[at]!] ?? 16;
+    if (digit > 15) return -1;
+    value = (value << 4) | digit;
+  }
+  return value;
+}
+
+/** Values of hexadecimal digits, and 16 for all else. */
+const hexDigits = Uint8Array.from({ length: 128 }, (_, code) => {
+  const value = Number.parseInt(String.fromCharCode(code), 16);
+  return Number.isNaN(value) ? 16 : value;
+});
+
+function setWide(code: number, low: number): void {
+  const text = low < 0 ? String.fromCharCode(code) : String.fromCharCode(code, low);
+  found.length = encoder.encodeInto(text, found.letters).written;
+}
+
+const encoder = new TextEncoder();
+
+function setLetter(code: number): void {
+  found.length = code === backslash ? 0 : 1;
+  found.letters[0] = code < 0x80 ? letters[code]! : code;
 }
 
 /** What is left of a character in the plain spelling: JSON writes some as a backslash and a letter. */
@@ -211,3 +322,6 @@ function letterOf(sign: string): string {
 }
 
 const short: Readonly<Record<string, string>> = { '\\': '', '\b': 'b', '\t': 't', '\n': 'n', '\f': 'f', '\r': 'r' };
+
+/** The same by code. */
+const letters = Uint8Array.from({ length: 128 }, (_, code) => letterOf(String.fromCharCode(code)).charCodeAt(0));
