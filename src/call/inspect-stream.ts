@@ -7,6 +7,7 @@ import type { StreamProgress, StreamScreen } from '../content/stream-screen.ts';
 import { GatewayError } from '../errors.ts';
 import type { ClientDialect, TextSlot } from '../models/dialect.ts';
 import { EventTextReader, type EventTexts } from '../models/event-texts.ts';
+import { inTurns, type Steps } from '../turns.ts';
 import type { AnswerStream } from '../upstreams/upstream.ts';
 import { type RawEvent, SseCutter, withData } from '../wire/sse-cutter.ts';
 import { ContentRefusal } from './screen.ts';
@@ -30,6 +31,10 @@ const largestEventBytes = 16 * 1024 * 1024;
 /** Held bytes and events with text of other channels, beyond which a held channel is let go. */
 const mostHeldBytes = 1024 * 1024;
 const mostOvertaking = 8;
+/** A longer text is looked through in parts of this many UTF-16 code units, and others have a turn between them. */
+const readAtOnce = 8192;
+/** Stretches to be blanked out of one channel that are still to be written. With more, nothing of the answer is worth reading. */
+const mostBlanks = 150_000;
 /** Choices, tool calls and parts of one answer; names of them are the provider's own. */
 const mostChannels = 1000;
 
@@ -66,8 +71,9 @@ interface HeldEvent {
 interface Channel {
   came: number;
   released: number;
-  /** Not yet written, in order. */
-  blanks: readonly Blank[];
+  /** In order; those before `written` are written. */
+  readonly blanks: Blank[];
+  written: number;
   /** The end of its text, where a judge will be asked. */
   said: string;
 }
@@ -81,6 +87,8 @@ class Inspection implements StreamInspection {
   readonly #cutter = new SseCutter(largestEventBytes);
   readonly #channels = new Map<string, Channel>();
   #held: HeldEvent[] = [];
+  /** How many of the first held ones may go on. */
+  #free = 0;
   #heldBytes = 0;
   #overtaking = 0;
   #blocked: readonly string[] = [];
@@ -107,16 +115,25 @@ class Inspection implements StreamInspection {
 
   write(bytes: Buffer): Promise<void> | undefined {
     this.#refuseBlocked();
-    for (const event of this.#cut(bytes)) {
-      this.#take(event);
-      if (this.#blocked.length > 0) break;
-    }
-    return this.#pass(this.#judge === undefined);
+    const taken = inTurns(this.#takeAll(this.#cut(bytes)));
+    const isWhole = this.#judge === undefined;
+    return taken instanceof Promise ? taken.then(() => this.#pass(isWhole)) : this.#pass(isWhole);
   }
 
   end(): Promise<void> | undefined {
     this.#refuseBlocked();
-    for (const [name, progress] of this.#screen?.end() ?? []) this.#settle(this.#channelOf(name), progress);
+    const ended = this.#screen === undefined ? undefined : inTurns(this.#endScreen(this.#screen));
+    return ended instanceof Promise ? ended.then(() => this.#finishAnswer()) : this.#finishAnswer();
+  }
+
+  *#endScreen(screen: StreamScreen): Steps<void> {
+    for (const [index, name] of screen.channels.entries()) {
+      if (index > 0) yield;
+      this.#settle(this.#channelOf(name), screen.end(name));
+    }
+  }
+
+  #finishAnswer(): Promise<void> | undefined {
     const { rest } = this.#cutter;
     if (rest.length > 0) this.#hold({ event: { bytes: rest, data: undefined }, said: this.#reader.read(undefined), texts: [] });
     if (this.#judge === undefined || this.#blocked.length > 0) return this.#pass(true);
@@ -137,9 +154,17 @@ class Inspection implements StreamInspection {
     }
   }
 
-  #take(event: RawEvent): void {
+  *#takeAll(events: readonly RawEvent[]): Steps<void> {
+    for (const event of events) {
+      yield* this.#take(event);
+      if (this.#blocked.length > 0) return;
+    }
+  }
+
+  *#take(event: RawEvent): Steps<void> {
     const said = this.#reader.read(event.data);
     const texts: HeldText[] = [];
+    let read = 0;
     for (const slot of said.slots) {
       if (slot.text === '') continue;
       const channel = this.#channelOf(slot.channel);
@@ -148,10 +173,22 @@ class Inspection implements StreamInspection {
       texts.push({ slot, start, end: channel.came });
       if (this.#judge !== undefined) channel.said = (channel.said + slot.text).slice(-mostJudged);
       if (this.#screen === undefined) channel.released = channel.came;
-      else this.#settle(channel, this.#screen.push(slot.channel, slot.text));
+      else if (slot.text.length <= readAtOnce) this.#settle(channel, this.#screen.push(slot.channel, slot.text));
+      else yield* this.#takeLong(this.#screen, slot, channel);
+      read += slot.text.length;
+      if (read < readAtOnce) continue;
+      read = 0;
+      yield;
     }
     this.#hold({ event, said, texts });
     this.#overtake(texts);
+  }
+
+  *#takeLong(screen: StreamScreen, { channel: name, text }: TextSlot, channel: Channel): Steps<void> {
+    for (let at = 0; at < text.length && this.#blocked.length === 0; at += readAtOnce) {
+      this.#settle(channel, screen.push(name, text.slice(at, at + readAtOnce)));
+      yield;
+    }
   }
 
   #hold(held: HeldEvent): void {
@@ -161,8 +198,7 @@ class Inspection implements StreamInspection {
 
   // A model that has gone on to something else will hardly come back to what it was saying, and must not be held for it.
   #overtake(texts: readonly HeldText[]): void {
-    const first = this.#held.find((held) => !this.#isFree(held));
-    const waiting = first?.texts.find((text) => !this.#isFreeText(text));
+    const waiting = this.#firstWaiting()?.texts.find((text) => !this.#isFreeText(text));
     if (waiting === undefined) {
       this.#overtaking = 0;
       return;
@@ -175,17 +211,25 @@ class Inspection implements StreamInspection {
     if (this.#screen !== undefined) this.#settle(this.#channelOf(channel), this.#screen.letGo(channel));
   }
 
+  /** The first event that may not go on. What may go on once may do so for good. */
+  #firstWaiting(): HeldEvent | undefined {
+    while (this.#free < this.#held.length && this.#isFree(this.#held[this.#free]!)) this.#free++;
+    return this.#held[this.#free];
+  }
+
   #settle(channel: Channel, { released, blanks, blocked }: StreamProgress): void {
     channel.released = released;
-    if (blanks.length > 0) channel.blanks = [...channel.blanks, ...blanks];
+    for (const blank of blanks) channel.blanks.push(blank);
     if (blocked.length > 0) this.#blocked = [...new Set([...this.#blocked, ...blocked])];
+    if (channel.blanks.length - channel.written > mostBlanks) this.#blocked = ['content/unread'];
   }
 
   /** `isWhole`: also what follows the last words, which may be the end of the answer. */
   #pass(isWhole: boolean): Promise<void> | undefined {
-    let count = 0;
-    while (count < this.#held.length && this.#isFree(this.#held[count]!)) count++;
+    this.#firstWaiting();
+    let count = this.#free;
     while (!isWhole && count > 0 && this.#held[count - 1]!.texts.length === 0) count--;
+    this.#free -= count;
     const free = this.#held.splice(0, count).map((held) => this.#finish(held));
     const [only] = free;
     const written = only === undefined ? undefined : this.#sink.write(free.length === 1 ? only : Buffer.concat(free));
@@ -210,8 +254,8 @@ class Inspection implements StreamInspection {
     for (const { slot, start, end } of texts) {
       const channel = this.#channelOf(slot.channel);
       if (channel.blanks.length === 0) continue;
-      const text = withoutBlanks(slot.text, start, channel.blanks);
-      channel.blanks = channel.blanks.filter((blank) => blank.end > end);
+      const text = withoutBlanks(slot.text, start, channel.blanks, channel.written);
+      forgetBlanks(channel, end);
       if (text === slot.text) continue;
       slot.replace(text);
       isChanged = true;
@@ -224,7 +268,7 @@ class Inspection implements StreamInspection {
     if (channel === undefined) {
       if (this.#channels.size >= mostChannels)
         throw new GatewayError('upstream_failed', `The model sent more than ${mostChannels} texts in one answer.`);
-      channel = { came: 0, released: 0, blanks: [], said: '' };
+      channel = { came: 0, released: 0, blanks: [], written: 0, said: '' };
       this.#channels.set(name, channel);
     }
     return channel;
@@ -239,11 +283,23 @@ class Inspection implements StreamInspection {
   }
 }
 
+const mostWritten = 1000;
+
+/** Leaves behind what ends before an offset. */
+function forgetBlanks(channel: Channel, end: number): void {
+  const { blanks } = channel;
+  while (channel.written < blanks.length && blanks[channel.written]!.end <= end) channel.written++;
+  if (channel.written < blanks.length && channel.written < mostWritten) return;
+  blanks.splice(0, channel.written);
+  channel.written = 0;
+}
+
 /** A stretch that begins in another event has its mark there. */
-function withoutBlanks(text: string, start: number, blanks: readonly Blank[]): string {
+function withoutBlanks(text: string, start: number, blanks: readonly Blank[], first: number): string {
   let out = '';
   let done = 0;
-  for (const blank of blanks) {
+  for (let at = first; at < blanks.length; at++) {
+    const blank = blanks[at]!;
     const from = blank.start - start;
     if (from >= text.length) break;
     if (blank.end <= start) continue;

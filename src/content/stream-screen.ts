@@ -47,9 +47,14 @@ export class StreamScreen {
     return this.#of(channel).letGo();
   }
 
-  /** Nothing follows: what is still held is judged as it stands. By channel. */
-  end(): ReadonlyMap<string, StreamProgress> {
-    return new Map([...this.#channels].map(([name, channel]) => [name, channel.end()]));
+  /** Nothing follows: what is still held of a channel is judged as it stands. */
+  end(channel: string): StreamProgress {
+    return this.#of(channel).end();
+  }
+
+  /** Names of what was pushed so far. */
+  get channels(): readonly string[] {
+    return [...this.#channels.keys()];
   }
 
   /** What was found so far, for the record. */

@@ -45,7 +45,7 @@ function stream(text: string, lengths: readonly number[], check = redact) {
     blanks.push(...progress.blanks);
     longest = Math.max(longest, at - released);
   }
-  const last = screen.end().get('t');
+  const last = screen.end('t');
   if (blocked.length === 0) blanks.push(...(last?.blanks ?? []));
   const rules = screen.hits.map(({ ruleId, count }) => `${ruleId} ${count}`).sort();
   return { text: blanked(text, blanks), rules, released, longest, blocked: blocked.length > 0 ? blocked : (last?.blocked ?? []) };
@@ -116,7 +116,7 @@ describe('a text in pieces', () => {
       screen.push('choices/0', character);
       screen.push('choices/1', at % 2 === 0 ? 'a ' : 'b ');
     }
-    screen.end();
+    for (const name of screen.channels) screen.end(name);
     expect(screen.hits).toMatchObject([{ ruleId: 'secrets/github-token', pointer: '/choices/0', count: 1 }]);
   });
 
