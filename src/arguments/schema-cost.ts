@@ -13,7 +13,7 @@ const quickPatternLength = 100;
 const quickUniqueValues = 300;
 /** A text is measured in a nanosecond per character, and matched in up to a microsecond. */
 const quickCharacters = 5_000_000;
-const quickPatternCharacters = 100_000;
+const quickPatternCharacters = 20_000;
 
 /** Whether it may be compiled where everybody waits for it. */
 export function compilesQuickly({ nodes, patterns }: CleanSchema): boolean {
