@@ -20,8 +20,12 @@ const searchedAtOnce = 65_536;
 /** What in a text may be text in base64 or hex, decoded once: what the two patterns match, in steps. */
 export function* decodeSteps(text: string): Steps<Decoded[]> {
   const found: Decoded[] = [];
-  for (const search of [findBase64, findHex])
-    for (let from = 0; from < text.length && found.length < mostCandidates; yield) from = search(text, from, found);
+  for (const search of [findBase64, findHex]) {
+    for (let from = search(text, 0, found); from < text.length && found.length < mostCandidates; ) {
+      yield;
+      from = search(text, from, found);
+    }
+  }
   return found;
 }
 

@@ -90,8 +90,10 @@ function* decodedSteps(check: ContentCheck, text: string, most: number): Steps<F
   return yield* runRules(check, plainView(text), open, most);
 }
 
-/** So much of a text is read by one rule at once. */
+/** So much of a text is read by one rule at once, */
 const readAtOnce = 32_768;
+/** and a text up to this by all of them. */
+const readWithOthers = 4096;
 /** How often one rule is counted in one text that is not changed for it. */
 const mostCounted = 1000;
 
@@ -117,7 +119,7 @@ function* runRule(active: ActiveRule, view: View, most: number, stretch: number,
     return --left === 0;
   };
   const { length } = rule.reads === 'original' ? view.original : view.text;
-  if (length <= stretch) {
+  if (length <= Math.min(stretch, readWithOthers)) {
     rule.find(view, add);
     return;
   }

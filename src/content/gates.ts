@@ -34,7 +34,7 @@ export function* gatesOf(check: ContentCheck, text: string, most: number): Steps
   for (let from = 0; from < text.length; from += lookedAtOnce) {
     open |= openGates(check, text.slice(Math.max(0, from - overlap), from + lookedAtOnce));
     if (open !== 0 && (text.length > most || (check.gates & ~open) === 0)) break;
-    yield;
+    if (from + lookedAtOnce < text.length) yield;
   }
   return open;
 }
@@ -50,7 +50,7 @@ export function looksClean(check: ContentCheck, json: Buffer): boolean {
 export function* looksCleanInSteps(check: ContentCheck, json: Buffer): Steps<boolean> {
   for (let from = 0; from < json.length; from += lookedAtOnce) {
     if (!looksClean(check, json.subarray(Math.max(0, from - overlap), from + lookedAtOnce))) return false;
-    yield;
+    if (from + lookedAtOnce < json.length) yield;
   }
   return true;
 }

@@ -178,7 +178,7 @@ function findIbans(whole: string, add: AddSpan, { from, until, isOpen } = everyt
     const iban = text.slice(start, end).replaceAll(' ', '');
     if (iban.length === length && isMod97(iban) && add(start, end)) return whole.length;
   }
-  return Math.min(until, whole.length);
+  return text === whole ? whole.length : until;
 }
 
 const longestIban = 49;

@@ -52,17 +52,32 @@ const longestReach = 17_000;
 
 /** As much of a text as decides on what begins before `until`. */
 export function partFor(text: string, until: number): string {
-  if (until + longestReach >= text.length) return text;
-  let end = until + longestReach;
-  // A run of blanks, or of what shows nothing, is not cut: its end is part of what is looked for.
-  while (end < text.length && !isSolid(text.charCodeAt(end - 1))) end++;
-  return text.slice(0, end);
+  const least = until + longestReach;
+  if (least >= text.length) return text;
+  // Every rule asks the same, and a text may be one run.
+  if (lastPart.text !== text || least < lastPart.least || least > lastPart.end)
+    lastPart = { text, least, end: endOfRun(text, least) };
+  return lastPart.end === text.length ? text : text.slice(0, lastPart.end);
 }
 
-/** Letters, digits and marks of ASCII, and letters beyond it that belong to no run without a longest length. */
-function isSolid(code: number): boolean {
-  return (code > 0x20 && code < 0x7f) || (code >= 0x370 && code < 0x600) || (code >= 0x3400 && code < 0xd800);
+let lastPart = { text: '', least: 0, end: 0 };
+
+// A run of blanks, or of what shows nothing, is not cut: its end is part of what is looked for.
+function endOfRun(text: string, from: number): number {
+  let end = from;
+  while (end < text.length && mayRun(text.charCodeAt(end - 1))) end++;
+  return end;
 }
+
+/** Blanks, controls and what shows nothing, which can stand in a row without end. */
+function mayRun(code: number): boolean {
+  if (code < 0x300) return code <= 0x20 || (code >= 0x7f && code <= 0xa0) || code === 0xad;
+  return running.test(String.fromCharCode(code));
+}
+
+const running =
+  // biome-ignore lint/suspicious/noMisleadingCharacterClass: what joins characters is itself looked for
+  /[\u034f\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0]/;
 
 /** What the quick look can say of a text: each bit lets some rules run. */
 export const gate = {
@@ -134,13 +149,13 @@ export function patternFinder(pattern: RegExp, report: (match: RegExpExecArray, 
     const part = partFor(text, until);
     search.lastIndex = from;
     for (let match = search.exec(part); match !== null; match = search.exec(part)) {
-      if (match.index >= until) return until;
+      if (match.index >= until) return part === text ? match.index : until;
       const end = match.index + match[0].length;
       if (isOpen && end >= text.length) return match.index;
       if (report(match, add)) return text.length;
       if (match[0] === '') search.lastIndex++;
       if (search.lastIndex >= until) return search.lastIndex;
     }
-    return Math.min(until, text.length);
+    return part === text ? text.length : until;
   };
 }

@@ -250,7 +250,7 @@ function findPrivateKeys(whole: string, add: AddSpan, { from, until, isOpen } = 
     if (last >= until) return last;
     begin.lastIndex = last;
   }
-  return Math.min(until, whole.length);
+  return text === whole ? whole.length : until;
 }
 
 function endOfLine(text: string, from: number): number {
