@@ -4,7 +4,7 @@ import { decodeSteps, resolveEscapes } from './decode.ts';
 import { foldSteps, toOriginal, type View } from './fold.ts';
 import { gatesOf, lookedAtOnce, openGates } from './gates.ts';
 import { adderTo } from './known-places.ts';
-import { everything, gate } from './rule.ts';
+import { type AddSpan, everything, gate } from './rule.ts';
 
 /** One place in a text and the rule that found it. */
 export interface Finding {
@@ -101,29 +101,28 @@ const mostCounted = 1000;
 export function* runRules(check: ContentCheck, view: View, open: number, most: number, stretch = readAtOnce): Steps<Finding[]> {
   const findings: Finding[] = [];
   for (const active of check.rules) {
-    if ((active.rule.gates & open) === 0) continue;
+    const { rule } = active;
+    if ((rule.gates & open) === 0) continue;
     if (findings.length > most) break;
-    yield* runRule(active, view, most + 1 - findings.length, stretch, findings);
+    const add = adder(active, view, most + 1 - findings.length, findings);
+    const { length } = rule.reads === 'original' ? view.original : view.text;
+    // Most texts are short, and then nothing is made for each rule but this.
+    if (length <= readWithOthers) rule.find(view, add);
+    else for (let from = 0; from < length; yield) from = rule.find(view, add, { ...everything, from, until: from + stretch });
   }
   return findings;
 }
 
 // Every place of what is redacted is needed; of the rest only whether and, roughly, how often.
-function* runRule(active: ActiveRule, view: View, most: number, stretch: number, findings: Finding[]): Steps<void> {
+function adder(active: ActiveRule, view: View, most: number, findings: Finding[]): AddSpan {
   const { rule, action } = active;
   const isPlain = rule.reads === 'original' || view.offsets === undefined;
   let left = action === 'redact' ? most : Math.min(most, mostCounted);
-  const add = (start: number, end: number): boolean => {
+  return (start, end) => {
     const [from, to] = isPlain ? [start, end] : toOriginal(view, start, end);
     findings.push({ active, start: from, end: to });
     return --left === 0;
   };
-  const { length } = rule.reads === 'original' ? view.original : view.text;
-  if (length <= Math.min(stretch, readWithOthers)) {
-    rule.find(view, add);
-    return;
-  }
-  for (let from = 0; from < length; yield) from = rule.find(view, add, { ...everything, from, until: from + stretch });
 }
 
 function* addDecoded(check: ContentCheck, view: View, findings: Finding[], most: number): Steps<void> {

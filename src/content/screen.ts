@@ -38,8 +38,8 @@ export type Verdict = ContentVerdict | Promise<ContentVerdict>;
 /** Judges parsed JSON, such as the arguments of a call. The value stays as it is, and must stay so until it is judged. */
 export function screenValue(check: ContentCheck, value: Json): Verdict {
   // Most values are small and clean, and their text is looked at faster in one piece than in many.
-  if (weighs(value, smallValue) && looksClean(check, bytesOf(value))) return clean;
-  return inTurns(screening(check, value, false));
+  if (!weighs(value, smallValue)) return inTurns(screening(check, value, false));
+  return looksClean(check, bytesOf(value)) ? clean : inTurns(walk(check, value, false));
 }
 
 /** The same for what a model is sent: pictures, sounds and documents in base64 are no text, and stay as they are. */
@@ -51,8 +51,8 @@ export function screenPrompt(check: ContentCheck, value: Json): Verdict {
 
 /** Judges the bytes of one JSON value, such as a result; they are parsed only where a rule can match. Throws, or rejects with, SyntaxError. */
 export function inspectBytes(check: ContentCheck, bytes: Buffer): Verdict {
-  if (bytes.length <= lookedAtOnce && looksClean(check, bytes)) return clean;
-  return inTurns(inspecting(check, bytes));
+  if (bytes.length > lookedAtOnce) return inTurns(inspecting(check, bytes));
+  return looksClean(check, bytes) ? clean : inTurns(walk(check, parse(bytes.toString('utf8')), false));
 }
 
 const smallValue = 32_768;

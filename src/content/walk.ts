@@ -172,29 +172,50 @@ function* screenArray(state: Walk, items: Json[]): Steps<Json> {
 }
 
 function* screenObject(state: Walk, object: JsonObject): Steps<Json> {
-  const entries: [string, Json][] = [];
-  const taken = new Map<string, number>();
-  let isChanged = false;
+  // Nothing is copied where nothing changes.
+  let copy: Copy | undefined;
   for (const key of Object.keys(object)) {
     if (state.isOver) return object;
     const value = object[key] ?? null;
     const found = state.cleanKeys.has(key)
-      ? []
+      ? none
       : key.length > shortText
         ? yield* findInLong(state, key, 0)
         : findAt(state, key, 0);
-    if (found.length === 0) state.cleanKeys.add(key);
-    const outward = found.length === 0 ? key : uniqueKey(replaceFindings(key, found), taken);
-    taken.set(outward, taken.get(outward) ?? 1);
-    state.path.push(found.length === 0 ? key : '*');
+    const isClean = found.length === 0;
+    if (isClean) state.cleanKeys.add(key);
+    const outward = isClean ? key : replaceFindings(key, found);
+    state.path.push(isClean ? key : '*');
     const screened = isLong(value) ? yield* screenLong(state, value, key) : screenShort(state, value, key);
     leave(state);
     if (isOverworked(state)) yield;
-    if (outward !== key || screened !== value) isChanged = true;
-    entries.push([outward, screened]);
+    if (copy === undefined && (outward !== key || screened !== value)) copy = copyUpTo(object, key);
+    if (copy !== undefined) addMember(copy, isClean ? key : uniqueKey(outward, copy.taken), screened);
   }
   // Unlike an assignment, this makes a member of "__proto__" too.
-  return isChanged ? Object.fromEntries(entries) : object;
+  return copy === undefined ? object : Object.fromEntries(copy.entries);
+}
+
+const none: readonly Finding[] = Object.freeze([]);
+
+/** An object that is made anew, and how often each of its names was wanted. */
+interface Copy {
+  readonly entries: [string, Json][];
+  readonly taken: Map<string, number>;
+}
+
+function copyUpTo(object: JsonObject, end: string): Copy {
+  const copy: Copy = { entries: [], taken: new Map() };
+  for (const key of Object.keys(object)) {
+    if (key === end) break;
+    addMember(copy, key, object[key] ?? null);
+  }
+  return copy;
+}
+
+function addMember({ entries, taken }: Copy, name: string, value: Json): void {
+  taken.set(name, taken.get(name) ?? 1);
+  entries.push([name, value]);
 }
 
 function screenNumber(state: Walk, value: Json, digits: string): Json {
