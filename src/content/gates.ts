@@ -16,7 +16,7 @@ export function openGates(check: ContentCheck, text: string): number {
 }
 
 /** What characters beyond ASCII make necessary; 0 when they are just letters. */
-export function lookAtForeign(text: string): number {
+function lookAtForeign(text: string): number {
   let open = hasHiding(text) ? gate.foreign : 0;
   if (foreignAnchors.test(text)) open |= gate.foreign | gate.injectionWords;
   if (foreignSafetyAnchors.test(text)) open |= gate.safetyWords;

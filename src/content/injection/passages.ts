@@ -5,7 +5,7 @@ import { readTokens, type Token } from './tokens.ts';
 import { foreignAnchors, injectionAnchors } from './words.ts';
 
 /** Some of the text, and the tokens in it. */
-export interface Passage {
+interface Passage {
   readonly tokens: Token[];
   end: number;
   /** Up to here the tokens are read. */
