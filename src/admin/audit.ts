@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { answerRules } from '../call/check-answer.ts';
+import { categories, judgedCategories } from '../content/rule.ts';
+import { ruleIds } from '../content/rule-names.ts';
 import { GatewayError } from '../errors.ts';
 import type { JournalReport } from '../journal/verify-journal.ts';
+import { suggestName } from '../problems.ts';
 import type { AuditCursor, AuditRow } from '../store/ports/audit-index.ts';
 import type { StoredChangeRecord } from '../store/ports/registry.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
@@ -22,6 +26,7 @@ const callShown = z
     outcome: z.string().nullable().describe('Null while it runs, or where the process ended meanwhile.'),
     code: z.string().nullable(),
     trace: z.string().nullable(),
+    contentRules: z.array(z.string()).describe('Content rules that matched; where and what was done stands in "contentHits".'),
   })
   .loose();
 
@@ -33,6 +38,19 @@ const changeShown = z.object({
   kind: z.string(),
   id: z.string(),
   detail: z.object({}).loose(),
+});
+
+const contentNames: readonly string[] = [
+  ...[...ruleIds, ...answerRules].flatMap((id) => [id.slice(0, id.indexOf('/')), id]),
+  ...['judge', 'judge/unavailable', ...judgedCategories.map((category) => `judge/${category}`)],
+  ...['content', 'content/unread'],
+];
+
+/** One that nothing can be found by is a slip: an empty answer would look like good news. */
+const contentRuleName = z.string().superRefine((name, context) => {
+  if (contentNames.includes(name)) return;
+  const hint = suggestName(name, contentNames) || ` Categories are ${categories.join(', ')}, answer, judge and content.`;
+  context.addIssue({ code: 'custom', message: `Nothing on record is named "${name.slice(0, 64)}".${hint}` });
 });
 
 export const searchAudit = defineAction({
@@ -70,6 +88,9 @@ export const searchAudit = defineAction({
       )
       .optional()
       .describe('Calls only: the one of this id: the x-request-id of an answer at /v1, or "call" of a record.'),
+    contentRule: contentRuleName
+      .optional()
+      .describe('Calls only: a content rule that matched, e.g. "secrets/github-token", or any of a category, "secrets".'),
     object: z.string().min(1).max(300).optional().describe('Changes only: what was changed, "key/ci" or "policy/global".'),
     fromMs: z.int().min(0).optional().describe('Not before this time, in ms since 1970.'),
     toMs: z.int().min(0).optional().describe('Before this time.'),
@@ -167,6 +188,7 @@ interface Query {
   readonly decision?: string | undefined;
   readonly code?: string | undefined;
   readonly trace?: string | undefined;
+  readonly contentRule?: string | undefined;
   readonly object?: string | undefined;
   readonly fromMs?: number | undefined;
   readonly toMs?: number | undefined;

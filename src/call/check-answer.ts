@@ -33,6 +33,9 @@ function hit(ruleId: string, pointer: string): { readonly flag: ContentHit; read
   return { flag: Object.freeze({ ...common, action: 'flag' }), block: Object.freeze({ ...common, action: 'block' }) };
 }
 
+/** Names of these hits, which stand on the record as those of content rules do. */
+export const answerRules: readonly string[] = Object.keys(hits);
+
 const none: readonly ContentHit[] = Object.freeze([]);
 
 /** Has the schema compiled that the answer will be checked against: its upstream is not done yet. */

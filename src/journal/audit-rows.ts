@@ -12,7 +12,10 @@ export function rowsOf(chain: string, lines: readonly string[]): AuditRow[] {
     if (row === undefined) continue;
     const earlier = rows.get(row.id);
     if (earlier === undefined) rows.set(row.id, row);
-    else rows.set(row.id, { ...earlier, outcome: row.outcome, code: row.code, ms: row.ms, result: row.result ?? row.record });
+    else {
+      const { outcome, code, ms, contentRules } = row;
+      rows.set(row.id, { ...earlier, outcome, code, ms, contentRules, result: row.result ?? row.record });
+    }
   }
   return [...rows.values()];
 }
@@ -34,6 +37,7 @@ function rowOf(chain: string, line: string): AuditRow | undefined {
     trace: text(found, 'trace'),
     record: isSequel ? null : own,
     result: isSequel ? own : null,
+    contentRules: texts(found, 'contentRules'),
   };
   if (kind === 'change') {
     return { ...common, ...rest, id: `#${seq}`, kind, capability: text(found, 'object'), decision: 'allow', outcome: 'done' };
@@ -56,4 +60,9 @@ function parse(line: string): JsonObject | undefined {
 function text(record: JsonObject, name: string): string | null {
   const value = record[name];
   return typeof value === 'string' ? value : null;
+}
+
+function texts(record: JsonObject, name: string): readonly string[] {
+  const value = record[name];
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 }

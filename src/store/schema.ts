@@ -171,6 +171,7 @@ export interface Schema {
     readonly trace: string | null;
     readonly record: string | null;
     readonly result: string | null;
+    readonly content_rules: string | null;
   };
   readonly audit_heads: {
     readonly chain: string;

@@ -190,3 +190,26 @@ describe('the check of the journal', () => {
     expect(report.chains[0].problem).toMatch(new RegExp(`^edited: .*line ${at + 1}: Record ${at + 1} `));
   });
 });
+
+describe('what content rules found', () => {
+  test('is found by the name of the rule and by its category, and shown with the call', async () => {
+    const policy = { content: [{ rules: ['secrets', 'personal-data'], do: 'flag' }] };
+    await gateway.ok('PUT /policies/capability:finance%2Fecho', { policy });
+    const text = `Bill jane.doe@example.com: ghp_${'a1B2c3D4e5F6'.repeat(3)}`;
+    await gateway.mcp('', 'tools/call', { name: 'finance__echo', arguments: { text } }, key);
+    await until('the index has it', async () => (await calls('contentRule=secrets')).length === 1);
+    const found = await calls('contentRule=personal-data/email&caller=key:ci');
+    expect(found).toMatchObject([
+      { capability: 'finance/echo', contentRules: expect.arrayContaining(['personal-data/email', 'secrets/github-token']) },
+    ]);
+    expect(await calls('contentRule=secrets/github-token')).toEqual(found);
+    expect(await calls('contentRule=profanity')).toEqual([]);
+    expect(await calls('contentRule=secrets', auditor)).toEqual([]);
+  });
+
+  test('a name that nothing can be found by is refused with the one that was meant', async () => {
+    const { status, body } = await gateway.api('GET /audit?contentRule=secrets/github-tokens');
+    expect(status).toBe(400);
+    expect(JSON.stringify(body)).toContain('Did you mean \\"secrets/github-token\\"?');
+  });
+});

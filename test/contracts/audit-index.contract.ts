@@ -95,6 +95,34 @@ export function auditIndexContract(name: string, makePlace: () => Promise<StoreP
       expect(await found({ caller: "' or 1=1 --" })).toEqual([]);
     });
 
+    it('finds by a content rule that matched, and by its category', async () => {
+      const index = await open();
+      const [intent, outcome] = [row(4, { outcome: null }), row(5, { ...emptied, id: row(4).id })];
+      await index.add(
+        [
+          row(1, { contentRules: ['secrets/github-token', 'personal-data/email'] }),
+          row(2, { contentRules: ['secrets/password'] }),
+          row(3, { contentRules: ['judge/self-harm'] }),
+          intent,
+        ],
+        head('a', 4),
+      );
+      await index.add([{ ...outcome, contentRules: ['self-harm/method'] }], head('a', 5));
+      await index.add([intent], head('a', 5));
+      async function found(contentRule: string, more: Partial<AuditQuery> = {}): Promise<number[]> {
+        return (await index.search({ contentRule, ...more, limit: 10 })).map(({ seq }) => seq);
+      }
+      expect(await found('secrets/github-token')).toEqual([1]);
+      expect(await found('personal-data/email')).toEqual([1]);
+      expect(await found('secrets')).toEqual([2, 1]);
+      expect(await found('secrets', { toMs: 1_002 })).toEqual([1]);
+      expect(await found('self-harm')).toEqual([4]);
+      expect(await found('secrets/git')).toEqual([]);
+      expect(await found('secret')).toEqual([]);
+      expect(await found('profanity')).toEqual([]);
+      expect((await index.search({ limit: 10 })).map(({ contentRules }) => contentRules.length)).toEqual([1, 1, 1, 2]);
+    });
+
     it('gives page after page without leaving out or repeating a row, also of one moment', async () => {
       const index = await open();
       const rows = ['a', 'b', 'c'].flatMap((chain) => [1, 2, 3, 4].map((n) => row(n, { chain, atMs: n < 4 ? 1_000 : 1_001 })));
@@ -154,6 +182,7 @@ function row(seq: number, changes: Partial<AuditRow> = {}): AuditRow {
     trace: null,
     record: '{"kind":"intent"}',
     result: '{"kind":"outcome"}',
+    contentRules: [],
     ...changes,
   };
 }

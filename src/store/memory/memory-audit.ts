@@ -35,6 +35,7 @@ function merge(earlier: AuditRow | undefined, row: AuditRow): AuditRow {
     code: row.code ?? earlier.code,
     ms: row.ms ?? earlier.ms,
     result: row.result ?? earlier.result,
+    contentRules: row.contentRules.length > 0 ? row.contentRules : earlier.contentRules,
   };
 }
 
@@ -46,6 +47,9 @@ function isWanted(row: AuditRow, query: AuditQuery): boolean {
   if (query.call !== undefined && row.id !== query.call) return false;
   if (query.callers !== undefined && !query.callers.includes(row.caller ?? '')) return false;
   if (query.namespaces?.some((name) => row.capability?.startsWith(`${name}/`)) === false) return false;
+  const { contentRule } = query;
+  if (contentRule !== undefined && !row.contentRules.some((rule) => rule === contentRule || rule.startsWith(`${contentRule}/`)))
+    return false;
   if (query.fromMs !== undefined && row.atMs < query.fromMs) return false;
   if (query.toMs !== undefined && row.atMs >= query.toMs) return false;
   return query.before === undefined || isBefore(row, query.before);

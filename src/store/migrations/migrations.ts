@@ -13,6 +13,7 @@ import { models } from './0011-models.ts';
 import { sightings } from './0012-sightings.ts';
 import { keyedCalls } from './0013-keyed-calls.ts';
 import { approvalHolders } from './0014-approval-holders.ts';
+import { auditContentRules } from './0015-audit-content-rules.ts';
 
 /**
  * Every change of the tables, oldest first; a database of version N has seen the first N. Forward only, and each entry stays
@@ -34,6 +35,7 @@ const migrations: readonly (readonly string[])[] = [
   sightings,
   keyedCalls,
   approvalHolders,
+  auditContentRules,
 ];
 
 export const newestVersion = migrations.length;

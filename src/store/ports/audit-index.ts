@@ -45,6 +45,8 @@ export interface AuditRow {
   readonly record: string | null;
   /** JSON: every field of the record of its outcome, when that is another one. */
   readonly result: string | null;
+  /** Content rules that matched, as `category/name`. */
+  readonly contentRules: readonly string[];
 }
 
 export interface AuditQuery {
@@ -59,6 +61,8 @@ export interface AuditQuery {
   readonly decision?: string | undefined;
   readonly code?: string | undefined;
   readonly trace?: string | undefined;
+  /** A content rule that matched, `category/name`, or any of a `category`; neither has blanks or wildcards. */
+  readonly contentRule?: string | undefined;
   readonly fromMs?: number | undefined;
   /** Not included. */
   readonly toMs?: number | undefined;

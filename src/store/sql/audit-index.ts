@@ -19,7 +19,8 @@ export function sqlAuditIndex(database: Database): AuditIndex {
       return await db.selectFrom('audit_heads').selectAll().orderBy('chain').execute();
     },
 
-    async search({ caller, callers, capability, namespaces, decision, code, trace, fromMs, toMs, limit, before, call }) {
+    async search(wanted) {
+      const { caller, callers, capability, namespaces, decision, code, trace, call, contentRule, fromMs, toMs, limit, before } = wanted;
       if (callers?.length === 0 || namespaces?.length === 0) return [];
       const db = await database();
       let query = db.selectFrom('audit_calls').selectAll();
@@ -32,6 +33,8 @@ export function sqlAuditIndex(database: Database): AuditIndex {
       if (call !== undefined)
         query = query.where('id', '=', call).where('chain', 'in', db.selectFrom('audit_heads').select('chain'));
       if (callers !== undefined) query = query.where('caller', 'in', callers);
+      if (contentRule !== undefined)
+        query = query.where('content_rules', 'like', `% ${contentRule}${contentRule.includes('/') ? ' ' : '/'}%`);
       // Names of namespaces hold no wildcards.
       if (namespaces !== undefined)
         query = query.where((row) => row.or(namespaces.map((name) => row('capability', 'like', `${name}/%`))));
@@ -61,6 +64,7 @@ async function insert(db: Kysely<Schema>, batch: readonly AuditRow[]): Promise<v
         code: row.fn.coalesce('excluded.code', 'audit_calls.code'),
         ms: row.fn.coalesce('excluded.ms', 'audit_calls.ms'),
         result: row.fn.coalesce('excluded.result', 'audit_calls.result'),
+        content_rules: row.fn.coalesce('excluded.content_rules', 'audit_calls.content_rules'),
       })),
     )
     .execute();
@@ -82,10 +86,15 @@ function isBefore(row: ExpressionBuilder<Schema, 'audit_calls'>, { atMs, chain, 
   ]);
 }
 
-function toRow({ atMs, ...rest }: AuditRow): Row {
-  return { ...rest, at_ms: atMs };
+function toRow({ atMs, contentRules, ...rest }: AuditRow): Row {
+  return { ...rest, at_ms: atMs, content_rules: writeRules(contentRules) };
 }
 
-function fromRow({ at_ms, ...rest }: Row): AuditRow {
-  return { ...rest, atMs: at_ms };
+function fromRow({ at_ms, content_rules, ...rest }: Row): AuditRow {
+  return { ...rest, atMs: at_ms, contentRules: content_rules?.trim().split(' ') ?? [] };
+}
+
+/** Each between blanks, so that `like` finds a whole name. */
+export function writeRules(rules: readonly string[]): string | null {
+  return rules.length === 0 ? null : ` ${rules.join(' ')} `;
 }

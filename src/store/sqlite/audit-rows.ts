@@ -1,12 +1,13 @@
 import type { AuditHead, AuditRow } from '../ports/audit-index.ts';
+import { writeRules } from '../sql/audit-index.ts';
 import type { SqliteConnection } from './connection.ts';
 
 const insert = `insert into audit_calls
-  (chain, id, seq, at_ms, kind, caller, consumer, capability, upstream, decision, outcome, code, ms, trace, record, result)
-  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  (chain, id, seq, at_ms, kind, caller, consumer, capability, upstream, decision, outcome, code, ms, trace, record, result, content_rules)
+  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   on conflict (chain, id) do update set
     outcome = coalesce(excluded.outcome, outcome), code = coalesce(excluded.code, code), ms = coalesce(excluded.ms, ms),
-    result = coalesce(excluded.result, result)`;
+    result = coalesce(excluded.result, result), content_rules = coalesce(excluded.content_rules, content_rules)`;
 
 const reach = `insert into audit_heads (chain, seq, hash) values (?, ?, ?)
   on conflict (chain) do update set seq = excluded.seq, hash = excluded.hash`;
@@ -52,6 +53,8 @@ function parametersOf(row: AuditRow): (string | number | null)[] {
     trace,
     record,
     result,
+    contentRules,
   } = row;
-  return [chain, id, seq, atMs, kind, caller, consumer, capability, upstream, decision, outcome, code, ms, trace, record, result];
+  const of = [chain, id, seq, atMs, kind, caller, consumer, capability, upstream, decision, outcome, code, ms, trace];
+  return [...of, record, result, writeRules(contentRules)];
 }
