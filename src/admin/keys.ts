@@ -14,6 +14,7 @@ import { commitChange, requireNew } from './change.ts';
 import { withoutUndefined } from './consumers.ts';
 import { completeRights, excessOf, isKeyWithin, isOwn } from './key-authority.ts';
 import { pageFields, pageOf } from './page.ts';
+import { scopeWarnings } from './scope-warnings.ts';
 
 const longestGraceS = 86_400;
 const tenYearsS = 315_360_000;
@@ -41,9 +42,16 @@ const shown = z
   })
   .loose();
 
-export const shownOnce = z.object({
+const shownOnce = z.object({
   key: shown,
   secret: z.string().describe('The key itself. It is shown this once and kept nowhere: store it now.'),
+});
+
+export const issued = shownOnce.extend({
+  warnings: z
+    .array(z.string())
+    .optional()
+    .describe('Entries of the scope that open nothing right now, as what they name is not there. It may come later.'),
 });
 
 export const createKey = defineAction({
@@ -64,10 +72,10 @@ export const createKey = defineAction({
     limits: limitsSchema.optional().describe('Rates and budgets of its own.'),
     expiresInS: z.int().min(60).max(tenYearsS).optional().describe('How long it is valid, in seconds. Default: for ever.'),
   }),
-  output: shownOnce,
-  async run(ports, caller, { id = madeUpKeyId(), title, expiresInS, scope = {}, ...rest }) {
+  output: issued,
+  async run(ports, caller, { id = madeUpKeyId(), title, expiresInS, scope = {}, ...rest }, ip) {
     const member = rest.member ?? (rest.consumer === undefined ? caller.member : undefined);
-    return await issueKey(ports, caller, 'create_key', { id, title, expiresInS, ...rest, member, scope });
+    return await issueKey(ports, caller, ip, 'create_key', { id, title, expiresInS, ...rest, member, scope });
   },
 });
 
@@ -87,9 +95,10 @@ export interface WantedKey {
 export async function issueKey(
   ports: AdminPorts,
   caller: Caller,
+  ip: string,
   action: string,
   { id, title, expiresInS, ...wanted }: WantedKey,
-): Promise<z.output<typeof shownOnce>> {
+): Promise<z.output<typeof issued>> {
   const { registry, clock, keys } = ports;
   const nowMs = clock.nowMs();
   if (wanted.consumer === undefined && wanted.member === undefined)
@@ -113,7 +122,8 @@ export async function issueKey(
   });
   const { secrets: _, ...detail } = body;
   await commitChange(ports, caller, { action, edits: [{ kind: 'key', id, body }], detail });
-  return { key: show(ports, registry.require('key', id)), secret };
+  const warnings = scopeWarnings(ports, caller, ip, wanted.scope);
+  return { key: show(ports, registry.require('key', id)), secret, ...(warnings.length === 0 ? {} : { warnings }) };
 }
 
 export function madeUpKeyId(): string {

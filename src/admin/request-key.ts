@@ -8,7 +8,7 @@ import { modelSnippets } from '../finding/model-snippets.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { idSchema, scopeSchema } from '../registry/documents.ts';
 import { defineAction } from './action.ts';
-import { issueKey, madeUpKeyId, shownOnce } from './keys.ts';
+import { issued, issueKey, madeUpKeyId } from './keys.ts';
 
 const defaultExpiresInS = 90 * 86_400;
 const longestExpiresInS = 365 * 86_400;
@@ -39,7 +39,7 @@ export const requestKey = defineAction({
       .optional()
       .describe('How long it is valid, in seconds, at most a year. Default: 90 days.'),
   }),
-  output: shownOnce.extend({
+  output: issued.extend({
     baseUrl: z.string().describe('What OpenAI clients take as their base URL; Anthropic clients take it without /v1.'),
     models: z.array(z.string()).describe('Models that it may call today.'),
     mcpUrls: z.array(z.string()).describe('Addresses for MCP clients.'),
@@ -62,7 +62,7 @@ export const requestKey = defineAction({
       ...(toolboxes === undefined ? {} : { toolboxes }),
     };
     const member = consumer === undefined ? caller.member : undefined;
-    const issued = await issueKey(ports, caller, 'request_key', {
+    const given = await issueKey(ports, caller, ip, 'request_key', {
       id: madeUpKeyId(),
       title,
       consumer,
@@ -74,7 +74,7 @@ export const requestKey = defineAction({
     const url = ports.ownUrl();
     const [first] = reached;
     return {
-      ...issued,
+      ...given,
       baseUrl: `${url}/v1`,
       models: reached,
       mcpUrls: (toolboxes ?? []).map((name) => `${url}/mcp/${name}`),

@@ -82,7 +82,11 @@ async function send(
   const outcome = await askGateway(far, requestOf(action, input));
   if (own.json !== undefined) around.write(showJson(outcome.answer));
   else if (outcome.kind === 'refused') around.complain(`gatehouse: ${plainLines(outcome.message)}\n`);
-  else around.write(shortcut?.show(outcome.answer) ?? showAnswer(outcome.answer, around.columns, tables[action.name]));
+  else {
+    const { warnings, ...answer } = outcome.answer;
+    around.write(shortcut?.show(answer) ?? showAnswer(answer, around.columns, tables[action.name]));
+    if (Array.isArray(warnings)) for (const warning of warnings) around.complain(`warning: ${plainLines(String(warning))}\n`);
+  }
   return outcome.kind === 'done' && (shortcut?.isGood(outcome.answer) ?? true) ? 0 : 1;
 }
 

@@ -77,6 +77,15 @@ describe('commands made of actions', () => {
     expect(JSON.stringify(await json('list-keys'))).toContain('revoked');
   });
 
+  test('say beside an answer, on standard error, what of it is probably not meant', async () => {
+    await gatehouse('create-consumer', 'slips', '--title', 'Slips', '--kind', 'application');
+    const scope = '{"namespaces":["nowhere"]}';
+    const { code, out, err } = await gatehouse('create-key', '--title', 'x', '--consumer', 'slips', '--scope', scope);
+    expect([code, err]).toEqual([0, expect.stringMatching(/^warning: scope: namespaces "nowhere" is not there/)]);
+    expect(out).toContain('secret: gh_');
+    expect(out).not.toContain('warning');
+  });
+
   test('are on record as asked for on the command line, in a table that fits', async () => {
     await gatehouse('create-consumer', 'recorded', '--title', 'x', '--kind', 'team');
     const found = () => json('search-audit', '--capability', 'consumer/recorded');
