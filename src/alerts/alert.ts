@@ -64,12 +64,12 @@ export interface Warning {
 
 const defaultThresholds = [0.8, 1] as const;
 
-/** Everything about this usage that is worth a word, the gravest first. */
+/** What of this usage is worth a word. Of several thresholds that are passed the highest alone: it says what the others would. */
 export function warningsOf(alert: AlertDocument, usage: AlertUsage): readonly Warning[] {
   const { amount, thresholds = defaultThresholds, forecast: tellsForecast = true } = alert;
   const { used, forecast } = usage;
   const passed = thresholds.filter((share) => used >= share * amount).sort((a, b) => b - a);
-  const warnings = passed.map((share) => ({
+  const warnings = passed.slice(0, 1).map((share) => ({
     mark: String(share),
     text: `${describeSubject(alert, usage)} used ${describe(alert, used)} of ${describe(alert, amount)} ${per(alert)} (${Math.round((used / amount) * 100)} %).`,
   }));

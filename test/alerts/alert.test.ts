@@ -59,10 +59,10 @@ describe('US-M-A8: what is worth a word', () => {
   const marks = (more: Partial<AlertDocument>, used: number, forecast?: number) =>
     warningsOf(daily(more), { subject: 'labs/fast', used, forecast }).map(({ mark }) => mark);
 
-  test('each threshold that is passed, the gravest first, and nothing below', () => {
+  test('the highest threshold that is passed, and nothing below', () => {
     expect(marks({}, 7.99)).toEqual([]);
     expect(marks({}, 8)).toEqual(['0.8']);
-    expect(marks({}, 10)).toEqual(['1', '0.8']);
+    expect(marks({}, 10)).toEqual(['1']);
     expect(marks({ thresholds: [0.5, 2] }, 9)).toEqual(['0.5']);
   });
 
@@ -70,7 +70,7 @@ describe('US-M-A8: what is worth a word', () => {
     expect(marks({}, 5, 9.9)).toEqual([]);
     expect(marks({}, 5, 10)).toEqual(['forecast']);
     expect(marks({}, 8, 16)).toEqual(['0.8', 'forecast']);
-    expect(marks({}, 11, 22)).toEqual(['1', '0.8']);
+    expect(marks({}, 11, 22)).toEqual(['1']);
     expect(marks({ forecast: false }, 5, 20)).toEqual([]);
   });
 
@@ -147,6 +147,15 @@ describe('US-M-A8: telling', () => {
     await records.addCalls([row(noon + 23 * hourMs, 9e9)]);
     await replicas.look();
     expect(replicas.told).toHaveLength(3);
+  });
+
+  test('who passes several thresholds between two looks is told of once', async () => {
+    const records = memoryModelRecords();
+    const replicas = replicasOn(records, daily({ forecast: false, thresholds: [0.5, 0.8, 1] }));
+    await records.addCalls([row(noon, 40e9)]);
+    await replicas.look();
+    await replicas.look();
+    expect(replicas.told.map(({ text }) => text)).toEqual([expect.stringContaining('(400 %)')]);
   });
 
   test('what was raised may be passed again', async () => {
