@@ -9,11 +9,22 @@ export function toTool({ name, title, description, isReadOnly, input, output }: 
     name,
     title,
     description,
-    inputSchema: z.toJSONSchema(input, { io: 'input' }) as JsonObject,
+    inputSchema: z.toJSONSchema(input, { io: 'input', override: explainPatterns }) as JsonObject,
     outputSchema: z.toJSONSchema(output, { io: 'output' }) as JsonObject,
     annotations: { title, readOnlyHint: isReadOnly, openWorldHint: false },
   };
 }
+
+/** What a pattern means, as zod would say it: a pattern alone tells few what to write. */
+function explainPatterns({ zodSchema, jsonSchema }: Parameters<Override>[0]): void {
+  for (const check of zodSchema._zod.def.checks ?? []) {
+    const { format, error } = check._zod.def as z.core.$ZodCheckStringFormatDef;
+    const message = format === 'regex' ? error?.({} as never) : undefined;
+    if (typeof message === 'string') jsonSchema.description ??= message;
+  }
+}
+
+type Override = NonNullable<z.core.ToJSONSchemaParams['override']>;
 
 /** Every problem of an input, one sentence each, with the place. */
 export function describeProblems(error: z.ZodError): string {

@@ -1,5 +1,5 @@
 /**
- * Brings an upstream's schema into the one form that is compiled: JSON Schema 2020-12 without annotations, ids and references that
+ * Brings an upstream's schema into the one form that is compiled: JSON Schema 2020-12 without annotations (but what a pattern means), ids and references that
  * leave it. Older dialects (04 to 2019-09) are rewritten. What cannot be applied is left out and noted; what refers elsewhere makes
  * the schema unusable: nothing is ever fetched, and nothing passes unchecked because its check is somewhere else.
  */
@@ -97,7 +97,15 @@ function cleanObject(schema: JsonObject, outer: Walk, depth: number): JsonObject
     if (cleaned !== undefined) result[key] = cleaned;
     else if (isKeyword(key)) warn(walk, `"${key}" has a value that cannot be applied; it is left out.`);
   }
+  if (result.pattern !== undefined) keepMeaning(result, own(schema, 'description'), walk);
   return result;
+}
+
+/** For whoever is told that a text does not match. Characters that do not show are no words. */
+function keepMeaning(result: JsonObject, description: Json | undefined, walk: Walk): void {
+  if (typeof description !== 'string' || !/^[ -~]{1,200}$/.test(description)) return;
+  count(walk, 0, description.length);
+  result.description = description;
 }
 
 const referenceKeywords = ['$ref', '$dynamicRef', '$recursiveRef'];

@@ -164,8 +164,14 @@ function describeBounds(schema: JsonObject): string {
   return [
     bounds.length > 0 ? ` of ${bounds.join(' and ')}` : '',
     typeof multipleOf === 'number' ? ` that is a multiple of ${multipleOf}` : '',
-    typeof pattern === 'string' ? ` that matches ${shorten(pattern, 100)}` : '',
+    typeof pattern === 'string' ? ` that matches ${shorten(pattern, 100)}${inWords(schema.description)}` : '',
   ].join('');
+}
+
+/** What a pattern means, where the schema says it. */
+function inWords(description: Json | undefined): string {
+  if (typeof description !== 'string') return '';
+  return ` (${description.replace(/\.$/, '')})`;
 }
 
 function between(least: Json | undefined, most: Json | undefined, unit: string): string {

@@ -48,7 +48,7 @@ export const serverUrl = z
 /** A secret is referred to and never written out. */
 export const secretOnly = z
   .string()
-  .regex(/^\$\{secret:[^}]*\}$/, `Write it as \${secret:NAME}: a secret does not belong into this file.`)
+  .regex(/^\$\{secret:[^}]*\}$/, `Write it as \${secret:NAME}: a secret itself does not belong here.`)
   .pipe(secretText);
 
 // What is in rows of their own, per capability, belongs to policies.

@@ -41,6 +41,20 @@ describe('arguments that fit pass, and others are refused with a sentence to rep
       '/name must be text of at least 1 characters.',
     ],
     [
+      'a pattern, in the words of the schema',
+      { id: { type: 'string', pattern: '^T-[0-9]+$', description: 'A ticket, as it is printed.' } },
+      { id: 'T-1' },
+      { id: 'T' },
+      '/id must be text that matches ^T-[0-9]+$ (A ticket, as it is printed).',
+    ],
+    [
+      'a pattern, without words that hold what does not show',
+      { id: { type: 'string', pattern: '^T-[0-9]+$', description: 'A ticket\u200b.' } },
+      { id: 'T-1' },
+      { id: 'T' },
+      '/id must be text that matches ^T-[0-9]+$.',
+    ],
+    [
       'a pattern',
       { id: { type: 'string', pattern: '^T-[0-9]+$' } },
       { id: 'T-1' },
