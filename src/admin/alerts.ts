@@ -1,11 +1,15 @@
 import { z } from 'zod';
 import { mostAlertGroups, usageOf, windowOf } from '../alerts/alert.ts';
 import { watchAlerts } from '../alerts/alert-watch.ts';
-import { alertSchema, idSchema } from '../registry/documents.ts';
+import type { Caller } from '../call/authenticate.ts';
+import { suggestName } from '../problems.ts';
+import { type AlertDocument, alertSchema, idSchema } from '../registry/documents.ts';
 import type { ModelCallsSum } from '../store/ports/model-records.ts';
 import { defineAction, hasRole, notThere, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
 import { withoutUndefined } from './consumers.ts';
+import { knownTo, type NamePorts, takesAny, whyNothing } from './known-names.ts';
+import { warningsField } from './policies.ts';
 
 const shown = alertSchema.extend({ id: z.string(), revision: z.number() });
 
@@ -18,8 +22,8 @@ export const setAlert = defineAction({
   isReadOnly: false,
   route: 'PUT /alerts/{id}',
   input: z.strictObject({ id: idSchema, alert: alertSchema, revision: revisionField }),
-  output: shown,
-  async run(ports, caller, { id, alert, revision }) {
+  output: shown.extend({ warnings: warningsField }),
+  async run(ports, caller, { id, alert, revision }, ip) {
     requireRole(caller, ['admin'], alert.namespace);
     const known = ports.registry.get('alert', id);
     if (known !== undefined) requireRole(caller, ['admin'], known.body.namespace);
@@ -28,9 +32,28 @@ export const setAlert = defineAction({
     // What is passed already is told now.
     const { models, ...others } = ports;
     await watchAlerts({ ...others, ...models });
-    return { ...alert, id, revision: ports.registry.require('alert', id).revision };
+    const warnings = alertWarnings(ports, caller, ip, alert);
+    const { revision: now } = ports.registry.require('alert', id);
+    return { ...alert, id, revision: now, ...(warnings.length === 0 ? {} : { warnings }) };
   },
 });
+
+/** What the alert is about and is not there. Whoever does not look after the whole gateway may not know of each consumer and key. */
+function alertWarnings(ports: NamePorts, caller: Caller, ip: string, { per, match = [], subject }: AlertDocument): string[] {
+  const { models, namespaces } = knownTo(ports, caller, ip);
+  const unmatched = match.filter((glob) => !takesAny(models, glob));
+  const warnings = unmatched.map(
+    (glob) => `match: "${glob}" takes no model right now.${whyNothing({ namespaces }, glob, models)}`,
+  );
+  if (subject === undefined || per === 'all') return warnings;
+  if (per !== 'model' && !hasRole(caller, ['auditor'])) return warnings;
+  const subjects = per === 'model' ? [...models] : ports.registry.list(per).map(({ id }) => id);
+  if (subjects.includes(subject)) return warnings;
+  return [
+    ...warnings,
+    `subject: there is no ${per} "${subject}", so nobody is told until there is.${suggestName(subject, subjects)}`,
+  ];
+}
 
 export const deleteAlert = defineAction({
   name: 'delete_alert',

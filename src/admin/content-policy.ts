@@ -7,7 +7,8 @@ import type { Policy } from '../policy/policy-schema.ts';
 import { scopeId } from '../registry/compose.ts';
 import { defineAction } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
-import { refuseForeignJudges, requireScope, scopeField, scopeOf } from './policies.ts';
+import { refuseForeignJudges, requireScope, scopeField, scopeOf, warningsField } from './policies.ts';
+import { policyWarnings } from './policy-warnings.ts';
 
 const treatment = z
   .strictObject({
@@ -55,8 +56,9 @@ export const setContentPolicy = defineAction({
       .describe('What this scope itself says of every category.'),
     content: contentPolicySchema.describe('The lines that the policy of this scope has now.'),
     revision: z.number().nullable(),
+    warnings: warningsField,
   }),
-  async run(ports, caller, { scope: wanted, categories: treatments = {}, judge, revision }) {
+  async run(ports, caller, { scope: wanted, categories: treatments = {}, judge, revision }, ip) {
     const scope = scopeOf(wanted);
     requireScope(caller, scope, ['admin']);
     const id = scopeId(scope);
@@ -80,7 +82,14 @@ export const setContentPolicy = defineAction({
         edits: [{ kind: 'policy', id, body }],
         detail: { scope: id, content },
       });
-    return { scope: id, categories: tableOf(content), content, revision: ports.registry.get('policy', id)?.revision ?? null };
+    const warnings = policyWarnings(ports, caller, ip, scope, content.length === 0 ? null : { content });
+    return {
+      scope: id,
+      categories: tableOf(content),
+      content,
+      revision: ports.registry.get('policy', id)?.revision ?? null,
+      ...(warnings.length === 0 ? {} : { warnings }),
+    };
   },
 });
 

@@ -14,6 +14,7 @@ import { commitChange, requireNew } from './change.ts';
 import { withoutUndefined } from './consumers.ts';
 import { completeRights, excessOf, isKeyWithin, isOwn } from './key-authority.ts';
 import { pageFields, pageOf } from './page.ts';
+import { warningsField } from './policies.ts';
 import { scopeWarnings } from './scope-warnings.ts';
 
 const longestGraceS = 86_400;
@@ -48,10 +49,7 @@ const shownOnce = z.object({
 });
 
 export const issued = shownOnce.extend({
-  warnings: z
-    .array(z.string())
-    .optional()
-    .describe('Entries of the scope that open nothing right now, as what they name is not there. It may come later.'),
+  warnings: warningsField,
 });
 
 export const createKey = defineAction({

@@ -12,6 +12,7 @@ import { composePolicies, readScope, scopeId } from '../registry/compose.ts';
 import { type AdminPorts, defineAction, hasRole, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
 import { isOwnModel } from './own-model.ts';
+import { policyWarnings } from './policy-warnings.ts';
 import { refuseForeignSecrets } from './secret-references.ts';
 
 export const scopeField = z
@@ -22,6 +23,12 @@ export const scopeField = z
     'Write "global", "namespace:<name>" or "capability:<namespace>/<name>".',
   )
   .describe('Whose calls: "global", "namespace:support" or "capability:support/get_ticket".');
+
+/** In answers to what was done all the same. */
+export const warningsField = z
+  .array(z.string())
+  .optional()
+  .describe('What of it holds nothing right now, as what it names is not there. It may come later.');
 
 const shown = z.object({
   scope: z.string(),
@@ -50,7 +57,7 @@ export const setPolicy = defineAction({
     policy: policySchema.nullable().describe('The whole policy of this scope, or null to remove it.'),
     revision: revisionField,
   }),
-  output: shown,
+  output: shown.extend({ warnings: warningsField }),
   async run(ports, caller, { scope: id, policy, revision }, ip) {
     const scope = scopeOf(id);
     requireScope(caller, scope, ['admin']);
@@ -68,7 +75,8 @@ export const setPolicy = defineAction({
     requireRevision('policy', id, known, revision);
     if (known !== undefined || body !== undefined)
       await commitChange(ports, caller, { action: 'set_policy', edits: [{ kind: 'policy', id, body }], detail: { policy } });
-    return show(ports, scope);
+    const warnings = policyWarnings(ports, caller, ip, scope, policy);
+    return { ...show(ports, scope), ...(warnings.length === 0 ? {} : { warnings }) };
   },
 });
 
