@@ -75,9 +75,9 @@ function groupsOf(root) {
   ];
 }
 
-/** Bundles the named entries, with every dependency, into a directory that is emptied first. */
+/** Bundles the named entries, with every dependency, into a directory. Returns the names of its files. */
 export async function bundle(root, input, dir, banner = () => '') {
-  await build({
+  const { output } = await build({
     cwd: root,
     input,
     platform: 'node',
@@ -88,7 +88,6 @@ export async function bundle(root, input, dir, banner = () => '') {
     external: ['pg-native'],
     output: {
       dir,
-      cleanDir: true,
       format: 'esm',
       entryFileNames: '[name].mjs',
       codeSplitting: { groups: groupsOf(root) },
@@ -101,4 +100,5 @@ export async function bundle(root, input, dir, banner = () => '') {
       banner,
     },
   });
+  return output.map(({ fileName }) => fileName);
 }

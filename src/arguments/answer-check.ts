@@ -108,6 +108,8 @@ function flawOf(verdict: Verdict): undefined | AnswerFlaw {
       return unusable(verdict.problem);
     case 'late':
       return unchecked('it takes too long to check');
+    case 'broken':
+      return unchecked('files of the program that checks it were moved or replaced while it runs');
     case 'busy':
       return unchecked('too many others wait to be checked');
   }

@@ -100,6 +100,12 @@ function explain(plan: Plan, verdict: Verdict): undefined | string {
       return refusal(verdict.problem);
     case 'late':
       return 'These arguments take too long to check against the input schema of this tool; send fewer or shorter ones.';
+    case 'broken':
+      throw new GatewayError(
+        'internal',
+        'Gatehouse cannot check these arguments: files of its program were moved or replaced while it runs. Its operator has to start it again.',
+        { cause: verdict.reason },
+      );
     case 'busy':
       throw new GatewayError(
         'checks_busy',

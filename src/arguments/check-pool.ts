@@ -2,7 +2,12 @@
 import { Worker } from 'node:worker_threads';
 import type { FinalReply, Job, Reply } from './check-worker.ts';
 
-export type Verdict = FinalReply | { readonly kind: 'late'; readonly doing: 'compile' | 'check' } | { readonly kind: 'busy' };
+export type Verdict =
+  | FinalReply
+  | { readonly kind: 'late'; readonly doing: 'compile' | 'check' }
+  | { readonly kind: 'busy' }
+  /** The worker's program is gone: nothing is wrong with what was to be checked. */
+  | { readonly kind: 'broken'; readonly reason: unknown };
 
 interface PoolLimits {
   readonly workers: number;
@@ -60,6 +65,16 @@ function startDeadline(deadlineMs: number, cpuMs: () => number, pass: () => void
   return { clear: () => clearTimeout(timer) };
 }
 
+async function findWorker(): Promise<{ readonly url: string; readonly purpose: string }> {
+  const { workerUrl, workerPurpose } = await import('./check-worker.ts');
+  return { url: workerUrl, purpose: workerPurpose };
+}
+
+/** Whether files of the program are no longer where they were when it was started. */
+function isGone(reason: unknown): boolean {
+  return reason instanceof Error && 'code' in reason && /MODULE_NOT_FOUND$/.test(String(reason.code));
+}
+
 interface Waiting {
   readonly job: Job;
   readonly settle: (verdict: Verdict) => void;
@@ -90,9 +105,11 @@ export class CheckPool {
 
   /** Never rejects and never takes longer than the limits say; on a machine that is too busy, five times as long. */
   async run(job: Job): Promise<Verdict> {
-    if (this.#entry === undefined) {
-      const { workerUrl, workerPurpose } = await import('./check-worker.ts');
-      this.#entry = { url: workerUrl, purpose: workerPurpose };
+    try {
+      this.#entry ??= await findWorker();
+    } catch (reason) {
+      if (isGone(reason)) return { kind: 'broken', reason };
+      throw reason;
     }
     const sameSchema = this.#queue.filter(({ job: { hash } }) => hash === job.hash).length;
     if (this.#queue.length >= this.#limits.queued || sameSchema >= this.#limits.queuedPerSchema) return { kind: 'busy' };
@@ -145,7 +162,7 @@ export class CheckPool {
     this.#threads.add(thread);
     worker.on('message', (reply: Reply) => this.#hear(thread, reply));
     // Out of memory, or anything else that ends a thread: the same as one that does not come back.
-    worker.on('error', () => void this.#endLate(thread));
+    worker.on('error', (reason) => void (isGone(reason) ? this.#endBroken(thread, reason) : this.#endLate(thread)));
     // A check that runs is kept alive by the timer of its deadline; an idle thread keeps nothing. Listening takes this back, so
     // that it comes last.
     worker.unref();
@@ -171,6 +188,11 @@ export class CheckPool {
 
   async #endLate(thread: Thread): Promise<void> {
     await this.#end(thread, { kind: 'late', doing: thread.current?.doing ?? 'check' });
+    this.#next();
+  }
+
+  async #endBroken(thread: Thread, reason: unknown): Promise<void> {
+    await this.#end(thread, { kind: 'broken', reason });
     this.#next();
   }
 

@@ -96,7 +96,7 @@ export class SchemaPlans {
       plan.retryAtMs = this.#clock.nowMs() + retryAfterMs;
     }
     // Nothing is known; the next call tries again.
-    if (verdict.kind === 'busy') plan.compiling = undefined;
+    if (verdict.kind === 'busy' || verdict.kind === 'broken') plan.compiling = undefined;
   }
 }
 

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'gatehouse-bundle-'));
@@ -34,6 +34,16 @@ describe('a program that checks arguments', () => {
 
   test('finds its worker when it is bundled, and ends by itself', () => {
     expect(run(join(directory, 'program.mjs')).sentences).toEqual(expected);
+  });
+
+  test('says that files of the program are gone, and nothing against what was to be checked', () => {
+    const moved = mkdtempSync(join(tmpdir(), 'gatehouse-moved-'));
+    onTestFinished(() => rmSync(moved, { recursive: true }));
+    cpSync(directory, moved, { recursive: true });
+    for (const name of readdirSync(join(moved, 'chunks')))
+      if (name.startsWith('check-worker-')) rmSync(join(moved, 'chunks', name));
+    const { stderr, status } = spawnSync(process.execPath, [join(moved, 'program.mjs')], { encoding: 'utf8', timeout: 60_000 });
+    expect([status, stderr]).toEqual([1, expect.stringContaining('Its operator has to start it again')]);
   });
 
   test('loads what compiles schemas only when it is used', () => {
