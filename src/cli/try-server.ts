@@ -77,7 +77,7 @@ async function listTools(link: Link): Promise<JsonObject[]> {
 const attempts = 3;
 
 async function callHarmless(link: Link, tools: readonly JsonObject[]): Promise<string | undefined> {
-  const harmless = tools.filter(isHarmless).slice(0, attempts);
+  const harmless = oneOfEach(tools.filter(isHarmless)).slice(0, attempts);
   let failure = '';
   for (const { name } of harmless) {
     const result = await link.request('tools/call', { name: name ?? '', arguments: {} });
@@ -86,6 +86,16 @@ async function callHarmless(link: Link, tools: readonly JsonObject[]): Promise<s
   }
   if (failure !== '') throw new TrialError(failure);
   return undefined;
+}
+
+/** The first of each namespace before the others: a server that is down has all of its tools down. */
+function oneOfEach(tools: readonly JsonObject[]): readonly JsonObject[] {
+  const namespaces = new Set<string>();
+  const first = tools.filter(({ name }) => {
+    const [namespace = ''] = String(name).split('__');
+    return !namespaces.has(namespace) && namespaces.add(namespace);
+  });
+  return [...first, ...tools.filter((tool) => !first.includes(tool))];
 }
 
 function isHarmless(tool: JsonObject): boolean {

@@ -199,6 +199,12 @@ describe('the trial', () => {
     expect(complained[0]).toMatch(/did not answer within 1\.5 s/);
   });
 
+  test('of a server with an upstream that is away goes on with the others', async () => {
+    expect(await connect({ client: 'cursor', toolbox: 'partly' })).toBe(0);
+    const called = received().filter(({ method }) => method === 'tools/call');
+    expect(called.map(({ params }) => params.name)).toEqual(['away__one', 'demo__list']);
+  });
+
   test('calls nothing that may change something', async () => {
     expect(await connect({ client: 'cursor', toolbox: 'unsafe' })).toBe(0);
     expect(printed.join('\n')).toMatch(/so none was called/);

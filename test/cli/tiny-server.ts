@@ -38,16 +38,24 @@ function answer({ method, params }: Request): object {
   }
   if (method === 'tools/list')
     return { result: params.cursor === undefined ? { tools: tools.slice(0, 2), nextCursor: 'more' } : { tools: tools.slice(2) } };
-  if (params.name === 'demo__broken')
+  if (params.name === 'demo__broken' || String(params.name).startsWith('away__'))
     return { result: { content: [{ type: 'text', text: 'the upstream is away' }], isError: true } };
   return { result: { content: [{ type: 'text', text: 'done' }] } };
 }
 
 const readOnly = { readOnlyHint: true };
+const away = ['one', 'two', 'three', 'four'].map((name) => ({
+  name: `away__${name}`,
+  inputSchema: { type: 'object' },
+  annotations: readOnly,
+}));
 const tools = [
+  ...(fault === 'partly' ? away : []),
   { name: 'demo__delete', inputSchema: { type: 'object' } },
   { name: 'demo__get', inputSchema: { type: 'object', required: ['id'] }, annotations: readOnly },
-  ...(fault === 'unsafe' ? [] : [{ name: 'demo__broken', inputSchema: { type: 'object' }, annotations: readOnly }]),
+  ...(fault === 'unsafe' || fault === 'partly'
+    ? []
+    : [{ name: 'demo__broken', inputSchema: { type: 'object' }, annotations: readOnly }]),
   ...(fault === 'unsafe' || fault === 'failing'
     ? []
     : [{ name: 'demo__list', inputSchema: { type: 'object', required: [] }, annotations: readOnly }]),
