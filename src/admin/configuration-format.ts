@@ -2,9 +2,11 @@ import { z } from 'zod';
 import { checkModelRules } from '../catalog/check-model-rules.ts';
 import { keptDigest, keptReference } from '../catalog/description-files.ts';
 import { namespaceFileSchema, readNamespaceFile } from '../catalog/namespace-file.ts';
+import { describeIssue } from '../describe-issue.ts';
 import { priceId } from '../models/prices.ts';
 import { limitsSchema } from '../policy/limit-rules.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
+import { suggestName } from '../problems.ts';
 import { readScope } from '../registry/compose.ts';
 import { keepDescription } from '../registry/descriptions.ts';
 import {
@@ -141,15 +143,16 @@ function readLarge(text: string): YamlFile {
   }
 }
 
+const wholeFormat =
+  'A configuration is a map of "namespaces", "consumers", "members", "policies", "drafts", "alerts" and "modelPrices".';
+
 export async function readConfiguration(value: unknown): Promise<Reading> {
   if (!isObject(value)) {
-    const message =
-      'A configuration is a map of "namespaces", "consumers", "members", "policies", "drafts", "alerts" and "modelPrices".';
-    return { wanted: [], flaws: [{ path: [], message }] };
+    return { wanted: [], flaws: [{ path: [], message: wholeFormat }] };
   }
   const { namespaces, ...rest } = value;
-  const parsed = configurationSchema.safeParse(rest, { jitless: true });
-  const flaws = (parsed.error?.issues ?? []).flatMap(describeIssue);
+  const parsed = configurationSchema.safeParse(rest, { reportInput: true, jitless: true });
+  const flaws = (parsed.error?.issues ?? []).flatMap((issue) => describeIssue(issue, wording));
   const parts = await Promise.all(namespacesOf(namespaces, flaws).map(readNamespace));
   const others = parsed.success ? wantedOf(parsed.data) : [];
   const wanted = [...parts.flatMap((part) => part.wanted), ...others];
@@ -251,12 +254,26 @@ function findRepeated(wanted: readonly Wanted[]): readonly Flaw[] {
   });
 }
 
-function describeIssue(issue: z.core.$ZodIssue): Flaw[] {
-  const { path, message } = issue;
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ path: [...path, key], message: `"${key}" is not known here; remove it.` }));
-  if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ path, message: inner.message }));
-  return [{ path, message }];
+const wording = {
+  whole: wholeFormat,
+  unknown: (key: string, path: readonly PropertyKey[]) => {
+    const shown = key.slice(0, 64);
+    const suggestion = suggestName(shown, keysAt(path));
+    return `"${shown}" is not known here${suggestion === '' ? '; remove it.' : `.${suggestion}`}`;
+  },
+};
+
+/** The keys that the format has at a place. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  let schema: unknown = configurationSchema;
+  for (const step of path) {
+    schema = schema instanceof z.ZodOptional || schema instanceof z.ZodNullable ? schema.unwrap() : schema;
+    if (schema instanceof z.ZodObject) schema = schema.shape[String(step)];
+    else if (schema instanceof z.ZodRecord) schema = schema.valueType;
+    else if (schema instanceof z.ZodArray) schema = schema.element;
+  }
+  const place = schema instanceof z.ZodOptional ? schema.unwrap() : schema;
+  return place instanceof z.ZodObject ? Object.keys(place.shape) : [];
 }
 
 function entriesOf(value: unknown): readonly (readonly [string, Record<string, unknown>])[] {

@@ -149,6 +149,24 @@ describe('US-T-A8 bulk import', () => {
 
   test.each<[string, (text: string) => string, number, RegExp]>([
     ['a key that is not known', (text) => text.replace('timeoutMs: 5000', 'timeouts: 5'), 15, /not known here/],
+    [
+      'a part with a slip in its name',
+      (text) => text.replace('consumers:', 'consumrs:'),
+      16,
+      /"consumrs" is not known here. Did you mean "consumers"/,
+    ],
+    [
+      'a field with a slip in its name',
+      (text) => text.replace('kind: application', 'kinds: application'),
+      17,
+      /"kinds" is not known here. Did you mean "kind"/,
+    ],
+    [
+      'a field that is missing',
+      (text) => text.replace(', kind: application', ''),
+      17,
+      /^"kind" is missing; add it: team or application\.$/,
+    ],
     ['a flaw of form', (text) => text.replace('kind: application', 'kind: robot'), 17, /application/],
     [
       'a rule that does not compile',
