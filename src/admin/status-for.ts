@@ -4,6 +4,7 @@ import { hasRole } from './roles.ts';
 /** As much of the gateway's state as not everybody may know. */
 export interface ShownStatus {
   readonly upstreams: readonly ShownUpstream[];
+  readonly toolboxes: readonly { readonly missing: readonly object[] }[];
 }
 
 interface ShownUpstream {
@@ -31,5 +32,8 @@ export function statusFor(caller: Pick<Caller, 'roles'>, status: ShownStatus): S
       missingSecrets: [],
     };
   });
-  return { ...status, upstreams };
+  // Their lines may name what somebody else may not see.
+  const isOperated = hasRole(caller, ['auditor']);
+  const toolboxes = status.toolboxes.map((toolbox) => (isOperated ? toolbox : { ...toolbox, missing: [] }));
+  return { ...status, upstreams, toolboxes };
 }

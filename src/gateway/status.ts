@@ -1,7 +1,7 @@
 import { adminNamespace } from '../admin/admin-upstream.ts';
 import type { BreakerStatus } from '../call/breaker.ts';
 import type { Lanes } from '../call/call-upstream.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Catalog, CatalogProblem } from '../catalog/catalog.ts';
 import type { LiveCatalog } from '../catalog/live-catalog.ts';
 import type { IssuerStatus } from '../identity/issuer-keys.ts';
 import type { LiveConfiguration } from '../registry/live-configuration.ts';
@@ -22,6 +22,8 @@ export interface Status {
     readonly tools: number;
     readonly prompts: number;
     readonly resources: number;
+    /** Lines that take nothing, and why. */
+    readonly missing: readonly CatalogProblem[];
   }[];
   /** What is wrong with the files that are in use, or with newer ones that are not. */
   readonly configuration: readonly {
@@ -105,6 +107,7 @@ function toolboxesIn(catalog: Catalog): Status['toolboxes'] {
     tools: tools.size,
     prompts: prompts.size,
     resources: resources.size,
+    missing: catalog.problems.filter((problem) => problem.upstream === `toolbox ${name}`),
   }));
 }
 

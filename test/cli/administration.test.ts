@@ -292,6 +292,19 @@ describe('doctor', () => {
     expect(out).toContain('\n     http, openai, openai-compatible; calls: 0 succeeded, 0 failed');
   });
 
+  test('names a line of a toolbox that takes nothing, and no line that does', async () => {
+    const model = 'half: { kind: model, targets: [{ provider: openai-compatible, model: b, url: "http://127.0.0.1:9/v1" }] }';
+    const toolboxes = 'toolboxes:\n  desk: { include: [doctored/half, doctored/helf] }\n';
+    writeFileSync(join(at('namespaces'), 'doctored.yaml'), `namespace: doctored\nupstreams:\n  ${model}\n${toolboxes}`);
+    onTestFinished(() => rmSync(join(at('namespaces'), 'doctored.yaml')));
+    const { out } = await until('the model is served', async () => {
+      const asked = await gatehouse('doctor');
+      return asked.out.includes('ok   doctored/half') && asked;
+    });
+    const lines = out.split('\n').filter((line) => line.includes('toolbox desk'));
+    expect(lines).toEqual([expect.stringMatching(/^note toolbox desk: "doctored\/helf": No tool or prompt is named so\./)]);
+  });
+
   test('does not speak of an earlier connection where there was none', async () => {
     const yaml = 'namespace: doctored\nupstreams:\n  gone: { kind: mcp, url: "http://127.0.0.1:9/mcp" }\n';
     writeFileSync(join(at('namespaces'), 'doctored.yaml'), yaml);
