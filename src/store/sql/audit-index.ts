@@ -20,7 +20,8 @@ export function sqlAuditIndex(database: Database): AuditIndex {
     },
 
     async search(wanted) {
-      const { caller, callers, capability, namespaces, decision, code, trace, call, contentRule, fromMs, toMs, limit, before } = wanted;
+      const { caller, callers, capability, namespaces, decision, code, trace, call, contentRule, fromMs, toMs, limit, before } =
+        wanted;
       if (callers?.length === 0 || namespaces?.length === 0) return [];
       const db = await database();
       let query = db.selectFrom('audit_calls').selectAll();
