@@ -64,7 +64,7 @@ export const listCapabilities = defineAction({
   }),
   output: z.object({ capabilities: z.array(shown), total: z.number().describe('How many fit, shown or not.') }),
   async run(ports, caller, { text = '', notIn, toolbox, detailed = false, limit = 100, after = 0, ...wanted }, ip) {
-    const visible = visibleTo(ports, caller, ip, toolbox);
+    const visible = await visibleTo(ports, caller, ip, toolbox);
     const all = [...visible.values()];
     const fitting = all.filter((one) => isWanted(one, wanted) && (notIn === undefined || !one.toolboxes.includes(notIn)));
     const found =
@@ -120,7 +120,7 @@ export const getCapability = defineAction({
     policies: z.array(z.object({ scope: z.string() }).loose()),
   }),
   async run(ports, caller, { name, kind = 'tool' }, ip) {
-    const one = visibleTo(ports, caller, ip).get(`${kind} ${name}`);
+    const one = (await visibleTo(ports, caller, ip)).get(`${kind} ${name}`);
     if (one === undefined) throw notThere(kind, name, 'Search the catalog with list_capabilities.');
     const { capability } = one;
     const { config } = capability.member;

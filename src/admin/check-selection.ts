@@ -1,16 +1,14 @@
 import type { Caller } from '../call/authenticate.ts';
-import { buildCatalog } from '../catalog/build.ts';
-import type { Toolbox } from '../catalog/catalog.ts';
+import { previewToolbox } from '../catalog/build.ts';
 import { readSearch } from '../catalog/complete-config.ts';
 import type { ToolboxConfig } from '../catalog/config.ts';
-import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { readPattern, type ToolboxPattern } from '../catalog/toolbox-pattern.ts';
 import { suggestName } from '../problems.ts';
 import { checkEntry } from '../registry/documents.ts';
 import type { AdminPorts } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
 import { namespacesNamed } from './namespaces.ts';
-import { type Visible, visibleTo } from './visible.ts';
+import type { Visible } from './visible.ts';
 
 type SelectionPorts = Pick<AdminPorts, 'calls' | 'catalog' | 'files' | 'registry'>;
 
@@ -30,19 +28,17 @@ interface Draft {
 export function checkSelection(
   ports: SelectionPorts,
   caller: Caller,
-  ip: string,
+  visible: ReadonlyMap<string, Visible>,
   { namespace, name, selection }: Draft,
 ): readonly Finding[] {
   const flaws = checkEntry('toolboxes', namespace, name, selection).map(({ path, message }) => errorAt(path, message));
   if (flaws.length > 0) return flaws;
-  const visible = visibleTo(ports, caller, ip);
   const findings = textsOf(selection.include).flatMap((text, index) => {
     const pattern = readPattern(text);
     return pattern === undefined ? [] : checkPattern(ports, caller, visible, pattern, ['include', String(index)]);
   });
   if (selection.names !== 'one-to-one' || hasErrors(findings)) return findings;
-  const [toolbox] = preview(ports, [configOf({ namespace, name, selection })]);
-  const members = toolbox?.members ?? [];
+  const { members } = previewToolbox(ports.catalog(), configOf({ namespace, name, selection }));
   if (members.length === 1) return findings;
   const covered = members.length === 0 ? 'none' : members.map(({ id }) => id).join(', ');
   const message = `A toolbox with "names: one-to-one" shows exactly one upstream, and this one covers ${covered}. Include one as "namespace/upstream/*", or use "names: prefixed".`;
@@ -93,19 +89,6 @@ function mayTake(
 function isTaken(pattern: ToolboxPattern, { name, capability }: Visible): boolean {
   const { config } = capability.member;
   return pattern.covers(config) && (pattern.isWhole || pattern.takes(name.slice(config.namespace.length + 1)));
-}
-
-/** What toolboxes would show right now, each built as if it were served. */
-export function preview({ catalog }: Pick<AdminPorts, 'catalog'>, configs: readonly ToolboxConfig[]): readonly Toolbox[] {
-  const members = catalog().upstreams;
-  const own: NamespaceConfig = { name: '', description: undefined, file: '', upstreams: [], toolboxes: configs, policy: {} };
-  const names = new Set(Array.from(members.values(), ({ config }) => config.namespace));
-  const namespaces = Array.from(names, (name): NamespaceConfig => {
-    const upstreams = [...members.values()].filter(({ config }) => config.namespace === name).map(({ config }) => config);
-    return { name, description: undefined, file: '', upstreams, toolboxes: [], policy: {} };
-  });
-  const { toolboxes } = buildCatalog(0, [...namespaces, own], members);
-  return configs.flatMap(({ name }) => toolboxes.get(name) ?? []);
 }
 
 /** Of a selection without flaws. */

@@ -119,22 +119,29 @@ export const listMembers = defineAction({
       return body.roles.some(({ namespace }) => namespace !== undefined && visible.has(namespace));
     });
     const { items, next } = pageOf(found, query);
-    return withoutUndefined({ members: items.map((entry) => show(ports, caller, entry)), next });
+    const keysOf = countKeys(ports.registry);
+    return withoutUndefined({ members: items.map((entry) => show(ports, caller, entry, keysOf)), next });
   },
 });
 
-function show({ registry }: AdminPorts, caller: Caller, { id, body, revision }: Entry<'member'>) {
-  const visible = namespacesOf(caller, ['admin', 'auditor']);
-  const keys = registry.list('key').filter(({ body: { state } }) => state === 'active');
-  const all = {
-    id,
-    ...body,
-    keys: {
-      own: keys.filter(({ body: { member } }) => member === id).length,
-      issued: keys.filter(({ body: { issuer } }) => issuer === id).length,
-    },
-    revision,
+/** How many active keys each member has, and issued. */
+function countKeys(registry: Registry): (member: string) => { readonly own: number; readonly issued: number } {
+  const own = new Map<string, number>();
+  const issued = new Map<string, number>();
+  const count = (counts: Map<string, number>, member: string | undefined) => {
+    if (member !== undefined) counts.set(member, (counts.get(member) ?? 0) + 1);
   };
+  for (const { body } of registry.list('key')) {
+    if (body.state !== 'active') continue;
+    count(own, body.member);
+    count(issued, body.issuer);
+  }
+  return (member) => ({ own: own.get(member) ?? 0, issued: issued.get(member) ?? 0 });
+}
+
+function show({ registry }: AdminPorts, caller: Caller, { id, body, revision }: Entry<'member'>, keysOf = countKeys(registry)) {
+  const visible = namespacesOf(caller, ['admin', 'auditor']);
+  const all = { id, ...body, keys: keysOf(id), revision };
   if (visible === 'all' || id === caller.member) return all;
   const { identities: _, limits: __, keys: ___, ...rest } = all;
   const roles = body.roles.filter(({ namespace }) => namespace !== undefined && visible.has(namespace));

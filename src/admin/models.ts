@@ -43,7 +43,7 @@ export const listModels = defineAction({
   }),
   output: z.object({ models: z.array(shownModel), total: z.number().describe('How many fit, shown or not.') }),
   async run(ports, caller, { limit = 100, after = 0, minAvailability, priceTier, ...wanted }, ip) {
-    const seen = modelsFor(ports, caller, ip).filter((model) => isWanted(ports, model, wanted));
+    const seen = (await modelsFor(ports, caller, ip)).filter((model) => isWanted(ports, model, wanted));
     const measures = seen.length === 0 ? new Map() : await measureModels(ports);
     const shown = await Promise.all(seen.map((model) => showModel(ports, caller, model, measures.get(model.id))));
     const fitting = shown.filter(
@@ -123,7 +123,7 @@ export async function modelInFull(
   id: string,
   ip: string,
 ): Promise<z.output<typeof shownModelInFull>> {
-  const seen = modelsFor(ports, caller, ip).find((model) => model.id === id);
+  const seen = (await modelsFor(ports, caller, ip)).find((model) => model.id === id);
   if (seen === undefined) throw notThere('model', id, 'Search them with list_models.');
   const { transport, toolboxes, isOverseen } = seen;
   const measures = await measureModels(ports, id);

@@ -60,12 +60,13 @@ export const shownModel = z
   .loose();
 
 /** By id. */
-export function modelsFor(ports: AdminPorts, caller: Caller, ip: string): readonly SeenModel[] {
+export async function modelsFor(ports: AdminPorts, caller: Caller, ip: string): Promise<readonly SeenModel[]> {
+  const tools = new Map<string, readonly string[]>();
+  const visible = await visibleTo(ports, caller, ip);
+  for (const { capability, toolboxes } of visible.values())
+    if (capability.member.config.kind === 'model') tools.set(capability.member.id, toolboxes);
   const catalog = ports.catalog();
   const callable = toolboxFor(ports, caller, ip, modelsPlace)?.tools;
-  const tools = new Map<string, readonly string[]>();
-  for (const { capability, toolboxes } of visibleTo(ports, caller, ip).values())
-    if (capability.member.config.kind === 'model') tools.set(capability.member.id, toolboxes);
   const served = new Map(Array.from(catalog.models.tools.values(), (capability) => [capability.member.id, capability]));
   return [...catalog.upstreams.values()]
     .flatMap((member): SeenModel[] => {

@@ -1,15 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { previewToolbox } from '../catalog/build.ts';
+import type { Toolbox } from '../catalog/catalog.ts';
+import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema, toolboxNameSchema } from '../registry/documents.ts';
 import type { Edit } from '../registry/registry.ts';
+import { takeTurns } from '../turns.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
 import { commitChange, requireNew } from './change.ts';
-import { checkSelection, configOf, preview, type Selection } from './check-selection.ts';
+import { checkSelection, configOf, type Selection } from './check-selection.ts';
 import { withoutUndefined } from './consumers.ts';
 import { findingSchema, refuseErrors } from './findings.ts';
 import { requireNamespace } from './namespaces.ts';
+import { pageFields, pageOf } from './page.ts';
 import { type Visible, visibleTo } from './visible.ts';
 
 const patterns = z.array(z.string().min(1).max(256)).max(1000);
@@ -37,7 +42,12 @@ const shown = z
     name: z.string(),
     namespace: z.string(),
     source: z.enum(['registry', 'file']),
-    tools: z.array(z.string()).describe('What the caller may call of what is served.'),
+    tools: z
+      .array(z.string())
+      .describe(
+        'What the caller may call of what is served: all of it for one toolbox, the first of each where more are listed.',
+      ),
+    toolCount: z.number().describe('How many the caller may call.'),
     published: z.number().optional(),
     draft: z.record(z.string(), z.unknown()).optional(),
     changes: change.optional().describe('Tools that publishing the draft would add and remove.'),
@@ -68,14 +78,15 @@ export const createToolbox = defineAction({
   async run(ports, caller, { name, namespace, ...given }, ip) {
     requireRole(caller, ['developer'], namespace);
     requireNamespace(ports, namespace);
+    const visible = await visibleTo(ports, caller, ip);
     refuseDeclared(ports, name);
     requireNew(ports.registry, 'toolbox', name);
     const draft: Selection = withoutUndefined(given);
-    const findings = checkSelection(ports, caller, ip, { namespace, name, selection: draft });
+    const findings = checkSelection(ports, caller, visible, { namespace, name, selection: draft });
     refuseErrors(`The toolbox "${name}" was not created.`, findings);
     const body = { namespace, draft, latest: 0, owner: caller.id };
     await commitChange(ports, caller, { action: 'create_toolbox', edits: [{ kind: 'toolbox', id: name, body }], detail: given });
-    return { toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+    return { toolbox: show(ports, await visibleTo(ports, caller, ip), name), findings };
   },
 });
 
@@ -98,13 +109,14 @@ export const updateToolbox = defineAction({
   }),
   output: answered,
   async run(ports, caller, { name, ...changes }, ip) {
+    const visible = await visibleTo(ports, caller, ip);
     const { body } = requireToolbox(ports, caller, name);
     const draft: Selection = { ...body.draft, ...withoutUndefined(changes) };
-    const findings = checkSelection(ports, caller, ip, { namespace: body.namespace, name, selection: draft });
+    const findings = checkSelection(ports, caller, visible, { namespace: body.namespace, name, selection: draft });
     refuseErrors(`The draft of "${name}" was not changed.`, findings);
     const edits = [{ kind: 'toolbox' as const, id: name, body: { ...body, draft } }];
     await commitChange(ports, caller, { action: 'update_toolbox', edits, detail: changes });
-    return { toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+    return { toolbox: show(ports, await visibleTo(ports, caller, ip), name), findings };
   },
 });
 
@@ -119,16 +131,17 @@ export const publishToolbox = defineAction({
   input: z.strictObject({ name, note: z.string().max(1000).optional().describe('What is new, and why.') }),
   output: answered.extend({ version: z.number() }),
   async run(ports, caller, { name, note }, ip) {
+    const visible = await visibleTo(ports, caller, ip);
     const { body } = requireToolbox(ports, caller, name);
     const { namespace, draft, published, latest } = body;
-    const findings = checkSelection(ports, caller, ip, { namespace, name, selection: draft });
+    const findings = checkSelection(ports, caller, visible, { namespace, name, selection: draft });
     refuseErrors(`"${name}" was not published.`, findings);
     if (published !== undefined && isDeepStrictEqual(draft, versionOf(ports, name, published)?.selection))
       throw new GatewayError('conflict', `The draft of "${name}" is what version ${published} serves already.`);
     const version = latest + 1;
     const edits = publication(ports, name, { ...body, draft }, { caller, note });
     await commitChange(ports, caller, { action: 'publish_toolbox', edits, detail: withoutUndefined({ version, note }) });
-    return { version, toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+    return { version, toolbox: show(ports, await visibleTo(ports, caller, ip), name), findings };
   },
 });
 
@@ -142,15 +155,16 @@ export const rollbackToolbox = defineAction({
   input: z.strictObject({ name, version: z.int().min(1).describe('The version to serve.') }),
   output: answered,
   async run(ports, caller, { name, version }, ip) {
+    const visible = await visibleTo(ports, caller, ip);
     const { body } = requireToolbox(ports, caller, name);
     const selection = versionOf(ports, name, version)?.selection;
     if (selection === undefined) throw notThere('version', `${name}@${version}`);
-    const findings = checkSelection(ports, caller, ip, { namespace: body.namespace, name, selection });
+    const findings = checkSelection(ports, caller, visible, { namespace: body.namespace, name, selection });
     refuseErrors(`"${name}" was not changed.`, findings);
     const edits = [{ kind: 'toolbox' as const, id: name, body: { ...body, published: version } }];
     const detail = withoutUndefined({ version, from: body.published });
     await commitChange(ports, caller, { action: 'rollback_toolbox', edits, detail });
-    return { toolbox: show(ports, visibleTo(ports, caller, ip), name), findings };
+    return { toolbox: show(ports, await visibleTo(ports, caller, ip), name), findings };
   },
 });
 
@@ -173,28 +187,51 @@ export const deleteToolbox = defineAction({
 export const listToolboxes = defineAction({
   name: 'list_toolboxes',
   title: 'List toolboxes',
-  description: 'Toolboxes with their versions, and what publishing their draft would change.',
+  description:
+    'Toolboxes with their versions, and what publishing their draft would change, page by page. Of each the first 100 tools; ask for one by its name to see all of them.',
   roles: ['admin', 'auditor', 'developer'],
   isReadOnly: true,
   route: 'GET /toolboxes',
-  input: z.strictObject({ name: name.optional().describe('Only this one.') }),
-  output: z.object({ toolboxes: z.array(shown) }),
-  async run(ports, caller, { name }, ip) {
+  input: z.strictObject({ name: name.optional().describe('Only this one, with all its tools.'), ...pageFields }),
+  output: z.object({ toolboxes: z.array(shown), next: z.string().optional().describe('Ask again with this as "after".') }),
+  async run(ports, caller, { name, ...query }, ip) {
     const mine = namespacesOf(caller, ['auditor', 'developer']);
-    const names = new Set([...declared(ports).keys(), ...ports.registry.list('toolbox').map(({ id }) => id)]);
+    const visible = await visibleTo(ports, caller, ip);
+    const files = declared(ports);
     const isWanted = (toolbox: string) => {
-      const namespace = declared(ports).get(toolbox)?.namespace ?? ports.registry.get('toolbox', toolbox)?.body.namespace ?? '';
+      const namespace = files.get(toolbox)?.namespace ?? ports.registry.get('toolbox', toolbox)?.body.namespace ?? '';
       return (name === undefined || name === toolbox) && (mine === 'all' || mine.has(namespace));
     };
-    const visible = visibleTo(ports, caller, ip);
-    return {
-      toolboxes: [...names]
-        .filter(isWanted)
-        .sort()
-        .map((toolbox) => show(ports, visible, toolbox)),
-    };
+    const names = new Set([...files.keys(), ...ports.registry.list('toolbox').map(({ id }) => id)]);
+    const all = [...names]
+      .filter(isWanted)
+      .sort()
+      .map((id) => ({ id }));
+    const { items, next } = pageOf(all, query);
+    const toolboxes = await showAll(
+      ports,
+      visible,
+      items.map(({ id }) => id),
+      name === undefined ? mostListed : Number.POSITIVE_INFINITY,
+    );
+    return withoutUndefined({ toolboxes, next });
   },
 });
+
+/** Tools that are named of each toolbox of a list. */
+const mostListed = 100;
+
+/** Each draft is built as if it were served: others have their turns meanwhile. */
+async function showAll(ports: AdminPorts, visible: ReadonlyMap<string, Visible>, names: readonly string[], most: number) {
+  const turn = takeTurns();
+  const toolboxes: ReturnType<typeof show>[] = [];
+  for (const name of names) {
+    toolboxes.push(show(ports, visible, name, most));
+    const isOver = turn();
+    if (isOver !== undefined) await isOver;
+  }
+  return toolboxes;
+}
 
 /** The edits that make a draft the next version and serve it. */
 export function publication(
@@ -246,10 +283,20 @@ interface Declared {
   readonly file: string;
 }
 
+const declarations = new WeakMap<readonly NamespaceConfig[], ReadonlyMap<string, Declared>>();
+
 function declared({ files }: Pick<AdminPorts, 'files'>): ReadonlyMap<string, Declared> {
-  return new Map(
-    files().flatMap(({ name: namespace, file, toolboxes }) => toolboxes.map(({ name }) => [name, { namespace, file }] as const)),
-  );
+  const namespaces = files();
+  let found = declarations.get(namespaces);
+  if (found === undefined) {
+    found = new Map(
+      namespaces.flatMap(({ name: namespace, file, toolboxes }) =>
+        toolboxes.map(({ name }) => [name, { namespace, file }] as const),
+      ),
+    );
+    declarations.set(namespaces, found);
+  }
+  return found;
 }
 
 function refuseDeclared(ports: Pick<AdminPorts, 'files'>, name: string): void {
@@ -267,34 +314,40 @@ function requireToolbox(ports: AdminPorts, caller: Caller, name: string) {
   return known;
 }
 
-function show(ports: AdminPorts, visible: ReadonlyMap<string, Visible>, name: string) {
+function show(ports: AdminPorts, visible: ReadonlyMap<string, Visible>, name: string, most = Number.POSITIVE_INFINITY) {
   const file = declared(ports).get(name);
   const known = ports.registry.get('toolbox', name);
-  const mine = (tools: Iterable<{ readonly name: string }>) =>
-    Array.from(tools, (tool) => tool.name).filter((tool) => visible.has(`tool ${tool}`));
-  const tools = mine(ports.catalog().toolboxes.get(name)?.tools.values() ?? []);
+  const mine = (toolbox: Toolbox | undefined) =>
+    Array.from(toolbox?.tools.values() ?? [], (tool) => tool.name).filter((tool) => visible.has(`tool ${tool}`));
+  const tools = mine(ports.catalog().toolboxes.get(name));
+  const counted = { tools: tools.slice(0, most), toolCount: tools.length };
   if (file !== undefined || known === undefined) {
-    return { name, namespace: file?.namespace ?? '', source: 'file' as const, file: file?.file, tools };
+    return { name, namespace: file?.namespace ?? '', source: 'file' as const, file: file?.file, ...counted };
   }
   const { namespace, draft, published, owner } = known.body;
-  const [drafted] = preview(ports, [configOf({ namespace, name, selection: draft })]);
-  const next = mine(drafted?.tools.values() ?? []);
+  const isServed = published !== undefined && isDeepStrictEqual(draft, versionOf(ports, name, published)?.selection);
+  const next = isServed ? tools : mine(previewToolbox(ports.catalog(), configOf({ namespace, name, selection: draft })));
   return {
     name,
     namespace,
     source: 'registry' as const,
     owner,
     ...(published === undefined ? {} : { published }),
-    tools,
+    ...counted,
     draft,
-    changes: {
-      added: next.filter((tool) => !tools.includes(tool)),
-      removed: tools.filter((tool) => !next.includes(tool)),
-    },
-    versions: ports.registry
-      .list('toolbox-version')
-      .filter(({ body }) => body.toolbox === name)
-      .map(({ body: { version, note, publishedBy, publishedAtMs } }) => ({ version, note, publishedBy, publishedAtMs }))
+    changes: { added: without(next, tools).slice(0, most), removed: without(tools, next).slice(0, most) },
+    versions: versionsOf(ports, name)
+      .map(({ version, note, publishedBy, publishedAtMs }) => ({ version, note, publishedBy, publishedAtMs }))
       .sort((a, b) => b.version - a.version),
   };
+}
+
+function without(names: readonly string[], others: readonly string[]): string[] {
+  if (names === others) return [];
+  const left = new Set(others);
+  return names.filter((name) => !left.has(name));
+}
+
+function versionsOf({ registry }: Pick<AdminPorts, 'registry'>, name: string) {
+  return registry.list('toolbox-version').flatMap(({ body }) => (body.toolbox === name ? [body] : []));
 }

@@ -1,8 +1,9 @@
 import type { Caller } from '../call/authenticate.ts';
-import { visibleToolbox } from '../call/authorize.ts';
+import { type Decisions, visibleToolbox } from '../call/authorize.ts';
 import { circumstancesOf } from '../call/call.ts';
 import type { Capability, Catalog, Toolbox } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
+import { takeTurns } from '../turns.ts';
 import type { AdminPorts } from './action.ts';
 
 export type Kind = 'tool' | 'prompt' | 'resource' | 'resource template';
@@ -17,49 +18,65 @@ export interface Visible {
   readonly toolboxes: readonly string[];
 }
 
+type LookPorts = Pick<AdminPorts, 'calls' | 'catalog'>;
+
 /** The toolbox of this name as a caller sees it; undefined where it is not theirs, or not there. */
-export function toolboxFor(
-  { calls, catalog }: Pick<AdminPorts, 'calls' | 'catalog'>,
-  caller: Caller,
-  ip: string,
-  name: string,
-): Toolbox | undefined {
+export function toolboxFor({ calls, catalog }: LookPorts, caller: Caller, ip: string, name: string): Toolbox | undefined {
+  return undefinedIfMissing(() => visibleToolbox(circumstancesOf(calls, ip), catalog(), caller, name));
+}
+
+function undefinedIfMissing<Found>(look: () => Found): Found | undefined {
   try {
-    return visibleToolbox(circumstancesOf(calls, ip), catalog(), caller, name);
+    return look();
   } catch (error) {
     if (error instanceof GatewayError && error.code === 'not_found') return undefined;
     throw error;
   }
 }
 
-/** Everything that a caller may call, at whatever address, by kind and name. Administration is no part of it. */
-export function visibleTo(
-  ports: Pick<AdminPorts, 'calls' | 'catalog'>,
+/**
+ * Everything that a caller may call, at whatever address, by kind and name. Administration is no part of it. Two hundred toolboxes
+ * take a while: others have their turns meanwhile, so ask for this before you read what you decide on.
+ */
+export async function visibleTo(
+  { calls, catalog }: LookPorts,
   caller: Caller,
   ip: string,
   only?: string,
-): ReadonlyMap<string, Visible> {
-  const names = only === undefined ? addressesOf(ports.catalog()) : [only];
-  const toolboxes = names.flatMap((name) => toolboxFor(ports, caller, ip, name) ?? []);
+): Promise<ReadonlyMap<string, Visible>> {
+  const snapshot = catalog();
+  const circumstances = circumstancesOf(calls, ip);
+  const decisions: Decisions = new Map();
+  const turn = takeTurns();
+  const toolboxes: Toolbox[] = [];
+  for (const name of only === undefined ? addressesOf(snapshot) : [only]) {
+    const toolbox = undefinedIfMissing(() => visibleToolbox(circumstances, snapshot, caller, name, decisions));
+    if (toolbox !== undefined) toolboxes.push(toolbox);
+    const isOver = turn();
+    if (isOver !== undefined) await isOver;
+  }
   const [first] = toolboxes;
   if (first === undefined) return new Map();
   const known = gathered.get(first);
   if (known?.toolboxes.length === toolboxes.length && known.toolboxes.every((toolbox, at) => toolbox === toolboxes[at]))
-    return known.visible;
-  const visible = gather(toolboxes);
+    return await known.visible;
+  const visible = gather(toolboxes, turn);
   gathered.set(first, { toolboxes, visible });
-  return visible;
+  return await visible;
 }
 
 interface Gathered {
   readonly toolboxes: readonly Toolbox[];
-  readonly visible: ReadonlyMap<string, Visible>;
+  readonly visible: Promise<ReadonlyMap<string, Visible>>;
 }
 
 // A catalog of thousands is looked at page by page; those with the same rights see the same toolboxes, by identity.
 const gathered = new WeakMap<Toolbox, Gathered>();
 
-function gather(toolboxes: readonly Toolbox[]): ReadonlyMap<string, Visible> {
+async function gather(
+  toolboxes: readonly Toolbox[],
+  turn: () => Promise<void> | undefined,
+): Promise<ReadonlyMap<string, Visible>> {
   const found = new Map<string, Visible & { readonly toolboxes: string[] }>();
   for (const toolbox of toolboxes) {
     const { name } = toolbox;
@@ -71,6 +88,8 @@ function gather(toolboxes: readonly Toolbox[]): ReadonlyMap<string, Visible> {
       if (known === undefined) found.set(key, { kind, name: shown, capability, toolboxes: name === '' ? [] : [name] });
       else if (name !== '') known.toolboxes.push(name);
     }
+    const isOver = turn();
+    if (isOver !== undefined) await isOver;
   }
   return found;
 }

@@ -1,5 +1,5 @@
 /** Refuses what this caller may not use. A list is made of what passes here, so that list and call share one decision. */
-import type { Capability, Catalog, Toolbox } from '../catalog/catalog.ts';
+import type { Capability, Catalog, Member, Toolbox } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import type { CallPolicy, Policies } from '../policy/policy.ts';
 import { decide, mayAllow } from '../policy/rule.ts';
@@ -100,20 +100,39 @@ export class ScopeRequired extends GatewayError {
   }
 }
 
+/**
+ * What one caller may use under the same circumstances, by definition: policies and rules do not ask for the toolbox, so that whoever
+ * looks at many toolboxes at once hands this on from one to the next.
+ */
+export type Decisions = Map<unknown, { readonly member: Member; readonly isAllowed: boolean }>;
+
 /** The toolbox of this name as this caller sees it. Throws as `enterToolbox` does: no such thing and not for them look the same. */
-export function visibleToolbox(circumstances: Circumstances, catalog: Catalog, caller: Caller, name: string): Toolbox {
+export function visibleToolbox(
+  circumstances: Circumstances,
+  catalog: Catalog,
+  caller: Caller,
+  name: string,
+  decisions: Decisions = new Map(),
+): Toolbox {
   const toolbox = enterToolbox(catalog, caller, name);
   const { policies } = circumstances;
   const isOpen = policies.isOpen && caller.reaches.length === 0 && caller.isInNetwork === undefined;
   // What administers the gateway shows by roles, whoever may call everything else.
   if (isOpen && !toolbox.members.some(({ config }) => config.kind === 'admin')) return toolbox;
-  const hidden = hiddenIn(circumstances, caller, toolbox);
+  const hidden = hiddenIn(circumstances, caller, toolbox, decisions);
   return hidden.size === 0 ? toolbox : without(toolbox, hidden);
 }
 
-function mayReach({ ip, maySeeAction }: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {
+function mayReach(circumstances: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {
+  return mayUse(circumstances, caller, target, policy) && isReached(caller, target);
+}
+
+function mayUse({ ip, maySeeAction }: Circumstances, caller: Caller, target: Place, policy: CallPolicy): boolean {
   if (target.namespace === 'admin' && !maySeeAction(caller, target.capability.slice('admin/'.length))) return false;
-  if (!isWithinNetworks({ ip }, caller, policy)) return false;
+  return isWithinNetworks({ ip }, caller, policy);
+}
+
+function isReached(caller: Caller, target: Place): boolean {
   if (caller.reaches.length === 0) return true;
   const { namespace, capability, member } = target;
   const reached = { namespace, name: capability, isModel: member.config.kind === 'model' };
@@ -160,9 +179,10 @@ type Place = Pick<Target, 'toolbox' | 'namespace' | 'capability'> & {
   readonly member: { readonly id: string; readonly config: Pick<Target['member']['config'], 'kind'> };
 };
 
-function isVisible(circumstances: Circumstances, caller: Caller, place: Place, method: string): boolean {
+/** All that decides whether somebody sees it but the toolbox. */
+function isAllowed(circumstances: Circumstances, caller: Caller, place: Place, method: string): boolean {
   const policy = circumstances.policies.of(place.capability, place.namespace);
-  if (!mayReach(circumstances, caller, place, policy)) return false;
+  if (!mayUse(circumstances, caller, place, policy)) return false;
   if (policy.rules.length === 0) return true;
   const facts = factsOf(circumstances, caller, place, method);
   return policy.rules.every((group) => (takesArguments(method) ? mayAllow(group, facts) : decide(group, facts, {}).isAllowed));
@@ -195,12 +215,20 @@ export function factsOf(
 }
 
 /** Everything of a toolbox that this caller must not see, as `list name`. */
-function hiddenIn(circumstances: Circumstances, caller: Caller, toolbox: Toolbox): ReadonlySet<string> {
+function hiddenIn(circumstances: Circumstances, caller: Caller, toolbox: Toolbox, decisions: Decisions): ReadonlySet<string> {
   const hidden = new Set<string>();
+  const isDecided = (definition: unknown, place: Place & { readonly member: Member }, method: string): boolean => {
+    const known = decisions.get(definition);
+    if (known?.member === place.member) return known.isAllowed;
+    const decision = { member: place.member, isAllowed: isAllowed(circumstances, caller, place, method) };
+    decisions.set(definition, decision);
+    return decision.isAllowed;
+  };
   const look = (list: string, method: Ask['method'], capabilities: ReadonlyMap<string, Capability<unknown>>) => {
-    for (const [outward, { name, member }] of capabilities) {
+    for (const [outward, { name, member, definition }] of capabilities) {
       const place = { toolbox, namespace: member.config.namespace, capability: name, member };
-      if (!isVisible(circumstances, caller, place, method)) hidden.add(`${list} ${outward}`);
+      const isSeen = isReached(caller, place) && isDecided(definition, place, method);
+      if (!isSeen) hidden.add(`${list} ${outward}`);
     }
   };
   look('tools', 'tools/call', toolbox.tools);

@@ -58,7 +58,7 @@ export function buildCatalog(
   const everything = assemble({ ...everythingConfig, search }, offered, finder, problems);
   const models = assemble({ ...everythingConfig, name: modelsPlace }, offered.filter(isModel), undefined, problems);
   const modelNames = nameModels(models, upstreams, problems);
-  return Object.freeze({
+  const catalog = Object.freeze({
     version,
     everything,
     toolboxes,
@@ -68,6 +68,15 @@ export function buildCatalog(
     held,
     problems: Object.freeze(problems),
   });
+  offeredIn.set(catalog, offered);
+  return catalog;
+}
+
+const offeredIn = new WeakMap<Catalog, readonly Share[]>();
+
+/** What a toolbox would show if this catalog served it; without its search. */
+export function previewToolbox(catalog: Catalog, config: ToolboxConfig): Toolbox {
+  return buildToolbox(config, offeredIn.get(catalog) ?? [], undefined, []);
 }
 
 function isModel({ contribution }: Share): boolean {

@@ -29,6 +29,8 @@ export class Registry {
   readonly #store: RegistryStore;
   readonly #log: Logger;
   readonly #documents = new Map<DocumentKind, Map<string, Entry<DocumentKind>>>();
+  /** What `list` answers, until something of the kind changes: ten thousand keys are not sorted for every question. */
+  readonly #listed = new Map<DocumentKind, readonly Entry<DocumentKind>[]>();
   readonly #listeners = new Set<() => void>();
   #stop: () => void = () => {};
   #waiting: { readonly revision: number; readonly done: () => void }[] = [];
@@ -85,8 +87,12 @@ export class Registry {
 
   /** In the order of their ids. */
   list<Kind extends DocumentKind>(kind: Kind): readonly Entry<Kind>[] {
-    const all = [...(this.#documents.get(kind)?.values() ?? [])] as Entry<Kind>[];
-    return all.sort((a, b) => (a.id < b.id ? -1 : 1));
+    let all = this.#listed.get(kind);
+    if (all === undefined) {
+      all = Object.freeze([...(this.#documents.get(kind)?.values() ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1)));
+      this.#listed.set(kind, all);
+    }
+    return all as readonly Entry<Kind>[];
   }
 
   /** Runs after every change, whoever made it. Returns a function that takes the listener back. */
@@ -138,7 +144,7 @@ export class Registry {
   ): Promise<void> {
     const read = await readerFor(changes.filter(({ body }) => body !== undefined));
     for (const change of changes) {
-      if (change.body === undefined) this.#documents.get(change.kind as DocumentKind)?.delete(change.id);
+      if (change.body === undefined) this.#remove(change.kind as DocumentKind, change.id);
       else this.#put({ ...change, body: change.body }, read);
     }
     this.#arrived(revision);
@@ -155,6 +161,7 @@ export class Registry {
     );
     const state = await this.#store.load();
     this.#documents.clear();
+    this.#listed.clear();
     await this.#read(state.documents);
     this.restored = state.restored;
     this.#arrived(state.position.revision);
@@ -174,12 +181,18 @@ export class Registry {
     for (const { done } of arrived) done();
   }
 
+  #remove(kind: DocumentKind, id: string): void {
+    this.#documents.get(kind)?.delete(id);
+    this.#listed.delete(kind);
+  }
+
   #put({ kind, id, body, revision, updatedAtMs }: StoredDocument, readDocument: ReadDocument): void {
     const read = readDocument(kind, JSON.parse(body));
     // Of a newer release: it knows what it means.
     if (read === undefined) return;
     const of = this.#documents.get(kind as DocumentKind) ?? new Map<string, Entry<DocumentKind>>();
     this.#documents.set(kind as DocumentKind, of);
+    this.#listed.delete(kind as DocumentKind);
     if ('problems' in read) {
       of.delete(id);
       this.#log.error({ kind, id, problems: read.problems }, 'a document is not valid and is left out');

@@ -1,10 +1,12 @@
 import type { ExpressionBuilder, Kysely } from 'kysely';
 import type { AuditCursor, AuditHead, AuditIndex, AuditRow } from '../ports/audit-index.ts';
 import type { Database, Schema } from '../schema.ts';
+import { deleteInTurns } from './delete-in-turns.ts';
 
 type Row = Schema['audit_calls'];
 
-export function sqlAuditIndex(database: Database): AuditIndex {
+/** `reads`: where searches run. */
+export function sqlAuditIndex(database: Database, reads = database): AuditIndex {
   return {
     async add(batch, reached) {
       const db = await database();
@@ -23,7 +25,7 @@ export function sqlAuditIndex(database: Database): AuditIndex {
       const { caller, callers, capability, namespaces, decision, code, trace, call, contentRule, fromMs, toMs, limit, before } =
         wanted;
       if (callers?.length === 0 || namespaces?.length === 0) return [];
-      const db = await database();
+      const db = await reads();
       let query = db.selectFrom('audit_calls').selectAll();
       const equal = { caller, capability, decision, code, trace };
       for (const column of ['caller', 'capability', 'decision', 'code', 'trace'] as const) {
@@ -48,8 +50,14 @@ export function sqlAuditIndex(database: Database): AuditIndex {
 
     async prune(beforeMs) {
       const db = await database();
-      const { numDeletedRows } = await db.deleteFrom('audit_calls').where('at_ms', '<', beforeMs).executeTakeFirst();
-      return Number(numDeletedRows);
+      return await deleteInTurns(async (most) => {
+        const old = db.selectFrom('audit_calls').select(['chain', 'id']).where('at_ms', '<', beforeMs).limit(most);
+        const { numDeletedRows } = await db
+          .deleteFrom('audit_calls')
+          .where(({ eb, refTuple }) => eb(refTuple('chain', 'id'), 'in', old.$asTuple('chain', 'id')))
+          .executeTakeFirst();
+        return Number(numDeletedRows);
+      });
     },
   };
 }
@@ -80,11 +88,13 @@ async function reach(db: Kysely<Schema>, { chain, seq, hash }: AuditHead): Promi
 }
 
 function isBefore(row: ExpressionBuilder<Schema, 'audit_calls'>, { atMs, chain, seq }: AuditCursor) {
-  return row.or([
+  const isEarlier = row.or([
     row('at_ms', '<', atMs),
-    row.and([row('at_ms', '=', atMs), row('chain', '<', chain)]),
-    row.and([row('at_ms', '=', atMs), row('chain', '=', chain), row('seq', '<', seq)]),
+    row('chain', '<', chain),
+    row.and([row('chain', '=', chain), row('seq', '<', seq)]),
   ]);
+  // The time stands alone as well: no index helps with what stands in an "or".
+  return row.and([row('at_ms', '<=', atMs), isEarlier]);
 }
 
 function toRow({ atMs, contentRules, ...rest }: AuditRow): Row {

@@ -36,7 +36,8 @@ const whole = [
 const broken = ['total_ms', 'total_square', 'first_ms'] as const;
 const numbers = [...whole, ...broken] as const;
 
-export function sqlModelRecords(database: Database): ModelRecords {
+/** `reads`: where sums and lists are made. */
+export function sqlModelRecords(database: Database, reads = database): ModelRecords {
   return withStorableTexts({
     async addCalls(batch) {
       const rows = mergeModelCalls(batch).map(toRow);
@@ -58,7 +59,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
     },
 
     async sumCalls(query) {
-      const db = await database();
+      const db = await reads();
       const by = query.by.map((dimension) => columns[dimension]);
       const rows = await selectRows(db.selectFrom('model_calls'), query)
         .select(({ eb, fn }) => [
@@ -109,7 +110,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
     },
 
     async sumRatings(model, fromMs, toMs, consumer) {
-      const db = await database();
+      const db = await reads();
       let all = db.selectFrom('model_ratings').where('model', '=', model).where('at_ms', '>=', fromMs).where('at_ms', '<', toMs);
       if (consumer !== undefined) all = all.where('consumer', '=', consumer);
       const rows = await all
@@ -158,7 +159,7 @@ export function sqlModelRecords(database: Database): ModelRecords {
     },
 
     async listFailovers({ fromMs, toMs, model, namespaces, kind, target, limit }) {
-      const db = await database();
+      const db = await reads();
       let found = db
         .selectFrom('failovers')
         .select(['id', 'at_ms as atMs', 'model', 'from_target as from', 'to_target as to', 'reason', 'kind'])

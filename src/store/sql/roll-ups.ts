@@ -32,7 +32,8 @@ const columns = {
 /** Deleting an hour at a time keeps each statement short. */
 const pruneStepMs = 3_600_000;
 
-export function sqlRollUps(database: Database): RollUps {
+/** `reads`: where sums are made. */
+export function sqlRollUps(database: Database, reads = database): RollUps {
   return {
     async add(batch) {
       const rows = mergeRollUps(batch).map(toRow);
@@ -55,7 +56,7 @@ export function sqlRollUps(database: Database): RollUps {
 
     async query(query) {
       const { stepMs, limit } = stepsOf(query);
-      const db = await database();
+      const db = await reads();
       const groups = await topGroups(db, query, limit);
       if (stepMs === undefined || groups.length === 0) return groups;
       return await withSteps(db, query, stepMs, groups);

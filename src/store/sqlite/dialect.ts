@@ -11,16 +11,22 @@ import {
 } from 'kysely';
 import type { Schema } from '../schema.ts';
 import type { SqliteConnection } from './connection.ts';
+import type { SqliteReader } from './reader.ts';
 
 /** Kysely over `node:sqlite`. Closing stays with whoever opened the connection. */
 export function sqliteQueries(connection: SqliteConnection): Kysely<Schema> {
-  return new Kysely<Schema>({ dialect: sqliteDialect(connection) });
+  return new Kysely<Schema>({ dialect: sqliteDialect(() => sqliteDriver(connection)) });
 }
 
-function sqliteDialect(connection: SqliteConnection): Dialect {
+/** Kysely for queries that look at many rows; it can do nothing but read. */
+export function sqliteReads(reader: SqliteReader): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect: sqliteDialect(() => readingDriver(reader)) });
+}
+
+function sqliteDialect(createDriver: () => Driver): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => sqliteDriver(connection),
+    createDriver,
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   };
@@ -52,6 +58,28 @@ function sqliteDriver(connection: SqliteConnection): Driver {
     },
     async destroy() {},
   };
+}
+
+function readingDriver(reader: SqliteReader): Driver {
+  const connection: DatabaseConnection = {
+    async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+      return { rows: (await reader.all(sql, parameters)) as R[] };
+    },
+    streamQuery,
+  };
+  return {
+    async init() {},
+    acquireConnection: async () => connection,
+    async releaseConnection() {},
+    beginTransaction: onlyReads,
+    commitTransaction: onlyReads,
+    rollbackTransaction: onlyReads,
+    async destroy() {},
+  };
+}
+
+async function onlyReads(): Promise<never> {
+  throw new Error('A reader has no transactions: each of its queries sees what is committed.');
 }
 
 function execute<R>(connection: SqliteConnection, { query, sql, parameters }: CompiledQuery): QueryResult<R> {

@@ -27,8 +27,8 @@ import { sqlDataKeyRows, sqlWrappedRows } from '../sql/wrapped-keys.ts';
 import type { StoreOptions } from '../store-options.ts';
 import { warnSeldom } from '../warn-seldom.ts';
 import { addAuditRows } from './audit-rows.ts';
-import type { SqliteConnection } from './connection.ts';
 import { makeDatabase, migrateDatabase, openDatabase, refuseMissing } from './database-file.ts';
+import { SqliteReader } from './reader.ts';
 import { startStatements } from './start-statements.ts';
 
 /** Costs some 20 microseconds. */
@@ -51,7 +51,9 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
     const parts = { masterKeyRows, source, store: connection.path, clock };
     const ring = await openKeyRing({ ...parts, rows: masterKeyRows }, sealedRows.map(toWrapped));
     const sealing = await openSealingKeys(start.sealedRows, ring, source, connection.path);
-    const database = lazyDatabase(connection);
+    const reader = new SqliteReader(connection.path);
+    const database = lazily(async () => (await import('./dialect.ts')).sqliteQueries(connection));
+    const reads = lazily(async () => (await import('./dialect.ts')).sqliteReads(reader));
     const sessions = bufferSessions(
       { ...sqlSessions(database), read: start.readSession },
       warnSeldom(log, clock, 'Sessions could not be stored; they are kept in memory and written later.'),
@@ -66,12 +68,12 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       keys: { ...sqlKeys(database), list: start.listKeys },
       sealing,
       upstreams: { ...sqlUpstreamMemory(database), load: start.loadUpstreams },
-      rollUps: sqlRollUps(database),
+      rollUps: sqlRollUps(database, reads),
       budgets: { ...sqlBudgets(database), load: start.loadBudgets },
       credentials: sqlCredentials(database),
       approvals: sqlApprovals(database),
       definitions: sqlDefinitions(database),
-      models: sqlModelRecords(database),
+      models: sqlModelRecords(database, reads),
       notices: sqlNotices(database),
       sightings: sqlSightings(database, (ms) => clock.nowMs() - ms),
       keyedCalls: sqlKeyedCalls(database, (ms) => clock.nowMs() - ms),
@@ -80,10 +82,11 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
       keyUses: sqlKeyUses(database),
       vault: openVault(sqlDataKeyRows(database), ring),
       masterKeys: masterKeys({ ...parts, rows: sqlWrappedRows(database), ring }),
-      audit: { ...sqlAuditIndex(database), add: (batch, reached) => addAuditRows(connection, batch, reached) },
+      audit: { ...sqlAuditIndex(database, reads), add: (batch, reached) => addAuditRows(connection, batch, reached) },
       async close() {
         registry.close();
         await sessions.close();
+        await reader.close();
         connection.close();
       },
     };
@@ -93,12 +96,8 @@ export async function openSqlite(options: StoreOptions): Promise<Store> {
   }
 }
 
-function lazyDatabase(connection: SqliteConnection): Database {
+function lazily(open: () => Promise<Kysely<Schema>>): Database {
   let opened: Promise<Kysely<Schema>> | undefined;
-  async function open(): Promise<Kysely<Schema>> {
-    const { sqliteQueries } = await import('./dialect.ts');
-    return sqliteQueries(connection);
-  }
   return () => {
     opened ??= open();
     return opened;
