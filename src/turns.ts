@@ -15,6 +15,22 @@ export function takeTurns(forMs = turnMs): () => Promise<void> | undefined {
   };
 }
 
+/** `map` over what may be much, in turns with everybody else's work. */
+export async function mapInTurns<Item, Made>(
+  items: Iterable<Item>,
+  make: (item: Item) => Made | Promise<Made>,
+  turn: () => Promise<void> | undefined = takeTurns(),
+): Promise<Made[]> {
+  const all: Made[] = [];
+  for (const item of items) {
+    const made = make(item);
+    all.push(made instanceof Promise ? await made : made);
+    const isOver = turn();
+    if (isOver !== undefined) await isOver;
+  }
+  return all;
+}
+
 const waiting: (() => void)[] = [];
 
 /** One at a time: between two turns, whoever has them, everything else that happened is looked at. */

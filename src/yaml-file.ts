@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Pair, parseDocument, visit, type YAMLMap } from 'yaml';
 import type { Problem } from './problems.ts';
 
 /** Largest configuration file; a larger one is a mistake or an attack. */
@@ -69,6 +69,19 @@ function findPrototypeKeys(document: Document): number[] {
   return offsets;
 }
 
+const indexed = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+/** The first of each name. A map may be long, and each of its entries be asked for. */
+function pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+  let pairs = indexed.get(map);
+  if (pairs === undefined) {
+    const named = map.items.flatMap((pair) => (isScalar(pair.key) ? [[String(pair.key.value), pair as Pair] as const] : []));
+    pairs = new Map(named.reverse());
+    indexed.set(map, pairs);
+  }
+  return pairs;
+}
+
 // A key is where a person looks for a wrong entry, whatever the form of its value; a list's items have no keys.
 function offsetOf(document: Document, path: readonly PropertyKey[]): number {
   let node: unknown = document.contents;
@@ -76,7 +89,7 @@ function offsetOf(document: Document, path: readonly PropertyKey[]): number {
   for (const step of path) {
     if (isAlias(node)) node = node.resolve(document);
     if (isMap(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+      const pair = pairsOf(node).get(String(step));
       if (pair === undefined) return offset;
       if (isScalar(pair.key)) offset = pair.key.range?.[0] ?? offset;
       node = pair.value;

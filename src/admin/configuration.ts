@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
+import { mapInTurns } from '../turns.ts';
 import type { YamlFile } from '../yaml-file.ts';
 import { type AdminPorts, defineAction, requireRole } from './action.ts';
 import { commitChange } from './change.ts';
@@ -147,7 +148,7 @@ async function look(
   const plan = await planConfiguration(ports, caller, ip, reading.wanted, prune && found === undefined);
   const problems = locateAll(yaml, [...reading.flaws, ...plan.flaws]);
   const isPossible = !problems.some(({ severity }) => severity === 'error');
-  const entries = plan.entries.map((one) => locateEntry(yaml, one));
+  const entries = await mapInTurns(plan.entries, (one) => locateEntry(yaml, one));
   const { create, change, remove } = count(plan.entries);
   const shown = { isPossible, changes: create + change + remove, lines: entries.flatMap(linesOf), entries, problems };
   if (found === undefined) return { plan, shown };

@@ -8,6 +8,7 @@ import { readScope } from '../registry/compose.ts';
 import { checkEntry, type MemberDocument } from '../registry/documents.ts';
 import type { Edit } from '../registry/registry.ts';
 import { secretNames } from '../secrets.ts';
+import { mapInTurns, takeTurns } from '../turns.ts';
 import { isObject } from '../wire/json.ts';
 import type { AdminPorts } from './action.ts';
 import { documentEdits } from './api-document.ts';
@@ -40,7 +41,10 @@ interface Planned {
   readonly edits: readonly Edit[];
 }
 
-/** Compares what a text wants with what is registered. Changes nothing. What is planned is what is registered when this resolves. */
+/**
+ * Compares what a text wants with what is registered, in turns with everybody else's work. Changes nothing. Whoever carries it out
+ * makes sure that nothing else was changed since it began.
+ */
 export async function planConfiguration(
   ports: AdminPorts,
   caller: Caller,
@@ -48,13 +52,18 @@ export async function planConfiguration(
   wanted: readonly Wanted[],
   prune: boolean,
 ): Promise<Plan> {
-  const lockouts = await Promise.all(wanted.map((one) => checkLockout(ports, caller, ip, one)));
-  const planned = wanted.flatMap((one) => planOne(ports, caller, one, wanted) ?? []);
+  const turn = takeTurns();
+  const lockouts = await mapInTurns(wanted, (one) => checkLockout(ports, caller, ip, one), turn);
+  const selections = selectionsOf(wanted);
+  const plans = await mapInTurns(wanted, (one) => planOne(ports, caller, one, selections), turn);
+  const planned = plans.filter((plan) => plan !== undefined);
+  const namespaces = namespacesFor(ports, wanted);
+  const flaws = await mapInTurns(wanted, (one) => checkOne(ports, caller, one, namespaces), turn);
   const removed = prune ? planRemovals(ports, wanted) : { planned: [], flaws: [] };
   return {
     entries: [...planned, ...removed.planned].map(({ entry }) => entry),
     flaws: [
-      ...wanted.flatMap((one) => checkOne(ports, caller, one, wanted)),
+      ...flaws.flat(),
       ...checkMembers(ports, wanted, prune),
       ...lockouts.flat(),
       ...removed.flaws,
@@ -63,7 +72,19 @@ export async function planConfiguration(
   };
 }
 
-function planOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonly Wanted[]): Planned | undefined {
+/** Toolboxes and drafts of a text, each the first of its name. */
+interface Selections {
+  readonly toolbox: ReadonlyMap<string, WantedToolbox>;
+  readonly draft: ReadonlyMap<string, WantedToolbox>;
+}
+
+function selectionsOf(wanted: readonly Wanted[]): Selections {
+  const of = (kind: WantedToolbox['kind']) =>
+    new Map(wanted.flatMap((one) => (one.kind === kind ? [[one.id, one as WantedToolbox] as const] : [])).reverse());
+  return { toolbox: of('toolbox'), draft: of('draft') };
+}
+
+function planOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: Selections): Planned | undefined {
   const { registry } = ports;
   switch (one.kind) {
     case 'namespace': {
@@ -107,28 +128,24 @@ type WantedUpstream = Extract<Wanted, { readonly kind: 'upstream' }>;
 type WantedToolbox = Extract<Wanted, { readonly kind: 'toolbox' | 'draft' }>;
 
 /** What differs from the version that is served becomes the next version. */
-function planToolbox(ports: AdminPorts, caller: Caller, one: WantedToolbox, wanted: readonly Wanted[]): Planned {
+function planToolbox(ports: AdminPorts, caller: Caller, one: WantedToolbox, { draft: drafts }: Pick<Selections, 'draft'>): Planned {
   const known = ports.registry.get('toolbox', one.id)?.body;
   const served = known?.published === undefined ? undefined : versionOf(ports, one.id, known.published)?.selection;
-  const draft = draftFor(one, wanted);
+  const draft = drafts.get(one.id)?.selection;
   const next = { namespace: one.namespace, draft: one.selection, latest: known?.latest ?? 0, owner: known?.owner ?? caller.id };
   const edits = publication(ports, one.id, next, { caller, note: 'imported' });
   // A draft of the same text is written with it: one document, one edit.
   return compare(one, served, one.selection, draft === undefined ? edits : edits.map((edit) => withDraft(edit, draft)));
 }
 
-function planDraft(ports: AdminPorts, caller: Caller, one: WantedToolbox, wanted: readonly Wanted[]): Planned {
+function planDraft(ports: AdminPorts, caller: Caller, one: WantedToolbox, wanted: Selections): Planned {
   const known = ports.registry.get('toolbox', one.id)?.body;
   const { namespace, selection: draft } = one;
   const body = known === undefined ? { namespace, draft, latest: 0, owner: caller.id } : { ...known, draft };
   const planned = compare(one, known?.draft, draft, [{ kind: 'toolbox', id: one.id, body }]);
-  const toolbox = wanted.find((other): other is WantedToolbox => other.kind === 'toolbox' && other.id === one.id);
-  const isWritten = toolbox !== undefined && planToolbox(ports, caller, toolbox, []).edits.length > 0;
+  const toolbox = wanted.toolbox.get(one.id);
+  const isWritten = toolbox !== undefined && planToolbox(ports, caller, toolbox, { draft: new Map() }).edits.length > 0;
   return isWritten ? { ...planned, edits: [] } : planned;
-}
-
-function draftFor({ id }: WantedToolbox, wanted: readonly Wanted[]): Record<string, unknown> | undefined {
-  return wanted.find((one): one is WantedToolbox => one.kind === 'draft' && one.id === id)?.selection;
 }
 
 function withDraft(edit: Edit, draft: Record<string, unknown>): Edit {
@@ -199,7 +216,7 @@ function ofDescription(ports: AdminPorts, kind: string, id: string): readonly Ed
   return kind === 'upstream' ? documentEdits(ports, id, undefined) : [];
 }
 
-function checkOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readonly Wanted[]): readonly Flaw[] {
+function checkOne(ports: AdminPorts, caller: Caller, one: Wanted, namespaces: readonly string[]): readonly Flaw[] {
   const file = declaredIn(ports, one);
   if (file !== undefined && (one.kind !== 'namespace' || one.description !== undefined))
     return [
@@ -209,7 +226,7 @@ function checkOne(ports: AdminPorts, caller: Caller, one: Wanted, wanted: readon
       },
     ];
   if (one.kind === 'upstream') return checkUpstream(ports, caller, one);
-  if (one.kind === 'toolbox' || one.kind === 'draft') return checkToolbox(ports, one, wanted);
+  if (one.kind === 'toolbox' || one.kind === 'draft') return checkToolbox(ports, one, namespaces);
   return [];
 }
 
@@ -247,7 +264,12 @@ function isSet({ secrets }: AdminPorts, name: string): boolean {
   }
 }
 
-function checkToolbox(ports: AdminPorts, one: WantedToolbox, wanted: readonly Wanted[]): readonly Flaw[] {
+/** Those that are there, and those that a text brings. */
+function namespacesFor(ports: AdminPorts, wanted: readonly Wanted[]): readonly string[] {
+  return [...namespacesNamed(ports), ...wanted.filter(({ kind }) => kind === 'namespace').map(({ id }) => id)];
+}
+
+function checkToolbox(ports: AdminPorts, one: WantedToolbox, namespaces: readonly string[]): readonly Flaw[] {
   const known = ports.registry.get('toolbox', one.id)?.body;
   if (known !== undefined && known.namespace !== one.namespace)
     return [
@@ -258,7 +280,6 @@ function checkToolbox(ports: AdminPorts, one: WantedToolbox, wanted: readonly Wa
     message,
   }));
   if (flaws.length > 0) return flaws;
-  const namespaces = [...namespacesNamed(ports), ...wanted.filter(({ kind }) => kind === 'namespace').map(({ id }) => id)];
   const include = Array.isArray(one.selection.include) ? one.selection.include : [];
   return include.flatMap((text: unknown, at): Flaw[] => {
     const pattern = readPattern(String(text));

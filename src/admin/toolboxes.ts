@@ -7,7 +7,7 @@ import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema, toolboxNameSchema } from '../registry/documents.ts';
 import type { Edit } from '../registry/registry.ts';
-import { takeTurns } from '../turns.ts';
+import { mapInTurns } from '../turns.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
 import { commitChange, requireNew } from './change.ts';
 import { checkSelection, configOf, type Selection } from './check-selection.ts';
@@ -208,30 +208,15 @@ export const listToolboxes = defineAction({
       .sort()
       .map((id) => ({ id }));
     const { items, next } = pageOf(all, query);
-    const toolboxes = await showAll(
-      ports,
-      visible,
-      items.map(({ id }) => id),
-      name === undefined ? mostListed : Number.POSITIVE_INFINITY,
-    );
+    const most = name === undefined ? mostListed : Number.POSITIVE_INFINITY;
+    // Each draft is built as if it were served.
+    const toolboxes = await mapInTurns(items, ({ id }) => show(ports, visible, id, most));
     return withoutUndefined({ toolboxes, next });
   },
 });
 
 /** Tools that are named of each toolbox of a list. */
 const mostListed = 100;
-
-/** Each draft is built as if it were served: others have their turns meanwhile. */
-async function showAll(ports: AdminPorts, visible: ReadonlyMap<string, Visible>, names: readonly string[], most: number) {
-  const turn = takeTurns();
-  const toolboxes: ReturnType<typeof show>[] = [];
-  for (const name of names) {
-    toolboxes.push(show(ports, visible, name, most));
-    const isOver = turn();
-    if (isOver !== undefined) await isOver;
-  }
-  return toolboxes;
-}
 
 /** The edits that make a draft the next version and serve it. */
 export function publication(

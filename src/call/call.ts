@@ -36,7 +36,7 @@ import { authorize, type Circumstances, type Permit } from './authorize.ts';
 import { callUpstream, type Lanes } from './call-upstream.ts';
 import { expectAnswer } from './check-answer.ts';
 import { inspect, inspectRepeated, inspectStream, inspectStreamed, type Outcome, repeatedHeaders } from './inspect.ts';
-import { type Admission, limit, ratesOf } from './limit.ts';
+import { type Admission, limit, ratesOf, slotsOf } from './limit.ts';
 import type { KeptAnswer } from './once/kept.ts';
 import type { KeyedAsk, Once } from './once.ts';
 import { Course, type RecordPorts } from './record.ts';
@@ -139,7 +139,9 @@ export function refuse(ports: CallPorts, caller: Caller, ask: Ask, error: unknow
 
 function perform(ports: CallPorts, catalog: Catalog, screened: Screened, ask: Ask, course: Course): Promise<Outcome> {
   if (!isKeyed(ask)) return make(ports, catalog, screened, ask, course);
+  course.slots = slotsOf(ports.counters, screened);
   return ports.once.run(screened, ask, {
+    slots: course.slots,
     make: (own) => make(ports, catalog, screened, own, course),
     repeat: (answer) => handing(ports, screened, ask, () => repeat(ports, screened, ask, course, answer)),
     isUnheard: (error) => isUnheard(error, course),

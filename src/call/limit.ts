@@ -21,6 +21,7 @@ export interface Admission extends Permit {
   readonly shadowRefusals: number;
 }
 
+const noCost = Object.freeze({ calls: 0, tokens: 0, nanoUsd: 0 });
 const oneCall = Object.freeze({ calls: 1, tokens: 0, nanoUsd: 0 });
 
 /** What the limits of a call have used up, for explanations: nothing is taken. Goes no further than `screen`. Throws when the counters cannot be reached. */
@@ -70,6 +71,36 @@ function take(counters: Counters, permit: Permit, demands: readonly Demand[], co
   return taken instanceof Promise
     ? taken.then((outcome) => admit(permit, demands, outcome, cost))
     : admit(permit, demands, taken, cost);
+}
+
+/** The slots of one admitted call, which it may do without for a time. */
+export interface HeldSlots {
+  /** Frees them: others have their turn. */
+  leave(): void;
+  /** Takes them again, where they were left. Throws, or rejects, as `limit` does. */
+  comeBack(): void | Promise<void>;
+}
+
+/** Undefined where a call holds none. */
+export function slotsOf(counters: Counters, admission: Admission): HeldSlots | undefined {
+  const demands = admission.demands.filter(({ limit: { kind } }) => kind === 'concurrency');
+  if (demands.length === 0) return undefined;
+  let held = admission.reservation;
+  const hold = (taken: Taken) => {
+    if (taken.kind === 'refused') throw refusal(admission, taken);
+    held = taken.reservation;
+  };
+  return {
+    leave() {
+      held?.leave();
+      held = undefined;
+    },
+    comeBack() {
+      if (held !== undefined) return undefined;
+      const taken = counters.take(demands, noCost);
+      return taken instanceof Promise ? taken.then(hold) : hold(taken);
+    },
+  };
 }
 
 function demandsOf({ caller, policy, namespace, capability }: Permit): readonly Demand[] {

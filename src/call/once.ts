@@ -10,11 +10,12 @@ import { Cancel, clientLeft } from '../wire/cancel.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Ask } from './ask.ts';
 import type { Outcome } from './inspect.ts';
+import type { HeldSlots } from './limit.ts';
 import { failureOf, type Kept, type KeptAnswer, longestKeptBytes, openKept, sealKept } from './once/kept.ts';
 import { KeptBytes } from './once/kept-bytes.ts';
 import { holdLease } from './once/lease.ts';
 import { RecordingStream } from './once/recording-stream.ts';
-import { asked, keyReused, pause, within } from './once/waiting.ts';
+import { asked, keyInUse, keyReused, pause, within } from './once/waiting.ts';
 import { answerOf, keptFailure, sizeOf } from './once/what-came.ts';
 import type { Screened } from './screen.ts';
 
@@ -25,6 +26,8 @@ export interface Work {
   repeat(answer: KeptAnswer): Promise<Outcome>;
   /** Whether the upstream cannot have heard of a call that ended so. */
   isUnheard(error: unknown): boolean;
+  /** What it holds of limits on how many run at once. Who waits for what another request makes leaves it to those who do something. */
+  readonly slots?: HeldSlots | undefined;
 }
 
 interface OnceLimits {
@@ -37,6 +40,8 @@ interface OnceLimits {
   readonly firstPauseMs: number;
   /** Most that is kept for one caller in an hour, by one replica. */
   readonly keptBytes: number;
+  /** Most that wait here at once for what other requests of the same caller make. */
+  readonly waiting: number;
 }
 
 const usual: OnceLimits = {
@@ -45,6 +50,7 @@ const usual: OnceLimits = {
   waitMs: 55_000,
   firstPauseMs: 50,
   keptBytes: 64 * 1024 * 1024,
+  waiting: 64,
 };
 const longestPauseMs = 1_000;
 /** A call that was answered waits for its answer to be kept, but not for long. */
@@ -73,6 +79,8 @@ export class Once {
   readonly #warn: (error: unknown) => void;
   /** Those that somebody of this process makes or waits for, by key and request. */
   readonly #flights = new Map<string, Promise<News>>();
+  /** How many wait, by caller: no limit holds them, as they hold nothing of it. */
+  readonly #waiting = new Map<string, number>();
   readonly #keeping = new Set<Promise<void>>();
   readonly #keptBytes: KeptBytes;
   #isClosed = false;
@@ -97,7 +105,7 @@ export class Once {
     for (;;) {
       const flight = this.#flights.get(place);
       if (flight === undefined) return await this.#lead(claim, screened, ask, work, untilMs);
-      const news = await within(flight, ask.cancel, untilMs);
+      const news = await this.#wait(flight, screened, ask, work, untilMs);
       if (news instanceof GatewayError) throw news;
       if (news !== undefined) return await give(news, work);
     }
@@ -132,7 +140,7 @@ export class Once {
     let found: Kept | 'taken';
     const sinceMs = performance.now();
     try {
-      found = await this.#obtain(claim, isRepeatable(ask), ask.cancel, untilMs);
+      found = await this.#obtain(claim, screened, ask, work, untilMs);
     } catch (error) {
       tell(error instanceof GatewayError && forAll.has(error.code) ? error : undefined);
       throw error;
@@ -143,19 +151,46 @@ export class Once {
   }
 
   /** The key itself, or what came of the call that has it. */
-  async #obtain(claim: Claim, mayRepeat: boolean, cancel: Cancel, untilMs: number): Promise<Kept | 'taken'> {
+  async #obtain(claim: Claim, screened: Screened, ask: KeyedAsk, work: Work, untilMs: number): Promise<Kept | 'taken'> {
     const rows = this.#rows;
     for (let pauseMs = this.#limits.firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
       const known = await asked(this.#take(claim));
-      if (known === undefined) return 'taken';
+      if (known === undefined) return await this.#begin(claim, work);
       if (known.request !== claim.request) throw keyReused();
       if (known.answer !== undefined) return this.#open(claim, known.answer);
       if (known.leaseLeftMs <= 0) {
         // Whoever made it is gone. What may be made again is; of all else nobody knows what came of it.
-        if (!mayRepeat) return { kind: 'unkept', why: 'unknown' };
-        if (await asked(rows.takeOver(known.holder, claim))) return 'taken';
+        if (!isRepeatable(ask)) return { kind: 'unkept', why: 'unknown' };
+        if (await asked(rows.takeOver(known.holder, claim))) return await this.#begin(claim, work);
       }
-      await within(pause(pauseMs), cancel, untilMs);
+      await this.#wait(pause(pauseMs), screened, ask, work, untilMs);
+    }
+  }
+
+  /** Holds nothing meanwhile that others wait for. Rejects with GatewayError `cancelled` and `key_in_use`. */
+  async #wait<T>(work: Promise<T>, { caller }: Screened, { cancel }: Ask, { slots }: Work, untilMs: number): Promise<T> {
+    const waiting = this.#waiting.get(caller.id) ?? 0;
+    if (waiting >= this.#limits.waiting) throw keyInUse();
+    slots?.leave();
+    this.#waiting.set(caller.id, waiting + 1);
+    try {
+      return await within(work, cancel, untilMs);
+    } finally {
+      const left = (this.#waiting.get(caller.id) ?? 1) - 1;
+      if (left > 0) this.#waiting.set(caller.id, left);
+      else this.#waiting.delete(caller.id);
+    }
+  }
+
+  /** The key is taken; whoever waited for it needs slots again, and gives the key back where there are none. */
+  async #begin(claim: Claim, { slots }: Work): Promise<'taken'> {
+    try {
+      const entering = slots?.comeBack();
+      if (entering !== undefined) await entering;
+      return 'taken';
+    } catch (error) {
+      void this.#rows.release(claim).catch(() => {});
+      throw error;
     }
   }
 

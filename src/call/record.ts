@@ -17,7 +17,7 @@ import type { Ask } from './ask.ts';
 import type { Caller } from './authenticate.ts';
 import type { Permit } from './authorize.ts';
 import type { InspectedStream, Outcome } from './inspect.ts';
-import type { Admission } from './limit.ts';
+import type { Admission, HeldSlots } from './limit.ts';
 import type { Target } from './resolve.ts';
 import { ContentRefusal } from './screen.ts';
 
@@ -34,6 +34,8 @@ export class Course {
   /** What it was for, where its caller can see that and may not call it so. */
   refused: Target | undefined;
   admission: Admission | undefined;
+  /** Of a call that may have to wait for another one, and left them meanwhile. */
+  slots: HeldSlots | undefined;
   /** The upstream may have heard of it. */
   isSent = false;
   upstreamMs: number | undefined;
@@ -90,6 +92,7 @@ export class Course {
       admission.reservation.settle({ calls: 1, tokens: input + output, nanoUsd });
     }
     admission.reservation.release();
+    this.slots?.leave();
   }
 
   failed(thrown: unknown): void {

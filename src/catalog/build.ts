@@ -53,7 +53,7 @@ export function buildCatalog(
   const offered = shares.filter(({ contribution }) => contribution.member.config.kind !== 'admin');
   for (const { name, toolboxes: configs } of namespaces) {
     for (const config of configs)
-      toolboxes.set(config.name, buildToolbox(config, name === 'admin' ? shares : offered, finder, problems));
+      toolboxes.set(config.name, toolboxOf(config, name === 'admin' ? shares : offered, finder, problems));
   }
   const everything = assemble({ ...everythingConfig, search }, offered, finder, problems);
   const models = assemble({ ...everythingConfig, name: modelsPlace }, offered.filter(isModel), undefined, problems);
@@ -147,6 +147,41 @@ function dropTaken<Definition extends { readonly name: string }>(
     return false;
   });
   return isDropping ? kept : capabilities;
+}
+
+interface Built {
+  readonly shares: readonly Share[];
+  readonly finder: Member | undefined;
+  readonly toolbox: Toolbox;
+  readonly problems: readonly CatalogProblem[];
+}
+
+// Of hundreds of toolboxes most are from one snapshot to the next what they were, and with them the bytes of their lists.
+const built = new WeakMap<ToolboxConfig, Built>();
+
+function toolboxOf(
+  config: ToolboxConfig,
+  shares: readonly Share[],
+  finder: Member | undefined,
+  problems: CatalogProblem[],
+): Toolbox {
+  let known = built.get(config);
+  if (known === undefined || known.finder !== finder || !isSameShares(known.shares, shares)) {
+    const found: CatalogProblem[] = [];
+    known = { shares, finder, toolbox: buildToolbox(config, shares, finder, found), problems: found };
+    built.set(config, known);
+  }
+  problems.push(...known.problems);
+  return known.toolbox;
+}
+
+function isSameShares(a: readonly Share[], b: readonly Share[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  return a.every(({ contribution, tools, prompts }, at) => {
+    const other = b[at];
+    return other !== undefined && contribution === other.contribution && tools === other.tools && prompts === other.prompts;
+  });
 }
 
 function buildToolbox(
@@ -299,9 +334,29 @@ function plain<Definition extends JsonObject>(capability: Capability<Definition>
 }
 
 function index<Definition>(lists: readonly (readonly Capability<Definition>[])[]): ReadonlyMap<string, Capability<Definition>> {
+  const filled = lists.filter((list) => list.length > 0);
+  const [last] = filled.slice(-1);
+  if (last === undefined) return new Map();
+  const known = indexes.get(last)?.find((one) => isSameLists(one.lists, filled));
+  if (known !== undefined) return known.index as ReadonlyMap<string, Capability<Definition>>;
   const found = new Map<string, Capability<Definition>>();
-  for (const list of lists) for (const capability of list) found.set(capability.outwardName, capability);
+  for (const list of filled) for (const capability of list) found.set(capability.outwardName, capability);
+  const entry = { lists: filled, index: found };
+  indexes.set(last, [entry, ...(indexes.get(last) ?? [])].slice(0, mostIndexes));
   return found;
+}
+
+interface Indexed {
+  readonly lists: readonly (readonly unknown[])[];
+  readonly index: ReadonlyMap<string, Capability<unknown>>;
+}
+
+// Toolboxes that hold the same are many, and each would have a table of its own of all that it holds.
+const indexes = new WeakMap<readonly unknown[], readonly Indexed[]>();
+const mostIndexes = 8;
+
+function isSameLists(a: Indexed['lists'], b: Indexed['lists']): boolean {
+  return a.length === b.length && a.every((list, at) => list === b[at]);
 }
 
 function uriSource({ contribution, isWhole, tools }: Share): UriSource {

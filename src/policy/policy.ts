@@ -163,7 +163,20 @@ export function describeScope(scope: PolicyScope): string {
   return scope.kind === 'namespace' ? `namespace ${scope.namespace}` : `capability ${scope.capability}`;
 }
 
-async function compile(scope: PolicyScope, policy: Policy): Promise<Part> {
+// A policy is the same object until it is written anew: of hundreds, one is compiled when one changes.
+const compiled = new WeakMap<Policy, { readonly place: string; readonly part: Promise<Part> }>();
+
+function compile(scope: PolicyScope, policy: Policy): Promise<Part> {
+  const place = describeScope(scope);
+  const known = compiled.get(policy);
+  if (known?.place === place) return known.part;
+  const part = compileAnew(scope, policy);
+  compiled.set(policy, { place, part });
+  part.catch(() => compiled.delete(policy));
+  return part;
+}
+
+async function compileAnew(scope: PolicyScope, policy: Policy): Promise<Part> {
   return {
     limits: compileLimits(policy.limits ?? [], describeScope(scope)),
     rules: policy.allow === undefined ? undefined : await compileRules(policy.allow),

@@ -5,6 +5,7 @@ import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import { readNamespaceFile } from '../catalog/namespace-file.ts';
 import type { PolicyScope, PolicySource } from '../policy/policy.ts';
 import type { Problem } from '../problems.ts';
+import type { Documents } from './documents.ts';
 import type { Registry } from './registry.ts';
 import { type AllowedCommands, checkRunTimeRules } from './run-time-rules.ts';
 
@@ -108,16 +109,43 @@ function toolboxesOf(
     if (body.namespace !== namespace || taken.has(id)) return [];
     const served: ToolboxConfig[] = [];
     for (const version of versionsOf(body)) {
-      const selection = registry.get('toolbox-version', `${id}@${version}`)?.body.selection;
-      if (selection === undefined || !isValid('toolboxes', namespace, id, selection, problems)) continue;
-      const read = readNamespaceFile({ namespace, toolboxes: { [id]: selection } });
-      const [toolbox] = 'file' in read ? completeConfig(read.file, path).toolboxes : [];
-      if (toolbox === undefined) continue;
-      served.push({ ...toolbox, name: `${id}@${version}` });
-      if (version === body.published) served.push(toolbox);
+      const document = registry.get('toolbox-version', `${id}@${version}`)?.body;
+      if (document === undefined) continue;
+      const { flaws, numbered, plain } = readVersion(namespace, id, version, document, path);
+      problems.push(...flaws);
+      if (numbered === undefined || plain === undefined) continue;
+      served.push(numbered);
+      if (version === body.published) served.push(plain);
     }
     return served;
   });
+}
+
+interface ReadVersion {
+  readonly flaws: readonly Problem[];
+  /** With the version in its name, and without. */
+  readonly numbered?: ToolboxConfig;
+  readonly plain?: ToolboxConfig;
+}
+
+type VersionDocument = Documents['toolbox-version'];
+
+// A version never changes, and whoever changes one toolbox of hundreds does not wait for all others to be read again. What it says is
+// the same object from then on, by which everybody sees that it is the same.
+const readVersions = new WeakMap<VersionDocument, ReadVersion & { readonly place: string }>();
+
+function readVersion(namespace: string, id: string, version: number, document: VersionDocument, path: string): ReadVersion {
+  const place = `${path} ${namespace} ${id}@${version}`;
+  const known = readVersions.get(document);
+  if (known?.place === place) return known;
+  const flaws: Problem[] = [];
+  const read = isValid('toolboxes', namespace, id, document.selection, flaws)
+    ? readNamespaceFile({ namespace, toolboxes: { [id]: document.selection } })
+    : undefined;
+  const [plain] = read !== undefined && 'file' in read ? completeConfig(read.file, path).toolboxes : [];
+  const found = plain === undefined ? { flaws } : { flaws, plain, numbered: Object.freeze({ ...plain, name: `${id}@${version}` }) };
+  readVersions.set(document, { ...found, place });
+  return found;
 }
 
 /** Those that have an address: the newest ones, and the one that is served without a number, however old. */

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { UpstreamConfig } from '../catalog/config.ts';
 import type { NamespaceConfig } from '../catalog/namespace-config.ts';
-import { buildPolicies, Policies } from '../policy/policy.ts';
+import { buildPolicies, Policies, type PolicySource } from '../policy/policy.ts';
 import type { Problem } from '../problems.ts';
 import { secretNames } from '../secrets.ts';
 import { type ComposeOptions, composeNamespaces, composePolicies } from './compose.ts';
@@ -29,6 +29,8 @@ export class LiveConfiguration {
   #files: readonly NamespaceConfig[] = [];
   #applied: readonly NamespaceConfig[] | undefined;
   #policies = new Policies([]);
+  /** Those that the policies were built from. */
+  #sources: readonly PolicySource[] = [];
   #problems: readonly Problem[] = [];
   #isDue = false;
   #refreshing: Promise<void> | undefined;
@@ -96,9 +98,13 @@ export class LiveConfiguration {
   async #refresh(): Promise<void> {
     const { registry, secrets, directory, allowedCommands, own, apply } = this.#ports;
     await secrets.refresh();
-    const policies = await buildPolicies(composePolicies(this.#files, registry));
+    const sources = composePolicies(this.#files, registry);
+    // What capabilities made of the same policies stays made: a new key changes nothing of it.
+    const isSame = isSameSources(this.#sources, sources);
+    const policies = isSame ? this.#policies : await buildPolicies(sources);
     const { namespaces, problems } = composeNamespaces(this.#files, registry, { directory, allowedCommands });
     this.#policies = policies;
+    this.#sources = sources;
     this.#problems = problems;
     for (const listener of this.#listeners) listener();
     const referred = new Set(namespaces.flatMap(({ upstreams }) => upstreams.flatMap(secretsIn)));
@@ -120,6 +126,14 @@ export class LiveConfiguration {
       else void this.refresh();
     }, this.#ports.lookEveryMs ?? usualLookEveryMs).unref();
   }
+}
+
+function isSameSources(a: readonly PolicySource[], b: readonly PolicySource[]): boolean {
+  if (a.length !== b.length) return false;
+  return a.every(({ scope, policy }, at) => {
+    const other = b[at];
+    return other !== undefined && policy === other.policy && isDeepStrictEqual(scope, other.scope);
+  });
 }
 
 function secretsIn({ transport }: UpstreamConfig): readonly string[] {

@@ -153,7 +153,7 @@ class LocalReservation implements Reservation {
   readonly #counters: LocalCounters;
   readonly #takings: readonly Taking[];
   #isSettled = false;
-  #isReleased = false;
+  #hasLeft = false;
 
   constructor(counters: LocalCounters, takings: readonly Taking[]) {
     this.#counters = counters;
@@ -164,11 +164,15 @@ class LocalReservation implements Reservation {
     this.#settle(actual);
   }
 
-  release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#settle(undefined);
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
     for (const { counter, amount } of this.#takings) if (counter.kind === 'concurrency') counter.release(amount);
+  }
+
+  release(): void {
+    this.#settle(undefined);
+    this.leave();
   }
 
   #settle(actual: Cost | undefined): void {

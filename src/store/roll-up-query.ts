@@ -3,6 +3,8 @@ import type { RollUpQuery } from './ports/roll-ups.ts';
 
 const defaultLimit = 1000;
 const stepLimit = 2000;
+/** Groups times steps: what one answer can hold without holding up everybody else. */
+const rowLimit = 10_000;
 
 /** Checked so that no query can ask for more rows than a page can show. Throws GatewayError `invalid_params`. */
 export function stepsOf({ fromMs, toMs, stepMs, limit = defaultLimit }: RollUpQuery): {
@@ -25,5 +27,6 @@ export function stepsOf({ fromMs, toMs, stepMs, limit = defaultLimit }: RollUpQu
       `This range has more than ${stepLimit} steps; ask for longer steps or a shorter range.`,
     );
   }
-  return { stepMs, limit };
+  const steps = Math.max(1, Math.ceil((toMs - fromMs) / stepMs));
+  return { stepMs, limit: Math.min(limit, Math.max(1, Math.floor(rowLimit / steps))) };
 }

@@ -93,7 +93,7 @@ test('a shadow limit counts what it would have refused, and lets it through', ()
 
 describe('counters elsewhere', () => {
   const elsewhere = (taken: Taken): Counters => ({ ...counters, take: async () => taken });
-  const reservation = { settle() {}, release() {} };
+  const reservation = { settle() {}, leave() {}, release() {} };
 
   test('are waited for', async () => {
     const permit = permitWith([{ per: 'key', rpm: 1 }]);

@@ -41,7 +41,7 @@ export function keyReused(): GatewayError {
   );
 }
 
-function keyInUse(): GatewayError {
+export function keyInUse(): GatewayError {
   return new GatewayError(
     'key_in_use',
     'The call with this idempotency key is still under way. Send it again in a moment to be given what comes of it.',

@@ -55,6 +55,8 @@ export interface Refused {
 export interface Reservation {
   /** Puts what was really used in the place of the estimate, once; later calls change nothing. May exceed a limit. */
   settle(actual: Cost): void;
+  /** Frees the slots, once, and nothing else: of a call that waits for something else than its upstream. */
+  leave(): void;
   /** Frees the slots, once. What was not settled counts as it was asked for. */
   release(): void;
 }

@@ -272,7 +272,7 @@ class SharedReservation implements Reservation {
   readonly #local: Admitted['reservation'];
   readonly #takings: readonly Taking[];
   #isSettled = false;
-  #isReleased = false;
+  #hasLeft = false;
 
   constructor(counters: RedisCounters, local: Admitted['reservation'], takings: readonly Taking[]) {
     this.#counters = counters;
@@ -285,12 +285,17 @@ class SharedReservation implements Reservation {
     this.#settle(actual);
   }
 
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#local.leave();
+    this.#counters.release(this.#takings);
+  }
+
   release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
     this.#local.release();
     this.#settle(undefined);
-    this.#counters.release(this.#takings);
+    this.leave();
   }
 
   #settle(actual: Cost | undefined): void {

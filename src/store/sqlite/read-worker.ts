@@ -9,7 +9,8 @@ export interface ReadJob {
 }
 
 export type ReadReply =
-  | { readonly id: number; readonly rows: readonly Record<string, unknown>[] }
+  /** Names of columns once and not for each row: whoever asks has to unpack it all. */
+  | { readonly id: number; readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }
   /** What of an error of SQLite's survives the way between threads. */
   | { readonly id: number; readonly error: { readonly message: string; readonly code: unknown; readonly errcode: unknown } };
 
@@ -34,7 +35,10 @@ if (parentPort !== null && isPlace(workerData)) {
   port.on('message', ({ id, sql, parameters }: ReadJob) => {
     let reply: ReadReply;
     try {
-      reply = { id, rows: database.prepare(sql).all(...(parameters as SQLInputValue[])) };
+      const statement = database.prepare(sql);
+      const columns = statement.columns().map(({ name }) => name);
+      statement.setReturnArrays(true);
+      reply = { id, columns, rows: statement.all(...(parameters as SQLInputValue[])) as unknown as unknown[][] };
     } catch (error) {
       const { message, code, errcode } = error as Error & { code?: unknown; errcode?: unknown };
       reply = { id, error: { message, code, errcode } };

@@ -1,9 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import { GatewayError } from '../../errors.ts';
+import { mapInTurns } from '../../turns.ts';
 import { explainSqliteError } from './explain-error.ts';
 import type { ReadJob, ReadReply } from './read-worker.ts';
 
 type Row = Record<string, unknown>;
+type Table = Extract<ReadReply, { readonly rows: unknown }>;
 
 interface ReaderLimits {
   /** Queries that run or wait at once. */
@@ -17,7 +19,7 @@ const readerLimits: ReaderLimits = { waiting: 32, idleMs: 60_000, memoryMegabyte
 
 interface Thread {
   readonly worker: Worker;
-  readonly waiting: Map<number, PromiseWithResolvers<readonly Row[]>>;
+  readonly waiting: Map<number, PromiseWithResolvers<Table>>;
 }
 
 /**
@@ -49,7 +51,7 @@ export class SqliteReader {
     clearTimeout(this.#idle);
     try {
       this.#thread ??= this.#open();
-      return await this.#ask(await this.#thread, { id: this.#nextId++, sql, parameters });
+      return await toRows(await this.#ask(await this.#thread, { id: this.#nextId++, sql, parameters }));
     } finally {
       this.#running--;
       if (this.#running === 0 && !this.#isClosed)
@@ -80,8 +82,8 @@ export class SqliteReader {
     return thread;
   }
 
-  #ask({ worker, waiting }: Thread, job: ReadJob): Promise<readonly Row[]> {
-    const answer = Promise.withResolvers<readonly Row[]>();
+  #ask({ worker, waiting }: Thread, job: ReadJob): Promise<Table> {
+    const answer = Promise.withResolvers<Table>();
     if (waiting.size === 0) worker.ref();
     waiting.set(job.id, answer);
     worker.postMessage(job);
@@ -92,7 +94,7 @@ export class SqliteReader {
     const answer = waiting.get(reply.id);
     waiting.delete(reply.id);
     if (waiting.size === 0) worker.unref();
-    if ('rows' in reply) answer?.resolve(reply.rows);
+    if ('rows' in reply) answer?.resolve(reply);
     else answer?.reject(explainSqliteError(Object.assign(new Error(reply.error.message), reply.error), this.#path));
   }
 
@@ -107,6 +109,10 @@ export class SqliteReader {
     this.#thread = undefined;
     await thread?.worker.terminate();
   }
+}
+
+function toRows({ columns, rows }: Table): Promise<Row[]> {
+  return mapInTurns(rows, (row) => Object.fromEntries(columns.map((name, at) => [name, row[at]])));
 }
 
 function gone(): GatewayError {
