@@ -199,17 +199,30 @@ function planRemovals(
       });
   const kinds = ['policy', 'alert', 'model-price', 'toolbox', 'upstream', 'namespace', 'consumer', 'member'] as const;
   const planned = kinds.flatMap(gone);
-  const keys = registry.list('key').filter(({ body }) => body.state !== 'revoked');
+  const keys = keysByOwner(registry);
   const flaws = planned.flatMap(({ entry: { kind, id } }): Flaw[] => {
-    const owned = keys.filter(
-      ({ body }) =>
-        (kind === 'consumer' && body.consumer === id) || (kind === 'member' && [body.member, body.issuer].includes(id)),
-    );
-    if (owned.length === 0) return [];
-    const message = `The ${kind} "${id}" would go, but has the keys ${owned.map((key) => key.id).join(', ')}. Revoke them first, or write it into the text.`;
+    const owned = keys.get(`${kind} ${id}`);
+    if (owned === undefined) return [];
+    const message = `The ${kind} "${id}" would go, but has the keys ${owned.join(', ')}. Revoke them first, or write it into the text.`;
     return [{ path: [], message }];
   });
   return { planned, flaws };
+}
+
+/** Ids of keys that were not revoked, by `consumer shop` and `member ann`. */
+function keysByOwner(registry: AdminPorts['registry']): ReadonlyMap<string, readonly string[]> {
+  const owned = new Map<string, string[]>();
+  for (const { id, body } of registry.list('key')) {
+    if (body.state === 'revoked') continue;
+    const members = [body.member, body.issuer].filter((member) => member !== undefined);
+    const consumers = body.consumer === undefined ? [] : [`consumer ${body.consumer}`];
+    for (const owner of [...consumers, ...new Set(members.map((member) => `member ${member}`))]) {
+      const keys = owned.get(owner);
+      if (keys === undefined) owned.set(owner, [id]);
+      else keys.push(id);
+    }
+  }
+  return owned;
 }
 
 function ofDescription(ports: AdminPorts, kind: string, id: string): readonly Edit[] {

@@ -119,6 +119,25 @@ export function visibleToolbox(
   const isOpen = policies.isOpen && caller.reaches.length === 0 && caller.isInNetwork === undefined;
   // What administers the gateway shows by roles, whoever may call everything else.
   if (isOpen && !toolbox.members.some(({ config }) => config.kind === 'admin')) return toolbox;
+  if (!policies.isSteady || caller.isInNetwork !== undefined) return reducedFor(circumstances, caller, toolbox, decisions);
+  let known = steady.get(caller);
+  if (known?.policies !== policies) {
+    known = { policies, seen: new WeakMap() };
+    steady.set(caller, known);
+  }
+  let seen = known.seen.get(toolbox);
+  if (seen === undefined) {
+    seen = reducedFor(circumstances, caller, toolbox, decisions);
+    known.seen.set(toolbox, seen);
+  }
+  return seen;
+}
+
+// Thousands of clients with one key connect, and ask for their list, one after the other. A caller is another object when something
+// of its rights was changed.
+const steady = new WeakMap<Caller, { readonly policies: Policies; readonly seen: WeakMap<Toolbox, Toolbox> }>();
+
+function reducedFor(circumstances: Circumstances, caller: Caller, toolbox: Toolbox, decisions: Decisions): Toolbox {
   const hidden = hiddenIn(circumstances, caller, toolbox, decisions);
   return hidden.size === 0 ? toolbox : without(toolbox, hidden);
 }

@@ -60,7 +60,14 @@ export function compileContentPolicy(
         (line.direction ?? 'both') !== (direction === 'in' ? 'out' : 'in') &&
         (line.globs?.some((takes) => takes(capability)) ?? true),
     );
+  const isGeneral = compiled.every(({ globs }) => globs === undefined);
+  const general = new Map<Direction, ReturnType<KnownChecks['get']>>();
   const known = (capability: string, direction: Direction) => {
+    if (!isGeneral) return find(capability, direction);
+    if (!general.has(direction)) general.set(direction, find(capability, direction));
+    return general.get(direction);
+  };
+  const find = (capability: string, direction: Direction) => {
     const actions = strictestActions(applyingTo(capability, direction));
     let key: string = direction;
     for (const [id, action] of actions) key += ` ${id} ${action}`;

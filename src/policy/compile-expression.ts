@@ -20,19 +20,21 @@ interface Scope {
   /** Names of the variables around a node, outermost first. */
   readonly locals: readonly string[];
   readonly complaints: Complaint[];
-  readonly met: { usesArguments: boolean; nodes: number };
+  readonly met: { usesArguments: boolean; usesMoment: boolean; nodes: number };
 }
 
 export interface Expression {
   readonly step: Step;
   readonly usesArguments: boolean;
+  readonly usesMoment: boolean;
 }
 
 /** Everything in the expression that rules do not have is a complaint. */
 export function compileExpression(ast: ASTNode): Expression | { readonly complaints: readonly Complaint[] } {
-  const scope: Scope = { locals: [], complaints: [], met: { usesArguments: false, nodes: 0 } };
+  const scope: Scope = { locals: [], complaints: [], met: { usesArguments: false, usesMoment: false, nodes: 0 } };
   const step = compile(ast, scope);
-  return scope.complaints.length > 0 ? { complaints: scope.complaints } : { step, usesArguments: scope.met.usesArguments };
+  const { usesArguments, usesMoment } = scope.met;
+  return scope.complaints.length > 0 ? { complaints: scope.complaints } : { step, usesArguments, usesMoment };
 }
 
 function compile(node: ASTNode, scope: Scope): Step {
@@ -181,6 +183,7 @@ function compileSelect(base: ASTNode, member: string, at: number, scope: Scope):
 function findFact(base: ASTNode, member: string, scope: Scope) {
   if (base.op !== 'id' || scope.locals.includes(base.args) || !Object.hasOwn(factTable, base.args)) return undefined;
   const members = factTable[base.args];
+  if (base.args !== 'caller' && base.args !== 'capability') scope.met.usesMoment = true;
   return members !== undefined && Object.hasOwn(members, member) ? members[member] : undefined;
 }
 

@@ -6,7 +6,7 @@
 
 import { hash } from 'node:crypto';
 import { compileGlob } from '../catalog/glob.ts';
-import type { ContentRules, ContentScreen } from '../content/content-policy.ts';
+import type { ContentPolicy, ContentRules, ContentScreen } from '../content/content-policy.ts';
 import type { JudgeRow } from '../content/judge.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Json } from '../wire/json.ts';
@@ -85,10 +85,14 @@ export class Policies {
   readonly #byNamespace: ReadonlyMap<string, readonly Part[]>;
   readonly #byCapability: ReadonlyMap<string, readonly Part[]>;
   readonly #restricts: boolean;
+  /** Whether who may see what depends on nothing but who it is. */
+  readonly isSteady: boolean;
   /** Labels that a gate asks after: nothing else is remembered. */
   readonly #awaited: ReadonlySet<string>;
   readonly #content: ContentRules | undefined;
   readonly #made = new Map<string, CallPolicy>();
+  /** Of capabilities without a policy of their own, by namespace. */
+  readonly #screened = new Map<string, ContentPolicy | undefined>();
 
   /** `content` is there where a policy has content rules. */
   constructor(written: readonly (readonly [PolicyScope, Part])[], content?: ContentRules) {
@@ -98,6 +102,7 @@ export class Policies {
     );
     this.#content = content;
     this.#restricts = parts.some(([, { rules, network }]) => rules !== undefined || network !== undefined);
+    this.isSteady = parts.every(([, { rules = [], network }]) => network === undefined && !rules.some((rule) => rule.usesMoment));
     this.#awaited = new Set(parts.flatMap(([, { gates }]) => gates.flatMap(({ after }) => after?.labels ?? [])));
     this.#global = parts.flatMap(([scope, part]) => (scope.kind === 'global' ? [part] : []));
     this.#byNamespace = group(parts, (scope) => (scope.kind === 'namespace' ? scope.namespace : undefined));
@@ -116,11 +121,23 @@ export class Policies {
       const global =
         namespace === 'admin' ? this.#global.map((part) => ({ ...part, limits: noLimits, gates: noGates })) : this.#global;
       const wide = [...global, ...(this.#byNamespace.get(namespace) ?? [])];
-      made = merge(capability, namespace, wide, this.#byCapability.get(capability) ?? [], this.#content, this.#awaited);
+      const own = this.#byCapability.get(capability) ?? [];
+      made = merge(capability, wide, own, this.#contentOf(namespace, wide, own), this.#awaited);
       if (this.#made.size >= mostKept) this.#made.clear();
       this.#made.set(capability, made);
     }
     return made;
+  }
+
+  #contentOf(namespace: string, wide: readonly Part[], own: readonly Part[]): ContentPolicy | undefined {
+    // Secrets go into the gateway's own administration, and a new key comes out of it: blanked out, both would be lost.
+    const lines = (parts: readonly Part[]) => (namespace === 'admin' ? [] : parts.flatMap(({ policy }) => policy.content ?? []));
+    if (own.length > 0) return this.#content?.compile(lines([...wide, ...own]));
+    if (!this.#screened.has(namespace)) {
+      if (this.#screened.size >= mostKept) this.#screened.clear();
+      this.#screened.set(namespace, this.#content?.compile(lines(wide)));
+    }
+    return this.#screened.get(namespace);
   }
 }
 
@@ -207,16 +224,12 @@ function group(
 /** From the widest scope to the nearest. */
 function merge(
   capability: string,
-  namespace: string,
   wide: readonly Part[],
   own: readonly Part[],
-  rules: ContentRules | undefined,
+  content: ContentPolicy | undefined,
   awaited: ReadonlySet<string>,
 ): CallPolicy {
   const parts = [...wide, ...own];
-  // Secrets go into the gateway's own administration, and a new key comes out of it: blanked out, both would be lost.
-  const screened = namespace === 'admin' ? [] : parts.flatMap(({ policy }) => policy.content ?? []);
-  const content = rules?.compile(screened);
   const screen = (direction: 'in' | 'out') => content?.screenFor(capability, direction);
   const nearest = <Key extends keyof Policy>(key: Key, of: readonly Part[] = parts) =>
     of.reduce<Policy[Key]>((value, { policy }) => policy[key] ?? value, undefined);

@@ -12,6 +12,8 @@ export interface Rule {
   readonly source: string;
   /** Whether what it says can depend on the arguments of the call. */
   readonly usesArguments: boolean;
+  /** Whether it can depend on when a call is made, or from where. */
+  readonly usesMoment: boolean;
   readonly step: Step;
 }
 
