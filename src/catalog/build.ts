@@ -150,7 +150,9 @@ function dropTaken<Definition extends { readonly name: string }>(
 }
 
 interface Built {
+  /** What its lines look into; what else there is plays no part but by name. */
   readonly shares: readonly Share[];
+  readonly ids: string;
   readonly finder: Member | undefined;
   readonly toolbox: Toolbox;
   readonly problems: readonly CatalogProblem[];
@@ -161,18 +163,27 @@ const built = new WeakMap<ToolboxConfig, Built>();
 
 function toolboxOf(
   config: ToolboxConfig,
-  shares: readonly Share[],
+  all: readonly Share[],
   finder: Member | undefined,
   problems: CatalogProblem[],
 ): Toolbox {
+  const { shares, ids } = coveredBy(config, all);
   let known = built.get(config);
-  if (known === undefined || known.finder !== finder || !isSameShares(known.shares, shares)) {
+  if (known === undefined || known.finder !== finder || known.ids !== ids || !isSameShares(known.shares, shares)) {
     const found: CatalogProblem[] = [];
-    known = { shares, finder, toolbox: buildToolbox(config, shares, finder, found), problems: found };
+    known = { shares, ids, finder, toolbox: buildToolbox(config, all, finder, found), problems: found };
     built.set(config, known);
   }
   problems.push(...known.problems);
   return known.toolbox;
+}
+
+function coveredBy({ include, pinned }: ToolboxConfig, all: readonly Share[]): Pick<Built, 'shares' | 'ids'> {
+  const patterns = [...readPatterns(include), ...readPatterns(pinned)];
+  return {
+    shares: all.filter(({ contribution: { member } }) => patterns.some((pattern) => pattern.covers(member.config))),
+    ids: all.map(({ contribution }) => contribution.member.id).join(' '),
+  };
 }
 
 function isSameShares(a: readonly Share[], b: readonly Share[]): boolean {

@@ -183,6 +183,23 @@ describe('US-T-D2 build toolboxes', () => {
   });
 });
 
+test('toolboxes are listed page by page, and one alone by its name', async () => {
+  const listed: string[] = [];
+  for (let after: string | undefined; ; ) {
+    const { status, body } = await act(gateway, 'list_toolboxes', { limit: 2, ...(after === undefined ? {} : { after }) });
+    expect([status, body.toolboxes.length <= 2]).toEqual([200, true]);
+    listed.push(...body.toolboxes.map(({ name }: { name: string }) => name));
+    after = body.next;
+    if (after === undefined) break;
+  }
+  const { body } = await act(gateway, 'list_toolboxes', {});
+  expect(listed).toEqual(body.toolboxes.map(({ name }: { name: string }) => name));
+  expect(listed).toContain('books');
+  const one = await act(gateway, 'list_toolboxes', { name: 'books' });
+  expect(one.body).toMatchObject({ toolboxes: [{ name: 'books', source: 'file', toolCount: 2 }] });
+  expect(one.body.toolboxes[0].tools.toSorted()).toEqual(['finance/book', 'finance/get_balance']);
+});
+
 describe('the catalog', () => {
   test('is searched by words, namespace, upstream, toolbox and kind', async () => {
     expect(names(await act(gateway, 'list_capabilities', { text: 'FIND says' }))).toEqual(['hr/find_person']);

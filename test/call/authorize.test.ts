@@ -190,6 +190,28 @@ describe('what is not for somebody', () => {
   });
 });
 
+test.each<[string, PolicySource['policy'], Partial<Circumstances>, Partial<Circumstances>]>([
+  ['where a rule asks for the time', { allow: ['time.hour < 12'] }, { nowMs: 0 }, { nowMs: 13 * 3_600_000 }],
+  ['where a rule asks for the address', { allow: ['network.ip == "10.0.0.1"'] }, { ip: '10.0.0.1' }, { ip: '10.0.0.2' }],
+  ['where a policy names a network', { network: ['10.0.0.0/30'] }, { ip: '10.0.0.1' }, { ip: '10.0.0.9' }],
+])('what somebody saw is not what they see later, %s', async (_, policy, now, later) => {
+  const circumstances = await circumstancesWith([{ scope: { kind: 'global' }, policy }]);
+  const who = callerWith();
+  const count = (at: Partial<Circumstances>) => visibleToolbox({ ...circumstances, ...at }, catalog, who, 'box').tools.size;
+  expect([count(now), count(later), count(now)]).toEqual([4, 0, 4]);
+});
+
+test('what somebody saw under one policy is not what they see under the next', async () => {
+  const who = callerWith();
+  const count = async (allow: readonly string[] | undefined) => {
+    const policy = allow === undefined ? {} : { allow: [...allow] };
+    return visibleToolbox(await circumstancesWith([{ scope: { kind: 'global' }, policy }]), catalog, who, 'box').tools.size;
+  };
+  expect([await count(['true']), await count(['capability.name == "hr/get"']), await count([]), await count(undefined)]).toEqual([
+    4, 1, 0, 4,
+  ]);
+});
+
 test('a process that was started on this machine has no address that a network could refuse', async () => {
   const sources: PolicySource[] = [{ scope: { kind: 'global' }, policy: { network: ['203.0.113.0/24'] } }];
   const [local, remote] = [await circumstancesWith(sources, ''), await circumstancesWith(sources, '10.0.0.1')];

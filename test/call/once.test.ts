@@ -1,10 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Ask } from '../../src/call/ask.ts';
+import type { Permit } from '../../src/call/authorize.ts';
 import type { Outcome } from '../../src/call/inspect.ts';
+import { type Admission, limit, slotsOf } from '../../src/call/limit.ts';
 import { type KeyedAsk, Once, type Work } from '../../src/call/once.ts';
 import type { Screened } from '../../src/call/screen.ts';
 import { GatewayError } from '../../src/errors.ts';
+import { compileLimits } from '../../src/policy/compile-limits.ts';
+import { openMemoryCounters } from '../../src/store/memory/counters.ts';
 import { memoryKeyedCalls } from '../../src/store/memory/memory-keyed-calls.ts';
 import type { KeyedCalls } from '../../src/store/ports/keyed-calls.ts';
 import { FailedAnswer } from '../../src/upstreams/upstream.ts';
@@ -14,7 +18,7 @@ import { askFor } from '../support/call-ports.ts';
 import { until } from '../support/until.ts';
 
 const key = Buffer.alloc(32, 7);
-const limits = { leaseMs: 20_000, ttlMs: 3_600_000, waitMs: 5_000, firstPauseMs: 1, keptBytes: 10_000_000 };
+const limits = { leaseMs: 20_000, ttlMs: 3_600_000, waitMs: 5_000, firstPauseMs: 1, keptBytes: 10_000_000, waiting: 64 };
 
 function open(rows: KeyedCalls = memoryKeyedCalls({ nowMs: Date.now }), more: Partial<typeof limits> = {}): Once {
   const once = new Once({ rows, key, warn: () => {}, limits: { ...limits, ...more } });
@@ -249,6 +253,70 @@ describe('FO-05: a client that leaves', () => {
     expect(await leaving).toBe('cancelled');
     end.resolve(reply('a'));
     expect([textOf(await first), textOf(await staying), made.times]).toEqual(['a', 'a', 1]);
+  });
+});
+
+describe('FO-05: who waits for what another request makes', () => {
+  /** Calls under a limit of so many at once. */
+  async function limited(concurrency: number) {
+    const counters = await openMemoryCounters({ clock: { nowMs: Date.now }, warn: () => {} });
+    const rules = compileLimits([{ per: 'namespace', concurrency }], 'namespace desk');
+    const permit = { namespace: 'desk', capability: 'desk/send', caller: { limits: [] }, policy: { limits: [rules] } };
+    const admit = () => limit(counters, { ...permit, member: { config: { kind: 'mcp' } } } as unknown as Permit) as Admission;
+    const calls: Work[] = [];
+    const enter = (work: Work): Work => {
+      const call = { ...work, slots: slotsOf(counters, admit()) };
+      calls.push(call);
+      return call;
+    };
+    const leaveAll = () => {
+      for (const { slots } of calls) slots?.leave();
+    };
+    return { enter, admit, leaveAll };
+  }
+
+  test('holds no slot meanwhile: others have their turn, as they would without it', async () => {
+    const { enter, admit, leaveAll } = await limited(2);
+    const once = open();
+    const end = Promise.withResolvers<Outcome>();
+    const { work, made } = counting(() => end.promise);
+    const first = once.run(screened(), keyed(), enter(work));
+    await until('it is under way', () => made.times === 1);
+    const waiting = Array.from({ length: 5 }, () => once.run(screened(), keyed(), enter(work)));
+    admit();
+    expect(admit).toThrow(expect.objectContaining({ code: 'limit_reached' }));
+    end.resolve(reply('a'));
+    expect((await Promise.all([first, ...waiting])).map(textOf)).toEqual(Array(6).fill('a'));
+    leaveAll();
+  });
+
+  test('takes one again before it makes the call itself; where there is none it is refused, and the next is let try', async () => {
+    const { enter, admit } = await limited(2);
+    const once = open();
+    const end = Promise.withResolvers<Outcome>();
+    const first = once.run(screened(), keyed(), enter(counting(() => end.promise, true).work)).catch(codeOf);
+    const second = counting(() => reply('b'));
+    const waiting = once.run(screened(), keyed(), enter(second.work)).then(textOf, codeOf);
+    const other = admit();
+    // The first one's slot is the only one that is left, and it is not given back before the test says so.
+    end.reject(new GatewayError('breaker_open', 'closed'));
+    await first;
+    expect(await waiting).toBe('limit_reached');
+    expect(second.made.times).toBe(0);
+    other.reservation?.release();
+    expect(textOf(await once.run(screened(), keyed(), enter(second.work)))).toBe('b');
+  });
+
+  test('is told to come back where many of the same caller wait already; another caller waits', async () => {
+    const once = open(undefined, { waiting: 2 });
+    const end = Promise.withResolvers<Outcome>();
+    const { work } = counting(() => end.promise);
+    const run = (id: string) => once.run(screened({}, id), keyed(), work).then(textOf, codeOf);
+    const all = [run('key:a'), run('key:a'), run('key:a'), run('key:b'), run('key:b')];
+    expect(await run('key:a')).toBe('key_in_use');
+    end.resolve(reply('a'));
+    expect(await Promise.all(all)).toEqual(Array(5).fill('a'));
+    expect(await run('key:a')).toBe('a');
   });
 });
 

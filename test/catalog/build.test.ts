@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { buildCatalog } from '../../src/catalog/build.ts';
+import { buildCatalog, previewToolbox } from '../../src/catalog/build.ts';
 import type { Catalog, Member } from '../../src/catalog/catalog.ts';
 import type { ToolboxConfig, UpstreamConfig } from '../../src/catalog/config.ts';
 import type { NamespaceConfig } from '../../src/catalog/namespace-config.ts';
@@ -333,4 +333,29 @@ test('20,000 tools are rebuilt in a blink when one upstream changed', () => {
     return (user + system) / 1000;
   });
   expect(Math.min(...costsMs)).toBeLessThan(50);
+});
+
+test('a toolbox is the same from one snapshot to the next until something in it changes', () => {
+  const one = memberOf(upstreamConfig('a/one'), { tools: tools('x', 'y') });
+  const two = memberOf(upstreamConfig('b/two'), { tools: tools('z') });
+  const boxes = [toolboxConfig('ones', ['a/*']), toolboxConfig('some', ['a/x', 'a/nothing']), toolboxConfig('twos', ['b/*'])];
+  const snapshot = (version: number, members: readonly Member[]) =>
+    buildCatalog(version, namespacesOf(members, boxes), new Map(members.map((member) => [member.id, member])));
+  const first = snapshot(1, [one, two]);
+  const second = snapshot(2, [one, two]);
+  expect(boxes.map(({ name }) => second.toolboxes.get(name) === first.toolboxes.get(name))).toEqual([true, true, true]);
+  expect(second.problems).toEqual(first.problems);
+  expect(first.problems).toMatchObject([{ subject: 'a/nothing' }]);
+  const third = snapshot(3, [one, memberOf(upstreamConfig('b/two'), { tools: tools('z', 'w') })]);
+  expect(boxes.map(({ name }) => third.toolboxes.get(name) === first.toolboxes.get(name))).toEqual([true, true, false]);
+  expect(names(third.toolboxes.get('twos')?.tools)).toEqual(['b__z', 'b__w']);
+  expect(names(third.everything.tools)).toEqual(['a__x', 'a__y', 'b__z', 'b__w']);
+});
+
+test('a preview is what the catalog would serve, of the same definitions', () => {
+  const catalog = build([['a/one', { tools: tools('x', 'y') }]], [toolboxConfig('box', ['a/x'])]);
+  const preview = previewToolbox(catalog, toolboxConfig('box', ['a/x']));
+  expect(preview.tools).toEqual(catalog.toolboxes.get('box')?.tools);
+  expect(preview.tools.get('a__x')).toBe(catalog.everything.tools.get('a__x'));
+  expect(names(previewToolbox(catalog, toolboxConfig('box', ['a/*'])).tools)).toEqual(['a__x', 'a__y']);
 });

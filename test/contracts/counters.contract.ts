@@ -144,6 +144,23 @@ export function countersContract(name: string, makePlace: () => Promise<Counters
       expect(await refused(counters, demands)).toMatchObject({ used: 2 });
     });
 
+    it('free slots alone where a call leaves them, once; the rest stays held and is settled as ever', async () => {
+      const counters = await open();
+      const demands = demandsOf({ per: 'key', concurrency: 1, budget: { amount: 100, window: 'month', unit: 'tokens' } });
+      const taken = await counters.take(demands, tokens(60));
+      if (taken.kind === 'refused') throw new Error('it was refused');
+      taken.reservation.leave();
+      expect(await used(counters, demands)).toEqual([0, 60]);
+      const next = await counters.take(demands, tokens(40));
+      if (next.kind === 'refused') throw new Error('it was refused');
+      taken.reservation.leave();
+      taken.reservation.settle(tokens(10));
+      taken.reservation.release();
+      expect(await used(counters, demands)).toEqual([1, 50]);
+      next.reservation.release();
+      expect(await used(counters, demands)).toEqual([0, 50]);
+    });
+
     it('give out a budget exactly, however many race for it', async () => {
       const counters = await open();
       const demands = demandsOf({ per: 'key', budget: { amount: 100, ...longBudget } });

@@ -95,6 +95,15 @@ export function rollUpsContract(name: string, makePlace: () => Promise<StorePlac
       expect(await rollUps.query({ fromMs: atMs + minute, toMs: atMs + 3 * minute })).toMatchObject([{ calls: 2 }]);
     });
 
+    it('gives no more than 10,000 steps of all groups together: those with the most calls', async () => {
+      const { rollUps, atMs, range } = fresh();
+      const keys = Array.from({ length: 200 }, (_, at) => rollUp(atMs, { key: `key-${at}`, calls: 1000 - at }));
+      await rollUps.add(keys);
+      expect(await rollUps.query({ ...range, by: 'key' })).toHaveLength(200);
+      const steps = await rollUps.query({ ...range, by: 'key', stepMs: minute });
+      expect([steps.length, steps[0]?.group, steps.at(-1)?.group]).toEqual([166, 'key-0', 'key-165']);
+    });
+
     it('splits time into steps', async () => {
       const { rollUps, atMs, range } = fresh();
       for (const at of [0, 4, 5, 11]) await rollUps.add([rollUp(atMs + at * minute)]);

@@ -50,6 +50,23 @@ test('files, registry and the gateway’s own are applied together', async () =>
   expect(names(applied.at(-1))).toEqual(['hr', 'it', 'admin']);
 });
 
+test('policies stay as they are until one of them is changed', async () => {
+  const { registry, configuration } = await setUp();
+  await registry.create('policy', 'global', { policy: { allow: ['true'] } }, record);
+  await configuration.take([]);
+  const { policies } = configuration;
+  await registry.create('consumer', 'shop', consumer('Shop'), record);
+  await configuration.refresh();
+  expect(configuration.policies).toBe(policies);
+  await registry.create('policy', 'namespace:hr', { policy: { allow: [] } }, record);
+  await configuration.refresh();
+  expect(configuration.policies).not.toBe(policies);
+  expect(configuration.policies.of('hr/find', 'hr').rules.map((group) => group.length)).toEqual([1, 0]);
+  await registry.commit([{ kind: 'policy', id: 'namespace:hr', body: undefined }], record);
+  await configuration.refresh();
+  expect(configuration.policies.of('hr/find', 'hr').rules.map((group) => group.length)).toEqual([1]);
+});
+
 test('what changes no namespace builds no catalog; a policy is in effect all the same', async () => {
   const { registry, configuration, applied } = await setUp();
   await configuration.take([]);

@@ -133,3 +133,17 @@ test('what was removed by a change that made it invalid is not shown as it was',
   await store.registry.commit([change], [{ ...record, kind: 'consumer', id: 'shop', detail: '{}' }]);
   await expect.poll(() => registry?.get('consumer', 'shop')).toBeUndefined();
 });
+
+test('a list is the same until something of its kind changes, and right afterwards', async () => {
+  const registry = await openRegistry();
+  const ids = () => registry.list('consumer').map(({ id }) => id);
+  for (const id of ['b', 'c', 'a']) await registry.create('consumer', id, consumer(id), record);
+  const before = registry.list('consumer');
+  await registry.create('namespace', 'hr', {}, record);
+  expect(registry.list('consumer')).toBe(before);
+  await registry.commit([{ kind: 'consumer', id: 'b', body: consumer('B') }], record);
+  expect(registry.list('consumer').map(({ body }) => body.title)).toEqual(['a', 'B', 'c']);
+  await registry.commit([{ kind: 'consumer', id: 'b', body: undefined }], record);
+  expect(ids()).toEqual(['a', 'c']);
+  expect(before.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+});
