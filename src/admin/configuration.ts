@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
@@ -12,6 +11,7 @@ import { type Flaw, type Reading, readConfiguration, readText, textLimitCharacte
 import { exportConfiguration } from './export-configuration.ts';
 import { type Plan, type PlannedEntry, planConfiguration } from './plan-configuration.ts';
 import { refuseUnreviewed } from './upstreams.ts';
+import { writeYaml } from './write-yaml.ts';
 
 const input = z.strictObject({
   text: z
@@ -121,7 +121,7 @@ export const exportConfigurationAction = defineAction({
   async run(ports, caller, { format = 'yaml' }) {
     requireRole(caller, ['admin']);
     const value = await exportConfiguration(ports);
-    return { text: format === 'yaml' ? toYaml(value) : `${JSON.stringify(value, undefined, 2)}\n` };
+    return { text: format === 'yaml' ? await writeYaml(value) : `${JSON.stringify(value, undefined, 2)}\n` };
   },
 });
 
@@ -152,7 +152,7 @@ async function look(
   const { create, change, remove } = count(plan.entries);
   const shown = { isPossible, changes: create + change + remove, lines: entries.flatMap(linesOf), entries, problems };
   if (found === undefined) return { plan, shown };
-  return { plan, shown: { ...shown, proposal: toYaml(proposalOf(reading)), secrets: [...(reading.secrets ?? [])] } };
+  return { plan, shown: { ...shown, proposal: await writeYaml(proposalOf(reading)), secrets: [...(reading.secrets ?? [])] } };
 }
 
 async function read(
@@ -216,9 +216,4 @@ function proposalOf({ wanted }: Reading): object {
   const [first] = wanted;
   const upstreams = wanted.flatMap((one) => (one.kind === 'upstream' ? [[one.name, one.entry] as const] : []));
   return { namespaces: [{ namespace: first?.id ?? '', upstreams: Object.fromEntries(upstreams) }] };
-}
-
-// Nothing is folded: a long line is one value to whoever compares two texts.
-function toYaml(value: object): string {
-  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }

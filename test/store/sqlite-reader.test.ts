@@ -40,6 +40,15 @@ describe('searches of a store on SQLite', () => {
     }
   });
 
+  test('that find much give all of it, in order', async () => {
+    const { reader } = open();
+    const many = 'with recursive n (i) as (select 1 union all select i + 1 from n where i < ?) select i from n';
+    for (const count of [999, 1000, 1001, 5500]) {
+      const rows = await reader.all(many, [count]);
+      expect(rows.map(({ i }) => i)).toEqual(Array.from({ length: count }, (_, at) => at + 1));
+    }
+  });
+
   test('cannot write, and what fails fails alone', async () => {
     const { reader } = open();
     const [write, wrong, right] = await Promise.allSettled([

@@ -5,7 +5,7 @@ import { explainSqliteError } from './explain-error.ts';
 import type { ReadJob, ReadReply } from './read-worker.ts';
 
 type Row = Record<string, unknown>;
-type Table = Extract<ReadReply, { readonly rows: unknown }>;
+type Part = Extract<ReadReply, { readonly rows: unknown }>;
 
 interface ReaderLimits {
   /** Queries that run or wait at once. */
@@ -19,7 +19,8 @@ const readerLimits: ReaderLimits = { waiting: 32, idleMs: 60_000, memoryMegabyte
 
 interface Thread {
   readonly worker: Worker;
-  readonly waiting: Map<number, PromiseWithResolvers<Table>>;
+  readonly waiting: Map<number, PromiseWithResolvers<Part>>;
+  isGone: boolean;
 }
 
 /**
@@ -30,6 +31,7 @@ export class SqliteReader {
   readonly #path: string;
   readonly #limits: ReaderLimits;
   #thread: Promise<Thread> | undefined;
+  #live: Thread | undefined;
   #running = 0;
   #nextId = 1;
   #idle: NodeJS.Timeout | undefined;
@@ -50,12 +52,14 @@ export class SqliteReader {
     this.#running++;
     clearTimeout(this.#idle);
     try {
-      this.#thread ??= this.#open();
-      return await toRows(await this.#ask(await this.#thread, { id: this.#nextId++, sql, parameters }));
+      this.#thread ??= this.#open().catch((error: unknown) => {
+        this.#thread = undefined;
+        throw error;
+      });
+      return await this.#read(await this.#thread, this.#nextId++, sql, parameters);
     } finally {
       this.#running--;
-      if (this.#running === 0 && !this.#isClosed)
-        this.#idle = setTimeout(() => void this.#end(), this.#limits.idleMs).unref();
+      if (this.#running === 0 && !this.#isClosed) this.#idle = setTimeout(() => void this.#end(), this.#limits.idleMs).unref();
     }
   }
 
@@ -74,16 +78,29 @@ export class SqliteReader {
       execArgv: ['--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxOldGenerationSizeMb: this.#limits.memoryMegabytes },
     });
-    const thread: Thread = { worker, waiting: new Map() };
+    const thread: Thread = { worker, waiting: new Map(), isGone: false };
     worker.on('message', (reply: ReadReply) => this.#hear(thread, reply));
     worker.on('error', (error) => this.#fail(thread, explainSqliteError(error, this.#path)));
     worker.on('exit', () => this.#fail(thread, gone()));
     worker.unref();
+    this.#live = thread;
     return thread;
   }
 
-  #ask({ worker, waiting }: Thread, job: ReadJob): Promise<Table> {
-    const answer = Promise.withResolvers<Table>();
+  /** Part by part: unpacking much at once would be what the thread is there to spare others. */
+  async #read(thread: Thread, id: number, sql: string, parameters: readonly unknown[]): Promise<readonly Row[]> {
+    let part = await this.#ask(thread, { id, sql, parameters });
+    const rows = await toRows(part);
+    while (!part.isLast) {
+      part = await this.#ask(thread, { id, sql: undefined });
+      rows.push(...(await toRows(part)));
+    }
+    return rows;
+  }
+
+  #ask({ worker, waiting, isGone }: Thread, job: ReadJob): Promise<Part> {
+    if (isGone) return Promise.reject(gone());
+    const answer = Promise.withResolvers<Part>();
     if (waiting.size === 0) worker.ref();
     waiting.set(job.id, answer);
     worker.postMessage(job);
@@ -99,19 +116,23 @@ export class SqliteReader {
   }
 
   #fail(thread: Thread, error: unknown): void {
-    this.#thread = undefined;
+    thread.isGone = true;
+    // One that ended for want of work may have a successor by now.
+    if (this.#live === thread) this.#thread = undefined;
     for (const answer of thread.waiting.values()) answer.reject(error);
     thread.waiting.clear();
   }
 
   async #end(): Promise<void> {
-    const thread = await this.#thread;
+    const opening = this.#thread;
     this.#thread = undefined;
+    this.#live = undefined;
+    const thread = await opening;
     await thread?.worker.terminate();
   }
 }
 
-function toRows({ columns, rows }: Table): Promise<Row[]> {
+function toRows({ columns, rows }: Part): Promise<Row[]> {
   return mapInTurns(rows, (row) => Object.fromEntries(columns.map((name, at) => [name, row[at]])));
 }
 
