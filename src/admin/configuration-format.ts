@@ -25,6 +25,7 @@ import { isObject } from '../wire/json.ts';
 import { fileLimitBytes, readYaml, type YamlFile } from '../yaml-file.ts';
 import type { Entry } from './examine-upstream.ts';
 import { blankComments, looksLikeJson } from './json-comments.ts';
+import { findPlaces, offsetAt } from './json-positions.ts';
 
 // One text for many things: what `import_configuration` reads and `export_configuration` writes.
 
@@ -117,7 +118,29 @@ export const textLimitCharacters = 64 * 1024 * 1024;
 /** Reads YAML, or JSON, which may have comments and trailing commas. What is large has API descriptions in it, and is read as plain JSON. */
 export function readText(text: string): YamlFile {
   if (text.length > fileLimitBytes) return readLarge(text);
-  return readYaml(looksLikeJson(text) ? blankComments(text) : text, '');
+  if (!looksLikeJson(text)) return readYaml(text, '');
+  const plain = blankComments(text);
+  return readJson(plain) ?? readYaml(plain, '');
+}
+
+// A reader of YAML says best what is wrong, and takes a quarter of a second for 200 KB.
+function readJson(text: string): YamlFile | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const places = findPlaces(text);
+  if (places === undefined) return undefined;
+  const lines = [0, ...Array.from(text.matchAll(/\n/g), ({ index }) => index + 1)];
+  const locate = (path: readonly PropertyKey[]) => {
+    const offset = offsetAt(places, path);
+    const after = lines.findIndex((begin) => begin > offset);
+    const line = after < 0 ? lines.length : after;
+    return { file: '', line, column: offset - (lines[line - 1] ?? 0) + 1 };
+  };
+  return { value, problems: [], locate };
 }
 
 // A reader that knows where everything stands needs a hundred times the memory, and holds up everybody else.

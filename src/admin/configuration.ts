@@ -52,6 +52,7 @@ const planned = z.object({
 
 /** How long an answer waits for new upstreams to show in the catalog. */
 const listedWithinMs = 20_000;
+const mostLooks = 5;
 
 export const planConfigurationAction = defineAction({
   name: 'plan_configuration',
@@ -81,15 +82,8 @@ export const importConfiguration = defineAction({
   output: planned,
   async run(ports, caller, given, ip) {
     requireRole(caller, ['admin']);
-    const { registry } = ports;
-    const { revision } = registry;
-    const { shown, plan } = await look(ports, caller, ip, given);
+    const { shown, plan } = await lookUndisturbed(ports, caller, ip, given);
     if (!shown.isPossible) throw refusal(shown.problems);
-    if (registry.revision !== revision)
-      throw new GatewayError(
-        'conflict',
-        'Somebody else has just changed what is registered; plan it again, then repeat the import.',
-      );
     const { create, change, remove } = count(plan.entries);
     const detail = { create, change, remove };
     if (plan.edits.some(({ kind, body }) => kind === 'upstream' && body !== undefined)) refuseUnreviewed(ports);
@@ -128,6 +122,20 @@ export const exportConfigurationAction = defineAction({
 interface Look {
   readonly plan: Plan;
   readonly shown: z.output<typeof planned>;
+}
+
+/** As often as it takes until nothing was changed meanwhile: keys are made, and upstreams change, all the time. */
+async function lookUndisturbed(ports: AdminPorts, caller: Caller, ip: string, given: z.output<typeof input>): Promise<Look> {
+  const { registry } = ports;
+  for (let tries = 1; tries <= mostLooks; tries++) {
+    const { revision } = registry;
+    const found = await look(ports, caller, ip, given);
+    if (registry.revision === revision) return found;
+  }
+  throw new GatewayError(
+    'conflict',
+    'What is registered is changed by somebody else all the time; plan it again, then repeat the import.',
+  );
 }
 
 async function look(

@@ -4,7 +4,7 @@ import type { RollUpQuery } from './ports/roll-ups.ts';
 const defaultLimit = 1000;
 const stepLimit = 2000;
 /** Groups times steps: what one answer can hold without holding up everybody else. */
-const rowLimit = 10_000;
+const rowLimit = 3_000;
 
 /** Checked so that no query can ask for more rows than a page can show. Throws GatewayError `invalid_params`. */
 export function stepsOf({ fromMs, toMs, stepMs, limit = defaultLimit }: RollUpQuery): {

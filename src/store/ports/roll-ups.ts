@@ -54,7 +54,7 @@ export interface RollUpQuery {
   readonly filters?: Partial<Readonly<Record<RollUpDimension, string>>>;
   /** Splits the time into steps of this length, aligned to 1970; whole minutes. Left out: one step. */
   readonly stepMs?: number;
-  /** Most groups to return; 1000 when left out. With steps as many as make 10,000 of them together, at least one. */
+  /** Most groups to return; 1000 when left out. With steps as many as make 3,000 of them together, at least one. */
   readonly limit?: number;
 }
 
