@@ -62,12 +62,7 @@ export async function planConfiguration(
   const removed = prune ? planRemovals(ports, wanted) : { planned: [], flaws: [] };
   return {
     entries: [...planned, ...removed.planned].map(({ entry }) => entry),
-    flaws: [
-      ...flaws.flat(),
-      ...checkMembers(ports, wanted, prune),
-      ...lockouts.flat(),
-      ...removed.flaws,
-    ],
+    flaws: [...flaws.flat(), ...checkMembers(ports, wanted, prune), ...lockouts.flat(), ...removed.flaws],
     edits: [...planned, ...removed.planned].flatMap(({ edits }) => edits),
   };
 }
@@ -128,7 +123,12 @@ type WantedUpstream = Extract<Wanted, { readonly kind: 'upstream' }>;
 type WantedToolbox = Extract<Wanted, { readonly kind: 'toolbox' | 'draft' }>;
 
 /** What differs from the version that is served becomes the next version. */
-function planToolbox(ports: AdminPorts, caller: Caller, one: WantedToolbox, { draft: drafts }: Pick<Selections, 'draft'>): Planned {
+function planToolbox(
+  ports: AdminPorts,
+  caller: Caller,
+  one: WantedToolbox,
+  { draft: drafts }: Pick<Selections, 'draft'>,
+): Planned {
   const known = ports.registry.get('toolbox', one.id)?.body;
   const served = known?.published === undefined ? undefined : versionOf(ports, one.id, known.published)?.selection;
   const draft = drafts.get(one.id)?.selection;

@@ -65,7 +65,11 @@ export const getUsage = defineAction({
       .describe('What to add up by. Default: capability.'),
     fromMs: z.int().min(0).optional().describe('Begin of the time, in ms since 1970. Default: an hour before its end.'),
     toMs: z.int().min(0).optional().describe('End of the time, not included. Default: now.'),
-    stepMs: z.int().min(minuteMs).optional().describe('Splits the time into steps of whole minutes, in ms: fewer groups then, at most 3,000 steps of all of them.'),
+    stepMs: z
+      .int()
+      .min(minuteMs)
+      .optional()
+      .describe('Splits the time into steps of whole minutes, in ms: fewer groups then, at most 3,000 steps of all of them.'),
     limit: z.int().min(1).max(1000).optional().describe('Most groups, those with the most calls first. Default: 100.'),
   }),
   output: z.object({

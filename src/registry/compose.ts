@@ -143,7 +143,8 @@ function readVersion(namespace: string, id: string, version: number, document: V
     ? readNamespaceFile({ namespace, toolboxes: { [id]: document.selection } })
     : undefined;
   const [plain] = read !== undefined && 'file' in read ? completeConfig(read.file, path).toolboxes : [];
-  const found = plain === undefined ? { flaws } : { flaws, plain, numbered: Object.freeze({ ...plain, name: `${id}@${version}` }) };
+  const found =
+    plain === undefined ? { flaws } : { flaws, plain, numbered: Object.freeze({ ...plain, name: `${id}@${version}` }) };
   readVersions.set(document, { ...found, place });
   return found;
 }
