@@ -32,15 +32,20 @@ export const setAlert = defineAction({
     // What is passed already is told now.
     const { models, ...others } = ports;
     await watchAlerts({ ...others, ...models });
-    const warnings = alertWarnings(ports, caller, ip, alert);
     const { revision: now } = ports.registry.require('alert', id);
+    const warnings = await alertWarnings(ports, caller, ip, alert);
     return { ...alert, id, revision: now, ...(warnings.length === 0 ? {} : { warnings }) };
   },
 });
 
 /** What the alert is about and is not there. Whoever does not look after the whole gateway may not know of each consumer and key. */
-function alertWarnings(ports: NamePorts, caller: Caller, ip: string, { per, match = [], subject }: AlertDocument): string[] {
-  const { models, namespaces } = knownTo(ports, caller, ip);
+async function alertWarnings(
+  ports: NamePorts,
+  caller: Caller,
+  ip: string,
+  { per, match = [], subject }: AlertDocument,
+): Promise<string[]> {
+  const { models, namespaces } = await knownTo(ports, caller, ip);
   const unmatched = match.filter((glob) => !takesAny(models, glob));
   const warnings = unmatched.map(
     (glob) => `match: "${glob}" takes no model right now.${whyNothing({ namespaces }, glob, models)}`,

@@ -82,12 +82,13 @@ export const setContentPolicy = defineAction({
         edits: [{ kind: 'policy', id, body }],
         detail: { scope: id, content },
       });
-    const warnings = policyWarnings(ports, caller, ip, scope, content.length === 0 ? null : { content });
+    const now = ports.registry.get('policy', id)?.revision ?? null;
+    const warnings = await policyWarnings(ports, caller, ip, scope, content.length === 0 ? null : { content });
     return {
       scope: id,
       categories: tableOf(content),
       content,
-      revision: ports.registry.get('policy', id)?.revision ?? null,
+      revision: now,
       ...(warnings.length === 0 ? {} : { warnings }),
     };
   },

@@ -120,8 +120,9 @@ export async function issueKey(
   });
   const { secrets: _, ...detail } = body;
   await commitChange(ports, caller, { action, edits: [{ kind: 'key', id, body }], detail });
-  const warnings = scopeWarnings(ports, caller, ip, wanted.scope);
-  return { key: show(ports, registry.require('key', id)), secret, ...(warnings.length === 0 ? {} : { warnings }) };
+  const key = show(ports, registry.require('key', id));
+  const warnings = await scopeWarnings(ports, caller, ip, wanted.scope);
+  return { key, secret, ...(warnings.length === 0 ? {} : { warnings }) };
 }
 
 export function madeUpKeyId(): string {

@@ -19,14 +19,15 @@ export interface Known {
   readonly models: ReadonlySet<string>;
 }
 
-export function knownTo(ports: NamePorts, caller: Caller, ip: string): Known {
+export async function knownTo(ports: NamePorts, caller: Caller, ip: string): Promise<Known> {
+  const visible = await visibleTo(ports, caller, ip);
   const catalog = ports.catalog();
   const looksAfter = (namespace: string) => hasRole(caller, ['auditor'], namespace);
   const capabilities = new Map<string, string>();
   const models = new Set<string>();
   for (const toolbox of [catalog.everything, catalog.models])
     for (const { name, namespace, isModel } of capabilitiesOf(toolbox)) if (looksAfter(namespace)) add(name, namespace, isModel);
-  for (const { capability } of visibleTo(ports, caller, ip).values())
+  for (const { capability } of visible.values())
     add(capability.name, capability.member.config.namespace, capability.member.config.kind === 'model');
   for (const { name } of toolboxFor(ports, caller, ip, modelsPlace)?.tools.values() ?? []) add(name, namespaceIn(name), true);
   for (const { name } of toolboxFor(ports, caller, ip, 'admin')?.tools.values() ?? []) add(name, 'admin', false);

@@ -75,8 +75,9 @@ export const setPolicy = defineAction({
     requireRevision('policy', id, known, revision);
     if (known !== undefined || body !== undefined)
       await commitChange(ports, caller, { action: 'set_policy', edits: [{ kind: 'policy', id, body }], detail: { policy } });
-    const warnings = policyWarnings(ports, caller, ip, scope, policy);
-    return { ...show(ports, scope), ...(warnings.length === 0 ? {} : { warnings }) };
+    const now = show(ports, scope);
+    const warnings = await policyWarnings(ports, caller, ip, scope, policy);
+    return { ...now, ...(warnings.length === 0 ? {} : { warnings }) };
   },
 });
 

@@ -9,15 +9,15 @@ import { type Known, knownTo, type NamePorts, takesAny, whyNothing } from './kno
 const mostLookedAt = 100;
 
 /** A sentence for the scope, and for each pattern, model and member in it, that is not there. It may come later. */
-export function policyWarnings(
+export async function policyWarnings(
   ports: NamePorts,
   caller: Caller,
   ip: string,
   scope: PolicyScope,
   policy: Policy | null,
-): readonly string[] {
+): Promise<readonly string[]> {
   if (policy === null) return [];
-  const known = knownTo(ports, caller, ip);
+  const known = await knownTo(ports, caller, ip);
   const unknown = scopeWarning(known, scope);
   const names = [...known.capabilities].filter(([name, namespace]) => isIn(scope, name, namespace)).map(([name]) => name);
   const patterns = unknown.length > 0 ? [] : patternsOf(policy).slice(0, mostLookedAt);

@@ -10,9 +10,9 @@ import { capabilitiesOf, type Known, knownTo, type NamePorts, takesAny, whyNothi
 const mostLookedAt = 50;
 
 /** A sentence for each entry of a scope that opens nothing, with the name that was probably meant. */
-export function scopeWarnings(ports: NamePorts, caller: Caller, ip: string, scope: Scope): string[] {
+export async function scopeWarnings(ports: NamePorts, caller: Caller, ip: string, scope: Scope): Promise<string[]> {
   if (Object.values(scope).every((list) => list === undefined || list.length === 0)) return [];
-  const known = knownTo(ports, caller, ip);
+  const known = await knownTo(ports, caller, ip);
   const { toolboxes = [], namespaces = [], capabilities = [], models = [] } = scope;
   const unknown = [
     ...toolboxes.slice(0, mostLookedAt).flatMap((name) => warnOfToolbox(known, name)),
