@@ -6,7 +6,9 @@ import type { AdminPorts } from '../../src/admin/action.ts';
 import { createKey } from '../../src/admin/keys.ts';
 import { KeyRing } from '../../src/call/authenticate/key-ring.ts';
 import type { Caller } from '../../src/call/authenticate.ts';
+import { buildCatalog } from '../../src/catalog/build.ts';
 import { modelsPlace } from '../../src/catalog/catalog.ts';
+import { Policies } from '../../src/policy/policy.ts';
 import type { RoleGrant, Scope } from '../../src/registry/documents.ts';
 import { Registry } from '../../src/registry/registry.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
@@ -76,7 +78,13 @@ async function open(own: Scope, grants: readonly RoleGrant[]) {
     ],
     { actor: 'test', action: 'test' },
   );
-  const ports = { registry, keys, keyUses: store.keyUses, clock, journal: readableJournal([]), refreshed: async () => {}, log };
+  // What is there decides what a key is warned of, and not what it may be made for.
+  const catalog = buildCatalog(0, [], new Map());
+  const calls = { policies: () => new Policies([]), clock, maySeeAction: () => false };
+  const ports = {
+    ...{ registry, keys, keyUses: store.keyUses, clock, journal: readableJournal([]), refreshed: async () => {}, log },
+    ...{ calls, catalog: () => catalog, files: () => [] },
+  };
   return { keys, registry, ports: ports as unknown as AdminPorts };
 }
 

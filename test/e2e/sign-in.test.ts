@@ -76,7 +76,11 @@ describe.each(['modern', 'legacy'] as const)('a tool of a %s upstream that its c
     const result = (await client.call('sign_in_desk')) as ToolResult;
     expect(result.isError).toBe(true);
     const address = addressIn(textOf(result));
-    expect(result._meta?.['dev.gatehouse/error']).toEqual({ code: 'sign_in_required', url: address });
+    expect(result._meta?.['dev.gatehouse/error']).toEqual({
+      code: 'sign_in_required',
+      url: address,
+      trace: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
     expect((await openBrowser().signIn(address)).status).toBe(200);
     expect(textOf(await client.call('sign_in_desk'))).toMatch(/^You are signed in/);
     await client.close();
