@@ -315,8 +315,14 @@ export class ChainWriter {
     return `"at":${nowMs},"kind":"gap","sinceMs":${sinceMs},"reason":${quote(reason)},"refused":${refused},"late":${late},"lost":${lost}`;
   }
 
+  // Where this process was held up itself, the write may be done and nobody have heard of it yet.
   #lookForHang(): void {
-    if (this.#inFlight !== undefined) this.#suffer(new Error(`a write takes longer than ${this.#ports.limits.writeWithinMs} ms`));
+    const batch = this.#inFlight;
+    if (batch === undefined) return;
+    setImmediate(() => {
+      if (this.#inFlight !== batch) return;
+      this.#suffer(new Error(`a write takes longer than ${this.#ports.limits.writeWithinMs} ms`));
+    });
   }
 
   /** Those that must not go on are told so, the others go on. */

@@ -97,6 +97,16 @@ describe('a gap', () => {
 });
 
 describe('AU-02: a write that hangs', () => {
+  it('is not one that was done while this process itself was held up', async () => {
+    const { journal } = await openFaulty('os', { writeWithinMs });
+    const intent = journal.intent(journal.describe(facts), true);
+    await new Promise(setImmediate);
+    const untilMs = performance.now() + 2 * writeWithinMs;
+    while (performance.now() < untilMs) {}
+    await intent;
+    expect(journal.isWritable).toBe(true);
+  });
+
   it('refuses within the limit, and is on record when it comes back', async () => {
     const { dir, files, journal } = await openFaulty('os', { writeWithinMs });
     files.hang('append');
