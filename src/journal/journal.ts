@@ -62,8 +62,6 @@ export interface CallEntry {
   readonly fields: string;
   /** Set by `intent`: then the outcome need not say again what the call was. */
   hasIntent: boolean;
-  /** Between its intent and its outcome. */
-  isUnderWay: boolean;
 }
 
 /** What was done, in an order that cannot be changed afterwards without being noticed. */
@@ -148,18 +146,14 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       calls += 1;
       // Every run that called anything has left records: no two begin at the same one.
       const call = facts.call ?? `${end.seq}.${calls}`;
-      return { call, fields: callFields(call, facts), hasIntent: false, isUnderWay: false };
+      return { call, fields: callFields(call, facts), hasIntent: false };
     },
     intent(entry, mayChange) {
       // While there is trouble the record may be lost, and the outcome must speak for itself.
       entry.hasIntent = writer.isWritable;
-      writer.underWay += 1;
-      entry.isUnderWay = true;
       return writer.append(`"at":${clock.nowMs()},"kind":"intent"${entry.fields}`, mayChange ? 'changing' : 'reading');
     },
     outcome(entry, result) {
-      if (entry.isUnderWay) writer.underWay -= 1;
-      entry.isUnderWay = false;
       const call = entry.hasIntent ? `,"call":"${entry.call}"` : entry.fields;
       void writer.append(`"at":${clock.nowMs()},"kind":"outcome"${call}${resultFields(result)}`, undefined);
     },

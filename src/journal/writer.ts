@@ -47,9 +47,9 @@ interface Trouble {
   lost: number;
 }
 
-/** Records that make a write worth its cost, and turns of the event loop that one waits for them. */
-const goodBatch = 16;
-const mostTurns = 3;
+/** Records that make a write worth its cost, and turns of the event loop that one waits for them at most. */
+const goodBatch = 32;
+const mostTurns = 6;
 
 /** How long records that nobody waits for may wait for company, ms, and how many of them are company enough. */
 const patientMs = 2;
@@ -74,8 +74,6 @@ export class ChainWriter {
   #trouble: Trouble | undefined;
   #isScheduled = false;
   #later: NodeJS.Timeout | undefined;
-  /** Calls that are under way: with many, records come faster than they are worth writing one by one. */
-  underWay = 0;
   #draining: Promise<void> | undefined;
   #isClosing = false;
   #inFlight: Batch | undefined;
@@ -193,7 +191,7 @@ export class ChainWriter {
   #schedule(): void {
     if (this.#isScheduled || this.#draining !== undefined) return;
     this.#isScheduled = true;
-    this.#writeSoon(mostTurns);
+    this.#writeSoon(mostTurns, this.#open.records.length);
   }
 
   /** For records that nobody waits for: they go with the next one that somebody does, or in a moment. */
@@ -205,12 +203,13 @@ export class ChainWriter {
     }, patientMs);
   }
 
-  // Each write costs a hand-over to another thread, whatever its size. With one call under way its record is written at the end of
-  // this turn; with many a write waits a turn or two for company.
-  #writeSoon(turns: number): void {
+  // Each write costs a hand-over to another thread, whatever its size. A record that is alone at the end of this turn is written then;
+  // while each turn brings more of them, the write waits for the next.
+  #writeSoon(turns: number, before: number): void {
     setImmediate(() => {
-      if (turns > 0 && this.#open.records.length < Math.min(goodBatch, this.underWay / 4)) {
-        this.#writeSoon(turns - 1);
+      const { length } = this.#open.records;
+      if (turns > 0 && length > before && length < goodBatch) {
+        this.#writeSoon(turns - 1, length);
         return;
       }
       this.#isScheduled = false;

@@ -27,7 +27,7 @@ export function readableJournal(records: RecordedCall[]): Journal {
     lagMs: 0,
     describe(described) {
       calls += 1;
-      const entry = { call: `1.${calls}`, fields: '', hasIntent: false, isUnderWay: false };
+      const entry = { call: `1.${calls}`, fields: '', hasIntent: false };
       facts.set(entry, described);
       return entry;
     },
