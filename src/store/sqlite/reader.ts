@@ -12,10 +12,12 @@ interface ReaderLimits {
   readonly waiting: number;
   /** A thread without work ends after this. */
   readonly idleMs: number;
+  /** How long a thread that ends is waited for. */
+  readonly endMs: number;
   readonly memoryMegabytes: number;
 }
 
-const readerLimits: ReaderLimits = { waiting: 32, idleMs: 60_000, memoryMegabytes: 256 };
+const readerLimits: ReaderLimits = { waiting: 32, idleMs: 60_000, endMs: 1000, memoryMegabytes: 256 };
 
 interface Thread {
   readonly worker: Worker;
@@ -123,12 +125,18 @@ export class SqliteReader {
     thread.waiting.clear();
   }
 
+  // SQLite is not interrupted: what it is at goes on to its end, and nobody waits for that.
   async #end(): Promise<void> {
     const opening = this.#thread;
     this.#thread = undefined;
     this.#live = undefined;
-    const thread = await opening;
-    await thread?.worker.terminate();
+    const thread = await opening?.catch(() => undefined);
+    if (thread === undefined) return;
+    this.#fail(thread, gone());
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, this.#limits.endMs);
+    await Promise.race([thread.worker.terminate(), late.promise]);
+    clearTimeout(timer);
   }
 }
 
