@@ -8,6 +8,11 @@ import { isObject } from '../wire/json.ts';
 
 const longestMs = 24 * 60 * 60 * 1000;
 export const milliseconds = z.int().min(1).max(longestMs);
+/** Room for one answer. */
+export const answerBytes = z
+  .int()
+  .min(1024)
+  .max(1024 ** 3);
 
 /** Text into which secrets may be put. The check never repeats the text: it may hold one written out. */
 export const secretText = z.string().superRefine((text, context) => {

@@ -3,6 +3,7 @@ import type { Flaw } from '../describe-issue.ts';
 import { isObject } from '../wire/json.ts';
 import { auth, checkAuth } from './auth-entry.ts';
 import {
+  answerBytes,
   checkDurations,
   checkRename,
   headers,
@@ -104,12 +105,7 @@ export const mcpUpstream = z
       )
       .optional()
       .describe("Other names for tools and prompts: the upstream's own name, then the name in this namespace."),
-    answerLimitBytes: z
-      .int()
-      .min(1024)
-      .max(1024 ** 3)
-      .optional()
-      .describe('Largest answer to pass on, in bytes. Default: 16777216.'),
+    answerLimitBytes: answerBytes.optional().describe('Largest answer to pass on, in bytes. Default: 16777216.'),
     breaker: upstreamBreaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
     review: review.optional(),
   })

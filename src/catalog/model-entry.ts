@@ -3,7 +3,7 @@ import type { Flaw } from '../describe-issue.ts';
 import { suggestName } from '../problems.ts';
 import { secretNames } from '../secrets.ts';
 import { isObject } from '../wire/json.ts';
-import { headers, milliseconds, secretOnly, secretText, serverUrl, upstreamBreaker } from './entry-fields.ts';
+import { answerBytes, headers, milliseconds, secretOnly, secretText, serverUrl, upstreamBreaker } from './entry-fields.ts';
 
 // What a namespace file says of a model; a part of the format that namespace-file.ts defines.
 
@@ -217,12 +217,7 @@ export const modelUpstream = z
     timeoutMs: milliseconds.optional().describe('Longest silence of a call in milliseconds. Default: 300000.'),
     maxDurationMs: milliseconds.optional().describe('Longest a call may take in all, in milliseconds. Default: 1800000.'),
     concurrency: count(100_000).optional().describe('Most calls at the same time. Default: 2000.'),
-    answerLimitBytes: z
-      .int()
-      .min(1024)
-      .max(1024 ** 3)
-      .optional()
-      .describe('Largest answer to pass on, in bytes. Default: 16777216.'),
+    answerLimitBytes: answerBytes.optional().describe('Largest answer to pass on, in bytes. Default: 16777216.'),
     breaker: upstreamBreaker.optional().describe('When to stop calling the model altogether, and for how long.'),
   })
   .describe('A registered model.');

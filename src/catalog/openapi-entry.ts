@@ -3,6 +3,7 @@ import type { Flaw } from '../describe-issue.ts';
 import { isObject } from '../wire/json.ts';
 import { auth, checkAuth } from './auth-entry.ts';
 import {
+  answerBytes,
   checkDurations,
   checkRename,
   headers,
@@ -118,10 +119,7 @@ export const apiUpstream = z
     timeoutMs: milliseconds.optional().describe('Longest time a call may take, in milliseconds. Default: 60000.'),
     maxDurationMs: milliseconds.optional().describe('Longest a call may take in all, in milliseconds. Default: 600000.'),
     concurrency: z.int().min(1).max(100_000).optional().describe('Most calls at the same time. Default: 64.'),
-    answerLimitBytes: z
-      .int()
-      .min(1024)
-      .max(1024 ** 3)
+    answerLimitBytes: answerBytes
       .optional()
       .describe('Largest answer to read, in bytes; a larger one is an error. Default: 16777216.'),
     breaker: upstreamBreaker.optional().describe('When to stop calling an upstream that fails, and for how long.'),
