@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { actions } from '../../src/admin/actions.ts';
 import { makeKey } from '../../src/call/authenticate/key-ring.ts';
 import { type AdminGateway, namespaceFor, openAdminGateway } from '../support/admin-gateway.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 import { type StagedUpstream, startStagedUpstream } from '../support/staged-upstream.ts';
 import { until } from '../support/until.ts';
 
@@ -44,6 +45,21 @@ function raw(method: string, path: string, headers: Record<string, string> = {})
 
 const status = async (withKey: string, headers = {}) =>
   (await gateway.mcp('', 'tools/call', { name: 'hr__echo', arguments: {} }, withKey, headers)).status;
+
+test('RE-07: a query of a thousand members costs no more than it takes to refuse it, and one that is read is', async () => {
+  const query = Array.from({ length: 1000 }, (_, n) => `k${n}=1`).join('&');
+  const carriers = { authorization: `Bearer ${key}` };
+  await raw('PUT', '/api/policies/global?revision=1', carriers);
+  const startedMs = cpuMs();
+  for (const [method, path] of [
+    ['PUT', '/api/policies/global'],
+    ['GET', '/api/audit'],
+  ] as const)
+    expect((await raw(method, `${path}?${query}`, carriers)).status).toBe(404);
+  expect(cpuMs() - startedMs).toBeLessThan(1000);
+  const read = await raw('GET', '/api/audit?limit=1', { authorization: `Bearer ${gateway.key}` });
+  expect([read.status, JSON.parse(read.body).calls.length]).toEqual([200, 1]);
+});
 
 test('AZ-05: no route of administration answers without a key, however its path is written', async () => {
   const paths = [...actions.map(({ route }) => route.split(' ')[1] ?? ''), '/status', '/openapi.json'].map(

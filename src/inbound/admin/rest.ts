@@ -86,14 +86,27 @@ function argumentsOf(action: Action, request: Request): JsonObject {
   return { ...(isObject(body) ? body : {}), ...Object.fromEntries(query), ...Object.fromEntries(path) };
 }
 
-function fromText({ input }: Action, key: string, value: unknown): unknown {
-  const schema = z.toJSONSchema(input, { io: 'input' }).properties?.[key];
-  const type = isObject(schema) ? schema.type : undefined;
+function fromText(action: Action, key: string, value: unknown): unknown {
   if (typeof value !== 'string') return value;
+  const type = typesOf(action).get(key);
   if ((type === 'number' || type === 'integer') && value.trim() !== '' && Number.isFinite(Number(value))) return Number(value);
   if (type === 'boolean' && (value === 'true' || value === 'false')) return value === 'true';
   if (type === 'array' && !value.startsWith('[')) return value.split(',');
   return type === 'array' || type === 'object' ? fromJson(value) : value;
+}
+
+// Made once: a query may have a thousand members, and to describe an input takes a millisecond or ten.
+const types = new WeakMap<Action, ReadonlyMap<string, unknown>>();
+
+/** The JSON type of each member of an action's input. */
+function typesOf(action: Action): ReadonlyMap<string, unknown> {
+  let known = types.get(action);
+  if (known === undefined) {
+    const { properties = {} } = z.toJSONSchema(action.input, { io: 'input' });
+    known = new Map(Object.entries(properties).map(([key, schema]) => [key, isObject(schema) ? schema.type : undefined]));
+    types.set(action, known);
+  }
+  return known;
 }
 
 // Text that is no JSON is what the input says it must not be.
