@@ -17,8 +17,12 @@ export function registrationOf({ registry }: Pick<AdminPorts, 'registry'>, id: s
 
 /** Throws GatewayError `conflict` where there is one already. */
 export function requireNew(registry: Registry, kind: DocumentKind, id: string): void {
-  if (registry.get(kind, id) === undefined) return;
-  throw new GatewayError('conflict', `There is already a ${kind} "${id}". Choose another name, or change that one.`);
+  if (registry.get(kind, id) !== undefined) throw taken(kind, id);
+}
+
+/** A name that somebody else has; whose it is, is not said. */
+export function taken(kind: DocumentKind, id: string): GatewayError {
+  return new GatewayError('conflict', `There is already a ${kind} "${id}". Choose another name, or change that one.`);
 }
 
 /** Throws GatewayError `conflict` where something is no longer what whoever changes it has looked at. */

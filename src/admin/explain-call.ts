@@ -92,8 +92,8 @@ export const explainCall = defineAction({
       why: subject.why,
       details: [],
     };
-    const what = { caller: subject.name, capability: capability ?? '', ...(uri === undefined ? {} : { uri }) };
-    if (subject.caller === undefined) return { decision: 'deny', ...what, steps: [proof] };
+    const asked = { caller: subject.name, capability: named ?? '', ...(uri === undefined ? {} : { uri }) };
+    if (subject.caller === undefined) return { decision: 'deny', ...asked, steps: [proof] };
     const circumstances = { policies: ports.policies(), ip, nowMs, maySeeAction: ports.calls.maySeeAction };
     const name = method === 'models/call' ? (capability ?? '') : outwardName(ports, toolbox, method, capability ?? '');
     const dialect = method === 'models/call' ? { dialect: 'chat' } : {};
@@ -102,10 +102,18 @@ export const explainCall = defineAction({
       method,
       params: uri === undefined ? { name, ...dialect, arguments: args as JsonObject } : { uri },
     };
-    const found = await explain(ports.calls, circumstances, ports.catalog(), subject.caller, ask);
+    const asNamed = isInsider ? undefined : (named ?? '');
+    const found = await explain(ports.calls, circumstances, ports.catalog(), subject.caller, ask, asNamed);
     const insight = isInsider && capability !== undefined ? await insightOf(ports, subject, circumstances, ask, capability) : [];
     const steps = [proof, ...found.map((step) => (step.step === 'authorize' ? { ...step, details: insight } : step))];
-    return { decision: steps.at(-1)?.decision ?? 'unknown', ...what, steps };
+    // Whose a resource is hears who administers it, or could read it.
+    const isTold = isInsider || found[0]?.decision === 'allow';
+    return {
+      decision: steps.at(-1)?.decision ?? 'unknown',
+      ...asked,
+      ...(isTold && capability !== undefined ? { capability } : {}),
+      steps,
+    };
   },
 });
 

@@ -9,7 +9,7 @@ import { namespaceNameSchema, toolboxNameSchema } from '../registry/documents.ts
 import type { Edit } from '../registry/registry.ts';
 import { mapInTurns } from '../turns.ts';
 import { type AdminPorts, defineAction, hasRole, namespacesOf, notThere, requireRole } from './action.ts';
-import { commitChange, requireNew } from './change.ts';
+import { commitChange, requireNew, taken } from './change.ts';
 import { checkSelection, configOf, type Selection } from './check-selection.ts';
 import { withoutUndefined } from './consumers.ts';
 import { findingSchema, refuseErrors } from './findings.ts';
@@ -79,7 +79,7 @@ export const createToolbox = defineAction({
     requireRole(caller, ['developer'], namespace);
     requireNamespace(ports, namespace);
     const visible = await visibleTo(ports, caller, ip);
-    refuseDeclared(ports, name);
+    refuseDeclared(ports, caller, name);
     requireNew(ports.registry, 'toolbox', name);
     const draft: Selection = withoutUndefined(given);
     const findings = checkSelection(ports, caller, visible, { namespace, name, selection: draft });
@@ -284,17 +284,25 @@ function declared({ files }: Pick<AdminPorts, 'files'>): ReadonlyMap<string, Dec
   return found;
 }
 
-function refuseDeclared(ports: Pick<AdminPorts, 'files'>, name: string): void {
-  const file = declared(ports).get(name)?.file;
-  if (file !== undefined)
-    throw new GatewayError('conflict', `The toolbox "${name}" is declared in ${file} and can only be changed there.`);
+/** Where it is declared is for those who see it in a list; others hear of a new one that the name is taken. */
+function refuseDeclared(ports: Pick<AdminPorts, 'files'>, caller: Caller, name: string): void {
+  const found = declared(ports).get(name);
+  if (found === undefined) return;
+  if (!mayList(caller, found.namespace)) throw taken('toolbox', name);
+  throw new GatewayError('conflict', `The toolbox "${name}" is declared in ${found.file} and can only be changed there.`);
+}
+
+function mayList(caller: Caller, namespace: string): boolean {
+  return hasRole(caller, ['developer', 'auditor'], namespace);
 }
 
 function requireToolbox(ports: AdminPorts, caller: Caller, name: string) {
-  refuseDeclared(ports, name);
-  const known = ports.registry.get('toolbox', name);
+  const namespace = declared(ports).get(name)?.namespace ?? ports.registry.get('toolbox', name)?.body.namespace;
   // Who does not see it in a list learns nothing of it here.
-  if (known === undefined || !hasRole(caller, ['developer', 'auditor'], known.body.namespace)) throw notThere('toolbox', name);
+  if (namespace === undefined || !mayList(caller, namespace)) throw notThere('toolbox', name);
+  refuseDeclared(ports, caller, name);
+  const known = ports.registry.get('toolbox', name);
+  if (known === undefined) throw notThere('toolbox', name);
   requireRole(caller, ['developer'], known.body.namespace);
   return known;
 }

@@ -7,10 +7,10 @@ import type { CounterUsage } from '../store/ports/counters.ts';
 import { whoOf } from './approve/say.ts';
 import { gatesOver } from './approve.ts';
 import type { Caller } from './authenticate.ts';
-import { authorize, type Circumstances, type Permit } from './authorize.ts';
+import { authorize, type Circumstances, checkEntry, type Permit } from './authorize.ts';
 import type { CallPorts } from './call.ts';
 import { peek } from './limit.ts';
-import { type Asked, resolve, type Target } from './resolve.ts';
+import { type Asked, resolve, type Target, unknownTarget } from './resolve.ts';
 import { screen } from './screen.ts';
 
 /** What one step would have decided. */
@@ -22,16 +22,21 @@ export interface ExplainedStep {
   readonly details: readonly string[];
 }
 
-/** One step after the other, as `call` takes them, up to the first that refuses. */
+/**
+ * One step after the other, as `call` takes them, up to the first that refuses. `asNamed`: what a caller who asks about themself named; they
+ * hear what their call would, and so that what is hidden from them is not there. Undefined for those who may know.
+ */
 export async function explain(
   { counters, checks, sightings }: Pick<CallPorts, 'counters' | 'checks' | 'sightings'>,
   circumstances: Circumstances,
   catalog: Catalog,
   caller: Caller,
   ask: Asked,
+  asNamed?: string,
 ): Promise<readonly ExplainedStep[]> {
   const steps: ExplainedStep[] = [];
   try {
+    if (asNamed !== undefined) checkEntry(caller, ask.toolbox);
     const target: Target = resolve(catalog, ask);
     steps.push(step('resolve', 'allow', `This is ${target.capability} of the upstream ${target.member.id}.`));
     const permit: Permit = authorize(circumstances, caller, target, ask);
@@ -64,7 +69,10 @@ export async function explain(
     );
   } catch (error) {
     const passed = ['resolve', 'authorize', 'limit', 'screen', 'approve'] as const;
-    steps.push(step(passed[steps.length] ?? 'screen', 'deny', toGatewayError(error).message));
+    const { code, message } = toGatewayError(error);
+    if (asNamed !== undefined && steps.length === 1 && code !== 'not_allowed')
+      return [step('resolve', 'deny', unknownTarget({ ...ask, params: { ...ask.params, name: asNamed } }).message)];
+    steps.push(step(passed[steps.length] ?? 'screen', 'deny', message));
   }
   return steps;
 }

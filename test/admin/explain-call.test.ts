@@ -192,12 +192,19 @@ describe('who may ask', () => {
     const developer = await gateway.person('dev', [{ role: 'developer', namespace: 'hr' }]);
     const own = await gateway.ok('POST /explain', { capability: 'hr/echo' }, developer);
     expect(own).toMatchObject({ decision: 'allow', caller: 'key:dev' });
-    const hidden = await gateway.ok('POST /explain', { capability: 'finance/echo' }, developer);
-    const nothing = await gateway.ok('POST /explain', { capability: 'finance/nothing' }, developer);
-    expect(hidden.steps.at(-1).details).toEqual([]);
-    expect(hidden.steps.at(-1).why.replaceAll('finance__echo', 'finance/echo')).toBe(
-      nothing.steps.at(-1).why.replace('nothing', 'echo'),
-    );
+    const ask = (input: object) => gateway.ok('POST /explain', input, developer);
+    const written = (answer: object, name: string) => JSON.stringify(answer).replaceAll(name, 'NAME');
+    const nowhere = '/nothing';
+    for (const more of [{}, { method: 'prompts/get' }, { method: 'models/call' }, { toolbox: 'nowhere' }]) {
+      const hidden = written(await ask({ capability: 'finance/echo', ...more }), 'finance/echo');
+      expect(hidden).toBe(written(await ask({ capability: `finance${nowhere}`, ...more }), `finance${nowhere}`));
+      expect(hidden).not.toContain('desk');
+    }
+    const uri = 'note://gh.finance.desk/one';
+    const unread = written(await ask({ uri }), uri);
+    expect(unread).toBe(written(await ask({ uri: `${uri}more` }), `${uri}more`));
+    expect(unread).toContain('"capability":""');
+    expect(await ask({ uri: 'note://gh.hr.desk/one' })).toMatchObject({ decision: 'allow', capability: 'hr/desk' });
     expect((await gateway.api('POST /explain', { caller: 'key:ci', capability: 'hr/echo' }, developer)).status).toBe(403);
   });
 });

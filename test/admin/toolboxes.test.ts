@@ -46,6 +46,25 @@ describe('US-T-D2 build toolboxes', () => {
     expect((await act(as('dev'), 'create_toolbox', staff)).status).toBe(409);
   });
 
+  test('a toolbox that a file declares is, for those who see none of its namespace, not there', async () => {
+    const tries = (name: string): [string, object][] => [
+      ['update_toolbox', { name, title: 'x' }],
+      ['publish_toolbox', { name, note: 'x' }],
+      ['rollback_toolbox', { name, version: 1 }],
+      ['delete_toolbox', { name }],
+    ];
+    for (const [at, [action, input]] of tries('books').entries()) {
+      const foreign = await act(as('dev'), action, input);
+      const nowhere = await act(as('dev'), action, tries('nobooks')[at]?.[1] ?? {});
+      expect([action, foreign.status]).toEqual([action, 404]);
+      expect(JSON.stringify(foreign.body).replaceAll('books', 'nobooks')).toBe(JSON.stringify(nowhere.body));
+      const own = await act(gateway, action, input);
+      expect([own.status, own.body.error.message]).toEqual([409, expect.stringMatching(/is declared in .*\.yaml/)]);
+    }
+    const taken = await act(as('dev'), 'create_toolbox', { ...staff, name: 'books' });
+    expect([taken.status, taken.body.error.message]).toEqual([409, expect.not.stringMatching(/yaml|declared/)]);
+  });
+
   test.each(['finance/*', 'finance/get_balance', 'h*/list_people', '*', 'admin/*', 'hr/*', 'hr/dismiss', 'nowhere/x'])(
     'a line that reaches beyond that is refused by name: %s',
     async (line) => {
