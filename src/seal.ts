@@ -12,10 +12,14 @@ export function seal(key: Buffer, purpose: string, value: unknown): string {
   );
 }
 
-/** What `seal` was given, or undefined for anything it did not make with this key and purpose. */
+/**
+ * What `seal` was given, or undefined for anything it did not make with this key and purpose. The last character may hold bits that mean
+ * nothing: written another way, what was used up or ended once would be something new.
+ */
 export function unseal(key: Buffer, purpose: string, sealed: string): unknown {
   if (!/^[A-Za-z0-9_-]{38,65536}$/.test(sealed)) return undefined;
   const bytes = Buffer.from(sealed, 'base64url');
+  if (bytes.toString('base64url') !== sealed) return undefined;
   try {
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12)).setAAD(Buffer.from(purpose));
     decipher.setAuthTag(bytes.subarray(-16));

@@ -51,6 +51,22 @@ const gone = expect.objectContaining({ code: 'session_not_found' });
 const find = async (sessions: Sessions, caller: Caller, session: { handle: string }, toolbox = '') =>
   sessions.find({ caller, ip: '' }, toolbox, session.handle);
 
+test('SE-01: a session has one id: written in another way it is nobody, and does not outlive its end', async () => {
+  const { sessions } = openSessions();
+  const session = sessions.create(ada, 'box', '2025-11-25', capabilities);
+  const { handle } = session;
+  const same = Buffer.from(handle, 'base64url');
+  const others = Array.from(
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_',
+    (last) => handle.slice(0, -1) + last,
+  );
+  const twins = others.filter((other) => other !== handle && Buffer.from(other, 'base64url').equals(same));
+  // As long as this one is, its last character holds bits that mean nothing.
+  expect(twins.length).toBe([0, 15, 3][same.length % 3 === 0 ? 0 : same.length % 3]);
+  for (const twin of twins) await expect(find(sessions, ada, { handle: twin }, 'box')).rejects.toEqual(gone);
+  expect(await find(sessions, ada, session, 'box')).toBe(session);
+});
+
 test('SE-01: a session is found by its own caller at its own toolbox, and by nobody else', async () => {
   const { sessions } = openSessions();
   const session = sessions.create(ada, 'box', '2025-11-25', capabilities);
