@@ -68,6 +68,8 @@ function readErrorCode({ status, body }: JsonAnswer): string {
 
 const maxToken = 12_288;
 const longestS = 365 * 24 * 60 * 60;
+/** Nobody is asked for another token by every call: one that is taken for valid too long is refused, and replaced then. */
+const shortestS = 1;
 
 function readTokens(body: JsonObject, nowMs: number): Tokens {
   const { access_token: accessToken, token_type: type, refresh_token: refreshToken, expires_in: expiresIn } = body;
@@ -80,7 +82,7 @@ function readTokens(body: JsonObject, nowMs: number): Tokens {
   return {
     accessToken,
     refreshToken,
-    expiresAtMs: isKnown ? nowMs + Math.min(seconds, longestS) * 1000 : undefined,
+    expiresAtMs: isKnown ? nowMs + Math.min(Math.max(seconds, shortestS), longestS) * 1000 : undefined,
     scopes: readScopes(body.scope),
   };
 }

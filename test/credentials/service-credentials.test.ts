@@ -89,8 +89,8 @@ test('a wrong secret is an error that says what to check and does not hold the s
   expect(JSON.stringify(replicas.harnesses[0]?.logged)).not.toContain('wrong-secret-canary');
 });
 
-/** A token endpoint that keeps what it was sent. */
-async function startTokenEndpoint() {
+/** A token endpoint that keeps what it was sent; `expiresIn` is JSON as it stands in its answers. */
+async function startTokenEndpoint(expiresIn = '"60"') {
   const seen: { authorization: string | undefined; body: URLSearchParams }[] = [];
   const far = await listenOn(
     createServer((request, response) => {
@@ -99,7 +99,7 @@ async function startTokenEndpoint() {
       request.on('end', () => {
         seen.push({ authorization: request.headers.authorization, body: new URLSearchParams(Buffer.concat(chunks).toString()) });
         response.writeHead(200, { 'content-type': 'application/json' });
-        response.end(JSON.stringify({ access_token: 'a-token-of-the-tests', token_type: 'bearer', expires_in: '60' }));
+        response.end(`{"access_token":"a-token-of-the-tests","token_type":"bearer","expires_in":${expiresIn}}`);
       });
     }),
     0,
@@ -118,6 +118,21 @@ async function tokenFor(changes: Partial<UpstreamAuth>, secret: string) {
   closing.push(() => replicas.close());
   return { ...endpoint.seen[0], url: endpoint.url };
 }
+
+test.each(['0', '-1', '1e-10', '"1e-10"', '1e-3', '1e400', '"NaN"', 'null', '[]', '60'])(
+  'OA-09: a token endpoint that says "expires_in": %s is not asked by every call',
+  async (expiresIn) => {
+    const endpoint = await startTokenEndpoint(expiresIn);
+    const peer = await startProtectedServer({ era: 'modern', verify: async () => ({ account: 'x', scopes: [] }), metadata: {} });
+    closing.push(() => peer.close());
+    const nowMs = Date.now();
+    const auth = serviceAuth({ issuer: undefined, tokenUrl: endpoint.url });
+    replicas = await startReplicas({ upstreamUrl: peer.url, auth, secrets: { CRM: 'x' }, now: () => nowMs });
+    closing.push(() => replicas.close());
+    for (let n = 0; n < 5; n++) await call('key:ann');
+    expect(endpoint.seen).toHaveLength(1);
+  },
+);
 
 describe('a client shows that it is itself', () => {
   test('by its secret in a header, both parts form-encoded', async () => {

@@ -100,6 +100,8 @@ function renew(reach: Reach, held: Held, target: ProviderTarget, text: string, n
 }
 
 const longestTokenS = 3_600;
+/** Google is not asked for another token by every call, whatever it says. */
+const shortestTokenS = 1;
 
 /** RFC 7523 section 2.1, as Google has it (developers.google.com/identity/protocols/oauth2/service-account). */
 async function askToken(reach: Reach, target: ProviderTarget, account: GoogleAccount, nowMs: number): Promise<Token> {
@@ -118,7 +120,8 @@ async function askToken(reach: Reach, target: ProviderTarget, account: GoogleAcc
   const { access_token: token, expires_in: seconds } = answer;
   if (status !== 200 || typeof token !== 'string' || token.length > 12_288 || !/^[\x21-\x7e]+$/.test(token))
     throw noCredential(target, `was refused an access token (${refusalOf(status, answer)}); look at its service account`);
-  const lifeS = typeof seconds === 'number' && seconds > 0 ? Math.min(seconds, longestTokenS) : longestTokenS;
+  const isKnown = typeof seconds === 'number' && seconds > 0;
+  const lifeS = isKnown ? Math.min(Math.max(seconds, shortestTokenS), longestTokenS) : longestTokenS;
   return { token, expiresAtMs: nowMs + lifeS * 1000 };
 }
 
