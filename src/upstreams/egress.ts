@@ -90,12 +90,13 @@ function isNamed(rules: readonly EgressRule[], host: string, port: number): bool
   });
 }
 
-// ipaddr.js knows every special range but the IPv4-compatible one, where ::127.0.0.1 lives.
-const compatible = ipaddr.parseCIDR('::/96') as [ipaddr.IPv6, number];
+// The part of IPv6 that is given out to the public (IANA, "IPv6 Global Unicast Address Assignments"); ipaddr.js knows the special ranges in
+// it. What lies elsewhere, such as ::127.0.0.1, leads nowhere or to somebody's own network.
+const global = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 
 function isPublic(address: Address): boolean {
   if (address.range() !== 'unicast') return false;
-  return address.kind() === 'ipv4' || !(address as ipaddr.IPv6).match(compatible);
+  return address.kind() === 'ipv4' || (address as ipaddr.IPv6).match(global);
 }
 
 /** Mapped IPv4 addresses count as the IPv4 address they are. A zone (`%eth0`) is never public. */

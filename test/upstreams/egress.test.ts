@@ -84,6 +84,10 @@ describe('addresses that are not public', () => {
     '[fd00:ec2::254]',
     '[fe80::1]',
     '[ff02::1]',
+    '[4000::1]',
+    '[e000::1]',
+    '[::fffe:7f00:1]',
+    '[64:ff9b:1::7f00:1]',
   ])('%s is refused over https and http', async (address) => {
     expect(await visit(`https://${address}:${canary.port}/`)).toBe('refused');
     await guard?.close();
