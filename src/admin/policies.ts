@@ -9,6 +9,7 @@ import type { GateRow } from '../policy/gate-schema.ts';
 import { buildPolicies, describeScope, type PolicyScope, type PolicySource } from '../policy/policy.ts';
 import { checkRules, type Policy, policySchema } from '../policy/policy-schema.ts';
 import { composePolicies, readScope, scopeId } from '../registry/compose.ts';
+import { checkSecretReferences } from '../secrets.ts';
 import { type AdminPorts, defineAction, hasRole, requireRole } from './action.ts';
 import { commitChange, requireRevision, revisionField } from './change.ts';
 import { isOwnModel } from './own-model.ts';
@@ -169,10 +170,14 @@ export function requireScope(caller: Caller, scope: PolicyScope, roles: Paramete
 }
 
 /**
- * Throws GatewayError `bad_arguments` for a judge who would be sent a secret that is not the namespace's own, or who is a model of
- * another one: the gateway itself asks judges, beside all that says who may call that model and how often.
+ * Throws GatewayError `bad_arguments` for a judge who would be sent a secret of the gateway's or one that is not the namespace's own, or
+ * who is a model of another one: the gateway itself asks judges, beside all that says who may call that model and how often.
  */
 export function refuseForeignJudges(caller: Caller, scope: PolicyScope, content: Policy['content']): void {
+  for (const { judge } of content ?? []) {
+    const complaint = judge?.key === undefined ? undefined : checkSecretReferences(judge.key);
+    if (complaint !== undefined) throw new GatewayError('bad_arguments', `This policy was not set: ${complaint}`);
+  }
   const namespace = namespaceOf(scope);
   if (namespace === undefined || content === undefined || hasRole(caller, ['admin'])) return;
   const [first] = refuseForeignSecrets(caller, namespace, { content });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkSecretReferences } from '../secrets.ts';
 
 // The one definition of `notify` in gatehouse.yaml. Descriptions and messages are read by the person who writes it.
 
@@ -47,7 +48,10 @@ const webUrl = z
 
 const secretReference = z
   .string('"secret" must be text.')
-  .regex(/^\$\{secret:[A-Za-z_][A-Za-z0-9_]{0,127}\}$/, `Write it as \${secret:NAME}: a secret does not belong into this file.`);
+  .regex(/^\$\{secret:[A-Za-z_][A-Za-z0-9_]{0,127}\}$/, `Write it as \${secret:NAME}: a secret does not belong into this file.`)
+  .refine((text) => checkSecretReferences(text) === undefined, {
+    error: ({ input }) => checkSecretReferences(String(input)) ?? '',
+  });
 
 const mailAddress = z
   .string()

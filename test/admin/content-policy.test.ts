@@ -100,6 +100,18 @@ describe('set_content_policy', () => {
     await set('namespace:hr', { judge: null });
   });
 
+  test("SK-06: nobody sends the gateway's own secrets to a judge", async () => {
+    const judge = (name: string) => ({
+      judge: { in: 'flag', ask: { url: 'https://judge.example/', key: `\${secret:${name}}` } },
+    });
+    for (const name of ['GATEHOUSE_MASTER_KEY', 'gatehouse_admin_key']) {
+      const { status, body } = await set('global', judge(name));
+      expect([status, body.error.message]).toEqual([400, expect.stringContaining('never leave it')]);
+    }
+    expect((await set('global', judge('JUDGE_KEY'))).status).toBe(200);
+    await set('global', { judge: null });
+  });
+
   test('whoever administers one namespace sends no other secret to a judge', async () => {
     await gateway.ok('POST /members', { id: 'hr-admin', title: 'x', roles: [{ role: 'admin', namespace: 'hr' }] });
     const { secret } = await gateway.ok('POST /keys', { title: 'x', member: 'hr-admin' });

@@ -209,6 +209,12 @@ test.each([
     'at least one member',
   ],
   [{ webhook: { url: 'https://hooks.example.com/x', secret: 'plain' } }, 'Write it as $'],
+  [{ webhook: { url: 'https://hooks.example.com/x', secret: `\${secret:GATEHOUSE_MASTER_KEY}` } }, 'never leave it'],
+  [
+    { webhook: { url: 'https://x.example.com', secret: hook, decisions: { secret: `\${secret:gatehouse_x}`, members: ['a'] } } },
+    'never leave it',
+  ],
+  [{ smtp: { host: 'x', from: 'a@x.example', user: 'a', password: `\${secret:GATEHOUSE_ADMIN_KEY}` } }, 'never leave it'],
   [{ webhook: { url: 'file:///etc/passwd', secret: hook } }, '"url" must be an http or https address'],
   [{ webhook: { url: 'https://a:b@hooks.example.com', secret: hook } }, 'without user and password'],
   [{ pager: {} }, 'pager'],
