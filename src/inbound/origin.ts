@@ -12,12 +12,13 @@ export interface Addressing {
 
 /**
  * Refuses requests that a web page tricked a browser into sending (DNS rebinding, cross-site calls). Host and Origin are checked
- * each on its own. Of two hosts (RFC 9112, section 3.2) a proxy may have looked at the other one. Throws GatewayError
+ * each on its own. Of two hosts (RFC 9112, sections 3.2 and 3.2.2) a proxy may have looked at the other one. Throws GatewayError
  * `forbidden_host` or `forbidden_origin`.
  */
-export function checkAddressing(addressing: Addressing, { headers, rawHeaders }: IncomingMessage): void {
+export function checkAddressing(addressing: Addressing, { headers, rawHeaders, url = '' }: IncomingMessage): void {
   const { host = '', origin } = headers;
-  if (hasTwoHosts(rawHeaders)) throw new GatewayError('forbidden_host', 'A request names one Host; this one names several.');
+  if (hasTwoHosts(rawHeaders) || namesAnother(url, host))
+    throw new GatewayError('forbidden_host', 'A request names one Host; this one names several.');
   if (!isOwnHost(addressing, host)) {
     throw new GatewayError(
       'forbidden_host',
@@ -39,6 +40,13 @@ function hasTwoHosts(rawHeaders: readonly string[]): boolean {
     if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
   }
   return count > 1;
+}
+
+// A target in absolute form names the host once more.
+function namesAnother(target: string, host: string): boolean {
+  if (target.startsWith('/')) return false;
+  const named = URL.parse(target);
+  return named !== null && named.host !== URL.parse(`${named.protocol}//${host}`)?.host;
 }
 
 const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);

@@ -425,6 +425,11 @@ test('PR-09: who may do what is decided for the path that is served, however hos
     expect(await sendRaw(`${line}\r\nHost: ${host}\r\n${bare}`), `${line} at ${host}`).toMatch(/^HTTP\/1\.1 40[0134]/);
   const twice = `GET /api/status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nAuthorization: Bearer ${gateway.key}\r\n${bare}`;
   expect(await sendRaw(twice)).toMatch(/^HTTP\/1\.1 40[03]/);
+  const targeted = (target: string) =>
+    sendRaw(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${gateway.key}\r\n${bare}`);
+  for (const target of ['http://evil.example/api/status', 'http://localhost.evil.example/api/status', 'http://a@evil/api/status'])
+    expect(await targeted(target), target).toMatch(/^HTTP\/1\.1 403/);
+  expect(await targeted('http://localhost:80/api/status')).toMatch(/^HTTP\/1\.1 200/);
   const upgrade = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n';
   expect(await sendRaw(`GET /api/status HTTP/1.1\r\nHost: localhost\r\n${upgrade}`)).not.toMatch(/^HTTP\/1\.1 (101|200)/);
   expect(upstream.calls).toHaveLength(0);
