@@ -9,6 +9,7 @@ import { isObject } from '../wire/json.ts';
 import { adminRoutes } from './admin/rest.ts';
 import { serveApprovalPage } from './approval-page.ts';
 import { authenticateRequest, errorHeaders, identifyShown, pathOf, type ServerPorts } from './door.ts';
+import { letGoOfStalled } from './let-go.ts';
 
 type WebApp = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -39,6 +40,7 @@ function closed(app: Express): WebApp {
       const headers = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
       response.writeHead(row.http, headers).end(JSON.stringify({ error: { code, message } }));
     };
+    letGoOfStalled(response);
     Reflect.apply(app, undefined, [request, response, refuse]);
   };
 }

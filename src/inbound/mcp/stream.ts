@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Bag } from '../../wire/bag.ts';
+import { letGoOfStalled } from '../let-go.ts';
 import type { Reply } from './reply.ts';
 
 const sseHeaders = {
@@ -25,6 +26,7 @@ export class SseStream {
 
   constructor(response: ServerResponse, headers: Readonly<Record<string, string>> = {}) {
     this.response = response;
+    letGoOfStalled(response);
     response.writeHead(200, { ...sseHeaders, ...headers });
     response.flushHeaders();
     openStreams.add(this);
@@ -165,6 +167,7 @@ export function writeJson(
     response.end(join(body, length).toString('latin1'), 'latin1');
     return;
   }
+  letGoOfStalled(response);
   response.cork();
   const last = body.length - 1;
   for (const [index, piece] of body.entries()) if (index < last) response.write(piece);

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { AnswerStream } from '../../upstreams/upstream.ts';
+import { letGoOfStalled } from '../let-go.ts';
 import { writeChunk, writeLastChunk } from './chunks.ts';
 
 /** A model's answer in parts, on its way to one client (WHATWG HTML 9.2). Nothing is sent before the first part: until then the answer may still be an error. */
@@ -48,7 +49,9 @@ export class ReplyStream implements AnswerStream {
   }
 
   #begin(): void {
-    if (!this.#response.headersSent) this.#response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
+    if (this.#response.headersSent) return;
+    letGoOfStalled(this.#response);
+    this.#response.writeHead(200, { ...sseHeaders, ...this.#headers, ...this.#more });
   }
 }
 
