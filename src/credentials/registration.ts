@@ -46,6 +46,8 @@ interface RegistrationOptions {
   readonly upstreamId: string;
   readonly server: AuthorizationServer;
   readonly configured: ConfiguredClient | undefined;
+  /** The operator wrote this server down. */
+  readonly isNamed: boolean;
   readonly publicUrl: string;
   readonly named: ReadonlySet<string>;
 }
@@ -96,10 +98,18 @@ export async function registerClient(ports: RegistrationPorts, options: Registra
   const { configured, server, publicUrl, upstreamId } = options;
   if (configured !== undefined) return { kind: 'configured', client: configuredClient(configured, server.tokenAuthMethods) };
   const documentUrl = documentUrlOf(publicUrl);
-  if (server.takesDocuments && documentUrl !== undefined)
+  // The document is the same for all servers, and so is where it says that people come back to: a server that does not tell its name there
+  // (RFC 9207) could be handed the codes of another one.
+  const isTold = server.sendsIssuer || options.isNamed;
+  if (server.takesDocuments && isTold && documentUrl !== undefined)
     return { kind: 'document', client: { id: documentUrl, method: 'none', secret: undefined, privateKey: undefined } };
   if (server.registrationEndpoint !== undefined)
     return { kind: 'dynamic', client: await registered(ports, options, server.registrationEndpoint) };
+  if (server.takesDocuments && !isTold && documentUrl !== undefined)
+    throw credentialsFailed(
+      upstreamId,
+      'its authorization server does not promise to say who answers (RFC 9207), so that its answers could be those of another one. If you trust it, write it as "issuer" into "auth" of the namespace file.',
+    );
   throw credentialsFailed(
     upstreamId,
     `its authorization server registers no clients by itself. Register Gatehouse at ${new URL(server.issuer).origin} with the redirect URI ${redirectUriOf(publicUrl)}, and write the client id into "auth" of the namespace file.`,

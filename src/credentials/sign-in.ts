@@ -162,7 +162,15 @@ export class SignIns {
         'its authorization server does not say that it supports PKCE with S256, without which a sign-in is not safe. Ask its operator.',
       );
     }
-    const client = await registerClient(this.#ports, { upstreamId, server, configured: source.client(), publicUrl, named });
+    const isNamed = auth.issuer !== undefined;
+    const client = await registerClient(this.#ports, {
+      upstreamId,
+      server,
+      configured: source.client(),
+      isNamed,
+      publicUrl,
+      named,
+    });
     return {
       upstream: upstreamId,
       principal,

@@ -230,7 +230,7 @@ describe('a sign-in', () => {
 
 describe('registration', () => {
   test('goes by our own metadata document where the server takes one and can reach it', async () => {
-    const far = await startMetadataServer({ client_id_metadata_document_supported: true });
+    const far = await startMetadataServer({ client_id_metadata_document_supported: true, ...saysWhoAnswers });
     await start({ upstreamUrl: far.upstreamUrl, publicUrl: 'https://gatehouse.example.com' });
     const { url } = await ask('key:ann');
     expect(url).toMatch(/^https:\/\/gatehouse\.example\.com\/oauth\/start\/[\w-]{43}$/);
@@ -252,6 +252,27 @@ describe('registration', () => {
       token_endpoint_auth_method: 'none',
     });
     expect(far.asked).not.toContain('/reg');
+  });
+
+  test('OA-07: goes by a document that all servers know only where a server says who answers, or the operator wrote it down', async () => {
+    const documents = { client_id_metadata_document_supported: true };
+    const clientOf = async (special: object, auth: (issuer: string) => object = () => ({})) => {
+      const far = await startMetadataServer({ ...documents, ...special });
+      await start({ upstreamUrl: far.upstreamUrl, publicUrl: 'https://gatehouse.example.com', auth: auth(far.issuer) });
+      const local = (address: string) => address.replace('https://gatehouse.example.com', replicas.pagesUrl);
+      const browser = openBrowser();
+      const page = await browser.step(local((await ask('key:ann')).url));
+      const onward = await browser.step(local(linkOn(page.text) ?? ''));
+      return new URL(onward.headers.get('location') ?? '').searchParams;
+    };
+    const silent = await clientOf({});
+    expect(silent.get('client_id')).toBe('made-up');
+    expect(silent.get('redirect_uri')).toMatch(/\/oauth\/callback\/[\w-]{22}$/);
+    await expect(clientOf({ registration_endpoint: undefined })).rejects.toThrow(/does not promise to say who answers/);
+    const document = 'https://gatehouse.example.com/oauth/client-metadata.json';
+    const none = { registration_endpoint: undefined };
+    expect((await clientOf({ ...none, ...saysWhoAnswers })).get('client_id')).toBe(document);
+    expect((await clientOf(none, (issuer) => ({ issuer }))).get('client_id')).toBe(document);
   });
 
   test('goes by a client id that the operator wrote down before anything else', async () => {
@@ -346,6 +367,9 @@ describe('OA-07: a server that sends people to the pages of another one', () => 
 });
 
 /** An upstream and an authorization server whose metadata says something special. */
+/** RFC 9207 section 3. */
+const saysWhoAnswers = { authorization_response_iss_parameter_supported: true };
+
 async function startMetadataServer(
   special: Record<string, unknown>,
   answer: (path: string, body: string) => object = () => ({ client_id: 'made-up' }),
@@ -385,5 +409,5 @@ async function startMetadataServer(
   });
   closing.push(() => far.close());
   closing.push(() => upstream.close());
-  return { asked, registrations, upstreamUrl: upstream.url };
+  return { asked, registrations, issuer: far.url, upstreamUrl: upstream.url };
 }
