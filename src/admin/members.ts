@@ -95,7 +95,8 @@ export const updateMember = defineAction({
     if (changes.identities !== undefined) requireFreeIdentities(registry, id, changes.identities);
     const next = roles === undefined ? {} : { roles: withGrants(caller, known.body.roles, roles) };
     const body: MemberDocument = { ...known.body, ...withoutUndefined(changes), ...next };
-    const note = noteOnLastAdmin(ports, id, body);
+    const notes = [noteOnLastAdmin(ports, id, body), changes.isDisabled === true ? noteOnNames(id, body) : undefined];
+    const note = notes.filter((one) => one !== undefined).join(' ') || undefined;
     const detail = withoutUndefined({ ...changes, roles });
     await commitChange(ports, caller, { action: 'update_member', edits: [{ kind: 'member', id, body }], detail });
     return withoutUndefined({ member: show(ports, caller, registry.require('member', id)), note });
@@ -185,6 +186,12 @@ function requireFreeIdentities(registry: Registry, id: string, identities: reado
     if (taken !== undefined)
       throw new GatewayError('conflict', `"${taken}" already signs in as the member ${other.id}; remove it there first.`);
   }
+}
+
+/** Clients choose whether a token says its owner's address; `sub` is in each. */
+function noteOnNames(id: string, { identities }: MemberDocument): string | undefined {
+  if (identities.length === 0 || identities.some((identity) => identity.startsWith('oauth:'))) return undefined;
+  return `${id} is known by a name that a token may leave out, and without it is let in with the roles that it says. Add "oauth:<issuer>#<sub>", as records show it, to the identities, or write "nameless: refuse" into the claims of the issuer.`;
 }
 
 /** Throws GatewayError `conflict` where nobody could administer the gateway any more. */

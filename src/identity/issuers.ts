@@ -21,6 +21,8 @@ export interface TrustedIssuer {
 
 export interface ClaimRules {
   readonly member: { readonly kind: 'subject' | 'email' } | ClaimRule | undefined;
+  /** Whether somebody whom their token does not name may come, by their `sub` and their roles. */
+  readonly takesNameless: boolean;
   readonly consumer: { readonly kind: 'fixed'; readonly name: string } | ClaimRule | undefined;
   readonly roles: readonly RoleRule[];
   /** What each scope reaches. Undefined: scopes mean nothing here, and the token's audience alone is its limit. */
@@ -87,6 +89,12 @@ const scopeName = z
 
 const claims = z.strictObject({
   member: claimPath.optional().describe('The person: "sub", "email" (only if the issuer says it is verified) or a claim.'),
+  nameless: z
+    .enum(['roles', 'refuse'], { error: '"nameless" is "roles" or "refuse".' })
+    .optional()
+    .describe(
+      'Tokens of people that do not say the name that "member" asks for: what their roles say, or refused. Default: roles.',
+    ),
   consumer: z
     .union([claimPath, z.strictObject({ fixed: someText })], {
       error: 'A consumer is a claim, e.g. azp, or { fixed: name }.',
@@ -162,6 +170,7 @@ function completeIssuer(given: z.infer<typeof issuerSchema>): TrustedIssuer {
     jwksUrl,
     claims: Object.freeze({
       member: completeMember(claims.member),
+      takesNameless: claims.nameless !== 'refuse',
       consumer: completeConsumer(claims.consumer),
       roles: Object.freeze((claims.roles ?? []).map(completeRole)),
       scopes: completeScopes(claims.scopes),

@@ -8,6 +8,8 @@ export interface MappedClaims {
    * says nobody's name. Undefined where there is no rule, and for a client in its own name.
    */
   readonly member: string | undefined;
+  /** Of a person whom their token does not name, where their issuer names people. */
+  readonly isNameless: boolean;
   readonly consumer: string | undefined;
   readonly roles: readonly RoleGrant[];
   /** The token's scopes that a rule names; others mean nothing. */
@@ -24,9 +26,11 @@ const mostValues = 1000;
 
 /** Reads a token's claims by its issuer's rules. `principal` is who the token is about, unmistakably. Never throws. */
 export function mapClaims(rules: ClaimRules, claims: Claims, principal: string): MappedClaims {
+  const member = memberOf(rules.member, claims, principal);
   const scopes = rules.scopes === undefined ? [] : grantedScopes(claims).filter((name) => rules.scopes?.has(name));
   return Object.freeze({
-    member: memberOf(rules.member, claims, principal),
+    member,
+    isNameless: member === principal && rules.member?.kind !== 'subject',
     consumer: consumerOf(rules.consumer, claims),
     roles: Object.freeze(
       rules.roles.filter(({ path, values }) => holdsAny(follow(claims, path), values)).map(({ grant }) => grant),

@@ -175,9 +175,14 @@ function judge(claims: JWTPayload, header: JsonObject, rules: TrustedIssuer, pub
   // Cut off, two people would be one wherever it is kept.
   if (principal.length > longestPrincipal)
     throw refused(`The claims "iss" and "sub" of this token make a name of more than ${longestPrincipal} characters.`);
+  const mapped = mapClaims(rules.claims, claims, principal);
+  if (mapped.isNameless && !rules.claims.takesNameless)
+    throw refused(
+      'This token does not say who its owner is, and its issuer is to name everybody. Ask for one with the scope that does, e.g. "email".',
+    );
   const clientId = [claims.client_id, claims.azp].find((id) => typeof id === 'string' && id.length <= 256);
   const validUntilMs = Math.min(exp * 1000, iat * 1000 + rules.maxTokenAgeMs) + rules.clockToleranceMs;
-  const facts = { principal, issuer: rules.issuer, clientId, validUntilMs, ...mapClaims(rules.claims, claims, principal) };
+  const facts = { principal, issuer: rules.issuer, clientId, validUntilMs, ...mapped };
   return { token: Object.freeze(facts) as unknown as VerifiedToken, audiences };
 }
 

@@ -138,3 +138,13 @@ describe('AZ-18: the last admin', () => {
     registry.close();
   });
 });
+
+test('AZ-17: who disables somebody that only a name is known of hears what does not keep them out', async () => {
+  const disable = async (id: string, identities: readonly string[]) => {
+    await gateway.ok('POST /members', { id, title: id, identities, roles: [] });
+    return (await gateway.ok(`PATCH /members/${id}`, { isDisabled: true })).note;
+  };
+  expect(await disable('by-mail', ['by-mail@example.com'])).toMatch(/"oauth:<issuer>#<sub>".*"nameless: refuse"/);
+  expect(await disable('by-sub', ['by-sub@example.com', 'oauth:https://login.example.com#by-sub'])).toBeUndefined();
+  expect(await disable('by-key', [])).toBeUndefined();
+});

@@ -16,7 +16,7 @@ test('the issuer alone is enough', () => {
         audiences: undefined,
         algorithms: ['RS256', 'ES256', 'EdDSA', 'PS256'],
         jwksUrl: undefined,
-        claims: { member: undefined, consumer: undefined, roles: [], scopes: undefined },
+        claims: { member: undefined, takesNameless: true, consumer: undefined, roles: [], scopes: undefined },
         clockToleranceMs: 30_000,
         maxTokenAgeMs: 86_400_000,
       },
@@ -33,6 +33,7 @@ test('everything that can be said is kept', () => {
       jwksUrl: 'https://keys.example.com/?tenant=1',
       claims: {
         member: 'user.name',
+        nameless: 'refuse',
         consumer: { fixed: 'team-a' },
         roles: [{ claim: ['a.b'], values: ['x', 'y'], role: 'auditor', namespace: 'hr' }],
         scopes: { 'tools:read': { toolboxes: ['triage'], namespaces: ['hr'] }, all: 'all' },
@@ -50,6 +51,7 @@ test('everything that can be said is kept', () => {
         jwksUrl: 'https://keys.example.com/?tenant=1',
         claims: {
           member: { kind: 'claim', path: ['user', 'name'] },
+          takesNameless: false,
           consumer: { kind: 'fixed', name: 'team-a' },
           roles: [{ path: ['a.b'], values: new Set(['x', 'y']), grant: { role: 'auditor', namespace: 'hr' } }],
           scopes: new Map<string, unknown>([

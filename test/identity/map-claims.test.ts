@@ -13,6 +13,7 @@ function mapped(rules: Record<string, unknown>, claims: Claims): MappedClaims {
 test('without rules a token says who, and nothing else', () => {
   expect(mapped({}, { sub: 'ann', email: 'a@b.example', email_verified: true, roles: ['admin'], scope: 'admin' })).toEqual({
     member: undefined,
+    isNameless: false,
     consumer: undefined,
     roles: [],
     scopes: [],

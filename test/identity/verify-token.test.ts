@@ -130,3 +130,18 @@ test('an issuer that is known by the address of its keys needs no metadata', asy
   expect(other.asked.get('/.well-known/openid-configuration') ?? 0).toBe(asked);
   await direct.close();
 });
+
+test('AZ-17: where an issuer is to name everybody, a token that names nobody is refused, and one of a client in its own name is not', async () => {
+  const claims = { member: 'email', roles: [{ claim: 'groups', value: 'staff', role: 'developer' }] };
+  const strict = makeVerifier({ issuer: login.issuer, audience: 'gw', claims: { ...claims, nameless: 'refuse' } });
+  const usual = makeVerifier({ issuer: login.issuer, audience: 'gw', claims });
+  const tokenOf = (more: object) => login.forge({ aud: 'gw', sub: 'mia', groups: ['staff'], ...more });
+  for (const more of [{}, { email: 'mia@example.com' }, { email: 'mia@example.com', email_verified: 'true' }, { email: 7 }]) {
+    const token = await tokenOf(more);
+    expect(await strict.outcome(token)).toMatch(/^unauthenticated: This token does not say who its owner is/);
+    expect(await usual.outcome(token)).toBe(`oauth:${login.issuer}#mia`);
+  }
+  for (const more of [{ email: 'mia@example.com', email_verified: true }, { client_id: 'mia' }])
+    expect(await strict.outcome(await tokenOf(more))).toBe(`oauth:${login.issuer}#mia`);
+  await Promise.all([strict.close(), usual.close()]);
+});
