@@ -69,6 +69,8 @@ const usualPausesMs = [1_000, 5_000, 30_000, 120_000, 600_000];
 const closeWithinMs = 2_000;
 /** How long one that is being told is nobody else's: longer than any channel takes. */
 const leaseMs = 2 * 60_000;
+/** As far apart as the clocks of replicas may be. */
+const aheadMs = 60_000;
 /** What a replica that is gone had begun is looked for this often. */
 const lookEveryMs = 30_000;
 
@@ -165,7 +167,8 @@ class Queue {
       const room = mostUnderWay - this.#underWay;
       // Whoever is done looks again.
       if (room === 0) return;
-      const taken = await store.take(name, nowMs, nowMs + leaseMs, room);
+      const dueByMs = await this.#dueByMs(nowMs);
+      const taken = await store.take(name, dueByMs, nowMs + leaseMs, room);
       for (const notice of taken) {
         this.#underWay += 1;
         this.#track(
@@ -181,6 +184,14 @@ class Queue {
       // A store that is away is looked at again later.
     }
     if (!this.#isClosing) this.#timer = setTimeout(() => this.#look(), inMs).unref();
+  }
+
+  /** Nothing waits for longer than the longest pause: what is due later than that was put there by a clock that was ahead. */
+  async #dueByMs(nowMs: number): Promise<number> {
+    const { store } = this.#ports;
+    const nextMs = await store.nextDueMs(this.#channel.name);
+    const latestMs = nowMs + Math.max(leaseMs, ...this.#pausesMs) + aheadMs;
+    return nextMs !== undefined && nextMs > latestMs ? nextMs : nowMs;
   }
 
   async #deliver({ channel, id, event: text, tried }: StoredNotice): Promise<void> {

@@ -111,6 +111,43 @@ describe('notifying', () => {
     await Promise.all([later.close(), gone.close(1)]);
   });
 
+  test('FA-12: what was put off by a clock that was a day ahead is told, and what waits for its time waits', async () => {
+    const store = memoryStore().notices;
+    const nowMs = Date.now();
+    const dayMs = 24 * 60 * 60_000;
+    const notice = (id: string, dueAtMs: number) => ({
+      ...{ channel: 'hook', id, event: JSON.stringify({ ...event, id }), tried: 1, dueAtMs },
+    });
+    for (const id of ['a', 'b']) await store.add(notice(id, nowMs + dayMs), 10);
+    const channel = channelOf();
+    const notifier = open([channel], { store, clock: { nowMs: () => nowMs } });
+    await until('both were told', () => channel.got.length === 2);
+    await store.add(notice('c', nowMs + 600_000), 10);
+    notifier.notify({ ...event, id: 'd' });
+    await until('the new one was told', () => channel.got.includes('d'));
+    await notifier.close();
+    expect(channel.got).toEqual(['a', 'b', 'd']);
+    expect(await store.nextDueMs('hook')).toBe(nowMs + 600_000);
+  });
+
+  test('FA-12: a receiver that is away for two days is tried a few times, and holds as many events as a channel may', async () => {
+    const store = memoryStore().notices;
+    let nowMs = Date.now();
+    const clock = { nowMs: () => nowMs };
+    const channel = channelOf();
+    channel.isAway = true;
+    for (let hour = 0; hour < 48; hour++) {
+      const notifier = open([channel], { store, clock, pausesMs: [1_000, 5_000, 30_000, 120_000, 600_000] });
+      for (let n = 0; n < 50; n++) notifier.notify({ ...event, id: `evt_${hour}_${n}` });
+      await notifier.close();
+      nowMs += 3_600_000;
+    }
+    // Once at first and after each of five pauses.
+    expect(channel.tries).toBeLessThanOrEqual(48 * 50 * 6);
+    expect(await store.take('hook', Number.MAX_SAFE_INTEGER, 0, 10_000)).toHaveLength(50 * 5);
+    expect(told).toHaveLength(50 * 43);
+  });
+
   test('two that share a store tell each event once', async () => {
     const store = memoryStore().notices;
     const channel = channelOf();
