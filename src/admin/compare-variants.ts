@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { modelsPlace } from '../catalog/catalog.ts';
 import { GatewayError } from '../errors.ts';
 import type { ModelCallsSum, RatingSum } from '../store/ports/model-records.ts';
-import { defineAction, hasRole, notThere } from './action.ts';
+import { type AdminPorts, defineAction, hasRole, notThere } from './action.ts';
 import { meanOf, shareOf, within } from './statistics.ts';
+import { toolboxFor } from './visible.ts';
 
 const estimate = z.object({ value: z.number(), low: z.number(), high: z.number() });
 
@@ -49,13 +51,13 @@ export const compareVariants = defineAction({
       }),
     ),
   }),
-  async run(ports, caller, { namespace, name, fromMs, toMs, consumer }) {
+  async run(ports, caller, { namespace, name, fromMs, toMs, consumer }, ip) {
     const model = `${namespace}/${name}`;
-    const member = ports.catalog().upstreams.get(model);
-    if (member?.config.kind !== 'model') throw notThere('model', model);
+    const isThere = ports.catalog().upstreams.get(model)?.config.kind === 'model';
     // All consumers together are nobody in particular.
     const maySee =
       consumer === undefined ? hasRole(caller, ['auditor', 'developer'], namespace) : isFor(caller, namespace, consumer);
+    if (!isThere || !(maySee || isSeen(ports, caller, ip, model))) throw notThere('model', model);
     if (!maySee)
       throw new GatewayError(
         'forbidden',
@@ -78,6 +80,12 @@ export const compareVariants = defineAction({
     return { model, ...range, variants: answered.map((sum) => show(sum, endings, ratings)) };
   },
 });
+
+/** Whether somebody may call it: who may not is not told that it is there. */
+function isSeen(ports: AdminPorts, caller: Caller, ip: string, model: string): boolean {
+  const tools = toolboxFor(ports, caller, ip, modelsPlace)?.tools.values() ?? [];
+  return [...tools].some(({ name }) => name === model);
+}
 
 function isFor(caller: Caller, namespace: string, consumer: string): boolean {
   return consumer === caller.consumer || hasRole(caller, ['auditor'], namespace);

@@ -33,6 +33,8 @@ export function findToolbox(catalog: Catalog, name: string): Toolbox {
 
 /** The same words for one that is not there and one that is not for this caller. */
 export function noSuchToolbox(name: string): GatewayError {
+  if (name === modelsPlace)
+    return new GatewayError('not_found', 'There are no models here for you: this key or token is for other addresses.');
   return new GatewayError('not_found', `There is no toolbox "${shorten(name)}" here; check the name at the end of the address.`);
 }
 

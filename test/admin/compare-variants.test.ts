@@ -132,7 +132,14 @@ describe('US-M-D4: A/B Test Model Versions', () => {
     expect((await of('', developer)).body.variants).toHaveLength(2);
     expect((await of('?consumer=app', developer)).status).toBe(403);
     const stranger = await gateway.person('stranger', [{ role: 'admin', namespace: 'elsewhere' }]);
-    for (const query of ['', '?consumer=app']) expect((await of(query, stranger)).status).toBe(403);
+    for (const query of ['', '?consumer=app']) {
+      const hidden = await of(query, stranger);
+      const nothing = await gateway.api(`GET /models/models/nothing/variants${query}`, undefined, stranger);
+      expect([hidden.status, JSON.stringify(hidden.body).replace('split', 'nothing')]).toEqual([
+        404,
+        JSON.stringify(nothing.body),
+      ]);
+    }
     const auditor = await gateway.person('auditor', [{ role: 'auditor', namespace: 'models' }]);
     const own = await gateway.ok('GET /models/models/split/variants?consumer=elsewhere', undefined, auditor);
     expect(own.variants).toEqual([]);

@@ -131,6 +131,25 @@ describe('US-M-A2: virtual keys over the credentials of providers', () => {
     for (const text of [answer, refusal, JSON.stringify(model), ...gateway.log]) expect(text).not.toContain(providerKey);
   });
 
+  test('AZ-02: a key for toolboxes hears the same of every model, whether there is one or not', async () => {
+    const boxed = await keyFor({ toolboxes: ['chat'] });
+    const modelled = await keyFor({ models: ['labs/fast'] });
+    const ask = async (key: string, model: unknown) => {
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }] }),
+      });
+      return `${response.status} ${await response.text()}`;
+    };
+    const heard = new Set<string>();
+    for (const model of ['labs/fast', 'labs/deep', 'labs/nothing', 'nothing', 7]) heard.add(await ask(boxed, model));
+    expect([...heard]).toEqual([expect.stringMatching(/^404 .*no models here for you/)]);
+    expect((await ask(modelled, 'labs/deep')).replace('deep', 'nothing')).toBe(await ask(modelled, 'labs/nothing'));
+    provider.next(says('Hi.'));
+    expect(await ask(modelled, 'labs/fast')).toMatch(/^200 /);
+  });
+
   test('what would come of a call at /v1 is explained, key by key', async () => {
     await gateway.ok('POST /keys', { id: 'boxed', title: 'x', consumer: 'team', scope: { toolboxes: ['chat'] } });
     await gateway.ok('POST /keys', { id: 'modelled', title: 'x', consumer: 'team', scope: { models: ['labs/fast'] } });

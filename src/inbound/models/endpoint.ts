@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Ask, CallFigures } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
-import { visibleToolbox } from '../../call/authorize.ts';
+import { checkEntry, visibleToolbox } from '../../call/authorize.ts';
 import { call, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { readIdempotencyKey } from '../../call/once/idempotency-key.ts';
@@ -162,11 +162,12 @@ async function serveCall(
     },
     dialect: route.request === route.dialect ? dialect : undefined,
   };
-  if (typeof body.model !== 'string' || body.model === '') {
-    const error = new GatewayError(
-      'invalid_request',
-      '"model" must be a string: the name of a model, as GET /v1/models lists it.',
-    );
+  try {
+    // Before anybody looks whether there is such a model: the answer would tell.
+    checkEntry(caller, modelsPlace);
+    if (typeof body.model !== 'string' || body.model === '')
+      throw new GatewayError('invalid_request', '"model" must be a string: the name of a model, as GET /v1/models lists it.');
+  } catch (error) {
     refuse(edge.calls, caller, ask, error);
     throw error;
   }
