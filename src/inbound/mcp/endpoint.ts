@@ -140,6 +140,7 @@ async function openStream(edge: Edge, mcp: McpRequest): Promise<void> {
   const session = await findSession(edge, mcp);
   // The first stream keeps its data: nobody takes it over by knowing the id.
   if (session.channel !== undefined) throw new GatewayError('stream_exists', 'This session already has an open stream.');
+  edge.sessions.makeStreamRoom(mcp.caller);
   const channel = streamChannel(new SseStream(response, headers));
   response.once('close', () => {
     if (session.channel !== channel) return;

@@ -15,6 +15,8 @@ import { declaresTasks } from './tasks-extension.ts';
 const subscriptionKey = 'io.modelcontextprotocol/subscriptionId';
 /** Streams one process holds open; a client needs one. */
 const maxListeners = 10_000;
+/** Of one caller, so that nobody keeps everybody else from listening. */
+const maxListenersPerCaller = maxListeners / 2;
 /** Resources one stream may watch. */
 const maxUris = 1000;
 
@@ -27,26 +29,34 @@ interface Listener extends Watcher {
 /** Every open listen stream; each hears of its own toolbox only. */
 export class Listeners {
   readonly #open = new Set<Listener>();
+  readonly #perCaller = new Map<string, number>();
 
   get size(): number {
     return this.#open.size;
   }
 
-  /** Throws GatewayError `too_many_sessions`. */
-  makeRoom(): void {
-    if (this.#open.size >= maxListeners) {
-      throw new GatewayError('too_many_sessions', 'This gateway holds as many open streams as it may; try again later.', {
-        retryAfterMs: 10_000,
-      });
-    }
+  /** For one more of this caller. Throws GatewayError `too_many_sessions`. */
+  makeRoom({ id }: Pick<Caller, 'id'>): void {
+    const whose = this.#open.size >= maxListeners ? 'This gateway' : 'This caller';
+    if (whose === 'This caller' && (this.#perCaller.get(id) ?? 0) < maxListenersPerCaller) return;
+    throw new GatewayError('too_many_sessions', `${whose} holds as many open streams as it may; try again later.`, {
+      retryAfterMs: 10_000,
+    });
   }
 
   add(listener: Listener): void {
     this.#open.add(listener);
+    this.#count(listener, 1);
   }
 
   delete(listener: Listener): void {
-    this.#open.delete(listener);
+    if (this.#open.delete(listener)) this.#count(listener, -1);
+  }
+
+  #count({ caller: { id } }: Listener, more: 1 | -1): void {
+    const count = (this.#perCaller.get(id) ?? 0) + more;
+    if (count > 0) this.#perCaller.set(id, count);
+    else this.#perCaller.delete(id);
   }
 
   /** All that are open. */
@@ -103,7 +113,7 @@ export async function listen(
   const wantedUris = readUris(wish.resourceSubscriptions);
   const wantedTasks = declaresTasks(clientCan) ? readTaskIds(wish.taskIds) : [];
   if (!reply.canSend) throw new GatewayError('not_acceptable', 'This answer is an event stream: accept text/event-stream.');
-  edge.listeners.makeRoom();
+  edge.listeners.makeRoom(caller);
 
   const capabilities = capabilitiesOf(toolbox, 'modern');
   const honoured: JsonObject = {};

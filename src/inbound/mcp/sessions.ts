@@ -104,6 +104,21 @@ export class Sessions {
     this.#ports.store.save({ id: session.id, isEnded: false, state: JSON.stringify(state), lastUsedAtMs: session.lastUsedAtMs });
   }
 
+  /**
+   * Whether this caller may open another stream: a session with one makes room for nobody, so that one caller has half of them at most.
+   * Throws GatewayError `too_many_sessions`.
+   */
+  makeStreamRoom({ id }: Pick<Caller, 'id'>): void {
+    const most = Math.max(1, Math.floor(this.#ports.limits.max / 2));
+    if (this.#live.size <= most) return;
+    let own = 0;
+    for (const { caller, channel } of this.#live.values()) if (channel !== undefined && caller.id === id) own += 1;
+    if (own < most) return;
+    throw new GatewayError('too_many_sessions', 'This caller holds as many open streams as it may; try again later.', {
+      retryAfterMs: 10_000,
+    });
+  }
+
   /** Takes up subscriptions that could not be taken up yet. */
   restoreSubscriptions(): void {
     for (const session of this.#live.values()) {
