@@ -126,7 +126,7 @@ describe('US-M-D4: A/B Test Model Versions', () => {
     expect([alone.status, (await rate({ id: alone.id, score: 1 })).status]).toEqual([200, 404]);
   });
 
-  test('what others call is not for everybody to compare', async () => {
+  test('AZ-01: what others call is not for everybody to compare', async () => {
     const developer = await gateway.person('dev', [{ role: 'developer', namespace: 'models' }]);
     const of = (query: string, withKey: string) => gateway.api(`GET /models/models/split/variants${query}`, undefined, withKey);
     expect((await of('', developer)).body.variants).toHaveLength(2);

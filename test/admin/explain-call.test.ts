@@ -188,7 +188,7 @@ describe('a read of a resource', () => {
 });
 
 describe('who may ask', () => {
-  test('a developer about themself, in the words that the call would have', async () => {
+  test('AZ-02: a developer about themself, in the words that the call would have', async () => {
     const developer = await gateway.person('dev', [{ role: 'developer', namespace: 'hr' }]);
     const own = await gateway.ok('POST /explain', { capability: 'hr/echo' }, developer);
     expect(own).toMatchObject({ decision: 'allow', caller: 'key:dev' });

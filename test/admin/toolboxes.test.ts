@@ -46,7 +46,7 @@ describe('US-T-D2 build toolboxes', () => {
     expect((await act(as('dev'), 'create_toolbox', staff)).status).toBe(409);
   });
 
-  test('a toolbox that a file declares is, for those who see none of its namespace, not there', async () => {
+  test('AZ-01: a toolbox that a file declares is, for those who see none of its namespace, not there', async () => {
     const tries = (name: string): [string, object][] => [
       ['update_toolbox', { name, title: 'x' }],
       ['publish_toolbox', { name, note: 'x' }],

@@ -56,7 +56,7 @@ const range = (address: string, prefix: number, port?: number): Rules[number] =>
 });
 const host = (name: string, port?: number): Rules[number] => ({ kind: 'host', host: name, port });
 
-describe('addresses that are not public', () => {
+describe('SS-01, SS-02: addresses that are not public', () => {
   test.each([
     '127.0.0.1',
     '127.1',
