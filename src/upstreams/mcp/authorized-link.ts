@@ -61,6 +61,10 @@ export class AuthorizedLink implements Link {
     this.#inner.listen(headers, async () => withBearer([], await this.#authorization.bearerFor(this.#principal)));
   }
 
+  get isListening(): boolean {
+    return this.#inner.isListening;
+  }
+
   async endSession(headers: readonly string[]): Promise<void> {
     try {
       await this.#inner.endSession(withBearer(headers, await this.#authorization.bearerFor(this.#principal)));

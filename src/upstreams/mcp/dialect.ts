@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../wire/json.ts';
+import { isObject, type JsonObject } from '../../wire/json.ts';
 import { passesLevel } from '../../wire/mcp.ts';
 import type { ErrorMessage, RawResult, ResultMessage } from '../../wire/message.ts';
 import { requestBytes } from '../../wire/message.ts';
@@ -23,7 +23,7 @@ export interface Dialect {
   call(call: UpstreamCall): Promise<Answer>;
   /** The URIs whose updates are wanted, from now on. */
   watch(uris: ReadonlySet<string>): void;
-  /** Whether the far end says by itself when a list has changed. */
+  /** Whether the far end says by itself when a list has changed, and can be heard right now. */
   announces(): boolean;
   notify(session: string, method: string, params: JsonObject): void;
   endSession(session: string): void;
@@ -48,6 +48,14 @@ export const listOf: Readonly<Record<string, ListKind>> = {
   'notifications/prompts/list_changed': 'prompts',
   'notifications/resources/list_changed': 'resources',
 };
+
+/** Whether a far end declares, of each list that it offers, that it says when that list has changed. */
+export function promisesNews(capabilities: JsonObject): boolean {
+  return Object.values(listOf).every((kind) => {
+    const declared = capabilities[kind];
+    return !isObject(declared) || declared.listChanged === true;
+  });
+}
 
 interface AskedAnswer {
   readonly answer: ResultMessage | ErrorMessage;

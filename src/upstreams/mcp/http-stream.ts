@@ -37,6 +37,11 @@ export class HttpStream implements Dispatcher.DispatchHandler {
     this.#authorize = authorize;
   }
 
+  /** The far end holds it open. */
+  get isOpen(): boolean {
+    return this.#reader !== undefined;
+  }
+
   open(): void {
     const id = this.#lastEventId;
     const headers = id === undefined ? this.#headers : [...this.#headers, 'last-event-id', id];

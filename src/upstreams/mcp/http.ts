@@ -193,6 +193,10 @@ export class HttpLink implements Link {
     this.#stream.open();
   }
 
+  get isListening(): boolean {
+    return this.#stream?.isOpen === true;
+  }
+
   async endSession(headers: readonly string[]): Promise<void> {
     await new Promise<void>((resolve) => {
       const handler = new HttpSend(this.endpoint, () => resolve());

@@ -5,7 +5,7 @@ import type { ErrorMessage, ResultMessage } from '../../wire/message.ts';
 import type { BoundedLog } from '../bounded-log.ts';
 import { LinkError } from '../link-error.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
-import { type Dialect, type DialectEvents, isInteractive } from './dialect.ts';
+import { type Dialect, type DialectEvents, isInteractive, promisesNews } from './dialect.ts';
 import { LegacyCall, type SessionKeeper } from './legacy-call.ts';
 import { LegacySession, type SessionEvents } from './legacy-session.ts';
 import type { Link } from './link.ts';
@@ -131,7 +131,8 @@ export class Legacy implements Dialect, SessionKeeper {
   }
 
   announces(): boolean {
-    return true;
+    const { link, capabilities } = this.#home;
+    return link.isListening && promisesNews(capabilities);
   }
 
   notify(session: string, method: string, params: JsonObject): void {

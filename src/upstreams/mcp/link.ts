@@ -17,6 +17,8 @@ export interface Link {
   send(body: string, headers: readonly string[]): Promise<void>;
   /** Opens the stream for what belongs to no request, where the transport has one apart. */
   listen(headers: readonly string[]): void;
+  /** What belongs to no request can arrive right now. */
+  readonly isListening: boolean;
   /** Tells the far end that a session is over, where the transport has a way to say so. Never rejects. */
   endSession(headers: readonly string[]): Promise<void>;
   /** Stops listening; requests in flight still get their answers, where each has a connection of its own. */

@@ -5,7 +5,7 @@ import type { ErrorMessage, NotificationMessage, RequestMessage, ResultMessage }
 import { encodeHeaderValue, type ParamHeader, paramHeaders, paramHeaderText } from '../../wire/param-headers.ts';
 import type { BoundedLog } from '../bounded-log.ts';
 import type { Answer, ToolDefinition, UpstreamCall } from '../upstream.ts';
-import { askLink, type Dialect, type DialectEvents, listOf } from './dialect.ts';
+import { askLink, type Dialect, type DialectEvents, listOf, promisesNews } from './dialect.ts';
 import { modernHeaders, nameOf, ownMeta } from './envelope.ts';
 import { emptyInbox, type Link } from './link.ts';
 import { Listening } from './listen.ts';
@@ -105,7 +105,7 @@ export class Modern implements Dialect {
   }
 
   announces(): boolean {
-    return this.#listening.isOpen;
+    return this.#listening.isOpen && promisesNews(this.capabilities);
   }
 
   // A modern upstream has no sessions: each request carries what a session would have.

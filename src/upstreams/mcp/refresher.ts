@@ -11,7 +11,10 @@ interface RefresherEvents {
 
 // A list that changes many times in a burst is read once.
 const debounceMs = 200;
+/** What says nothing of its changes is read this often, or as seldom as it asks for. */
 const pollAtLeastMs = 60_000;
+/** And what does say so, or asks to be read seldom, this often: its word may be lost, or none. */
+const pollAtMostMs = 600_000;
 /**
  * So many times what a reading has cost lies before the next one that a change causes: an upstream without rest takes a small share of
  * the processor, whatever it lists.
@@ -21,7 +24,7 @@ const restPerReading = 30;
 const restPerDefinitionMs = 2;
 const longestRestMs = 30_000;
 
-/** Decides when an upstream's lists are read again: one reading at a time, bursts as one, by their lifetime where nobody tells. */
+/** Decides when an upstream's lists are read again: one reading at a time, bursts as one, and from time to time where nobody tells. */
 export class Refresher {
   readonly #keeper: OfferKeeper;
   readonly #events: RefresherEvents;
@@ -83,7 +86,10 @@ export class Refresher {
     const kinds = [...this.#due];
     this.#due.clear();
     const costMs = startCosting();
-    const hasChanged = await this.#keeper.read(dialect, kinds);
+    const hasChanged = await this.#keeper.read(dialect, kinds).catch((error: unknown) => {
+      if (this.#hasRead) this.#schedulePoll(dialect);
+      throw error;
+    });
     // The first of a connection is none that a change has caused.
     if (this.#hasRead) this.#rest(Math.max(costMs() * restPerReading, hasChanged ? this.#keeper.size * restPerDefinitionMs : 0));
     this.#hasRead = true;
@@ -97,20 +103,21 @@ export class Refresher {
     this.#restsUntilMs = performance.now() + Math.min(ms, longestRestMs);
   }
 
-  // Only where the far end does not say by itself that something changed (MCP 2026-07-28 utilities/caching).
+  // Sooner where the far end does not say by itself that something changed (MCP 2026-07-28 utilities/caching).
   #schedulePoll(dialect: Dialect): void {
     clearTimeout(this.#pollTimer);
-    const { ttlMs } = this.#keeper;
-    if (ttlMs === undefined || dialect.era !== 'modern' || this.#isClosed) return;
+    if (this.#isClosed) return;
+    const readAtMs = performance.now();
+    const everyMs = Math.min(Math.max(this.#keeper.ttlMs ?? 0, pollAtLeastMs), pollAtMostMs);
+    const wait = () => {
+      this.#pollTimer = setTimeout(poll, everyMs).unref();
+    };
     const poll = () => {
-      if (dialect.announces()) {
-        this.#schedulePoll(dialect);
-        return;
-      }
+      if (dialect.announces() && performance.now() - readAtMs < pollAtMostMs - everyMs / 2) return wait();
       for (const list of allLists) this.#due.add(list);
       this.#readAlone(dialect);
     };
-    this.#pollTimer = setTimeout(poll, Math.max(ttlMs, pollAtLeastMs)).unref();
+    wait();
   }
 }
 

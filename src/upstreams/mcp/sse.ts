@@ -120,6 +120,7 @@ export class SseLink implements Link, Dispatcher.DispatchHandler {
   }
 
   listen(): void {}
+  readonly isListening = true;
   async endSession(): Promise<void> {}
 
   retire(): Promise<void> {

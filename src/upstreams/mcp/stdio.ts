@@ -117,6 +117,7 @@ export class StdioLink implements Link {
   }
 
   listen(): void {}
+  readonly isListening = true;
   async endSession(): Promise<void> {}
 
   retire(): Promise<void> {
