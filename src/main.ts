@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Argument, Command, Option } from 'commander';
-import { plainLines, showJson } from './cli/show-answer.ts';
+import { plainLines, showJson, showWrongLine } from './cli/show-answer.ts';
 import { ConfigurationError, formatProblem } from './problems.ts';
 import { settingFlags } from './settings/describe.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -16,7 +16,10 @@ const program = new Command('gatehouse')
   .showSuggestionAfterError()
   .configureHelp({ subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' ') })
   .showHelpAfterError('Add --help to see what it takes.')
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  .exitOverride(({ exitCode, message }) => {
+    if (exitCode !== 0 && wantsJson) write(showWrongLine(message.replace(/^error: /, '')));
+    process.exit(exitCode === 0 ? 0 : 2);
+  });
 
 // What each command needs is loaded when it runs: `stdio` has no use for the server, `connect` none for the catalog, and none of
 // them for what administers a gateway.
@@ -200,7 +203,7 @@ async function start(words: readonly string[]): Promise<void> {
   const { runAdministration } = await import('./cli/administration.ts');
   const environment = process.env;
   const columns = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
-  const around = { environment, directory: process.cwd(), write, complain, columns };
+  const around = { environment, directory: process.cwd(), write, complain, json: wantsJson, columns };
   await finish(() => runAdministration(program, first, rest, around));
 }
 

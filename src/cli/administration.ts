@@ -5,7 +5,7 @@ import { settingsHelp } from '../settings/describe.ts';
 import { actionCommand, actionList, actionsByNoun, commandName } from './action-help.ts';
 import { findAction, runAction, type Surroundings } from './run-action.ts';
 import { shortcutCommand, shortcuts } from './shortcuts.ts';
-import { plain } from './show-answer.ts';
+import { plain, showWrongLine } from './show-answer.ts';
 
 /** Whatever `main.ts` has no command of its own for: help, and the commands that are made of actions. Resolves with the exit code. */
 export async function runAdministration(
@@ -18,7 +18,9 @@ export async function runAdministration(
   if (first === 'help') return showHelp(program, words[0], around);
   const command = findAction(first);
   if (command !== undefined) return runAction(command, words, around);
-  around.complain(`gatehouse: ${unknown(program, first)} "gatehouse --help" lists all of them.\n`);
+  const reason = `${unknown(program, first)} "gatehouse --help" lists all of them.`;
+  around.complain(`gatehouse: ${reason}\n`);
+  if (around.json === true) around.write(showWrongLine(reason));
   return 2;
 }
 

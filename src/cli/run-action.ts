@@ -8,7 +8,7 @@ import { AddressError, askGateway, type Far, isExposed, readAddress, requestOf }
 import { type Given, readFlags } from './read-flags.ts';
 import { readSecret } from './read-secret.ts';
 import { type Shortcut, shortcuts } from './shortcuts.ts';
-import { plainLines, showAnswer, showJson } from './show-answer.ts';
+import { plainLines, showAnswer, showJson, showWrongLine } from './show-answer.ts';
 
 /** Where a command runs. */
 export interface Surroundings {
@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly directory: string;
   readonly write: (text: string) => void;
   readonly complain: (text: string) => void;
+  /** Whoever reads the output reads it as JSON. */
+  readonly json?: boolean | undefined;
   /** Of the terminal; as many as there may be where the output is none. */
   readonly columns: number;
 }
@@ -116,9 +118,10 @@ function findProblems({ action, flags }: ActionCommand, input: JsonObject): read
 }
 
 /** Everything that is wrong with a command line, at once. */
-function refuseCommand({ name }: ActionCommand, problems: readonly string[], { complain }: Surroundings): number {
+function refuseCommand({ name }: ActionCommand, problems: readonly string[], { write, complain, json }: Surroundings): number {
   const lines = problems.map((problem) => `  ${plainLines(problem)}`);
   complain(`gatehouse ${name}: nothing was done.\n${lines.join('\n')}\n"gatehouse ${name} --help" shows what it takes.\n`);
+  if (json === true) write(showWrongLine(`${name}: nothing was done.\n${problems.join('\n')}`));
   return 2;
 }
 

@@ -25,6 +25,11 @@ export function showJson(value: Json): string {
   return `${plainLines(text)}\n`;
 }
 
+/** A refusal as the gateway words its own, for a command line that never reached it. */
+export function showWrongLine(message: string): string {
+  return showJson({ error: { code: 'bad_command_line', message } });
+}
+
 /**
  * An answer for people: a table where it is a list, lines of `key: value` otherwise. Nothing is left out, but of lists whose `tables`
  * name the keys to show, by the list's own; what is too long there is cut.

@@ -127,6 +127,27 @@ describe('commands made of actions', () => {
   });
 });
 
+describe('a command line that is wrong', () => {
+  const wrong = [
+    ['a flag is unknown', ['create-consumer', 'x', '--nope'], /"--nope" is unknown|--nope/],
+    ['the address is none', ['list-consumers', '--url', 'nowhere'], /nowhere/],
+    ['there is no such command', ['make-consumer'], /There is no command "make-consumer"/],
+    ['a flag of a command of its own is unknown', ['doctor', '--nope'], /unknown option '--nope'/],
+  ] as const;
+
+  test.each(wrong)('%s: says so in JSON where that is asked for, and on standard error always', async (_, words, said) => {
+    const plain = await gatehouse(...words);
+    expect(plain).toMatchObject({ code: 2, out: '', err: expect.stringMatching(said) });
+    const { code, out, err } = await gatehouse(...words, '--json');
+    expect([code, JSON.parse(out).error.code]).toEqual([2, 'bad_command_line']);
+    expect([JSON.parse(out).error.message, err]).toEqual([expect.stringMatching(said), expect.stringMatching(said)]);
+  });
+
+  test('and one that is right answers with nothing of that', async () => {
+    expect(await json('list-consumers')).not.toHaveProperty('error');
+  });
+});
+
 describe('a gateway somewhere else', () => {
   test('is asked with its key, as whoever has it', async () => {
     const environment = { GATEHOUSE_KEY: adminKey, GATEHOUSE_DATA: at('nowhere') };
