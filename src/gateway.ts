@@ -20,6 +20,7 @@ import { type GatewayPorts, type Kept, openKept, storeOptionsOf } from './gatewa
 import { openJudges, openReplies } from './gateway/models.ts';
 import { openNotices } from './gateway/notices.ts';
 import { ownAddress } from './gateway/own-address.ts';
+import { openPolicyNotes } from './gateway/policy-notes.ts';
 import { gaugesOf, type Status, statusOf } from './gateway/status.ts';
 import { startUpkeep } from './gateway/upkeep.ts';
 import { openUpstreams } from './gateway/upstreams.ts';
@@ -188,7 +189,8 @@ async function build(
   );
   watch.start();
   const upkeep = startUpkeep({ ...base, approvals, notifier, telemetry, clients, address });
-  const status = () => statusOf({ startedAtMs, kept, identities, live, configuration, lanes, clients });
+  const policyNotes = openPolicyNotes({ live, configuration, registry: kept.registry });
+  const status = () => statusOf({ startedAtMs, kept, identities, live, configuration, lanes, clients, policyNotes });
   const adminPorts = administrationPorts({
     ...base,
     address,

@@ -1,6 +1,6 @@
 /** What is there, as far as somebody may know of it: what names in scopes and policies are compared with. */
 import type { Caller } from '../call/authenticate.ts';
-import { modelsPlace, type Toolbox } from '../catalog/catalog.ts';
+import { type Catalog, modelsPlace, type Toolbox } from '../catalog/catalog.ts';
 import { compileGlob } from '../catalog/glob.ts';
 import { suggestName } from '../problems.ts';
 import { type AdminPorts, hasRole } from './action.ts';
@@ -48,6 +48,30 @@ export async function knownTo(ports: NamePorts, caller: Caller, ip: string): Pro
   };
 }
 
+/** Everything that is there. For the operator alone. */
+export function knownToOperator(ports: Pick<NamePorts, 'catalog' | 'files' | 'registry'>): Known {
+  const catalog = ports.catalog();
+  const capabilities = new Map<string, string>();
+  const models = new Set<string>();
+  for (const toolbox of [catalog.everything, catalog.models, ...adminToolbox(catalog)])
+    for (const { name, namespace, isModel } of capabilitiesOf(toolbox)) {
+      capabilities.set(name, namespace);
+      if (isModel) models.add(name);
+    }
+  return {
+    toolboxes: new Set(catalog.toolboxes.keys()),
+    drafts: new Set(ports.registry.list('toolbox').map(({ id }) => id)),
+    namespaces: new Set([...namespacesNamed(ports), 'admin']),
+    capabilities,
+    models,
+  };
+}
+
+function adminToolbox(catalog: Catalog): readonly Toolbox[] {
+  const toolbox = catalog.toolboxes.get('admin');
+  return toolbox === undefined ? [] : [toolbox];
+}
+
 function isIn(namespace: string) {
   return (grant: { readonly namespace?: string | undefined }) => grant.namespace === undefined || grant.namespace === namespace;
 }
@@ -58,7 +82,8 @@ export function* capabilitiesOf({ tools, prompts, resources, resourceTemplates }
       yield { name, namespace: member.config.namespace, isModel: member.config.kind === 'model' };
 }
 
-function namespaceIn(name: string): string {
+/** Of `namespace/name`. */
+export function namespaceIn(name: string): string {
   return name.slice(0, name.indexOf('/'));
 }
 

@@ -15,8 +15,10 @@ import { documentEdits } from './api-document.ts';
 import { registrationOf } from './change.ts';
 import type { Flaw, Wanted } from './configuration-format.ts';
 import { checkDraft } from './examine-upstream.ts';
+import { knownTo } from './known-names.ts';
 import { namespacesNamed } from './namespaces.ts';
 import { refuseLockout } from './policies.ts';
+import { membersIn, type Nameable, warningsOf } from './policy-warnings.ts';
 import { publication, removalOf, versionOf } from './toolboxes.ts';
 
 /** What one entry of a text would do, or what would go because no entry names it. */
@@ -59,10 +61,11 @@ export async function planConfiguration(
   const planned = plans.filter((plan) => plan !== undefined);
   const namespaces = namespacesFor(ports, wanted);
   const flaws = await mapInTurns(wanted, (one) => checkOne(ports, caller, one, namespaces), turn);
+  const idle = await lookAtPolicies(ports, caller, ip, wanted);
   const removed = prune ? planRemovals(ports, wanted) : { planned: [], flaws: [] };
   return {
     entries: [...planned, ...removed.planned].map(({ entry }) => entry),
-    flaws: [...flaws.flat(), ...checkMembers(ports, wanted, prune), ...lockouts.flat(), ...removed.flaws],
+    flaws: [...flaws.flat(), ...checkMembers(ports, wanted, prune), ...lockouts.flat(), ...idle, ...removed.flaws],
     edits: [...planned, ...removed.planned].flatMap(({ edits }) => edits),
   };
 }
@@ -349,6 +352,33 @@ async function checkLockout(ports: AdminPorts, caller: Caller, ip: string, one: 
     if (!(error instanceof GatewayError)) throw error;
     return [{ path: one.path, message: error.message }];
   }
+}
+
+/** Lines of policies that hold nothing. What upstreams of the text will offer is not known before they are there. */
+async function lookAtPolicies(
+  ports: AdminPorts,
+  caller: Caller,
+  ip: string,
+  wanted: readonly Wanted[],
+): Promise<readonly Flaw[]> {
+  const policies = wanted.filter((one) => one.kind === 'policy');
+  if (policies.length === 0) return [];
+  const known = await knownTo(ports, caller, ip);
+  const upstreams = wanted.filter((one) => one.kind === 'upstream');
+  const isNew = ({ id, entry }: WantedUpstream) => !isDeepStrictEqual(ports.registry.get('upstream', id)?.body.entry, entry);
+  const brought = (kind: Wanted['kind']) => wanted.flatMap((one) => (one.kind === kind ? [one.id] : []));
+  const nameable: Nameable = {
+    ...known,
+    namespaces: new Set([...known.namespaces, ...brought('namespace')]),
+    models: new Set([...known.models, ...brought('upstream')]),
+    members: new Set([...membersIn(ports), ...brought('member')]),
+    unready: new Set(upstreams.filter(isNew).map(({ namespace }) => namespace)),
+  };
+  return policies.flatMap(({ id, path, policy }): Flaw[] => {
+    const scope = readScope(id);
+    const warnings = scope === undefined ? [] : warningsOf(nameable, scope, policy);
+    return warnings.map((warning) => ({ path: [...path, ...warning.path], message: warning.message, severity: 'warning' }));
+  });
 }
 
 function declaredIn({ files }: Pick<AdminPorts, 'files'>, { kind, id }: Wanted): string | undefined {

@@ -3,10 +3,23 @@ import type { Caller } from '../call/authenticate.ts';
 import type { PolicyScope } from '../policy/policy.ts';
 import type { Policy } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
-import { type Known, knownTo, type NamePorts, takesAny, whyNothing } from './known-names.ts';
+import { type Known, knownTo, type NamePorts, namespaceIn, takesAny, whyNothing } from './known-names.ts';
 
 /** Patterns that are looked at, so that a long policy on a large catalog holds nobody up. */
 const mostLookedAt = 100;
+
+/** What is wrong, and where in the policy; nowhere for the scope itself. */
+export interface PolicyWarning {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** What policies may name. */
+export interface Nameable extends Known {
+  readonly members: ReadonlySet<string>;
+  /** Namespaces of which not all is known: nothing is said of what would be in them. */
+  readonly unready: ReadonlySet<string>;
+}
 
 /** A sentence for the scope, and for each pattern, model and member in it, that is not there. It may come later. */
 export async function policyWarnings(
@@ -17,16 +30,41 @@ export async function policyWarnings(
   policy: Policy | null,
 ): Promise<readonly string[]> {
   if (policy === null) return [];
-  const known = await knownTo(ports, caller, ip);
+  const known = { ...(await knownTo(ports, caller, ip)), members: membersIn(ports), unready: new Set<string>() };
+  return warningsOf(known, scope, policy).map(({ message }) => message);
+}
+
+export function membersIn({ registry }: Pick<NamePorts, 'registry'>): ReadonlySet<string> {
+  return new Set(registry.list('member').map(({ id }) => id));
+}
+
+/** The same, of what is known already. */
+export function warningsOf(known: Nameable, scope: PolicyScope, policy: Policy): readonly PolicyWarning[] {
   const unknown = scopeWarning(known, scope);
   const names = [...known.capabilities].filter(([name, namespace]) => isIn(scope, name, namespace)).map(([name]) => name);
   const patterns = unknown.length > 0 ? [] : patternsOf(policy).slice(0, mostLookedAt);
   return [
-    ...unknown,
-    ...patterns.flatMap(([at, glob]) => (takesAny(names, glob) ? [] : [warnOfPattern(known, names, at, glob, scope)])),
+    ...unknown.map((message) => ({ path: [], message })),
+    ...patterns.flatMap(([at, glob]) =>
+      isUnready(known, scope, glob) || takesAny(names, glob) ? [] : [warn(at, warnOfPattern(known, names, glob, scope))],
+    ),
     ...modelsOf(policy).flatMap(([at, model]) => warnOfModel(known, at, model)),
-    ...membersOf(policy).flatMap(([at, member]) => warnOfMember(ports, at, member)),
+    ...membersOf(policy).flatMap(([at, member]) => warnOfMember(known, at, member)),
   ];
+}
+
+/** Whether what a pattern is for may be there without being known. */
+function isUnready({ unready }: Nameable, scope: PolicyScope, glob: string): boolean {
+  if (unready.size === 0) return false;
+  const namespace = namespaceIn(glob);
+  if (!namespace.includes('*')) return unready.has(namespace);
+  return scope.kind === 'global' || unready.has(scope.kind === 'namespace' ? scope.namespace : namespaceIn(scope.capability));
+}
+
+function warn(path: PolicyWarning['path'], message: string): PolicyWarning {
+  const [first = '', ...rest] = path;
+  const place = rest.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${key}`), `${first}`);
+  return { path, message: `policy.${place}: ${message}` };
 }
 
 function isIn(scope: PolicyScope, name: string, namespace: string): boolean {
@@ -34,7 +72,7 @@ function isIn(scope: PolicyScope, name: string, namespace: string): boolean {
   return scope.kind === 'namespace' ? namespace === scope.namespace : name === scope.capability;
 }
 
-function scopeWarning(known: Known, scope: PolicyScope): readonly string[] {
+function scopeWarning(known: Nameable, scope: PolicyScope): readonly string[] {
   if (scope.kind === 'global') return [];
   if (scope.kind === 'namespace') {
     if (known.namespaces.has(scope.namespace)) return [];
@@ -43,27 +81,27 @@ function scopeWarning(known: Known, scope: PolicyScope): readonly string[] {
   }
   const { capability } = scope;
   const names = known.capabilities;
-  if (names.has(capability)) return [];
+  if (names.has(capability) || known.unready.has(namespaceIn(capability))) return [];
   return [
     `There is no capability "${capability}", so this policy holds nothing until there is.${whyNothing(known, capability, names.keys())}`,
   ];
 }
 
-type Named = readonly [at: string, name: string];
+type Named = readonly [at: PolicyWarning['path'], name: string];
 
 function patternsOf({ limits = [], gates = [], content = [], labels = {}, retry }: Policy): readonly Named[] {
   const rows = [
-    ...limits.map(({ match }, index) => [`limits[${index}].match`, match] as const),
-    ...gates.map(({ match }, index) => [`gates[${index}].match`, match] as const),
-    ...content.map(({ match }, index) => [`content[${index}].match`, match] as const),
-    ...Object.entries(labels).map(([label, match]) => [`labels.${label}`, match] as const),
-    ['retry.match', retry?.match] as const,
+    ...limits.map(({ match }, index) => [['limits', index, 'match'], match] as const),
+    ...gates.map(({ match }, index) => [['gates', index, 'match'], match] as const),
+    ...content.map(({ match }, index) => [['content', index, 'match'], match] as const),
+    ...Object.entries(labels).map(([label, match]) => [['labels', label], match] as const),
+    [['retry', 'match'], retry?.match] as const,
   ];
   return rows.flatMap(([at, match = []]) => [match].flat().map((glob): Named => [at, glob]));
 }
 
-function warnOfPattern(known: Known, names: readonly string[], at: string, glob: string, scope: PolicyScope): string {
-  const opens = `policy.${at}: "${glob}" takes nothing right now`;
+function warnOfPattern(known: Known, names: readonly string[], glob: string, scope: PolicyScope): string {
+  const opens = `"${glob}" takes nothing right now`;
   if (scope.kind !== 'global' && takesAny(known.capabilities.keys(), glob))
     return `${opens}: what it names is not in the scope of this policy. Set it for that namespace, or for the whole gateway.`;
   return `${opens}, so it holds nothing until it does.${whyNothing(known, glob, names)}`;
@@ -71,29 +109,28 @@ function warnOfPattern(known: Known, names: readonly string[], at: string, glob:
 
 function modelsOf({ sampling, content = [] }: Policy): readonly Named[] {
   return [
-    ...(sampling === undefined ? [] : [['sampling.model', sampling.model] as const]),
+    ...(sampling === undefined ? [] : [[['sampling', 'model'], sampling.model] as const]),
     ...content.flatMap(({ judge }, index) =>
-      judge?.model === undefined ? [] : [[`content[${index}].judge.model`, judge.model] as const],
+      judge?.model === undefined ? [] : [[['content', index, 'judge', 'model'], judge.model] as const],
     ),
   ];
 }
 
-function warnOfModel({ models }: Known, at: string, model: string): readonly string[] {
+function warnOfModel({ models }: Known, at: PolicyWarning['path'], model: string): readonly PolicyWarning[] {
   if (models.has(model)) return [];
-  return [`policy.${at}: there is no model "${model}", so nobody answers until there is.${suggestName(model, models)}`];
+  return [warn(at, `there is no model "${model}", so nobody answers until there is.${suggestName(model, models)}`)];
 }
 
 function membersOf({ gates = [] }: Policy): readonly Named[] {
   return gates.flatMap(({ by }, index) =>
-    typeof by === 'object' && 'members' in by ? by.members.map((member): Named => [`gates[${index}].by.members`, member]) : [],
+    typeof by === 'object' && 'members' in by
+      ? by.members.map((member): Named => [['gates', index, 'by', 'members'], member])
+      : [],
   );
 }
 
-function warnOfMember({ registry }: NamePorts, at: string, member: string): readonly string[] {
-  if (registry.get('member', member) !== undefined) return [];
-  const hint = suggestName(
-    member,
-    registry.list('member').map(({ id }) => id),
-  );
-  return [`policy.${at}: "${member}" is no registered member, so nobody can agree in that name unless a token says so.${hint}`];
+function warnOfMember({ members }: Nameable, at: PolicyWarning['path'], member: string): readonly PolicyWarning[] {
+  if (members.has(member)) return [];
+  const hint = suggestName(member, members);
+  return [warn(at, `"${member}" is no registered member, so nobody can agree in that name unless a token says so.${hint}`)];
 }

@@ -1,10 +1,12 @@
 import type { Caller } from '../call/authenticate.ts';
+import { unsaid } from '../catalog/last-failure.ts';
 import { hasRole } from './roles.ts';
 
 /** As much of the gateway's state as not everybody may know. */
 export interface ShownStatus {
   readonly upstreams: readonly ShownUpstream[];
   readonly toolboxes: readonly { readonly missing: readonly object[] }[];
+  readonly policies: readonly object[];
 }
 
 interface ShownUpstream {
@@ -14,8 +16,6 @@ interface ShownUpstream {
   readonly missing: readonly { readonly subject: string; readonly message: string }[];
   readonly missingSecrets: readonly string[];
 }
-
-const unsaid = 'Its setup is not complete.';
 
 /** What the setup of an upstream lacks, and what that is called, is for those who administer it. */
 export function statusFor(caller: Pick<Caller, 'roles'>, status: ShownStatus): ShownStatus {
@@ -35,5 +35,5 @@ export function statusFor(caller: Pick<Caller, 'roles'>, status: ShownStatus): S
   // Their lines may name what somebody else may not see.
   const isOperated = hasRole(caller, ['auditor']);
   const toolboxes = status.toolboxes.map((toolbox) => (isOperated ? toolbox : { ...toolbox, missing: [] }));
-  return { ...status, upstreams, toolboxes };
+  return { ...status, upstreams, toolboxes, policies: isOperated ? status.policies : [] };
 }

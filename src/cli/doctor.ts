@@ -66,7 +66,9 @@ function report(status: Status, isRunning: boolean, nowMs: number): string {
   for (const upstream of status.upstreams) lines.push(...describe(upstream, nowMs), '');
   for (const { name, missing } of status.toolboxes)
     for (const { subject, message } of missing) lines.push(`note toolbox ${name}: "${subject}": ${message}`);
-  if (status.toolboxes.some(({ missing }) => missing.length > 0)) lines.push('');
+  for (const { scope, file, message } of status.policies)
+    lines.push(`note policy ${scope}${file === undefined ? '' : ` in ${file}`}: ${message.replace(/^policy\./, '')}`);
+  if (status.policies.length > 0 || status.toolboxes.some(({ missing }) => missing.length > 0)) lines.push('');
   const all = status.toolboxes.find(({ name }) => name === '');
   lines.push(
     `${all?.tools ?? 0} tools, ${all?.prompts ?? 0} prompts, ${all?.resources ?? 0} resources; ${status.sessions} sessions, ${status.streams} streams.`,

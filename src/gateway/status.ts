@@ -11,6 +11,7 @@ import { version } from '../version.ts';
 import type { Clients } from './clients.ts';
 import type { Identities } from './identities.ts';
 import type { Kept } from './kept.ts';
+import type { PolicyNote } from './policy-notes.ts';
 
 /** What `doctor` and `/api/status` show. */
 export interface Status {
@@ -25,6 +26,8 @@ export interface Status {
     /** Lines that take nothing, and why. */
     readonly missing: readonly CatalogProblem[];
   }[];
+  /** Lines of policies that hold nothing, and why. */
+  readonly policies: readonly PolicyNote[];
   /** What is wrong with the files that are in use, or with newer ones that are not. */
   readonly configuration: readonly {
     readonly file?: string | undefined;
@@ -62,15 +65,19 @@ interface StatusParts {
   readonly configuration: LiveConfiguration;
   readonly lanes: Lanes;
   readonly clients: Pick<Clients, 'edge'>;
+  readonly policyNotes: () => readonly PolicyNote[];
 }
 
-export function statusOf({ startedAtMs, kept, identities, live, configuration, lanes, clients: { edge } }: StatusParts): Status {
+export function statusOf(parts: StatusParts): Status {
+  const { startedAtMs, kept, identities, live, configuration, lanes, policyNotes } = parts;
+  const { edge } = parts.clients;
   const { current: catalog } = live;
   return {
     version,
     startedAtMs,
     upstreams: upstreamsIn(catalog, lanes),
     toolboxes: toolboxesIn(catalog),
+    policies: policyNotes(),
     configuration: [...live.problems(), ...configuration.problems],
     sessions: edge.sessions.size,
     streams: edge.listeners.size,

@@ -86,3 +86,45 @@ test('a content policy and an alert say it as well', async () => {
   const { warnings } = await gateway.ok('PUT /alerts/three', { alert: { ...alert, per: 'model', match: ['models/fats'] } });
   expect(warnings).toEqual([expect.stringContaining('"models/fats" takes no model right now. Did you mean "models/fast"?')]);
 });
+
+test('a plan names the lines of a policy that hold nothing, each with its own line, and applies it all the same', async () => {
+  const text = `policies:
+  "namespace:hr":
+    gates:
+      - { match: hr/echo, by: caller }
+      - { match: hr/ecko, by: caller }
+      - { match: finance/pay, by: caller }
+`;
+  const planned = await gateway.ok('POST /configuration/plan', { text });
+  expect(planned.isPossible).toBe(true);
+  expect(planned.problems).toEqual([
+    { severity: 'warning', line: 5, column: expect.any(Number), message: expect.stringContaining('Did you mean "hr/echo"?') },
+    { severity: 'warning', line: 6, column: expect.any(Number), message: expect.stringContaining('not in the scope') },
+  ]);
+});
+
+test('a plan says nothing of what its own upstreams, models and members may bring', async () => {
+  const text = `namespaces:
+  - namespace: fresh
+    upstreams:
+      desk: { kind: mcp, url: "https://desk.example.com/mcp" }
+    policy:
+      gates: [{ match: fresh/anything, by: { members: [zoe] } }]
+members:
+  zoe: { title: Zoe, identities: [zoe@example.com] }
+`;
+  expect((await gateway.ok('POST /configuration/plan', { text })).problems).toEqual([]);
+});
+
+test('lines of a file that hold nothing are shown to whoever operates the gateway, and to nobody else', async () => {
+  const bob = await gateway.person('bob', [{ role: 'auditor', namespace: 'hr' }]);
+  await warningsOf('namespace:hr', gate({ match: 'hr/ecko' }));
+  const notes = async (key?: string) =>
+    (await gateway.ok('GET /health', undefined, key)).policies.filter(({ scope }: { scope: string }) => scope === 'namespace:hr');
+  expect(await notes()).toEqual([
+    { scope: 'namespace:hr', message: expect.stringContaining('policy.gates[0].match: "hr/ecko" takes nothing') },
+  ]);
+  expect(await notes(bob)).toEqual([]);
+  await warningsOf('namespace:hr', gate({ match: 'hr/echo' }));
+  expect(await notes()).toEqual([]);
+});

@@ -326,6 +326,26 @@ describe('doctor', () => {
     expect(lines).toEqual([expect.stringMatching(/^note toolbox desk: "doctored\/helf": No tool or prompt is named so\./)]);
   });
 
+  test('names a line of a policy in a file that holds nothing, with what was meant, and no line that does', async () => {
+    const model = 'half: { kind: model, targets: [{ provider: openai-compatible, model: b, url: "http://127.0.0.1:9/v1" }] }';
+    const policy = 'policy:\n  gates: [{ match: doctored/half, by: caller }, { match: doctored/helf, by: caller }]\n';
+    writeFileSync(join(at('namespaces'), 'doctored.yaml'), `namespace: doctored\nupstreams:\n  ${model}\n${policy}`);
+    onTestFinished(() => rmSync(join(at('namespaces'), 'doctored.yaml')));
+    const { out, code } = await until('the model is served', async () => {
+      const asked = await gatehouse('doctor');
+      return asked.out.includes('ok   doctored/half') && asked;
+    });
+    const lines = out.split('\n').filter((line) => line.includes('note policy'));
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^note policy namespace:doctored in .*doctored\.yaml: gates\[1\]\.match: "doctored\/helf" takes nothing right now.*Did you mean "doctored\/half"\?$/,
+      ),
+    ]);
+    expect(code).toBe(0);
+    const health = await json('get-health');
+    expect(health.policies).toEqual([expect.objectContaining({ scope: 'namespace:doctored' })]);
+  });
+
   test('does not speak of an earlier connection where there was none', async () => {
     const yaml = 'namespace: doctored\nupstreams:\n  gone: { kind: mcp, url: "http://127.0.0.1:9/mcp" }\n';
     writeFileSync(join(at('namespaces'), 'doctored.yaml'), yaml);
