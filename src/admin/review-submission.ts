@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import { lastFailure } from '../catalog/last-failure.ts';
 import { GatewayError } from '../errors.ts';
 import type { SubmissionDocument } from '../registry/documents.ts';
 import type { Edit, Entry } from '../registry/registry.ts';
@@ -47,7 +48,10 @@ export const reviewSubmission = defineAction({
         'With "approve", where an upstream changed: only its tools and prompts of these names. The others stay held back, and the review goes on.',
       ),
   }),
-  output: z.object({ submission: shownSubmission }),
+  output: z.object({
+    submission: shownSubmission,
+    warnings: z.array(z.string()).optional().describe('Why what was approved cannot be called yet.'),
+  }),
   async run(ports, caller, { id, decision, comment = '', revision, definitions }) {
     const entry = requireVisible(ports, caller, id);
     requireStanding(ports, caller, entry.body, decision);
@@ -82,9 +86,25 @@ export const reviewSubmission = defineAction({
     if (kind !== undefined)
       ports.notifier.notify(announcementOf(kind, { id, submission, content, assessment, rules, ownUrl: ports.ownUrl() }));
     if (submission.state === 'approved') await ports.settled([`${submission.namespace}/${submission.upstream}`], listedWithinMs);
-    return { submission: showSubmission(ports, caller, ports.registry.get('submission', id) ?? { ...entry, body: submission }) };
+    const warnings = submission.state === 'approved' ? whyUnready(ports, `${submission.namespace}/${submission.upstream}`) : [];
+    return {
+      submission: showSubmission(ports, caller, ports.registry.get('submission', id) ?? { ...entry, body: submission }),
+      ...(warnings.length === 0 ? {} : { warnings }),
+    };
   },
 });
+
+/** Names of secrets are in the entry that was approved. */
+function whyUnready({ catalog }: Pick<AdminPorts, 'catalog'>, id: string): readonly string[] {
+  const member = catalog().upstreams.get(id);
+  if (member === undefined || member.upstream.health().state !== 'down') return [];
+  const { missingSecrets = [] } = member.config;
+  const secrets = missingSecrets.map(
+    (name) => `The secret ${name} is not set, so nothing of ${id} shows yet. Set it with set_secret; it is taken up by itself.`,
+  );
+  if (secrets.length > 0) return secrets;
+  return [`Nothing of ${id} shows yet: ${lastFailure(member)?.message ?? 'it has not answered'} It is tried again by itself.`];
+}
 
 interface Part {
   readonly approved: Content['definitions'];

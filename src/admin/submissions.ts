@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import type { ApiTransport, UpstreamConfig } from '../catalog/config.ts';
+import { compileWanted } from '../catalog/contribution.ts';
 import { GatewayError } from '../errors.ts';
 import { checkEntry, namespaceNameSchema, type SubmissionDocument, submissionStates } from '../registry/documents.ts';
 import type { Entry as Document, Edit } from '../registry/registry.ts';
 import { checkRunTimeRules } from '../registry/run-time-rules.ts';
 import { type Content, readAssessment, readContent } from '../review/content.ts';
 import { draftSubmission } from '../review/draft-submission.ts';
-import { digestInstructions, offeredIn, offeredInTurns, pinId } from '../review/pin.ts';
+import { digestInstructions, type Offered, offeredInTurns, pinId } from '../review/pin.ts';
 import { neighbourhoodInTurns, toStoredInTurns } from '../review/pins.ts';
 import { isOpen, isSamePerson, mayBeSubmitter } from '../review/submission.ts';
 import { secretNames } from '../secrets.ts';
@@ -82,12 +84,14 @@ export const submitCapability = defineAction({
     const config = configOf(ports, draft);
     const seen = await lookBefore(ports, draft);
     const { offer = emptyOffer } = seen;
-    const offered = await offeredInTurns(offer);
+    const isWanted = compileWanted(config);
+    // What the entry leaves out is neither assessed nor approved.
+    const offered = (await offeredInTurns(offer)).filter(({ definition }) => isWanted(definition));
     const drafted = await draftSubmission(ports, {
       about: 'upstream',
       config,
       entry: draft.entry,
-      content: contentOf(seen),
+      content: contentOf(seen, offered),
       offered,
       stored: await toStoredInTurns(offered, offer.instructions),
       neighbourhood: await neighbourhoodInTurns(ports.catalog(), { id: config.id, config }, offer),
@@ -282,7 +286,8 @@ async function lookBefore(ports: AdminPorts, draft: Draft): Promise<Look> {
         errorAt(['document'], 'There is no API description; give it as "document" or "documentUrl".'),
       ]);
     // A description is read, and nobody is asked: the API hears of the first call.
-    const trial = await tryOut(ports, configOf(ports, { ...draft, entry: withoutSecrets(entry) }), false, document);
+    const bare = { ...withoutSecrets(entry), ...(entry.auth === undefined ? {} : { auth: entry.auth }) };
+    const trial = await tryOut(ports, withheld(configOf(ports, { ...draft, entry: bare })), false, document);
     refuseErrors('Nothing was submitted.', trial.findings);
     return { ...trial, unseenBecause: undefined };
   }
@@ -299,6 +304,20 @@ async function lookBefore(ports: AdminPorts, draft: Draft): Promise<Look> {
   return { ...nothing, unseenBecause: `without credentials it does not say (${message})` };
 }
 
+/** An API is asked nothing: what stands for a secret shows that its operations will have one. */
+function withheld(config: UpstreamConfig): UpstreamConfig {
+  const { transport } = config;
+  if (transport.type !== 'openapi') return config;
+  const credentials = Object.entries(transport.credentials).map(([scheme, given]) => [scheme, blanked(given)] as const);
+  return { ...config, transport: { ...transport, auth: undefined, credentials: Object.fromEntries(credentials) } };
+}
+
+type Credential = ApiTransport['credentials'][string];
+
+function blanked(given: Credential): Credential {
+  return given.kind === 'value' ? { ...given, value: 'withheld' } : { ...given, username: 'withheld', password: 'withheld' };
+}
+
 function withoutSecrets({ auth: _, headers, ...entry }: Entry): Entry {
   const kept = Object.entries((headers ?? {}) as Readonly<Record<string, unknown>>).filter(
     ([, value]) => secretNames(String(value)).length === 0,
@@ -306,8 +325,7 @@ function withoutSecrets({ auth: _, headers, ...entry }: Entry): Entry {
   return kept.length === 0 ? entry : { ...entry, headers: Object.fromEntries(kept) };
 }
 
-function contentOf({ offer, server, protocolVersion }: Look): Content {
-  const offered = offer === undefined ? [] : offeredIn(offer);
+function contentOf({ offer, server, protocolVersion }: Look, offered: readonly Offered[]): Content {
   return {
     server,
     protocolVersion,

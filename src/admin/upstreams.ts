@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import type { Member } from '../catalog/catalog.ts';
+import { lastFailure, unsaid } from '../catalog/last-failure.ts';
 import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import type { Edit } from '../registry/registry.ts';
@@ -323,6 +324,7 @@ function show(ports: AdminPorts, caller: Caller, id: string) {
   const known = ports.registry.get('upstream', id);
   const member = ports.catalog().upstreams.get(id);
   const { title, description } = member?.config ?? {};
+  const isTheirs = hasRole(caller, ['admin'], namespace);
   return {
     id,
     namespace,
@@ -331,17 +333,19 @@ function show(ports: AdminPorts, caller: Caller, id: string) {
     ...(description === undefined ? {} : { description }),
     source: file === undefined ? ('registry' as const) : ('file' as const),
     ...(file === undefined ? { revision: known?.revision } : { file }),
-    ...stateOf(member),
+    ...stateOf(member, isTheirs),
     tools: toolsOf(ports, id),
-    missing: missingOf(ports, id, member),
+    missing: missingOf(ports, id, member).map((problem) => (isTheirs ? problem : withoutSecretNames(problem, member))),
     // Secrets are references in it; addresses and headers are still for those who administer them.
-    ...(file === undefined && known !== undefined && hasRole(caller, ['admin'], namespace) ? { entry: known.body.entry } : {}),
+    ...(file === undefined && known !== undefined && isTheirs ? { entry: known.body.entry } : {}),
   };
 }
 
-function stateOf(member: Member | undefined) {
+/** What its setup lacks is for those who administer it. */
+function stateOf(member: Member | undefined, isTheirs: boolean) {
   if (member === undefined) return { state: 'left out' };
-  const { state, transport, protocolVersion, server, lastError } = member.upstream.health();
+  const { state, transport, protocolVersion, server, lastError: whole } = member.upstream.health();
+  const lastError = isTheirs ? whole : lastFailure(member);
   return { state, transport, protocolVersion, server, ...(lastError === undefined ? {} : { lastError }) };
 }
 
@@ -353,6 +357,11 @@ function missingOf(ports: AdminPorts, id: string, member: Member | undefined) {
     message,
   }));
   return [...new Map(all.map((problem) => [`${problem.subject} ${problem.message}`, problem])).values()];
+}
+
+function withoutSecretNames<Said extends { readonly message: string }>(said: Said, member: Member | undefined): Said {
+  const isNamed = member?.config.missingSecrets?.some((name) => said.message.includes(name)) === true;
+  return isNamed ? { ...said, message: unsaid } : said;
 }
 
 function toolsOf({ catalog }: Pick<AdminPorts, 'catalog'>, id: string): string[] {

@@ -84,7 +84,7 @@ export function describeGate({ source, by, quorum, when, after, reason }: Gate):
   const slip =
     unknown.length === 0 ? '' : ` (no policy says what ${unknown.join(' and ')} is, so it holds whatever was called before)`;
   const before = after === undefined ? '' : `, where the caller was handed ${describeAfter(after)}${slip}`;
-  return `The gate of ${source}: ${describeBy(by, quorum)} has to agree${rule}${before}${reason === undefined ? '.' : ` (${reason})`}`;
+  return `The gate of ${source}: ${describeBy(by, quorum)} must agree${rule}${before}${reason === undefined ? '.' : ` (${reason})`}`;
 }
 
 /** One more call would be refused. Tokens and money are not known before a call, and hold back none that uses none. */

@@ -35,6 +35,11 @@ export function findToolbox(catalog: Catalog, name: string): Toolbox {
 export function noSuchToolbox(name: string): GatewayError {
   if (name === modelsPlace)
     return new GatewayError('not_found', 'There are no models here for you: this key or token is for other addresses.');
+  if (name === '')
+    return new GatewayError(
+      'not_found',
+      'There is nothing at this address that you may call. Approvers, auditors and admins find their tools at /mcp/admin, and a key for a toolbox works at /mcp/<toolbox>.',
+    );
   return new GatewayError('not_found', `There is no toolbox "${shorten(name)}" here; check the name at the end of the address.`);
 }
 

@@ -9,6 +9,7 @@ import type {
 } from '../upstreams/upstream.ts';
 import { capabilityName, outwardName } from './capability-name.ts';
 import type { Capability, CatalogProblem, Member } from './catalog.ts';
+import type { UpstreamConfig } from './config.ts';
 import { type Definition, type DefinitionKind, hashDefinition } from './definition.ts';
 import { compileGlob } from './glob.ts';
 import { publishPrompt, publishResource, publishTemplate, publishTool, withoutHiding } from './publish.ts';
@@ -71,7 +72,7 @@ export function contribute(member: Member, approvedOf?: ApprovedOf): Contributio
 function makeContribution(member: Member, offer: Offer, approved: Approved | undefined): Contribution {
   const { config } = member;
   const problems: CatalogProblem[] = offer.problems.map(({ subject, message }) => ({ upstream: member.id, subject, message }));
-  const isWanted = compileWanted(config.include, config.exclude);
+  const isWanted = compileWanted(config);
   const toClient = (uri: string) => mapUri(config.namespace, config.name, uri);
   const offered = new Set([...offer.tools, ...offer.prompts].map(({ name }) => name));
   for (const [from, to] of Object.entries(config.rename)) {
@@ -181,10 +182,11 @@ function explainHeld(kind: DefinitionKind, why: HeldDefinition['why']): string {
     : `The ${kind} is held back: its upstream offers it since the others were approved. Decide on it with list_submissions and review_submission.`;
 }
 
-function compileWanted(
-  include: readonly string[],
-  exclude: readonly string[],
-): (definition: { readonly name: string }) => boolean {
+/** Whether an entry takes what its upstream offers by this name. */
+export function compileWanted({
+  include,
+  exclude,
+}: Pick<UpstreamConfig, 'include' | 'exclude'>): (definition: { readonly name: string }) => boolean {
   const includes = include.map(compileGlob);
   const excludes = exclude.map(compileGlob);
   return ({ name }) => includes.some((test) => test(name)) && !excludes.some((test) => test(name));

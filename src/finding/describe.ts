@@ -104,6 +104,10 @@ const meanings = {
   not_allowed: 'No rule allows these arguments for this caller. Other arguments may be allowed.',
   rate_limited: 'A limit of the caller is used up (HTTP 429). Retry-After says when to call again.',
   limit_reached: 'A limit that others share is used up. The message says when to call again.',
+  approval_pending:
+    'Somebody has to agree to this exact call first. The message says who and where; repeat the call once they have.',
+  approval_denied: 'Somebody looked at this exact call and did not agree. The message has the reason; do something else.',
+  approval_unavailable: 'What was agreed to cannot be looked up right now, so nothing was done. Call again later.',
   content_blocked: 'The arguments or the answer hold what must not pass, such as secrets. Leave it out.',
   sign_in_required: 'The caller has to sign in to the upstream first, at the address in the message.',
   upstream_timeout: 'There was no answer in time. The call may have been carried out all the same: check before repeating it.',
@@ -115,12 +119,15 @@ const meanings = {
   answer_too_large: 'The answer is larger than may be passed on. Ask for less.',
 } as const satisfies Partial<Record<ErrorCode, string>>;
 
-function errorsOf({ member }: Capability<ToolDefinition>, { policy, limits }: Surroundings): Documentation['errors'] {
+function errorsOf({ member }: Capability<ToolDefinition>, { policy, limits, gates }: Surroundings): Documentation['errors'] {
   const { transport } = member.config;
   const applies: Partial<Record<ErrorCode, boolean>> = {
     not_allowed: policy.rules.length > 0,
     rate_limited: limits.length > 0,
     limit_reached: limits.length > 0,
+    approval_pending: gates.length > 0,
+    approval_denied: gates.length > 0,
+    approval_unavailable: gates.length > 0,
     content_blocked: policy.contentIn !== undefined || policy.contentOut !== undefined,
     model_not_ready: transport.type === 'model',
     sign_in_required: transport.type === 'http' && transport.auth?.kind === 'user',

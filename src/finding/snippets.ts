@@ -83,22 +83,25 @@ function literal(value: string): string {
   return JSON.stringify(value).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 }
 
+/** For the package `mcp` from 1.24 on, 2.x included: what the transport gives beside its two streams differs. */
 function python({ url, tool, arguments: args }: Example): string {
   return `import asyncio
 import json
 import os
 
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 
 async def main():
     headers = {"Authorization": f"Bearer {os.environ['GATEHOUSE_KEY']}"}
-    async with streamablehttp_client(${literal(url)}, headers=headers) as (read, write, _):
-        async with ClientSession(read, write) as session:
-            await session.initialize()
-            result = await session.call_tool(${literal(tool)}, json.loads(${literal(JSON.stringify(args))}))
-            print(result.model_dump_json(indent=2))
+    async with create_mcp_http_client(headers=headers) as http_client:
+        async with streamable_http_client(${literal(url)}, http_client=http_client) as streams:
+            async with ClientSession(*streams[:2]) as session:
+                await session.initialize()
+                result = await session.call_tool(${literal(tool)}, json.loads(${literal(JSON.stringify(args))}))
+                print(result.model_dump_json(indent=2))
 
 
 asyncio.run(main())`;

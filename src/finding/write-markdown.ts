@@ -77,9 +77,9 @@ function snippets({ snippets: { mcp, curl, typescript, python } }: Documentation
     block('json', mcp),
     'With curl:',
     block('sh', curl),
-    'In TypeScript:',
+    'In TypeScript, with `npm install @modelcontextprotocol/sdk`:',
     block('ts', typescript),
-    'In Python:',
+    'In Python, with `pip install mcp` (1.24 or later):',
     block('python', python),
   ].join('\n\n');
 }

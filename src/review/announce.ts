@@ -71,5 +71,9 @@ export function announcementOf(
 function describe({ score, severity, isExternal, size }: Assessment): string {
   const source = isExternal ? 'an external source' : 'a source of our own';
   const worst = severity === 'none' ? 'nothing was found' : `the worst finding is ${severity}`;
-  return `It comes from ${source}, with ${size.tools} tools and ${size.prompts} prompts; its score is ${score} of 100, ${worst}.`;
+  return `It comes from ${source}, with ${count(size.tools, 'tool')} and ${count(size.prompts, 'prompt')}; its score is ${score} of 100, ${worst}.`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

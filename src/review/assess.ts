@@ -65,7 +65,7 @@ export async function assess(subject: Subject, neighbourhood: Neighbourhood): Pr
     found.add(screenDefinition(screened, neighbourhood));
     characters += JSON.stringify(reviewedPart(definition, undefined)).length;
     listed += JSON.stringify(definition).length;
-    noteSeen(seen, definition);
+    noteSeen(seen, definition, config.kind);
     if (kind === 'tool') reach[reachOf(definition)].push(showAll(definition.name.slice(0, 200)));
   }
   found.add(lookAtSource(source, isExternal, config.review));
@@ -218,10 +218,17 @@ const kindsOfData: readonly (readonly [what: string, words: RegExp])[] = [
 ];
 const mostPlaces = 20;
 
-function noteSeen(seen: Map<string, string[]>, { name: tool, inputSchema }: Offered['definition']): void {
+/** Names that an import gives to arguments: the body as a whole, and a place in front of two of one name. */
+const givenNames = /^(?:request_)?body$|^(?:path|query|header|cookie)_/;
+
+function noteSeen(
+  seen: Map<string, string[]>,
+  { name: tool, inputSchema }: Offered['definition'],
+  kind: UpstreamConfig['kind'],
+): void {
   const names = isObject(inputSchema) && isObject(inputSchema.properties) ? Object.keys(inputSchema.properties) : [];
   for (const name of names.slice(0, 200)) {
-    const words = wordsOf(name.slice(0, 100));
+    const words = wordsOf((kind === 'openapi' ? name.replace(givenNames, '') : name).slice(0, 100));
     for (const [what, pattern] of kindsOfData) {
       if (!pattern.test(words)) continue;
       const places = seen.get(what) ?? [];

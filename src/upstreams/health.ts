@@ -12,6 +12,8 @@ export class Health {
   #succeeded = 0;
   #failed = 0;
   lastError: UpstreamHealth['lastError'];
+  /** It is down for what its own entry says or lacks, which is for those who administer it. */
+  #isUnready = false;
   lastSuccessAtMs: number | undefined;
   nextAttemptAtMs: number | undefined;
 
@@ -74,6 +76,7 @@ export class Health {
   }
 
   down(error: unknown, pauseMs: number): void {
+    this.#isUnready = error instanceof GatewayError && error.code === 'bad_configuration';
     this.lastError = { atMs: this.#clock.nowMs(), message: phrase(error) };
     this.nextAttemptAtMs = this.#clock.nowMs() + pauseMs;
     this.become('down');
@@ -82,7 +85,7 @@ export class Health {
   /** What a caller is told while there is no connection. */
   unavailable(): GatewayError {
     if (this.#state === 'closed') return new GatewayError('upstream_unavailable', `${this.#subject} was removed.`);
-    const reason = this.lastError?.message ?? 'it was not reached yet';
+    const reason = this.#isUnready ? unready : (this.lastError?.message ?? 'it was not reached yet');
     const waitMs = this.nextAttemptAtMs === undefined ? 0 : Math.max(0, this.nextAttemptAtMs - this.#clock.nowMs());
     const next = waitMs === 0 ? 'it is being tried again right now' : `the next attempt is in ${Math.ceil(waitMs / 1000)} s`;
     return new GatewayError('upstream_unavailable', `${this.#subject} cannot be reached (${reason}); ${next}.`, {
@@ -90,6 +93,8 @@ export class Health {
     });
   }
 }
+
+const unready = 'its setup is not complete; whoever administers its namespace finds what is missing with "gatehouse doctor"';
 
 function phrase(error: unknown): string {
   if (error instanceof LinkError && error.detail !== undefined) return error.detail;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type AdminGateway, openAdminGateway } from '../support/admin-gateway.ts';
 import { type ChangingUpstream, type Listed, startChangingUpstream } from '../support/changing-upstream.ts';
 import { until } from '../support/until.ts';
@@ -137,6 +137,72 @@ describe('US-T-A3 and US-T-D4: from a submission to an approved tool', () => {
     expect((await review(id, 'ann', 'withdraw')).status).toBe(403);
     expect((await review(id, 'dora', 'withdraw')).body.submission.state).toBe('withdrawn');
     expect((await review(id, 'ann', 'approve')).status).toBe(409);
+  });
+});
+
+describe('what is looked at', () => {
+  const drop: Listed = { ...find, name: 'drop_people', annotations: { destructiveHint: true } };
+
+  test('is what the entry takes: what it leaves out counts against nothing and is not approved', async () => {
+    const { url, close } = await startChangingUpstream([find, drop]);
+    onTestFinished(close);
+    const rename = { find_person: 'find_some' };
+    const some = await look((await submit('dora', { entry: { url, rename, exclude: ['drop_*'] } })).id, 'ann');
+    expect(some.assessment).toMatchObject({ reach: { reads: ['find_person'], destroys: [] }, size: { tools: 1 } });
+    expect(some.definitions.map(({ name }: { name: string }) => name)).toEqual(['find_person']);
+    const all = await look((await submit('dora', { entry: { url, rename } })).id, 'ann');
+    expect(all.assessment).toMatchObject({ reach: { reads: ['find_person'], destroys: ['drop_people'] }, size: { tools: 2 } });
+  });
+
+  const api = {
+    ...{ openapi: '3.0.3', info: { title: 'Desk', version: '1' }, security: [{ key: [] }] },
+    components: { securitySchemes: { key: { type: 'apiKey', in: 'header', name: 'X-Key' } } },
+    paths: {
+      '/notes/{path}': {
+        post: {
+          operationId: 'addNote',
+          parameters: [
+            { name: 'path', in: 'path', required: true, schema: { type: 'string' } },
+            { name: 'email', in: 'query', schema: { type: 'string' } },
+          ],
+          requestBody: { content: { 'application/json': { schema: { type: 'object' } } } },
+          responses: { 200: { description: 'ok' } },
+        },
+      },
+    },
+  };
+  const ofApi = (auth: object) => ({
+    ...proposal(),
+    document: JSON.stringify(api),
+    entry: { baseUrl: 'https://desk.example.com', auth },
+  });
+
+  test('a credential that the entry has is not said to be missing, though nothing gets it before; one that it has not is', async () => {
+    const has = await gateway.ok('POST /submissions', ofApi({ key: `\${secret:HR__TOKEN}` }), keys.dora);
+    expect(JSON.stringify(has.findings)).not.toContain('ask for the credentials');
+    const lacks = await gateway.ok('POST /submissions', ofApi({}), keys.dora);
+    expect(JSON.stringify(lacks.findings)).toContain('ask for the credentials key');
+    const { assessment } = await look(has.submission.id, 'ann');
+    expect(assessment.source.secrets).toEqual(['HR__TOKEN']);
+    // An argument is a body since it is sent as one, whatever is in it.
+    expect(assessment.sees).toEqual([
+      { what: 'files', where: ['addNote.path'] },
+      { what: 'personal data', where: ['addNote.email'] },
+    ]);
+  });
+
+  test('an approval says what keeps it from being called, and nothing where nothing does', async () => {
+    const waiting = await gateway.ok('POST /submissions', ofApi({ key: `\${secret:HR__UNSET}` }), keys.dora);
+    const { body } = await review(waiting.submission.id, 'ann', 'approve');
+    expect(body.warnings).toEqual([expect.stringContaining('The secret HR__UNSET is not set')]);
+    const { id } = await submit('dora');
+    expect((await review(id, 'ann', 'approve')).body.warnings).toBeUndefined();
+  });
+
+  test('what the setup of an upstream lacks is named to its admins and to nobody else', async () => {
+    const named = async (by: string) =>
+      JSON.stringify(await gateway.ok('GET /upstreams', undefined, keys[by])).includes('HR__UNSET');
+    expect([await named('ada'), await named('dora')]).toEqual([true, false]);
   });
 });
 

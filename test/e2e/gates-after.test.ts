@@ -327,7 +327,7 @@ describe('what people see', () => {
 
   test('explain_call says what holds a call now, and what would', async () => {
     const gate =
-      'The gate of namespace desk: whoever makes the call has to agree, where the caller was handed untrusted-source within the last 15 min';
+      'The gate of namespace desk: whoever makes the call must agree, where the caller was handed untrusted-source within the last 15 min';
     expect(await explained('desk/post_comment')).toMatchObject({
       decision: 'allow',
       why: 'No gate holds it as things are.',

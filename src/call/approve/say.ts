@@ -48,7 +48,7 @@ export function pendingOf(
   const reason = why === '' ? '' : ` (${why})`;
   const where = url === undefined ? `with "gatehouse decide-approval ${id}" or the tool decide_approval` : `at ${url}`;
   const message =
-    `This call of ${capability} was not made yet: ${whoOf(open)} has to agree to it first${reason}. ` +
+    `This call of ${capability} was not made yet: ${whoOf(open)} must agree to it first${reason}. ` +
     `It waits as ${id} until ${new Date(expiresAtMs).toISOString()}, and is decided on ${where}. ` +
     'Once it was approved, repeat exactly the same call, and it will run.';
   const question = `${capability} is to be called${reason}, with:\n\n${shorten(showJson(args), url)}`;

@@ -159,7 +159,7 @@ async function standing({ approvals, calls }: Edge, request: Request): Promise<J
     case 'pending': {
       const page = approvals.pageOf(row.id);
       const where = page === undefined ? '' : ` It is decided on at ${page}.`;
-      return { status: 'working', statusMessage: `${whoOf(requirements)} has to agree to this call first.${where}` };
+      return { status: 'working', statusMessage: `${whoOf(requirements)} must agree to this call first.${where}` };
     }
     case 'denied':
       return { status: 'completed', result: toolError(await approvals.refusalOf(request)) ?? {} };

@@ -61,9 +61,12 @@ export async function prepareApi(
   const tools: ToolDefinition[] = [];
   const gated = new Set<string>();
   const problems: OfferProblem[] = [
-    ...describeProblems(conversion),
+    ...describeProblems(conversion, new Set(chosen.map(({ id }) => id))),
     ...wallet.problems,
-    ...idle.map((pattern) => ({ subject: pattern, message: `"${pattern}" fits no operation of the description.` })),
+    // What is taken by default is nobody's pattern.
+    ...idle
+      .filter((pattern) => pattern !== '*')
+      .map((pattern) => ({ subject: pattern, message: `"${pattern}" fits no operation of the description.` })),
     ...Object.keys(transport.rename)
       .filter((key) => !names.has(key))
       .map((key) => ({ subject: key, message: `"rename" names "${key}", which is no operation of the description.` })),
@@ -98,12 +101,21 @@ export async function prepareApi(
 /** Of a description with thousands of flaws the first show what is wrong with it. */
 const mostProblems = 500;
 
-function describeProblems({ problems, title }: Conversion): readonly OfferProblem[] {
-  const shown = problems
+/** Of what an import leaves out nothing is said. */
+function describeProblems({ problems, operations, title }: Conversion, chosen: ReadonlySet<string>): readonly OfferProblem[] {
+  const unchosen = operations.filter(({ id }) => !chosen.has(id));
+  const places = new Set(unchosen.flatMap(({ id, path, method }) => [id, placeOf(path, method)]));
+  const told = problems.filter(({ operation, pointer }) => !places.has(operation || pointer.split('/', 4).join('/')));
+  const shown = told
     .slice(0, mostProblems)
-    .map(({ operation, message }) => ({ subject: operation === '' ? title : operation, message }));
-  const left = problems.length - shown.length;
+    .map(({ operation, pointer, message }) => ({ subject: operation || pointer || title, message }));
+  const left = told.length - shown.length;
   return left === 0 ? shown : [...shown, { subject: title, message: `There are ${left} more of such problems.` }];
+}
+
+/** JSON pointer of an operation. */
+function placeOf(path: string, method: string): string {
+  return `/paths/${path.replaceAll('~', '~0').replaceAll('/', '~1')}/${method.toLowerCase()}`;
 }
 
 function lacks(schemes: string, count: number): string {

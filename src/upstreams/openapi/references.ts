@@ -147,7 +147,8 @@ function findDocument(sources: Sources, address: string, from: string): { readon
   if ('why' in target) return target;
   if (target.url === sources.rootUrl) return { url: '' };
   const other = sources.others.get(target.url);
-  if (other === undefined) return { why: 'which is another document; those are not fetched for this import' };
+  if (other === undefined)
+    return { why: 'which is another document that is not fetched; to have it, name its address in "references"' };
   return 'missing' in other ? { why: other.missing } : target;
 }
 

@@ -30,7 +30,7 @@ describe('a call that a gate holds', () => {
     const answer = await call({ a: 1 });
     const text = answer.body.result.content[0].text;
     const [waiting] = await gated.pending();
-    expect(text).toMatch(/support\/echo was not made yet: somebody with the role approver has to agree.*Somebody has to look/);
+    expect(text).toMatch(/support\/echo was not made yet: somebody with the role approver must agree.*Somebody has to look/);
     expect(text).toContain(`${gated.gateway.url}/approvals/${waiting?.id}`);
     expect(answer.body.result).toMatchObject({
       isError: true,

@@ -191,9 +191,9 @@ describe('schemas of arguments', () => {
     ['#/components/schemas/Missing', 'is not in the document'],
     ['file:///etc/passwd', 'is a local file; those are never read'],
     ['../other.yaml#/X', 'nothing it could be relative to'],
-    ['https://example.com/other.yaml', 'is another document; those are not fetched'],
+    ['https://example.com/other.yaml', 'is another document that is not fetched'],
     ['data:application/json,{}', 'is neither in the document nor on the web'],
-    ['http://169.254.169.254/latest', 'is another document; those are not fetched'],
+    ['http://169.254.169.254/latest', 'is another document that is not fetched'],
   ])('a reference to %s takes any value, and says why', (reference, why) => {
     const { tool, problems } = convertOperation({
       requestBody: { content: { 'application/json': { schema: { $ref: reference } } } },

@@ -246,7 +246,7 @@ describe('OP-02: references to other documents', () => {
     const { operations, problems } = await convertDescription(bytesOf(document()), { url: `${base}/openapi.json` });
     expect(heard).toEqual([]);
     const messages = problems.map(({ message }) => message).join('\n');
-    expect(messages).toContain('those are not fetched');
+    expect(messages).toContain('another document that is not fetched');
     expect(messages).toContain('local file; those are never read');
     expect(fits(operations[0]?.tool.inputSchema ?? {}, { body: { x: 'anything' } })).toBe(true);
   });

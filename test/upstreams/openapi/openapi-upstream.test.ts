@@ -80,6 +80,27 @@ describe('what is offered', () => {
     await expect(harness.upstream.call(toolCall('listPets'))).rejects.toMatchObject({ code: 'upstream_failed' });
   });
 
+  test('says what became of an operation that it takes, at its place, and nothing of one that it leaves out', async () => {
+    const problem = (operation: string, pointer: string) =>
+      ({ kind: 'changed', operation, pointer, message: 'Something is left out.' }) as const;
+    const conversion = {
+      ...conversionOf(pets),
+      problems: [
+        problem('GET /pets', '/paths/~1pets/get/parameters/0'),
+        problem('POST /pets', '/paths/~1pets/post/parameters/0'),
+        problem('', '/paths/~1pets/get/responses/200'),
+        problem('', '/paths/~1pets~1{id}/delete/responses/200'),
+        problem('', '/components/schemas/Pet'),
+      ],
+    };
+    expect(problems(await opened(conversion, { include: ['GET *'] }))).toEqual([
+      'GET /pets: Something is left out.',
+      '/paths/~1pets/get/responses/200: Something is left out.',
+      '/components/schemas/Pet: Something is left out.',
+    ]);
+    expect(problems(await opened(conversion))).toHaveLength(5);
+  });
+
   test('OP-05: reads where the method reads, and is gated where the method deletes', async () => {
     const { upstream } = await opened(conversionOf(pets));
     const { tools, gatedByDefault } = upstream.offer();
