@@ -207,6 +207,13 @@ describe('what is looked at', () => {
 });
 
 describe('who decides', () => {
+  test('finds at /mcp where their tools are, whoever has other tools there finds those', async () => {
+    const { status, body } = await gateway.mcp('', 'tools/list', {}, keys.ann);
+    expect([status, body.error.message]).toEqual([404, expect.stringContaining('/mcp/admin')]);
+    expect((await gateway.mcp('admin', 'tools/list', {}, keys.ann)).status).toBe(200);
+    expect((await gateway.mcp('', 'tools/list', {}, keys.dora)).status).toBe(200);
+  });
+
   test('never the submitter, whatever their role and with whatever key', async () => {
     const { id } = await submit('ann');
     expect((await review(id, 'ann', 'approve')).status).toBe(403);

@@ -80,6 +80,18 @@ const read = (name: string, more = '', key = admin.key) =>
   admin.api(`GET /documentation?name=${encodeURIComponent(name)}${more}`, undefined, key);
 
 describe('the documentation of a tool', () => {
+  test('has the errors of approvals where a gate may hold it, and none of them where none does', async () => {
+    const codes = async () =>
+      (await read('shop/get_order', '&format=json')).body.documentation.errors
+        .map(({ code }: { code: string }) => code)
+        .filter((code: string) => code.startsWith('approval_'));
+    expect(await codes()).toEqual([]);
+    const scope = 'PUT /policies/capability:shop%2Fget_order';
+    await admin.ok(scope, { policy: { gates: [{ by: 'caller' }] } });
+    expect(await codes()).toEqual(['approval_pending', 'approval_denied', 'approval_unavailable']);
+    await admin.ok(scope, { policy: null });
+  });
+
   test('says what it does, takes and gives, with examples, limits, errors and code', async () => {
     const { markdown } = (await read('shop/get_order')).body;
     expect(markdown).toMatch(/^# Look an order up\n/);
