@@ -36,10 +36,17 @@ export class AttemptCourse {
     return this.#facts.firstByteMs;
   }
 
-  /** A whole answer came. */
-  took(usage: Usage | undefined, finish: Reply['finish'] | undefined, model: string | undefined): void {
+  /** A whole answer came. `spokenBytes`: what it says, where nobody told how many tokens that is. */
+  took(
+    usage: Usage | undefined,
+    finish: Reply['finish'] | undefined,
+    model: string | undefined,
+    spokenBytes?: () => number,
+  ): void {
     this.meter.firstTokenMs ??= this.meter.elapsedMs();
-    this.meter.usage = usage === undefined || isNothing(usage) ? undefined : usage;
+    const told = usage === undefined || isNothing(usage) ? undefined : usage;
+    this.meter.usage = told;
+    if (told === undefined && spokenBytes !== undefined) this.meter.spokenBytes = spokenBytes();
     this.meter.finish = finish;
     if (model !== undefined && model !== '') this.meter.model = model;
   }

@@ -58,7 +58,7 @@ export function complete(ports: ModelCallPorts, call: UpstreamCall, prompt: Prom
       call,
     );
     const reply = dialect.readReply(readBody(answer, target, dialect));
-    course.took(reply.usage, reply.finish, reply.model);
+    course.took(reply.usage, reply.finish, reply.model, () => spokenIn(reply));
     return { reply, target: target.config };
   });
 }
@@ -127,7 +127,16 @@ function noteWhole(body: JsonObject, dialect: ProviderDialect, course: AttemptCo
   } catch {
     // What it holds that no other dialect has is for its client to read.
   }
-  course.took(reply?.usage ?? dialect.usageOf(body), reply?.finish, model);
+  course.took(reply?.usage ?? dialect.usageOf(body), reply?.finish, model, () =>
+    reply === undefined ? Buffer.byteLength(JSON.stringify(body)) : spokenIn(reply),
+  );
+}
+
+/** Bytes of what a whole answer says: text, reasoning, and the arguments of calls. */
+function spokenIn({ parts }: Reply): number {
+  let bytes = 0;
+  for (const part of parts) bytes += Buffer.byteLength(part.kind === 'tool-call' ? part.arguments : part.text);
+  return bytes;
 }
 
 // Translation
@@ -175,7 +184,7 @@ async function translate(
   );
   if (sink !== undefined && answer.status < 300) return { kind: 'streamed', bytes: course.meter.bytesOut };
   const reply = dialect.readReply(readBody(answer, target, dialect));
-  course.took(reply.usage, reply.finish, reply.model);
+  course.took(reply.usage, reply.finish, reply.model, () => spokenIn(reply));
   return { kind: 'reply', body: Buffer.from(JSON.stringify(client.writeReply(reply, facts))), headers: {} };
 }
 

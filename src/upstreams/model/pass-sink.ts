@@ -82,8 +82,9 @@ export class PassSink implements BodySink {
     return true;
   }
 
-  /** Returns whether the event stays here. Throws ProviderFailed. */
+  /** Returns whether the event stays here. Throws ProviderFailed, and ReplyError for what no client can read. */
   #look(text: string, event: Buffer): boolean {
+    if (!endsAsObject(text)) refuseBroken(event);
     const { isOther, finish, spoken, hasPreamble } = this.#traits;
     const isLast = finish !== undefined && hasText(text, finish);
     if (isLast) this.#hasFinished = true;
@@ -200,6 +201,24 @@ function isLifecycle(event: string): boolean {
   return lifecycle.some((type) => event.includes(type));
 }
 
+/** Whether the last line ends as a JSON object does. */
+function endsAsObject(event: string): boolean {
+  let end = event.length - 1;
+  while (event.charCodeAt(end) <= space) end--;
+  return event.charCodeAt(end) === closingBrace;
+}
+
+/** Half of an object would be read by the client before it hears that the answer broke off; what is no object at all it knows to pass over. */
+function refuseBroken(event: Buffer): void {
+  const data = readEvent(event)?.data.trim();
+  if (data === undefined || !data.startsWith('{')) return;
+  try {
+    JSON.parse(data);
+  } catch {
+    throw new ReplyError('an event whose data is no JSON');
+  }
+}
+
 /** `data: [DONE]` and its like. */
 function isShort(event: string): boolean {
   return event.length < 24 && event.includes('[DONE]');
@@ -207,6 +226,8 @@ function isShort(event: string): boolean {
 
 const quote = '"';
 const colon = 0x3a;
+const space = 0x20;
+const closingBrace = 0x7d;
 const backslash = '\\';
 
 /** A member of an object, as it is looked for: text of at most six characters is found without a table that is made each time. */

@@ -107,6 +107,65 @@ test('a provider that tells of more tokens than there are is believed as far as 
   expect(spent).toMatchObject([{ usage: { input: 1e9, output: 0 }, nanoUsd: 1e15 }]);
 });
 
+describe('a whole answer that says nothing of its tokens', () => {
+  test.each([
+    ['chat', () => chat(one), 'chat'],
+    ['messages', () => chat(one), 'messages'],
+  ] as const)('is counted by its length, for a client of %s', async (_name, target, dialect) => {
+    const { upstream } = await model([target()]);
+    one.does((_heard, response) => json(response, 200, chatReply('four'.repeat(100), { usage: undefined })));
+    const { call, spent } = ask(dialect, { ...question, max_tokens: 500 });
+    await upstream.call(call);
+    expect(spent.at(-1)).toMatchObject({ isEstimated: true, usage: { output: 100 } });
+    expect(spent.at(-1)?.usage.input).toBeGreaterThan(0);
+  });
+
+  test('is counted as told where it tells', async () => {
+    const { upstream } = await model([chat(one)]);
+    one.does((_heard, response) => json(response, 200, chatReply('four'.repeat(100))));
+    const { call, spent } = ask('chat', question);
+    await upstream.call(call);
+    expect(spent).toMatchObject([{ isEstimated: false, usage: { input: 7, output: 3 } }]);
+  });
+});
+
+describe('an event that is half of one', () => {
+  const half = 'data: {"half": "of an ev\n\n';
+
+  test('does not reach a client that would choke on it: the answer ends as one that broke off', async () => {
+    const { upstream } = await model([chat(one)]);
+    one.does(async (_heard, response) => {
+      openStream(response).write(chatEvent({ content: 'Hello' }));
+      await received.until('Hello');
+      response.end(half);
+    });
+    const { call, received } = ask('chat', { ...question, stream: true });
+    expect(await failure(upstream.call(call))).toMatchObject({ code: 'upstream_failed' });
+    expect(received.text).toContain('Hello');
+    expect(received.text).not.toContain('half');
+  });
+
+  test('before anything was said leaves the answer to the next target', async () => {
+    const { upstream } = await model([chat(one), chat(two)]);
+    one.does((_heard, response) => void openStream(response).end(half + chatStream(['No']).join('')));
+    two.does((_heard, response) => void openStream(response).end(chatStream(['Yes']).join('')));
+    const { call, received } = ask('chat', { ...question, stream: true });
+    await upstream.call(call);
+    expect(received.text).toContain('Yes');
+    expect(received.text).not.toMatch(/half|No/);
+  });
+
+  test('is not what a comment is, or data that was never meant as an object: they pass byte for byte', async () => {
+    const { upstream } = await model([chat(one)]);
+    const odd = ': still there\n\ndata: ping\n\ndata: {"choices":[],\ndata: "x":1}\nid: 5\n\n';
+    const all = odd + chatStream(['Hello']).join('');
+    one.does((_heard, response) => void openStream(response).end(all));
+    const { call, received } = ask('chat', { ...question, stream: true, stream_options: { include_usage: true } });
+    await upstream.call(call);
+    expect(received.text).toBe(all);
+  });
+});
+
 describe('a limit of tokens of a target', () => {
   test('is not undone by a client that asks for an answer of any length', async () => {
     const { upstream, clock } = await model([chat(one, { limits: { tpm: 1000 } })]);
