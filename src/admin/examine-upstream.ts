@@ -14,6 +14,7 @@ import { importTimeoutMs, type Offer } from '../upstreams/upstream.ts';
 import { isObject } from '../wire/json.ts';
 import { type AdminPorts, requireRole } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
+import { findModelFlaws } from './model-findings.ts';
 import { refuseForeignEmbedder } from './own-model.ts';
 import { refuseForeignSecrets, refuseWrittenSecrets } from './secret-references.ts';
 
@@ -74,7 +75,9 @@ export function checkDraft(
 
 /** Checks an entry, then connects to what it names and looks at what that offers. Connects to nothing that is not allowed. */
 export async function examineUpstream(ports: TrialPorts, caller: Caller, draft: Draft, running?: Member): Promise<Examination> {
-  const findings = checkDraft(ports, caller, draft);
+  const ofForm = checkDraft(ports, caller, draft);
+  if (hasErrors(ofForm)) return { ...nothing, findings: ofForm };
+  const findings = [...ofForm, ...(await findModelFlaws(ports.catalog(), draft))];
   if (hasErrors(findings)) return { ...nothing, findings };
   const config = configOf(ports, draft);
   if (config.transport.type === 'openapi' && draft.document === undefined)

@@ -7,7 +7,8 @@ import { isObject } from '../wire/json.ts';
 import { type AdminPorts, defineAction } from './action.ts';
 import { commitChange, registrationOf, requireRevision, revisionField } from './change.ts';
 import { configOf, type Entry, tryOut } from './examine-upstream.ts';
-import { errorAt, refuseErrors } from './findings.ts';
+import { errorAt, type Finding, findingSchema, refuseErrors } from './findings.ts';
+import { findModelFlaws } from './model-findings.ts';
 import { modelInFull, shownModelInFull } from './models.ts';
 import { requireModel } from './register-model.ts';
 import { refuseUnreviewed, upstreamName } from './upstreams.ts';
@@ -41,21 +42,21 @@ export const setModelRouting = defineAction({
     attempts,
     revision: revisionField,
   }),
-  output: shownModelInFull,
+  output: shownModelInFull.extend({ findings: z.array(findingSchema).describe('What is allowed, and worth a second look.') }),
   async run(ports, caller, { namespace, name, weights = {}, revision, ...routing }, ip) {
     const id = `${namespace}/${name}`;
     const known = requireModel(ports, caller, { namespace, name });
     requireRevision('upstream', id, known, revision);
     const entry = withWeights(withRouting(known.body.entry, routing), weights, id);
     if (!isDeepStrictEqual(boundsOf(entry), boundsOf(known.body.entry))) refuseUnreviewed(ports);
-    await refuseFlaws(ports, namespace, name, entry);
+    const findings = await refuseFlaws(ports, namespace, name, entry);
     requireRevision('upstream', id, ports.registry.get('upstream', id), known.revision);
     // The targets stay what they were when they were registered, and so do the secrets that they are reached with.
     const body = { namespace, entry, ...registrationOf(ports, id) };
     const detail = { ...routing, weights };
     await commitChange(ports, caller, { action: 'set_model_routing', edits: [{ kind: 'upstream', id, body }], detail });
     await ports.settled([id], settledWithinMs);
-    return await modelInFull(ports, caller, id, ip);
+    return { ...(await modelInFull(ports, caller, id, ip)), findings };
   },
 });
 
@@ -94,12 +95,16 @@ function boundsOf({ routing }: Entry): unknown {
   return { regions, rules };
 }
 
-async function refuseFlaws(ports: AdminPorts, namespace: string, name: string, entry: Entry): Promise<void> {
+/** Returns what is no error. */
+async function refuseFlaws(ports: AdminPorts, namespace: string, name: string, entry: Entry): Promise<Finding[]> {
   const what = `The routing of ${namespace}/${name} was not changed.`;
   const flaws = checkEntry('upstreams', namespace, name, entry).map(({ path, message }) => errorAt(path, message));
   refuseErrors(what, flaws);
+  const ofRules = await findModelFlaws(ports.catalog(), { namespace, name, entry });
+  refuseErrors(what, ofRules);
   const { findings } = await tryOut(ports, configOf(ports, { namespace, name, entry }), false);
   refuseErrors(what, findings);
+  return [...ofRules, ...findings];
 }
 
 function objectOf(value: unknown): Readonly<Record<string, unknown>> {

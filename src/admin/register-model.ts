@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import { modelUpstream } from '../catalog/model-entry.ts';
+import type { GatewayError } from '../errors.ts';
+import { suggestName } from '../problems.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import { type AdminPorts, defineAction, notThere, requireRole } from './action.ts';
 import { revisionField } from './change.ts';
@@ -89,15 +92,27 @@ function idOf({ namespace, name }: { readonly namespace: string; readonly name: 
 
 /** What was registered as a model. Throws GatewayError `forbidden`, `conflict` where a file declares it, and `no_such_object`. */
 export function requireModel(
-  ports: Pick<AdminPorts, 'files' | 'registry'>,
+  ports: Pick<AdminPorts, 'catalog' | 'files' | 'registry'>,
   caller: Caller,
   at: { readonly namespace: string; readonly name: string },
 ) {
   requireRole(caller, ['admin'], at.namespace);
   const id = idOf(at);
+  if (ports.catalog().upstreams.get(id) === undefined && ports.registry.get('upstream', id) === undefined)
+    throw noSuchModel(ports.catalog(), at);
   const known = requireRegistered(ports, id);
   if (known.body.entry.kind !== 'model') throw notThere('model', id, 'Search them with list_models.');
   return known;
+}
+
+// Whoever asks administers the namespace: what is in it is no secret.
+function noSuchModel({ models }: Catalog, at: { readonly namespace: string; readonly name: string }): GatewayError {
+  const own = Array.from(models.tools.values(), ({ member }) => member).filter(({ config }) => config.namespace === at.namespace);
+  const hint = suggestName(
+    idOf(at),
+    own.map(({ id }) => id),
+  );
+  return notThere('model', idOf(at), `List them with list_models.${hint}`);
 }
 
 function tried(ports: AdminPorts, caller: Caller, did: string, isWanted: boolean) {

@@ -3,6 +3,7 @@
  * bound on its steps, no way into prototypes, and an answer without arguments as well, so that lists are made by the same rules.
  */
 import type { Environment } from '@marcbachmann/cel-js';
+import { suggestName } from '../problems.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import { type Facts, factTable } from './rule-facts.ts';
 import type { Run, Step } from './rule-run.ts';
@@ -119,7 +120,17 @@ type Parsed = ReturnType<Environment['parse']>;
 function refuseFor(source: string, error: unknown): { readonly problems: readonly RuleProblem[] } {
   const { summary, range } = isCelError(error) ? error : {};
   // Nested too deep for the parser is the only other thing that can be wrong with a text this short.
-  return refuse(source, range?.start ?? 0, summary === undefined ? 'The rule is nested too deep.' : `${summary}.`);
+  const refused = problemAt(source, range?.start ?? 0, summary === undefined ? 'The rule is nested too deep.' : `${summary}.`);
+  return { problems: [{ ...refused, message: refused.message + hintFor(summary ?? '', source.slice(0, range?.start)) }] };
+}
+
+/** What was probably meant by a name that is none; begins with a blank where there is anything to say. */
+function hintFor(summary: string, before: string): string {
+  const variable = /^Unknown variable: (\w+)/.exec(summary)?.[1];
+  if (variable !== undefined) return suggestName(variable, [...Object.keys(factTable), 'args']);
+  const member = /^No such key: (\w+)/.exec(summary)?.[1];
+  const holder = /(\w+)\s*\.\s*$/.exec(before)?.[1];
+  return member === undefined || holder === undefined ? '' : suggestName(member, Object.keys(factTable[holder] ?? {}));
 }
 
 function isCelError(error: unknown): error is { readonly summary?: string; readonly range?: { readonly start: number } } {

@@ -197,6 +197,33 @@ describe('US-M-A5: Register External Models', () => {
     expect((await chat('labs/passing', developer)).status).toBe(404);
   });
 
+  test('a mistake in a rule is shown where it stands, and an embedder that is not there as a warning', async () => {
+    const register = (more: object) =>
+      gateway.api('POST /models', { namespace: 'labs', name: 'slip', entry: { ...fast(), aliases: [], ...more } }, labs);
+    const refused = await register({ routing: { rules: [{ when: 'calller.consumer == "x"', targets: ['primary'] }] } });
+    expect([refused.status, refused.body.error.data.findings]).toEqual([
+      400,
+      [
+        {
+          severity: 'error',
+          path: '/routing/rules/0/when',
+          message: 'Unknown variable: calller (rule line 1, column 1). Did you mean "caller"?',
+        },
+      ],
+    ]);
+    const cache = (model: string) => ({ cache: { ttlMs: 1000, semantic: { model, threshold: 0.9 } } });
+    const warned = await register(cache('labs/fst'));
+    expect([warned.status, warned.body.findings]).toEqual([
+      200,
+      [{ severity: 'warning', path: '/cache/semantic/model', message: expect.stringContaining('Did you mean "labs/fast"?') }],
+    ]);
+    const update = (more: object) =>
+      gateway.ok('PUT /models/labs/slip', { entry: { ...fast(), aliases: [], ...more } }, platform);
+    expect((await update(cache('labs/fast'))).findings).toMatchObject([{ message: expect.stringContaining('"embeddings"') }]);
+    expect((await update(cache('filed/local'))).findings).toEqual([]);
+    await gateway.ok('DELETE /models/labs/slip', {}, labs);
+  });
+
   test('with review rules that want a second person, nobody registers or rebuilds a model alone; how calls are spread they may', async () => {
     await gateway.ok('PUT /review-rules', { rules: { directRegistration: false } }, platform);
     const alone = await gateway.api('POST /models', { namespace: 'labs', name: 'alone', entry: { targets: [primary()] } }, labs);
@@ -313,7 +340,9 @@ describe('US-M-A3: Configure High Availability', () => {
   test.each([
     [{ weights: { nowhere: 1 } }, 'its targets are primary, fallback'],
     [{ regions: ['mars'] }, 'No target is in any of these regions'],
-    [{ rules: [{ when: 'caller.', targets: ['primary'] }] }, 'cannot be served'],
+    [{ rules: [{ when: 'caller.', targets: ['primary'] }] }, 'error at /routing/rules/0/when: '],
+    [{ rules: [{ when: 'caller.consumr == "x"', targets: ['primary'] }] }, 'Did you mean "consumer"?'],
+    [{ rules: [{ when: 'true', targets: ['primry'] }] }, 'Did you mean "primary"?'],
     [{ rules: [{ when: 'true', targets: ['nowhere'] }] }, 'There is no target "nowhere"'],
     [{ sticky: 'consumer' }, 'With mode priority'],
   ])('what cannot be is refused, and nothing changes: %j', async (body, message) => {
@@ -321,6 +350,33 @@ describe('US-M-A3: Configure High Availability', () => {
     const refused = await gateway.api('PATCH /models/labs/fast/routing', body, labs);
     expect([refused.status, messageOf(refused)]).toEqual([400, expect.stringContaining(message)]);
     expect((await gateway.ok('GET /models/labs/fast', undefined, labs)).revision).toBe(revision);
+  });
+
+  test('a rule that looks at what many calls do not have is taken, and said to leave those nowhere to go', async () => {
+    const warningsFor = async (when: string) => {
+      const { findings } = await gateway.ok('PATCH /models/labs/fast/routing', { rules: [{ when, targets: ['primary'] }] }, labs);
+      return findings;
+    };
+    expect(await warningsFor('args.metadta.region == "eu"')).toEqual([
+      {
+        severity: 'warning',
+        path: '/routing/rules/0/when',
+        message: expect.stringMatching(
+          /^Calls without "metadta" go nowhere.*has\(args\.metadta\) && \.\.\..*Did you mean "metadata"\?$/,
+        ),
+      },
+    ]);
+    expect(await warningsFor('has(args.metadata) && args.metadata.region == "eu" || args.model == "x"')).toEqual([]);
+    expect((await gateway.ok('PATCH /models/labs/fast/routing', { rules: null }, labs)).findings).toEqual([]);
+  });
+
+  test('a model that is not there is told from its name, to those who administer its namespace', async () => {
+    const mistyped = await gateway.api('PATCH /models/labs/fst/routing', { attempts: 1 }, labs);
+    expect([mistyped.status, messageOf(mistyped)]).toEqual([
+      404,
+      'There is no model "labs/fst". List them with list_models. Did you mean "labs/fast"?',
+    ]);
+    expect(messageOf(await gateway.api('PATCH /models/labs/fst/routing', { attempts: 1 }, developer))).not.toContain('labs/fast');
   });
 
   test('a call goes on to the fallback by itself, and the failover is on record, for those who look after the model', async () => {

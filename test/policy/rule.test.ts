@@ -114,7 +114,11 @@ describe('a rule that cannot be evaluated allows nothing and says why', () => {
 
 describe('what is no rule is refused when it is written', () => {
   test.each([
-    ['caller.rol == "x"', 'No such key: rol (rule line 1, column 8).'],
+    ['caller.rol == "x"', 'No such key: rol (rule line 1, column 8). Did you mean "role"?'],
+    [
+      'caller.consumer == "x" && newtork.isPrivate',
+      'Unknown variable: newtork (rule line 1, column 27). Did you mean "network"?',
+    ],
     ['foo == 1', 'Unknown variable: foo'],
     ['caller.role ==\n  ', 'Unexpected token: EOF (rule line 2, column 3).'],
     ['(true', 'Expected RPAREN'],
