@@ -6,6 +6,7 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import { LinkError } from '../link-error.ts';
 import { FailedAnswer, type UpstreamCall } from '../upstream.ts';
 import { AttemptCourse } from './attempt-course.ts';
+import { whereMarked } from './held-marks.ts';
 import { ownerOf, whereHeld } from './held-response.ts';
 import { type Judgement, judgeFailure } from './judge-failure.ts';
 import { type EmbeddingAsk, estimateCall, type ModelAsk, type ModelCallPorts } from './model-calls.ts';
@@ -30,11 +31,7 @@ export async function attemptAll<Result>(
   };
   const hasTpm = transport.targets.some(({ limits }) => limits.tpm !== undefined);
   const tokens = hasTpm ? estimateCall(ports, ask).tokens : 0;
-  const permitted = amongOf(ports, call);
-  const among =
-    ask.dialect === 'responses'
-      ? whereHeld(ports, ask.body, permitted, ownerOf(ports.factsOf(call).caller, call.client.principal))
-      : permitted;
+  const among = whereKept(ports, call, ask, amongOf(ports, call));
   const route = routing.route({ among, stickyKey: stickyKeyOf(ports, call, ask.body), tokens });
   const { firstByteMs = call.stream === undefined ? undefined : longestFirstByteMs } = transport.routing.failover;
   const lost: Lost[] = [];
@@ -61,6 +58,19 @@ export async function attemptAll<Result>(
     }
   }
   throw last?.error ?? nobody(ports, route);
+}
+
+/** Of the places that a call may go to, those that keep what it names. */
+function whereKept(
+  ports: ModelCallPorts,
+  call: UpstreamCall,
+  { dialect, body, held = [] }: ModelAsk | EmbeddingAsk,
+  permitted: readonly number[] | undefined,
+): readonly number[] | undefined {
+  if (dialect === 'embeddings' || (dialect !== 'responses' && held.length === 0)) return permitted;
+  const owner = ownerOf(ports.factsOf(call).caller, call.client.principal);
+  const among = dialect === 'responses' ? whereHeld(ports, body, permitted, owner) : permitted;
+  return held.length === 0 ? among : whereMarked(ports, held, dialect, among, owner);
 }
 
 /** An answer that has begun and does not go on is no answer that somebody else can give. */

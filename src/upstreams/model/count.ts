@@ -3,6 +3,8 @@ import { estimateTokens } from '../../models/tokens.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
+import { type HeldMark, withOwnIds } from './held-marks.ts';
+import { placeOf } from './held-response.ts';
 import { refuseHosted } from './hosted-tools.ts';
 import type { ModelCallPorts } from './model-calls.ts';
 import { none, readBody } from './read-answer.ts';
@@ -10,8 +12,8 @@ import { none, readBody } from './read-answer.ts';
 const operation = { kind: 'count', dialect: 'messages' } as const;
 
 /** Tokens of a prompt, in Anthropic's shape: as the provider counts them where it can, else as they are estimated. */
-export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObject): Promise<Answer> {
-  return attemptAll(ports, call, { dialect: 'messages', body }, async (target, course): Promise<Answer> => {
+export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObject, held: readonly HeldMark[]): Promise<Answer> {
+  return attemptAll(ports, call, { dialect: 'messages', body, held }, async (target, course): Promise<Answer> => {
     const messages = providerDialects.get('messages');
     if (messages === undefined || !target.speaks('messages') || !target.can(operation)) return estimated(body);
     // To count the tools of a server, a provider connects to it.
@@ -22,7 +24,9 @@ export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObjec
       {
         operation,
         isStream: false,
-        body: Buffer.from(JSON.stringify({ ...body, model: target.config.model })),
+        body: withOwnIds(Buffer.from(JSON.stringify({ ...body, model: target.config.model })), held, () =>
+          placeOf(ports, call, target),
+        ),
         firstByteMs: course.firstByteMs,
         sinkFor: none,
       },

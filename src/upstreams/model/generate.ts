@@ -8,7 +8,8 @@ import type { JsonObject } from '../../wire/json.ts';
 import type { Answer, UpstreamCall } from '../upstream.ts';
 import { attemptAll } from './attempt-all.ts';
 import type { AttemptCourse } from './attempt-course.ts';
-import { itemIdAt, ownerOf, type Place, previousId, ResponseMarks } from './held-response.ts';
+import { type AnswerMarks, marksFor, withOwnIds } from './held-marks.ts';
+import { itemIdAt, placeOf, previousId } from './held-response.ts';
 import type { ModelAsk, ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
 import { PassSink } from './pass-sink.ts';
@@ -69,14 +70,14 @@ async function pass(
   target: OpenTarget,
   course: AttemptCourse,
   call: UpstreamCall,
-  { dialect: name, body }: ModelAsk,
-  { id, transport, factsOf, responseKey }: ModelCallPorts,
+  { dialect: name, body, held = [] }: ModelAsk,
+  ports: ModelCallPorts,
   isStream: boolean,
 ): Promise<Answer> {
+  const { id, transport } = ports;
   const dialect = dialectOf(name);
-  const ofCaller = () => ownerOf(factsOf(call).caller, call.client.principal);
-  const place: Place | undefined =
-    name === 'responses' ? { key: responseKey, model: id, target: target.config.name, owner: ofCaller() } : undefined;
+  const placeOfCall = () => placeOf(ports, call, target);
+  const place = name === 'responses' ? placeOfCall() : undefined;
   const passed = passBody(body, name, {
     model: target.config.model,
     isStream,
@@ -88,7 +89,7 @@ async function pass(
     name: id,
     previousId: name === 'responses' ? previousId(body) : undefined,
   });
-  const marks = place && new ResponseMarks(place);
+  const marks = marksFor(name, body, transport, placeOfCall);
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream, marks);
   course.wasHeard = true;
@@ -96,7 +97,7 @@ async function pass(
     {
       operation: { kind: 'generate', dialect: name },
       isStream,
-      body: passed.bytes,
+      body: withOwnIds(passed.bytes, held, placeOfCall),
       firstByteMs: course.firstByteMs,
       sinkFor: sink === undefined ? none : forStream(sink, target),
     },
@@ -114,7 +115,7 @@ function passSink(
   { meter }: AttemptCourse,
   target: OpenTarget,
   stream: NonNullable<UpstreamCall['stream']>,
-  marks: ResponseMarks | undefined,
+  marks: AnswerMarks | undefined,
 ): BodySink {
   return new PassSink({ dialect, reader: provider.streamReader(), meter, stream, target, keepsUsage, marks });
 }

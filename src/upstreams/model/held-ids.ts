@@ -1,10 +1,11 @@
 import { GatewayError } from '../../errors.ts';
 import type { ClientDialectName } from '../../models/dialect.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
+import type { HeldMark } from './held-marks.ts';
 import { isItemMark, isReference } from './held-response.ts';
 
 // All consumers of a model share the account of its targets: whoever names what lies there reads it, whoever it was made for. Of
-// responses and their items the gateway sees for whom they were made (held-response.ts); of nothing else.
+// responses, their items, containers and sounds the gateway sees for whom they were made (held-response.ts); of nothing else.
 
 type HeldKind =
   | 'file'
@@ -36,6 +37,17 @@ const namingMembers: ReadonlyMap<string, HeldKind> = new Map([
   ['comparison_response_id', 'response'],
 ]);
 
+/** Of these an id may be one that an answer from here gave out. */
+const boundKinds: ReadonlySet<HeldKind> = new Set(['container', 'audio']);
+const noMarks: readonly HeldMark[] = Object.freeze([]);
+
+/** What a look at a request goes by, and what it found. */
+interface Look {
+  readonly allowed: readonly string[];
+  readonly model: string;
+  marks: HeldMark[] | undefined;
+}
+
 /** Members that say where something is. */
 const addressMembers: ReadonlySet<string> = new Set(['url', 'image_url', 'file_url', 'video_url', 'audio_url']);
 
@@ -62,9 +74,16 @@ interface Place {
 
 /**
  * Refuses a request that names what lies with a provider, unless the model's entry says that it may: `allowed` holds kinds, or
- * `kind:id`. Throws GatewayError `invalid_request`.
+ * `kind:id`. Returns the ids that answers from here gave out, of which it has to be seen whose they are. Throws GatewayError
+ * `invalid_request`.
  */
-export function refuseHeld(body: JsonObject, dialect: ClientDialectName, allowed: readonly string[], model: string): void {
+export function refuseHeld(
+  body: JsonObject,
+  dialect: ClientDialectName,
+  allowed: readonly string[],
+  model: string,
+): readonly HeldMark[] {
+  const look: Look = { allowed, model, marks: undefined };
   // Without recursion, as the client chose the depth.
   const waiting: Place[] = [{ value: body, key: '', holder: undefined }];
   for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) {
@@ -81,10 +100,11 @@ export function refuseHeld(body: JsonObject, dialect: ClientDialectName, allowed
       if (member === undefined || member === null || ownMembers.has(key) || (isCall && key === 'input')) continue;
       const kind = isRoot ? kindAtRoot(key, dialect) : kindOf(value, key, member, dialect);
       if (kind === undefined) open(waiting, member, key, place);
-      else check(kind, member, { value: member, key, holder: place }, allowed, model, waiting);
+      else check(kind, member, { value: member, key, holder: place }, look, waiting);
     }
-    if (dialect === 'responses' && refersToItem(value, place)) checkOne('item', value.id, place, allowed, model);
+    if (dialect === 'responses' && refersToItem(value, place)) checkOne('item', value.id, place, look);
   }
+  return look.marks ?? noMarks;
 }
 
 function open(waiting: Place[], value: Json | undefined, key: string | number, holder: Place): void {
@@ -130,17 +150,24 @@ function refersToItem(value: JsonObject, { holder }: Place): boolean {
 }
 
 /** Something of this kind by its id, by `{ id }`, or several of it. What else stands in an object is looked at as well. */
-function check(kind: HeldKind, member: Json, place: Place, allowed: readonly string[], model: string, waiting: Place[]): void {
-  if (Array.isArray(member)) for (const id of member) checkOne(kind, id, place, allowed, model);
+function check(kind: HeldKind, member: Json, place: Place, look: Look, waiting: Place[]): void {
+  if (Array.isArray(member)) for (const id of member) checkOne(kind, id, place, look);
   else if (isObject(member)) {
-    if (isSaid(member.id)) checkOne(kind, member.id, place, allowed, model);
+    if (isSaid(member.id)) checkOne(kind, member.id, place, look);
     open(waiting, member, place.key, place.holder ?? place);
-  } else checkOne(kind, member, place, allowed, model);
+  } else checkOne(kind, member, place, look);
 }
 
-function checkOne(kind: HeldKind, id: Json | undefined, place: Place, allowed: readonly string[], model: string): void {
-  if (!mayName(kind, id, allowed)) throw refusal(kind, id, pathOf(place), model);
+function checkOne(kind: HeldKind, id: Json | undefined, place: Place, look: Look): void {
+  if (typeof id === 'string' && boundKinds.has(kind) && isItemMark(id)) {
+    look.marks ??= [];
+    if (look.marks.length < mostMarks) look.marks.push({ id, param: pathOf(place) });
+    else throw new GatewayError('invalid_request', `The request names more than ${mostMarks} containers and sounds.`);
+  } else if (!mayName(kind, id, look.allowed)) throw refusal(kind, id, pathOf(place), look.model);
 }
+
+/** Each of them is proved, and looked for in the whole request. */
+const mostMarks = 200;
 
 function mayName(kind: HeldKind, id: Json | undefined, allowed: readonly string[]): boolean {
   return allowed.includes(kind) || (typeof id === 'string' && allowed.includes(`${kind}:${id}`));

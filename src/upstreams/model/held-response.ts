@@ -6,6 +6,7 @@ import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
 import { parseExact } from '../../wire/parse-exact.ts';
 import { withData } from '../../wire/sse-cutter.ts';
+import type { UpstreamCall } from '../upstream.ts';
 import { readEvent } from './event-splitter.ts';
 import type { ModelCallPorts } from './model-calls.ts';
 import { hashText } from './sticky.ts';
@@ -14,12 +15,15 @@ import { hashText } from './sticky.ts';
 // it, say with which target and prove for whom, so that every replica knows, also after a restart.
 
 const marked = /^resp_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
-const markedItem = /^[a-z]{1,8}_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
+const markedItem = /^[a-z]{1,9}_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
 /**
  * Ids of items in the JSON of an answer, the more usual kinds; in a text of the model both quotes would be escaped. A request for
  * consent to a tool of MCP is none of them: its answer names it under another member.
  */
 const itemIds = /"(item_id|id)":(\s*)"((?:msg|rs|fc|ctc|ws|fs|ci|ig|cu|lsh|sh|apc|tsc|cmp|mcp|mcpl)_[A-Za-z0-9_-]{1,300})"/g;
+
+/** Containers that code of an answer ran in. */
+const containerIds = /"(container_id)":(\s*)"(cntr_[A-Za-z0-9_-]{1,300})"/g;
 
 /** Whose a response is, and with which target it lies. */
 export interface Place {
@@ -34,6 +38,11 @@ export interface Place {
 /** A provider's id as clients know it. */
 function markId(id: string, place: Place): string {
   return `resp_gh${markOf(place.target)}${proofOf(id, place)}_${id}`;
+}
+
+/** The id of an item, or of what else is kept, as clients know it; `prefix` are up to nine small letters. */
+export function markHeld(prefix: string, id: string, place: Place): string {
+  return `${prefix}_gh${markOf(place.target)}${proofOf(`item ${id}`, place)}_${id}`;
 }
 
 function markOf(target: string): string {
@@ -65,6 +74,15 @@ export function itemIdAt(id: Json | undefined, place: Place): string | undefined
 export function ownerOf({ consumer, member, id }: Facts['caller'], principal: string): string {
   if (consumer !== '') return `consumer ${consumer}`;
   return member !== '' ? `member ${member}` : `caller ${id || principal}`;
+}
+
+/** Whose what this target makes of a call is. */
+export function placeOf(
+  { id: model, factsOf, responseKey: key }: ModelCallPorts,
+  call: UpstreamCall,
+  target: { readonly config: { readonly name: string } },
+): Place {
+  return { key, model, target: target.config.name, owner: ownerOf(factsOf(call).caller, call.client.principal) };
 }
 
 /**
@@ -140,10 +158,12 @@ const mostItems = 1_000;
 /** Ids of responses, and of items in them, in the answer of one call. */
 export class ResponseMarks {
   readonly #place: Place;
+  readonly #bindsContainers: boolean;
   readonly #items = new Map<string, string>();
 
-  constructor(place: Place) {
+  constructor(place: Place, bindsContainers = true) {
     this.#place = place;
+    this.#bindsContainers = bindsContainers;
   }
 
   /** A whole answer. */
@@ -172,19 +192,16 @@ export class ResponseMarks {
   }
 
   #markItems(text: string): string {
-    return text.replace(
-      itemIds,
-      (_whole, member: string, blank: string, id: string) => `"${member}":${blank}"${this.#item(id)}"`,
-    );
+    const write = (_whole: string, member: string, blank: string, id: string) => `"${member}":${blank}"${this.#item(id)}"`;
+    const marked = text.replace(itemIds, write);
+    return this.#bindsContainers && marked.includes('"container_id"') ? marked.replace(containerIds, write) : marked;
   }
 
   /** The same item is spoken of with each piece of it. */
   #item(id: string): string {
     let known = this.#items.get(id);
     if (known === undefined) {
-      const { target } = this.#place;
-      const kind = id.slice(0, id.indexOf('_'));
-      known = `${kind}_gh${markOf(target)}${proofOf(`item ${id}`, this.#place)}_${id}`;
+      known = markHeld(id.slice(0, id.indexOf('_')), id, this.#place);
       if (this.#items.size < mostItems) this.#items.set(id, known);
     }
     return known;

@@ -7,6 +7,7 @@ import type { Rule } from '../../policy/rule.ts';
 import type { Facts } from '../../policy/rule-facts.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import type { CallEstimate, UpstreamCall } from '../upstream.ts';
+import type { HeldMark } from './held-marks.ts';
 import type { OpenTarget } from './open-target.ts';
 import { answersOf, lengthOf } from './request-body.ts';
 import type { Routing } from './routing.ts';
@@ -30,11 +31,14 @@ export interface ModelCallPorts {
 export interface ModelAsk {
   readonly dialect: ClientDialectName;
   readonly body: JsonObject;
+  /** What it names of earlier answers that lies with a target. */
+  readonly held?: readonly HeldMark[];
 }
 
 export interface EmbeddingAsk {
   readonly dialect: 'embeddings';
   readonly body: JsonObject;
+  readonly held?: undefined;
 }
 
 /** Where nobody says how long an answer may be. */

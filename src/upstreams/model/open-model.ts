@@ -214,10 +214,10 @@ function perform(ports: ModelCallPorts, call: UpstreamCall, cached: Cached | und
   if (ask.dialect === 'embeddings') throw new GatewayError('invalid_request', 'The call names no dialect.');
   const { dialect, body } = ask;
   // Before anything is answered, from the cache too.
-  refuseHeld(body, dialect, ports.transport.heldIds, ports.id);
-  if (call.params.dialect === 'count') return count(ports, call, body);
-  const generated = (of: UpstreamCall) => generate(ports, of, { dialect, body });
-  return cached === undefined ? generated(call) : cached(call, dialect, body, generated);
+  const held = refuseHeld(body, dialect, ports.transport.heldIds, ports.id);
+  if (call.params.dialect === 'count') return count(ports, call, body, held);
+  const generated = (of: UpstreamCall) => generate(ports, of, { dialect, body, held });
+  return cached === undefined || held.length > 0 ? generated(call) : cached(call, dialect, body, generated);
 }
 
 /** As a tool it is asked without a dialect, and its arguments are ours. */

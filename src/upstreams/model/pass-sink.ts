@@ -3,7 +3,7 @@ import { clientDialects } from '../../models/dialects.ts';
 import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
-import type { ResponseMarks } from './held-response.ts';
+import type { AnswerMarks } from './held-marks.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { BodySink } from './provider-exchange.ts';
 import { SplitSecrets } from './split-secrets.ts';
@@ -22,8 +22,8 @@ interface PassOptions {
   readonly target: Pick<OpenTarget, 'secrets'>;
   /** Gatehouse asked for the usage, its client did not: the event that holds nothing else is not passed on. */
   readonly keepsUsage: boolean;
-  /** Of responses that the target keeps. */
-  readonly marks?: ResponseMarks | undefined;
+  /** Of what the target keeps. */
+  readonly marks?: AnswerMarks | undefined;
 }
 
 /**
