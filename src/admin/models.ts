@@ -84,7 +84,10 @@ const shownTarget = z
     version: z.string(),
     region: z.string().optional(),
     weight: z.number(),
-    state: z.enum(['in', 'out', 'returning']).optional().describe('Whether calls go there, as this replica knows.'),
+    state: z
+      .enum(['in', 'out', 'returning', 'full'])
+      .optional()
+      .describe('Whether calls go there, as this replica knows; full: over a limit of its own.'),
     reason: z.string().optional().describe('Why not.'),
     untilMs: z.number().optional().describe('When it is tried again.'),
     missingSecrets: z.array(z.string()).optional().describe('What it refers to and is not set; for admins.'),

@@ -90,7 +90,7 @@ export function availabilityOf({ calls }: Pick<AdminPorts, 'calls'>, { id, membe
   if (!isReady) return 'not-ready';
   const { transport } = member.config;
   const unopened = transport.type === 'model' && targets.length > 0 ? transport.targets.length - targets.length : 0;
-  const out = targets.filter((target) => target.state === 'out').length;
+  const out = targets.filter(({ state }) => state === 'out' || state === 'full').length;
   const isPaused = breaker?.state === 'open' && !breaker.isDetectOnly;
   if (capability === undefined || isPaused || (state !== 'healthy' && state !== 'failing')) return 'unavailable';
   if (targets.length > 0 && out === targets.length) return 'unavailable';

@@ -1,7 +1,7 @@
 /** Refuses what is over a limit or a budget of any level. Whoever is refused has used up nothing. */
 import { GatewayError } from '../errors.ts';
 import { type Demand, demandsFor, type Limit } from '../policy/compile-limits.ts';
-import { describeAmount } from '../policy/describe-limit.ts';
+import { describeAmount, describeQuantity } from '../policy/describe-limit.ts';
 import type { Cost, Counters, CounterUsage, Refused, Reservation, Taken } from '../store/ports/counters.ts';
 import type { CallEstimate } from '../upstreams/upstream.ts';
 import type { Permit } from './authorize.ts';
@@ -87,7 +87,7 @@ export function slotsOf(counters: Counters, admission: Admission): HeldSlots | u
   if (demands.length === 0) return undefined;
   let held = admission.reservation;
   const hold = (taken: Taken) => {
-    if (taken.kind === 'refused') throw refusal(admission, taken);
+    if (taken.kind === 'refused') throw refusal(admission, taken, noCost);
     held = taken.reservation;
   };
   return {
@@ -108,24 +108,40 @@ function demandsOf({ caller, policy, namespace, capability }: Permit): readonly 
   return demandsFor([...policy.limits, ...caller.limits], { namespace, capability, consumer, key, member });
 }
 
-function admit(permit: Permit, demands: readonly Demand[], taken: Taken, { tokens }: Cost): Admission {
-  if (taken.kind === 'refused') throw refusal(permit, taken);
+function admit(permit: Permit, demands: readonly Demand[], taken: Taken, cost: Cost): Admission {
+  if (taken.kind === 'refused') throw refusal(permit, taken, cost);
   const { reservation, wouldRefuse } = taken;
-  return { ...permit, demands, reservation, isEstimated: tokens > 0, shadowRefusals: wouldRefuse.length } as unknown as Admission;
+  return {
+    ...permit,
+    demands,
+    reservation,
+    isEstimated: cost.tokens > 0,
+    shadowRefusals: wouldRefuse.length,
+  } as unknown as Admission;
 }
 
 // A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.
 const ownLevels: readonly Limit['per'][] = ['consumer', 'key', 'member'];
 
-function refusal({ capability, caller }: Permit, { demand, reason, retryAfterMs }: Refused): GatewayError {
+function refusal({ capability, caller }: Permit, { demand, reason, retryAfterMs }: Refused, cost: Cost): GatewayError {
   const { limit } = demand;
-  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
   const code = ownLevels.includes(limit.per) ? 'rate_limited' : 'limit_reached';
   const whose = limit.per === 'global' ? 'all calls together' : `this ${limit.per}`;
+  const which = `The limit of ${describeAmount(limit)} for ${whose}`;
+  const { unit } = limit;
+  const wanted = unit === 'calls' ? undefined : describeQuantity(cost[unit], unit);
+  if (reason !== 'store-gone' && wanted !== undefined && cost[unit] > limit.amount) {
+    // No time to come back is said: there is none.
+    const never = `${which} lets no single call use the ${wanted} that this one may need (${limit.source}).`;
+    return new GatewayError(code, `${never} Ask for a shorter answer, or send less.`);
+  }
   const text =
     reason === 'store-gone'
-      ? `The limit of ${describeAmount(limit)} for ${whose} cannot be checked right now.`
-      : `The limit of ${describeAmount(limit)} for ${whose} is used up (${limit.source}).`;
+      ? `${which} cannot be checked right now.`
+      : wanted === undefined
+        ? `${which} is used up (${limit.source}).`
+        : `${which} has no room left for the ${wanted} that this call may need (${limit.source}).`;
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
   const subject = code === 'rate_limited' ? caller.id : capability;
   return new GatewayError(code, `${text} ${subject} may try again in ${seconds} s.`, { retryAfterMs });
 }

@@ -16,7 +16,7 @@ export function describeLimit(limit: Limit): string {
 
 /** The same without whose it is: `600 calls a minute`. */
 export function describeAmount(limit: Limit): string {
-  const amount = limit.unit === 'nanoUsd' ? `${limit.amount / 1e9} US dollars` : counted(limit.amount, limit.unit);
+  const amount = describeQuantity(limit.amount, limit.unit);
   switch (limit.kind) {
     case 'rate':
       return `${amount} ${limit.windowMs === 60_000 ? 'a minute' : `in ${limit.windowMs} ms`}`;
@@ -27,6 +27,8 @@ export function describeAmount(limit: Limit): string {
   }
 }
 
-function counted(amount: number, unit: 'calls' | 'tokens'): string {
+/** `3000 tokens`, `0.25 US dollars`. */
+export function describeQuantity(amount: number, unit: Limit['unit']): string {
+  if (unit === 'nanoUsd') return `${amount / 1e9} US dollars`;
   return amount === 1 ? `1 ${unit.slice(0, -1)}` : `${amount} ${unit}`;
 }

@@ -66,6 +66,38 @@ test.each<[LimitRow, RegExp]>([
   expect(refusalOf(permitWith([row])).message).toMatch(words);
 });
 
+describe('a call of a model', () => {
+  const modelPermit = (rows: readonly LimitRow[], tokens: number): Permit => ({
+    ...permitWith(rows),
+    member: { config: { kind: 'model' }, upstream: { estimate: () => ({ tokens, nanoUsd: tokens * 1_000_000 }) } } as never,
+  });
+
+  test.each<[LimitRow, string, string]>([
+    [{ per: 'key', tpm: 3000 }, '3000 tokens a minute', '2000 tokens'],
+    [{ per: 'key', budget: { amount: 3, unit: 'usd', window: 'month' } }, '3 US dollars a month', '2 US dollars'],
+  ])('that finds %j used up in part hears what it needs, and when to come back', (row, limited, wanted) => {
+    admit(modelPermit([row], 2000));
+    const refusal = refusalOf(modelPermit([row], 2000));
+    expect(refusal.message).toMatch(
+      `The limit of ${limited} for this key has no room left for the ${wanted} that this call may need (namespace hr). key:k may try again in `,
+    );
+    expect(refusal.retryAfterMs).toBeGreaterThan(0);
+    admit(modelPermit([row], 1000));
+  });
+
+  test('that no limit will ever let through is not told to come back', () => {
+    const row: LimitRow = { per: 'key', tpm: 3000 };
+    const refusal = refusalOf(modelPermit([row], 3001));
+    expect(refusal).toMatchObject({
+      code: 'rate_limited',
+      message:
+        'The limit of 3000 tokens a minute for this key lets no single call use the 3001 tokens that this one may need (namespace hr). Ask for a shorter answer, or send less.',
+      retryAfterMs: undefined,
+    });
+    admit(modelPermit([row], 3000));
+  });
+});
+
 test('slots are given back once, and whoever is refused has taken none', () => {
   const permit = permitWith([
     { per: 'key', concurrency: 1 },

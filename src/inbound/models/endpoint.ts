@@ -84,8 +84,9 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
       return;
     }
     const { status, body } = dialect.writeError(error);
-    // Both SDKs repeat whatever has a status of 500 and more, unless they are told.
-    const retry = error.row.retryable ? {} : { 'x-should-retry': 'false' };
+    // Both SDKs repeat whatever has a status of 429, or of 500 and more, unless they are told.
+    const isRepeatable = error.row.retryable && (status !== 429 || error.retryAfterMs !== undefined);
+    const retry = isRepeatable ? {} : { 'x-should-retry': 'false' };
     writeJson(response, status, [Buffer.from(JSON.stringify(body))], {
       ...answerHeaders,
       ...retry,

@@ -40,6 +40,18 @@ export class RollingSum {
     return this.#total;
   }
 
+  /** When no more than so much is left of what is here now. */
+  fallsToAtMs(amount: number, nowMs: number): number {
+    this.#advance(nowMs);
+    const { length } = this.#slots;
+    let left = this.#total;
+    for (let slot = this.#current - length + 1; left > amount && slot <= this.#current; slot++) {
+      left -= this.#slots[((slot % length) + length) % length] ?? 0;
+      if (left <= amount) return (slot + length) * this.#slotMs;
+    }
+    return nowMs;
+  }
+
   clear(): void {
     this.#slots.fill(0);
     this.#total = 0;

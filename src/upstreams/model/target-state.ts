@@ -3,8 +3,8 @@ import { RollingSum } from './rolling-sum.ts';
 
 export interface TargetStatus {
   readonly name: string;
-  /** `out`: left out of routing; `returning`: its time is over, and one call tries it. */
-  readonly state: 'in' | 'out' | 'returning';
+  /** `out`: left out of routing; `returning`: its time is over, and one call tries it; `full`: over a limit of its own. */
+  readonly state: 'in' | 'out' | 'returning' | 'full';
   /** Why it is out. */
   readonly reason: string | undefined;
   readonly untilMs: number | undefined;
@@ -18,6 +18,7 @@ export interface TargetStatus {
 
 const minuteMs = 60_000;
 const slots = 12;
+const soonMs = 1_000;
 /** The share of the newest value. */
 const newestShare = 0.3;
 
@@ -73,8 +74,16 @@ export class TargetState {
 
   /** When it comes back, or a slot of its limits may be free; now, where it is free. */
   freeAtMs(tokens: number, nowMs: number): number {
-    const full = this.isFull(tokens, nowMs) ? nowMs + minuteMs / slots : nowMs;
-    return Math.max(full, this.#outUntilMs ?? nowMs);
+    return Math.max(this.#roomAtMs(tokens, nowMs), this.#outUntilMs ?? nowMs);
+  }
+
+  #roomAtMs(tokens: number, nowMs: number): number {
+    if (!this.isFull(tokens, nowMs)) return nowMs;
+    const { rpm, tpm } = this.#limits;
+    const calls = rpm === undefined ? nowMs : this.#requests.fallsToAtMs(rpm - 1, nowMs);
+    const used = tpm === undefined ? nowMs : this.#tokens.fallsToAtMs(Math.max(0, tpm - tokens), nowMs);
+    // Nobody knows when a call ends.
+    return Math.max(calls, used, nowMs + soonMs);
   }
 
   get outUntilMs(): number {
@@ -155,7 +164,7 @@ export class TargetState {
     const until = this.#outUntilMs;
     return {
       name: this.name,
-      state: until === undefined ? 'in' : nowMs < until ? 'out' : 'returning',
+      state: until === undefined ? (this.isFull(0, nowMs) ? 'full' : 'in') : nowMs < until ? 'out' : 'returning',
       reason: this.#reason,
       untilMs: until,
       callsInFlight: this.#inFlight,

@@ -21,6 +21,12 @@ upstreams:
 policy:
   limits: [{ per: key, rpm: 100 }, { per: capability, rpm: 3, tpm: 50000 }]
 `,
+      other: `namespace: other
+upstreams:
+  free:
+    kind: model
+    targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
+`,
     },
   });
 });
@@ -53,4 +59,22 @@ test("US-M-A1: the headers about rates are ours, in the words of each dialect, a
   expect(Date.parse(anthropic.get('anthropic-ratelimit-requests-reset') ?? '')).toBeGreaterThan(0);
   const refused = await ask('/v1/messages');
   expect(Number(refused.get('retry-after'))).toBeGreaterThanOrEqual(1);
+});
+
+test('a call that is larger than a limit will ever let through is not repeated by SDKs; one that has to wait is', async () => {
+  await gateway.ok('POST /consumers', { id: 'small', title: 'Small', kind: 'team', limits: [{ per: 'consumer', tpm: 1000 }] });
+  const { secret } = await gateway.ok('POST /keys', { id: 'small', title: 'Small', consumer: 'small' });
+  const status = async (tokens: number) => {
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'other/free', max_tokens: tokens, messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    await response.text();
+    return [response.status, response.headers.get('x-should-retry'), response.headers.get('retry-after') !== null];
+  };
+  expect(await status(2000)).toEqual([429, 'false', false]);
+  expect(await status(900)).toEqual([200, null, false]);
+  const more = await status(990);
+  expect(more).toEqual([429, null, true]);
 });

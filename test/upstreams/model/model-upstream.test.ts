@@ -183,6 +183,26 @@ describe('a limit of tokens of a target', () => {
   });
 });
 
+test('a model whose targets are over their own limits says when one has room again, which is then so, and shows them as full', async () => {
+  const { upstream, clock } = await model([chat(one, { limits: { rpm: 2 } })]);
+  one.does((_heard, response) => json(response, 200, chatReply('hello')));
+  clock.ms = 60_000 * Math.ceil(clock.ms / 60_000);
+  for (let at = 0; at < 2; at++) await upstream.call(ask('chat', question).call);
+  expect(upstream.state.targets).toMatchObject([{ state: 'full' }]);
+  clock.ms += 20_000;
+  const busy = await failure(upstream.call(ask('chat', question).call));
+  expect(busy).toMatchObject({
+    code: 'upstream_busy',
+    message: expect.stringContaining('try again in 45 s'),
+    retryAfterMs: 45_000,
+  });
+  clock.ms += 44_000;
+  await failure(upstream.call(ask('chat', question).call));
+  clock.ms += 1_000;
+  await upstream.call(ask('chat', question).call);
+  expect(upstream.state.targets).toMatchObject([{ state: 'in' }]);
+});
+
 describe('a target that speaks as its client does', () => {
   test('gets the request as it came but for the model, and its answer is passed on byte for byte', async () => {
     const { upstream } = await model([chat(one)]);

@@ -20,6 +20,25 @@ test('whatever is added and taken back at whatever time, no window ever holds le
   );
 });
 
+test('when so much is left of what is here is said to the slot, whatever came when', () => {
+  const step = fc.record({ waitMs: fc.integer({ min: 0, max: 40_000 }), amount: fc.integer({ min: 1, max: 500 }) });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), fc.integer({ min: 0, max: 2_000 }), (steps, amount) => {
+      const sum = new RollingSum(60_000, 12);
+      let nowMs = 1_000_000;
+      for (const { waitMs, amount } of steps) {
+        nowMs += waitMs;
+        sum.add(amount, nowMs);
+      }
+      const isOver = sum.total(nowMs) > amount;
+      const atMs = sum.fallsToAtMs(amount, nowMs);
+      expect(atMs > nowMs).toBe(isOver);
+      if (isOver) expect(sum.total(atMs - 1)).toBeGreaterThan(amount);
+      expect(sum.total(atMs)).toBeLessThanOrEqual(amount);
+    }),
+  );
+});
+
 test('a call that used less than was thought long after it began leaves the limit of the next ones whole', () => {
   const failover = {
     ...{ errorRate: 1, minimumCalls: 10, windowMs: 60_000, consecutiveErrors: 3, latencyMs: undefined },
