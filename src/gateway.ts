@@ -59,6 +59,8 @@ export interface Gateway {
   /** Resolves when every upstream has connected or failed to, or the time is over. */
   connected(withinMs: number): Promise<void>;
   /** Ends sessions, upstreams and their child processes, and the store. */
+  /** Calls that run are answered with an error, and no upstream is called any more. */
+  endCalls(): void;
   close(): Promise<void>;
 }
 
@@ -226,6 +228,7 @@ async function build(
     status,
     ratings: { ...adminPorts.models, nowMs: () => clock.nowMs() },
     connected: (withinMs) => waitConnected(live, withinMs),
+    endCalls: () => void live.close(),
     async close() {
       upkeep.stop();
       upstreams.stop();

@@ -64,6 +64,7 @@ test('everything has a default or may be left out', async () => {
     bodyLimitBytes: 4_194_304,
     maxSessions: 10_000,
     sessionIdleMs: 86_400_000,
+    drainMs: 10_000,
     trustedProxies: [],
     auditSync: 'os',
     allowedCommands: [],

@@ -166,6 +166,7 @@ export class LiveCatalog {
 
   /** Ends every upstream; resolves when nothing is left. The last snapshot stays. */
   async close(): Promise<void> {
+    if (this.#isClosed) return void (await Promise.all(this.#ending));
     this.#isClosed = true;
     this.#closed.resolve();
     clearTimeout(this.#rebuildTimer);

@@ -13,8 +13,8 @@ import { version } from '../version.ts';
 import { controlPath, listenForControl, ownDirectory } from './control.ts';
 import { untilStopped } from './until-stopped.ts';
 
-/** How long requests that are running may still take once we are told to stop. */
-const drainWithinMs = 10_000;
+/** How long requests that were ended for us to stop may take to say so. */
+const sayWithinMs = 1_000;
 /** How long the greeting waits for upstreams. */
 const greetWithinMs = 4000;
 
@@ -60,7 +60,9 @@ export async function serve(settings: Settings, environment: NodeJS.ProcessEnv):
   isReady = false;
   gateway.edge.listeners.endAll();
   gateway.edge.sessions.endChannels();
-  await Promise.all([drain(server), drain(control)]);
+  const endCalls = setTimeout(() => gateway.endCalls(), settings.drainMs);
+  await Promise.all([drain(server, settings.drainMs), drain(control, settings.drainMs)]);
+  clearTimeout(endCalls);
   await gateway.close();
   log.info('stopped');
   await closeLog();
@@ -80,13 +82,13 @@ function listen(server: Server, { host, port }: Settings): Promise<void> {
   });
 }
 
-/** Waits for what is running, and no longer than it may. */
-function drain(server: Server): Promise<void> {
+/** Waits for what is running, and no longer than it may. What is ended then is still answered. */
+function drain(server: Server, withinMs: number): Promise<void> {
   if (!server.listening) return Promise.resolve();
   return new Promise((resolve) => {
     // A connection whose last answer has just gone out is idle from then on, and Node does not look again by itself.
     const sweep = setInterval(() => server.closeIdleConnections(), 50);
-    const timer = setTimeout(() => server.closeAllConnections(), drainWithinMs);
+    const timer = setTimeout(() => server.closeAllConnections(), withinMs + sayWithinMs);
     server.close(() => {
       clearInterval(sweep);
       clearTimeout(timer);

@@ -82,6 +82,11 @@ export const rows = {
     '86400000',
     wholeNumber(1000, 2_147_483_647),
   ),
+  drainMs: row(
+    'How long calls that run may still take once Gatehouse is told to stop. Answers of models take a minute and more.',
+    '10000',
+    wholeNumber(0, 3_600_000),
+  ),
   trustedProxies: row(
     'Addresses and ranges of proxies whose X-Forwarded-For counts, separated by commas. Nobody by default.',
     '',

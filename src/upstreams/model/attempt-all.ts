@@ -74,8 +74,8 @@ function whereKept(
 }
 
 /** An answer that has begun and does not go on is no answer that somebody else can give. */
-function broken({ error }: Judgement, { meter }: AttemptCourse, { subject }: OpenTarget): unknown {
-  if (!meter.hasWritten || !(error instanceof GatewayError) || !error.code.startsWith('upstream_')) return error;
+function broken({ error }: Judgement, { meter }: AttemptCourse, { subject, isClosed }: OpenTarget): unknown {
+  if (isClosed || !meter.hasWritten || !(error instanceof GatewayError) || !error.code.startsWith('upstream_')) return error;
   return new LinkError(
     'upstream_failed',
     `${subject} broke off in the middle of its answer. What came so far is not the whole of it.`,

@@ -26,6 +26,10 @@ export interface Judgement {
 export function judgeFailure(thrown: unknown, target: OpenTarget, attempt: Attempt, cancel: Cancel): Judgement {
   if (thrown instanceof ProviderFailed) return judgeRefusal(thrown.failure, target, attempt);
   if (cancel.isCancelled) return judgeCancelled(thrown, attempt, cancel);
+  if (target.isClosed) {
+    attempt.abandoned();
+    return { error: thrown, mayGoOn: false, isCharged: true };
+  }
   if (thrown instanceof ReplyError || thrown instanceof RangeError) {
     const error = new FailedAnswer('upstream_failed', `${target.subject} sent something that is no answer.`, {
       isItsFault: true,

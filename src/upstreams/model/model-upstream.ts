@@ -131,7 +131,7 @@ export class ModelUpstream implements Upstream {
     clearTimeout(this.#retryTimer);
     this.#ready.resolve();
     await this.#opening;
-    await this.#model?.close(new LinkError('upstream_unavailable', `${this.#subject} was removed.`));
+    await this.#model?.close(new LinkError('upstream_unavailable', `${this.#subject} was taken out, or Gatehouse stops.`));
   }
 
   get #isClosed(): boolean {

@@ -49,6 +49,7 @@ export class OpenTarget {
   /** The last ones that were got: answers to the one before may still be on their way. */
   #tokens: readonly string[] = [];
   readonly #ports: TargetPorts;
+  #isClosed = false;
   readonly #addresses = new Map<string, URL>();
   readonly #pools = new Map<string, Dispatcher>();
 
@@ -114,7 +115,13 @@ export class OpenTarget {
     return this.provider.authorize(this.#target, { url, body, nowMs: this.#ports.clock.nowMs(), clientHeaders });
   }
 
+  /** Whatever fails from then on says nothing of the provider. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   async close(error: Error): Promise<void> {
+    this.#isClosed = true;
     await Promise.all(Array.from(this.#pools.values(), (pool) => pool.destroy(error)));
   }
 
