@@ -32,6 +32,8 @@ export const errorTable = {
   /** An API description that cannot be read, or that is beyond a limit; the message names it. */
   bad_description: { shows: 'result', http: 200, rpc: 42200, retryable: false },
   content_blocked: { shows: 'result', http: 200, rpc: 40303, retryable: false },
+  /** Nothing was called: what is sent has to be judged first, and no judge answers. */
+  judge_unavailable: { shows: 'result', http: 200, rpc: 50309, retryable: true },
   unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
   forbidden_origin: { shows: 'http', http: 403, rpc: 40301, retryable: false },

@@ -86,6 +86,7 @@ const forTheCaller: ReadonlySet<string> = new Set([
   'approval_pending',
   'approval_denied',
   'content_blocked',
+  'judge_unavailable',
   'upstream_busy',
 ]);
 

@@ -18,7 +18,7 @@ export interface Screened extends Admission {
 
 /**
  * At once for arguments that are checked and looked through quickly and that no judge is asked about. Throws, or rejects with, GatewayError
- * `bad_arguments`, `checks_busy` and `content_blocked`. `judges` is left out where nothing may be sent: they are then not asked.
+ * `bad_arguments`, `checks_busy`, `content_blocked` and `judge_unavailable`. `judges` is left out where nothing may be sent: they are then not asked.
  */
 export function screen(checks: ArgumentChecks, admission: Admission, judges?: Judges): Screened | Promise<Screened> {
   const screened = checkArguments(checks, admission);
@@ -92,18 +92,22 @@ function follow(admission: Admission, verdict: ContentVerdict): Screened {
 }
 
 function refusedIn(capability: string, rules: readonly string[], hits: readonly ContentHit[]): ContentRefusal {
-  return new ContentRefusal(
-    rules.every((rule) => rule === 'judge/unavailable')
-      ? `What is sent to ${capability} has to be judged first, and the judge cannot be asked right now. Call again later.`
-      : `The arguments for ${capability} hold what must not be sent there (${rules.join(', ')}). Leave it out, then call again.`,
-    hits,
-  );
+  if (rules.every((rule) => rule === 'judge/unavailable')) {
+    const text = `What is sent to ${capability} has to be judged first, and the judge cannot be asked right now. Call again later.`;
+    return new ContentRefusal(text, hits, 'judge_unavailable');
+  }
+  const text = `The arguments for ${capability} hold what must not be sent there (${rules.join(', ')}). Leave it out, then call again.`;
+  return new ContentRefusal(text, hits);
 }
 
 /** A refusal that knows what was found, for the record. */
 export class ContentRefusal extends GatewayError {
   readonly hits: readonly ContentHit[];
-  constructor(message: string, hits: readonly ContentHit[], code: 'content_blocked' | 'upstream_failed' = 'content_blocked') {
+  constructor(
+    message: string,
+    hits: readonly ContentHit[],
+    code: 'content_blocked' | 'judge_unavailable' | 'upstream_failed' = 'content_blocked',
+  ) {
     super(code, message);
     this.hits = hits;
   }

@@ -109,6 +109,7 @@ const meanings = {
   approval_denied: 'Somebody looked at this exact call and did not agree. The message has the reason; do something else.',
   approval_unavailable: 'What was agreed to cannot be looked up right now, so nothing was done. Call again later.',
   content_blocked: 'The arguments or the answer hold what must not pass, such as secrets. Leave it out.',
+  judge_unavailable: 'What is sent has to be judged first, and the judge does not answer. Nothing was done; call again later.',
   sign_in_required: 'The caller has to sign in to the upstream first, at the address in the message.',
   upstream_timeout: 'There was no answer in time. The call may have been carried out all the same: check before repeating it.',
   upstream_unavailable: 'The upstream cannot be reached. Nothing was done; call again later.',
@@ -129,6 +130,7 @@ function errorsOf({ member }: Capability<ToolDefinition>, { policy, limits, gate
     approval_denied: gates.length > 0,
     approval_unavailable: gates.length > 0,
     content_blocked: policy.contentIn !== undefined || policy.contentOut !== undefined,
+    judge_unavailable: policy.judgesIn.length > 0,
     model_not_ready: transport.type === 'model',
     sign_in_required: transport.type === 'http' && transport.auth?.kind === 'user',
   };

@@ -54,7 +54,11 @@ describe('a call that is judged', () => {
   });
 
   test('is refused without a verdict, and passes where the line fails open', async () => {
-    await expect(Promise.resolve(screen(checks, await admitted([line()], request), broken))).rejects.toThrow(/cannot be asked/);
+    await expect(Promise.resolve(screen(checks, await admitted([line()], request), broken))).rejects.toMatchObject({
+      code: 'judge_unavailable',
+      message: expect.stringContaining('cannot be asked'),
+      hits: [{ ruleId: 'judge/unavailable', action: 'block' }],
+    });
     const open = await screen(checks, await admitted([line({ onFailure: 'open' })], request), broken);
     expect(open).toMatchObject({ hits: [{ ruleId: 'judge/unavailable', action: 'flag' }] });
   });

@@ -37,6 +37,7 @@ const byCode: Readonly<Partial<Record<ErrorCode, ErrorDocument>>> = {
   upstream_busy: documents.overloaded,
   breaker_open: documents.overloaded,
   audit_unavailable: documents.overloaded,
+  judge_unavailable: documents.overloaded,
   approval_unavailable: documents.overloaded,
   model_not_ready: documents.unready,
   upstream_timeout: documents.late,

@@ -108,6 +108,13 @@ function expectBlocked(
   else expect(error.code).toBe('content_policy_violation');
 }
 
+/** Nobody is to blame for what nobody could look at. */
+function expectUnjudged(dialect: Dialect, { status, text: said }: { readonly status: number; readonly text: string }): void {
+  expect([status, said]).toEqual([dialect === 'messages' ? 529 : 503, expect.stringContaining('the judge cannot be asked')]);
+  const type = dialect === 'messages' ? 'overloaded_error' : 'server_error';
+  expect(JSON.parse(said).error).toMatchObject({ type });
+}
+
 describe.each(providers)('over %s', (name) => {
   const next = (...scripts: readonly ScriptedReply[]) => places[name].standIn.next(...scripts);
   const heard = () => places[name].standIn.journal.length;
@@ -219,7 +226,7 @@ describe('a judge', () => {
 
   test('that is a model and cannot be asked blocks, or lets pass where it is told to', async () => {
     places.guard.standIn.next(fails(500), fails(500));
-    expectBlocked('chat', await ask('chat', 'models/judged', false), 'judge');
+    expectUnjudged('chat', await ask('chat', 'models/judged', false));
     places.guard.standIn.next(says('I like it.'));
     expect((await ask('chat', 'models/judged-open', false)).status).toBe(200);
   });
@@ -244,7 +251,9 @@ describe('a judge', () => {
     ['is silent', undefined],
   ])('at an address that %s blocks, or lets pass where it is told to', async (_what, answer) => {
     verdict = answer;
-    expectBlocked('messages', await ask('messages', 'models/hasty', false), 'judge');
+    const before = places.openai.standIn.journal.length;
+    for (const dialect of dialects) expectUnjudged(dialect, await ask(dialect, 'models/hasty', false));
+    expect(places.openai.standIn.journal.length).toBe(before);
     expect((await ask('messages', 'models/hasty-open', false)).status).toBe(200);
     await until('it is on record', async () => {
       const { calls } = await gateway.ok('GET /audit?capability=models/hasty-open');
