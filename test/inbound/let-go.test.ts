@@ -38,19 +38,20 @@ test('RE-01: a client that stops reading is let go of, with all that waited for 
 
 test('RE-01: one that reads slowly gets all of it', async () => {
   const { client, response } = await visit((answer) => {
-    letGoOfStalled(answer, 50);
+    letGoOfStalled(answer, 750);
     answer.end(much);
   });
   let bytes = 0;
   client.on('data', (piece: Buffer) => {
     bytes += piece.length;
     client.pause();
-    setImmediate(() => client.resume());
+    setTimeout(() => client.resume(), 4);
   });
+  const gone = once(client, 'close');
+  response.once('close', () => client.end());
   client.resume();
-  await once(response, 'finish');
-  while (bytes < much.length) await once(client, 'data');
-  expect(response.writableFinished).toBe(true);
+  await gone;
+  expect([response.writableFinished, bytes > much.length]).toEqual([true, true]);
 });
 
 test('RE-01: one that nothing waits for is not let go of', async () => {
@@ -71,5 +72,5 @@ test.each<[string, (response: ServerResponse) => void]>([
   ["a model's answer in parts", (response) => void new ReplyStream(response, {}).write(much)],
 ])('RE-01: %s lets go of clients that stop reading', async (_what, answer) => {
   const { response } = await visit(answer);
-  expect(response.socket?.timeout).toBe(60_000);
+  expect(response.socket?.timeout).toBe(30_000);
 });
