@@ -140,7 +140,13 @@ export class HttpReply implements Reply {
 
   /** Turns a long wait into a stream, so that nothing between us and the client takes it for dead. */
   keepAlive(nowMs: number): void {
-    if (this.#stream !== undefined || !this.#acceptsSse || nowMs - this.#startedAtMs < keepAliveMs) return;
+    if (this.#stream !== undefined) return;
+    // Its door has answered in its place: a challenge for a scope is an answer of HTTP.
+    if (this.#response.headersSent) {
+      this.#close();
+      return;
+    }
+    if (!this.#acceptsSse || nowMs - this.#startedAtMs < keepAliveMs) return;
     this.#stream = new SseStream(this.#response, this.#headers);
   }
 
