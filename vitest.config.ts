@@ -1,14 +1,65 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type ProjectConfig, type TestSpecification } from 'vitest/node';
+
+const tests = join(import.meta.dirname, 'test');
+
+/**
+ * Files that look for processes they left behind: in a process of their own nothing else can have left one. All others share a few
+ * processes, so that the sources and their dependencies are loaded a few times and not hundreds of times.
+ */
+const apart = readdirSync(tests, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.test.ts') && readFileSync(join(tests, name), 'utf8').includes('expectNoneLeft'))
+  .map((name) => `test/${name.replaceAll(sep, '/')}`);
+
+/** Begun first, the longest first, so that none of them is left alone at the end. The others go by their size. */
+const longest = [
+  'e2e/load',
+  'e2e/conformance',
+  'dockerfile',
+  'cli/administration',
+  'e2e/faults',
+  'e2e/era-pairings',
+  'e2e/replicas',
+  'e2e/models/killed-holders',
+  'e2e/restless-lists',
+  'admin/authorization-matrix',
+  'store/postgres-store',
+  'upstreams/openapi/hostile-descriptions',
+  'store/rotation',
+  'upstreams/http-faults',
+  'upstreams/openapi/fetch-reference',
+].map((name) => join(tests, `${name}.test.ts`));
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const place = ({ moduleId, project }: TestSpecification) => {
+      const at = longest.indexOf(moduleId);
+      // A shared process goes on only while the next file may share it.
+      return (project.name === 'apart' ? 0 : longest.length + 1) + (at === -1 ? longest.length : at);
+    };
+    return sorted.toSorted((one, other) => place(one) - place(other));
+  }
+}
+
+const common: ProjectConfig = {
+  setupFiles: ['test/support/fast-check.ts', 'test/support/prototypes.ts'],
+  pool: 'forks',
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/build.ts'],
-    setupFiles: ['test/support/fast-check.ts', 'test/support/prototypes.ts'],
-    pool: 'forks',
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    teardownTimeout: 10_000,
     maxWorkers: 2,
+    teardownTimeout: 10_000,
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      { test: { ...common, name: 'apart', include: apart } },
+      { test: { ...common, name: 'together', include: ['test/**/*.test.ts'], exclude: apart, isolate: false } },
+    ],
   },
 });
