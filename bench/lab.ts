@@ -25,6 +25,7 @@ import type { Behaviour, Order, Plan } from './upstream.ts';
 export interface LabSettings {
   readonly isQuick: boolean;
   readonly rounds: number;
+  readonly calmRounds: number;
   readonly warmMs: number;
   readonly measureMs: number;
   /** On the clock of `performance.now()`; measuring that has begun gets no further round after it. */
@@ -49,6 +50,8 @@ export interface Rival {
 /** Starts what a suite needs and hands its loads to the generator. A suite leaves nothing behind: `clear` ends what it started. */
 export class Lab {
   readonly settings: LabSettings;
+  /** Measuring ends before its rounds are over when so many of them were calm. */
+  calmRounds: number;
   readonly placement: Placement;
   readonly #directory = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'));
   readonly #started = new Set<{ stop(): Promise<void> }>();
@@ -67,6 +70,7 @@ export class Lab {
 
   private constructor(settings: LabSettings) {
     this.settings = settings;
+    this.calmRounds = settings.calmRounds;
     this.placement = placeProcesses();
   }
 

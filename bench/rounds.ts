@@ -5,8 +5,8 @@ import type { CallJob, LoadResult } from './load.ts';
 export interface Scenario {
   readonly name: string;
   readonly targets: readonly { readonly name: string; readonly job: Load }[];
-  /** An earlier scenario has warmed its targets up. */
-  readonly isWarm?: boolean;
+  /** Targets that an earlier scenario has warmed up for this load, too. */
+  readonly warm?: readonly string[];
   /** Sets the upstreams up; it runs before each target of each round. */
   prepare?(): Promise<void>;
 }
@@ -76,6 +76,13 @@ export class Measurements {
     );
   }
 
+  /** Whether each target of each scenario has had so many calm turns. */
+  hasCalm(rounds: number): boolean {
+    return [...this.#results.values()].every((targets) =>
+      [...targets.values()].every((results) => results.filter(isCalm).length >= rounds),
+    );
+  }
+
   cpuRatio(scenario: string, target: string, to: string): Estimate | undefined {
     return this.compare(scenario, [target, to], (one, other) => divide(one!.cpuUsPerCall, other!.cpuUsPerCall), 'cpu');
   }
@@ -139,17 +146,19 @@ export async function measureRounds(
   rounds = lab.settings.rounds,
 ): Promise<Measurements> {
   const measurements = new Measurements();
-  const { warmMs, measureMs, deadline } = lab.settings;
+  const { warmMs, measureMs } = lab.settings;
   lab.say(`${suite}: warming up`);
-  for (const scenario of scenarios.filter(({ isWarm }) => isWarm !== true)) {
-    for (const { job } of scenario.targets) {
+  for (const scenario of scenarios) {
+    for (const { name, job } of scenario.targets) {
+      if (scenario.warm?.includes(name)) continue;
       await scenario.prepare?.();
       await lab.warmUp(job);
     }
   }
   for (let round = 0; round < rounds; round += 1) {
-    if (round > 0 && performance.now() > deadline) {
-      lab.say(`${suite}: out of time after round ${round} of ${rounds}`);
+    const why = round === 0 ? undefined : enough(lab, measurements);
+    if (why !== undefined) {
+      lab.say(`${suite}: ${why} after round ${round} of ${rounds}`);
       break;
     }
     lab.say(`${suite}: round ${round + 1} of ${rounds}`);
@@ -161,6 +170,12 @@ export async function measureRounds(
     }
   }
   return measurements;
+}
+
+/** Why no further round is needed. */
+export function enough({ settings, calmRounds }: Lab, measurements: Measurements): string | undefined {
+  if (performance.now() > settings.deadline) return 'out of time';
+  return measurements.hasCalm(calmRounds) ? 'enough' : undefined;
 }
 
 export function rotate<T>(list: readonly T[], by: number): T[] {

@@ -1,7 +1,7 @@
 import type { Gateway } from '../gateway.ts';
 import type { Lab, UpstreamProcess } from '../lab.ts';
 import type { LoadResult } from '../load.ts';
-import { Measurements, p99Us, rotate } from '../rounds.ts';
+import { enough, Measurements, p99Us, rotate } from '../rounds.ts';
 import type { SuiteResult } from './suite.ts';
 
 const states = ['healthy', 'dead', 'hanging'] as const;
@@ -14,9 +14,9 @@ const scenario = '32 callers of four upstreams that take 20 ms, 50 calls/s to th
  */
 export async function faults(lab: Lab): Promise<SuiteResult> {
   const measured = new Measurements();
-  const { rounds, deadline } = lab.settings;
+  const { rounds } = lab.settings;
   for (let round = 0; round < rounds; round += 1) {
-    if (round > 0 && performance.now() > deadline) break;
+    if (round > 0 && enough(lab, measured) !== undefined) break;
     lab.say(`faults: round ${round + 1} of ${rounds}`);
     // Five upstreams for each state, and a new gateway in each round: breakers remember.
     const plans = states.flatMap((state) => memberNames(state).map((name) => ({ name, tools: 2, eras: 'both' as const })));

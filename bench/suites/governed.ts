@@ -55,7 +55,7 @@ export async function governed(lab: Lab): Promise<SuiteResult> {
         { name: '429', job: { ...of(small.gateway, small.spent), callers: 64, expected: { kind: 'refusal', status: 429 } } },
       ],
     },
-    { name: calm, targets: loads(1) },
+    { name: calm, targets: loads(1), warm: loads(1).map(({ name }) => name) },
   ]);
   const cpu = (target: string, to: string) => measured.cpuRatio(busy, target, to);
   const added = measured.compare(calm, ['gatehouse', 'federation'], (one, other) => p50Us(one!)! - p50Us(other!)!, 'times');

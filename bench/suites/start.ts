@@ -9,7 +9,7 @@ import type { SuiteResult } from './suite.ts';
  * fastest start: whatever else a machine does can only add to it.
  */
 export async function start(lab: Lab): Promise<SuiteResult> {
-  const rounds = Math.max(5, lab.settings.rounds);
+  const rounds = Math.max(Math.min(5, 3 * lab.calmRounds), lab.settings.rounds);
   const upstream = await lab.startUpstream([{ name: 'ten', tools: 10, eras: 'both' }]);
   const served = [{ namespace: 'ten', upstreams: [{ name: 'ten', tools: 10, port: upstream.ports[0]! }] }];
   const floor: Start[] = [];
