@@ -47,7 +47,10 @@ async function run(program: string, key: string): Promise<string> {
   return stdout.trim();
 }
 
-test('every request of the page does what it says, and every program prints what the model says', async () => {
+// Five programs load a client's library each, one after the other.
+const timeout = 120_000;
+
+test('every request of the page does what it says, and every program prints what the model says', { timeout }, async () => {
   // A key of one's own is for members.
   const platform = await gateway.person('platform', [{ role: 'admin' }]);
   let requested = '';

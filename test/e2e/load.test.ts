@@ -161,7 +161,9 @@ test(
       const { rssBytes, sockets, files } = measureProcess(gateway.pid);
       residents.push(Math.round(rssBytes / 1e6));
       handles.push(sockets + files);
-      heaps.push(Math.round((await measureLiveHeap(gateway.pid, heapDirectory)) / 1e5) / 10);
+      // A snapshot stops everything for seconds: what counts is what the last crowd leaves beside what the first one did.
+      if (crowd === 0 || crowd === crowds - 1)
+        heaps.push(Math.round((await measureLiveHeap(gateway.pid, heapDirectory)) / 1e5) / 10);
     }
     const report = { ...tally, wrong: tally.wrong.length, seconds, liveHeapMb: heaps, residentMb: residents, handles };
     process.stdout.write(`${JSON.stringify(report)}\n`);
