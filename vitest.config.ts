@@ -17,19 +17,32 @@ const apart = readdirSync(tests, { recursive: true, encoding: 'utf8' })
 const longest = [
   'e2e/load',
   'e2e/conformance',
-  'dockerfile',
   'cli/administration',
+  'e2e/governed-calls',
   'e2e/faults',
   'e2e/era-pairings',
   'e2e/replicas',
+  'e2e/chaos',
+  'e2e/reload',
+  'e2e/kill',
   'e2e/models/killed-holders',
+  'e2e/reviews',
   'e2e/restless-lists',
-  'admin/authorization-matrix',
+  'e2e/canary',
+  'e2e/clients',
+  'dockerfile',
   'store/postgres-store',
+  'admin/authorization-matrix',
   'upstreams/openapi/hostile-descriptions',
+  'store/registry-followers',
+  'review/held-definitions',
   'store/rotation',
-  'upstreams/http-faults',
+  'store/redis-counters',
+  'upstreams/stdio',
+  'store/keyed-calls',
+  'e2e/openapi',
   'upstreams/openapi/fetch-reference',
+  'admin/upstreams',
 ].map((name) => join(tests, `${name}.test.ts`));
 
 class LongestFirst extends BaseSequencer {
@@ -54,7 +67,8 @@ const common: ProjectConfig = {
 export default defineConfig({
   test: {
     globalSetup: ['test/support/build.ts'],
-    maxWorkers: 2,
+    // One more than there are cores where time is short: many tests wait for something.
+    maxWorkers: 3,
     teardownTimeout: 10_000,
     sequence: { sequencer: LongestFirst },
     projects: [
