@@ -169,6 +169,8 @@ async function build(
     clock,
     policies,
     maySeeAction: (caller, name) => admin.maySee(caller, name),
+    rolesOfAction: (name) => admin.rolesOf(name),
+    checkAction: (name, args) => admin.misfits(name, args),
   };
 
   const clients = openClients({ ...base, identities, live, calls, approvals, signedDecisions, subscriptions, hop });

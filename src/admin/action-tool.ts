@@ -25,10 +25,3 @@ function explainPatterns({ zodSchema, jsonSchema }: Parameters<Override>[0]): vo
 }
 
 type Override = NonNullable<z.core.ToJSONSchemaParams['override']>;
-
-/** Every problem of an input, one sentence each, with the place. */
-export function describeProblems(error: z.ZodError): string {
-  return error.issues
-    .map(({ path, message }) => (path.length === 0 ? message : `/${path.map(String).join('/')}: ${message}`))
-    .join(' ');
-}

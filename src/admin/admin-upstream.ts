@@ -1,5 +1,7 @@
+import type { Misfit } from '../arguments/find-misfits.ts';
 import { asCaller } from '../call/authenticate/caller.ts';
 import type { Caller } from '../call/authenticate.ts';
+import { BadArguments } from '../call/bad-arguments.ts';
 import { GatewayError } from '../errors.ts';
 import { builtInConfig, builtInHealth } from '../upstreams/built-in.ts';
 import {
@@ -31,6 +33,7 @@ export class AdminUpstream implements Upstream {
   readonly #ports: () => LastingPorts;
   readonly #listeners = new Set<(change: UpstreamChange) => void>();
   #actions: ReadonlyMap<string, Action> = new Map();
+  #misfitsOf: (action: Action, args: JsonObject) => readonly Misfit[] = () => [];
   #offer: Offer = { ...emptyOffer, isStale: false };
   #loading: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -55,6 +58,18 @@ export class AdminUpstream implements Upstream {
     return action !== undefined && maySee(caller, action);
   }
 
+  /** The roles that show this action, any of which is enough. */
+  rolesOf(name: string): readonly string[] | undefined {
+    const action = this.#actions.get(name);
+    return action && [...new Set(['admin', ...action.roles])];
+  }
+
+  /** Everything that this action has against its arguments. */
+  misfits(name: string, args: JsonObject): readonly Misfit[] {
+    const action = this.#actions.get(name);
+    return action === undefined ? [] : this.#misfitsOf(action, args);
+  }
+
   get isLoaded(): boolean {
     return this.#actions.size > 0;
   }
@@ -74,11 +89,9 @@ export class AdminUpstream implements Upstream {
     const action = this.#actions.get(String(params.name));
     const caller = asCaller(whoever);
     if (action === undefined || caller === undefined) throw new GatewayError('unknown_capability', 'There is no such action.');
-    const read = action.input.safeParse(isObject(params.arguments) ? params.arguments : {});
-    if (!read.success) {
-      const { describeProblems } = await import('./action-tool.ts');
-      throw new GatewayError('bad_arguments', describeProblems(read.error));
-    }
+    const args = isObject(params.arguments) ? params.arguments : {};
+    const read = action.input.safeParse(args);
+    if (!read.success) throw new BadArguments({ found: this.#misfitsOf(action, args), isPartial: false });
     const given = await action.run(
       { ...this.#ports(), door: door === 'rest' || door === 'cli' ? door : 'mcp', trace, cancel },
       caller,
@@ -107,7 +120,12 @@ export class AdminUpstream implements Upstream {
 
   async #load(): Promise<void> {
     clearTimeout(this.#timer);
-    const [{ actions }, { toTool }] = await Promise.all([import('./actions.ts'), import('./action-tool.ts')]);
+    const [{ actions }, { toTool }, { inputMisfits }] = await Promise.all([
+      import('./actions.ts'),
+      import('./action-tool.ts'),
+      import('./input-misfits.ts'),
+    ]);
+    this.#misfitsOf = inputMisfits;
     this.#actions = new Map(actions.map((action) => [action.name, action]));
     this.#offer = { ...emptyOffer, isStale: false, tools: actions.map(toTool) };
     for (const listener of this.#listeners) listener({ kind: 'offer' });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Caller } from '../call/authenticate.ts';
 import { answerRules } from '../call/check-answer.ts';
+import { namesAfter } from '../call/record-names.ts';
 import { categories, judgedCategories } from '../content/rule.ts';
 import { ruleIds } from '../content/rule-names.ts';
 import { GatewayError } from '../errors.ts';
@@ -83,11 +84,13 @@ export const searchAudit = defineAction({
     call: z
       .string()
       .regex(
-        /^([0-9a-f]{24}|\d{1,15}\.\d{1,15})$/,
+        /^([0-9a-f]{24}(-[2-9])?|\d{1,15}\.\d{1,15})$/,
         'A call is named by the x-request-id of its answer, 24 hex digits, or as "call" of its record.',
       )
       .optional()
-      .describe('Calls only: the one of this id: the x-request-id of an answer at /v1, or "call" of a record.'),
+      .describe(
+        'Calls only: the one of this id: the x-request-id of an answer at /v1 or, over HTTP, in MCP, or "call" of a record.',
+      ),
     contentRule: contentRuleName
       .optional()
       .describe('Calls only: a content rule that matched, e.g. "secrets/github-token", or any of a category, "secrets".'),
@@ -195,12 +198,13 @@ interface Query {
   readonly cursor?: string | undefined;
 }
 
-async function searchCalls(ports: AdminPorts, caller: Caller, { cursor, object: _, ...query }: Query) {
+async function searchCalls(ports: AdminPorts, caller: Caller, { cursor, object: _, call, ...query }: Query) {
   const visible = namespacesOf(caller, ['admin', 'auditor']);
   const bound =
     visible === 'all' ? {} : visible.size > 0 ? { namespaces: [...visible] } : { callers: ownPrincipals(ports, caller) };
   const before = cursor === undefined ? undefined : readCallCursor(cursor);
-  const rows = await ports.audit.search({ ...query, ...bound, before });
+  const calls = call === undefined ? undefined : namesAfter(call);
+  const rows = await ports.audit.search({ ...query, ...bound, calls, before });
   const last = rows.at(-1);
   const next = last !== undefined && rows.length === query.limit ? { next: `${last.atMs}:${last.seq}:${last.chain}` } : {};
   return { calls: rows.map(showRow), ...next };

@@ -180,7 +180,7 @@ function describeFailure({ transport }: UpstreamConfig, reason: string, isPerUse
   if (reason.includes('that may be reached')) {
     return errorAt(
       ['url'],
-      `There is ${reason}. What is registered at run time must be public and https, or be allowed with GATEHOUSE_EGRESS_ALLOW by whoever runs this gateway.`,
+      `There is ${reason.split(';')[0]}. What is registered at run time must be public and https, or be allowed with GATEHOUSE_EGRESS_ALLOW by whoever runs this gateway.`,
     );
   }
   return errorAt(['url'], `The address does not answer as an MCP server: ${reason}.`);

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { CheckPool, type Verdict } from './check-pool.ts';
+import { findMisfits, type Misfits, misfitOf, mostMisfits } from './find-misfits.ts';
 import { type ArgumentSize, measureArguments, withPlainNumbers } from './measure-arguments.ts';
 import { isQuick, type Plan, SchemaPlans } from './schema-plans.ts';
 
@@ -12,6 +13,8 @@ export interface ArgumentCheck {
    * before; as a promise the first time, and for whatever takes long. The promise rejects with GatewayError `checks_busy` alone.
    */
   check(args: JsonObject): undefined | string | Promise<undefined | string>;
+  /** Everything to change in arguments that were refused with this sentence. */
+  misfits(args: JsonObject, sentence: string): Misfits;
   /** Compiles, so that the first call need not wait. */
   prepare(): Promise<void>;
   /** What of the schema is not checked, as sentences; complete once something was checked or prepared. */
@@ -56,6 +59,7 @@ export class ArgumentChecks {
         if (typeof size === 'string') return size;
         return this.#check(known ?? plan(), args, size);
       },
+      misfits: (args, sentence) => allMisfits(known, args, sentence),
       prepare: () => this.#plans.prepare(plan()),
       get warnings() {
         return known?.warnings ?? [];
@@ -82,6 +86,17 @@ export class ArgumentChecks {
     if (isHere && plan.validator !== undefined) return plan.validator.check(args);
     return explain(plan, await this.#plans.elsewhere(plan, { args }));
   }
+}
+
+function allMisfits(plan: Plan | undefined, args: JsonObject, sentence: string): Misfits {
+  const first = misfitOf(sentence);
+  const size = measureArguments(args);
+  if (plan?.clean === undefined || plan.problem !== undefined || typeof size === 'string')
+    return { found: [first], isPartial: false };
+  const plain = size.hasLongNumbers ? withPlainNumbers(args) : args;
+  const { found, isPartial } = findMisfits(plan.clean.schema, plain, plan.validator?.patterns);
+  const isTold = found.length > 0 && (!isPartial || found.some(({ message }) => message === sentence));
+  return { found: isTold ? found : [first, ...found].slice(0, mostMisfits), isPartial };
 }
 
 function refusal(problem: string): string {

@@ -9,6 +9,8 @@ export interface Validator {
   readonly check: (args: Json) => string | undefined;
   /** Patterns that cannot be matched in linear time and are therefore not checked, as sentences. */
   readonly warnings: readonly string[];
+  /** Those that can be matched. */
+  readonly patterns: ReadonlyMap<string, Matcher>;
 }
 
 /** Throws UnusableSchema. Ajv takes tens of milliseconds to load: the first schema pays them, not the start. */
@@ -37,7 +39,8 @@ export async function compileSchema(schema: JsonObject, patterns: readonly strin
   try {
     const validate = ajv.compile(withoutPatterns(schema, new Set(unreadable)));
     const check = (args: Json) => (validate(args) ? undefined : describeErrors(validate.errors ?? [], words));
-    return { check: (args) => guard(() => check(args), words), warnings: unreadable.map(describePattern) };
+    const readable = new Map([...matchers].flatMap(([pattern, matcher]) => (matcher === undefined ? [] : [[pattern, matcher]])));
+    return { check: (args) => guard(() => check(args), words), warnings: unreadable.map(describePattern), patterns: readable };
   } catch (error) {
     // Ajv recurses: what is too large for it overflows the stack.
     if (error instanceof RangeError) throw new UnusableSchema('is too large to be compiled');
@@ -56,7 +59,7 @@ function guard(check: () => string | undefined, { whole, schema }: CheckWords): 
   }
 }
 
-interface Matcher {
+export interface Matcher {
   test(text: string): boolean;
   /** Ajv takes two matchers that print alike for one. */
   toString(): string;

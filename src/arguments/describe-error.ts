@@ -1,4 +1,4 @@
-/** One sentence out of what Ajv found: where, what is expected there, in words a model can act on. Never the value itself. */
+/** One sentence for what does not fit: where, what is expected there, in words a model can act on. Never the value itself. */
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { suggestName } from '../problems.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
@@ -12,6 +12,9 @@ export interface CheckWords {
 
 export const argumentWords: CheckWords = { whole: 'The arguments', schema: 'input schema' };
 export const answerWords: CheckWords = { whole: 'The structured content', schema: 'output schema' };
+
+/** What a keyword of a schema has against a value, as Ajv reports it. */
+export type Wrong = Pick<ErrorObject, 'keyword' | 'instancePath' | 'params'> & { readonly parentSchema?: unknown };
 
 export function describeErrors(errors: readonly ErrorObject[], words: CheckWords): string {
   const error = pickError(errors);
@@ -32,7 +35,7 @@ function depthOf({ instancePath, keyword }: ErrorObject): number {
 
 const memberKeywords = new Set(['required', 'additionalProperties', 'unevaluatedProperties', 'dependentRequired']);
 
-function describe(error: ErrorObject, { whole }: CheckWords): string {
+export function describe(error: Wrong, { whole }: CheckWords): string {
   const { keyword, params } = error;
   const schema: JsonObject = isObject(error.parentSchema) ? error.parentSchema : {};
   const at = error.instancePath === '' ? whole : subject(error.instancePath);
@@ -73,6 +76,40 @@ function describe(error: ErrorObject, { whole }: CheckWords): string {
   }
 }
 
+/** Where it is, as a JSON pointer fit to be shown; empty for the arguments themselves. */
+export function placeOf({ keyword, instancePath, params }: Wrong): string {
+  const member = memberKeywords.has(keyword)
+    ? (params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty)
+    : undefined;
+  return member === undefined ? subject(instancePath) : child(instancePath, String(member));
+}
+
+/** What belongs there, in a few words; undefined where nothing does, or where that cannot be said. */
+export function expectedBy({ keyword, params, parentSchema }: Wrong): string | undefined {
+  const schema: JsonObject = isObject(parentSchema) ? parentSchema : {};
+  if (keyword === 'required') {
+    const member = memberSchema(schema, String(params.missingProperty));
+    const wanted = member === undefined ? undefined : expectation(member);
+    return wanted === unsaid ? undefined : wanted;
+  }
+  if (!plainKeywords.has(keyword)) return undefined;
+  if (keyword === 'anyOf' || keyword === 'oneOf') return alternatives(schema[keyword]);
+  return expectation(schema);
+}
+
+/** What they ask for is what the schema that has them asks for. */
+const plainKeywords: ReadonlySet<string> = new Set([
+  ...['type', 'enum', 'const', 'anyOf', 'oneOf', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  ...['multipleOf', 'minLength', 'maxLength', 'pattern', 'minItems', 'maxItems'],
+]);
+
+/** The known name that is closest to one that is not known; undefined where none is. */
+export function meantBy({ keyword, params, parentSchema }: Wrong): string | undefined {
+  if (keyword !== 'additionalProperties' && keyword !== 'unevaluatedProperties') return undefined;
+  const known = isObject(parentSchema) && isObject(parentSchema.properties) ? Object.keys(parentSchema.properties) : [];
+  return /"(.*)"/s.exec(suggestMember(String(params.additionalProperty ?? params.unevaluatedProperty), known))?.[1];
+}
+
 function subject(instancePath: string): string {
   return instancePath
     .split('/')
@@ -86,10 +123,13 @@ function child(instancePath: string, member: string): string {
 }
 
 function describeMissing(instancePath: string, member: string, schema: JsonObject): string {
-  const expected =
-    isObject(schema.properties) && Object.hasOwn(schema.properties, member) ? schema.properties[member] : undefined;
+  const expected = memberSchema(schema, member);
   const hint = isObject(expected) ? `; it must be ${expectation(expected)}` : '';
   return `${child(instancePath, member)} is missing${hint}.`;
+}
+
+function memberSchema({ properties }: JsonObject, member: string): Json | undefined {
+  return isObject(properties) && Object.hasOwn(properties, member) ? properties[member] : undefined;
 }
 
 const maxListed = 20;
@@ -101,14 +141,15 @@ function describeSurplus(instancePath: string, member: string, schema: JsonObjec
     .map((name) => shorten(name, 40))
     .join(', ');
   const hint = known.length === 0 ? '' : ` Known are ${listed}${known.length > maxListed ? ', ...' : ''}.`;
-  const suggestion =
-    member.length > 64
-      ? ''
-      : suggestName(
-          member,
-          known.slice(0, 200).filter((name) => name.length <= 64),
-        );
-  return `${child(instancePath, member)} is not known here; leave it out.${suggestion || hint}`;
+  return `${child(instancePath, member)} is not known here; leave it out.${suggestMember(member, known) || hint}`;
+}
+
+function suggestMember(member: string, known: readonly string[]): string {
+  if (member.length > 64) return '';
+  return suggestName(
+    member,
+    known.slice(0, 200).filter((name) => name.length <= 64),
+  );
 }
 
 function alternatives(parts: Json | undefined): string {
@@ -127,6 +168,8 @@ const nouns: Readonly<Record<string, string>> = {
   null: 'null',
 };
 
+const unsaid = 'as the schema of this tool says';
+
 /** What the schema asks for, as far as a few words can say it: "a whole number of at most 100". */
 function expectation(schema: Json | undefined): string {
   if (!isObject(schema)) return 'something else';
@@ -137,7 +180,7 @@ function expectation(schema: Json | undefined): string {
   const bounds = describeBounds(schema);
   if (noun === '' && Array.isArray(schema.anyOf)) return alternatives(schema.anyOf);
   if (noun === '' && Array.isArray(schema.oneOf)) return alternatives(schema.oneOf);
-  if (noun === '' && bounds === '') return 'as the schema of this tool says';
+  if (noun === '' && bounds === '') return unsaid;
   return `${noun || 'a value'}${bounds}`;
 }
 

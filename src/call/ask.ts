@@ -33,6 +33,8 @@ export interface Ask {
   readonly approval?: string | undefined;
   /** By which its client may speak of the answer later. */
   readonly answerId?: string | undefined;
+  /** Gives each record that this request leaves a name, by which its client may speak of it later; undefined where there are no more. */
+  readonly nextName?: (() => string | undefined) | undefined;
   /** Where a model's answer goes that its client wants in parts. */
   readonly stream?: AnswerStream | undefined;
   /** Asked by the gateway itself to judge another call: nobody judges this one. */

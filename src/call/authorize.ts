@@ -26,6 +26,8 @@ export interface Circumstances {
   readonly nowMs: number;
   /** Whether somebody's roles show them this action of the gateway's administration. */
   readonly maySeeAction: (caller: Caller, name: string) => boolean;
+  /** The roles that show an action, any of which is enough; undefined where there is no such action. */
+  readonly rolesOfAction?: ((name: string) => readonly string[] | undefined) | undefined;
 }
 
 /**
@@ -36,7 +38,7 @@ export function authorize(
   circumstances: Circumstances,
   caller: Caller,
   target: Target,
-  ask: Pick<Ask, 'method' | 'params'>,
+  ask: Pick<Ask, 'method' | 'params'> & { readonly door?: Ask['door'] },
 ): Permit {
   checkEntry(caller, target.toolbox.name);
   const policy = circumstances.policies.of(target.capability, target.namespace);
@@ -45,9 +47,33 @@ export function authorize(
     if (!isWithinNetworks(circumstances, caller, policy)) throw unknownTarget(ask);
     return { ...target, caller, policy } as Permit;
   }
-  if (!mayReach(circumstances, caller, target, policy)) throw unknownTarget(ask);
+  if (!mayReach(circumstances, caller, target, policy))
+    throw roleNeeded(circumstances, caller, target, policy, ask.door) ?? unknownTarget(ask);
   if (policy.rules.length > 0) checkRules(circumstances, caller, target, policy, ask);
   return { ...target, caller, policy } as Permit;
+}
+
+/**
+ * What actions there are is no secret at the API: its description lists them all, to whoever has a role or not. In MCP a list shows
+ * whoever asks their own, and all others are unknown there. Undefined where it is not the role that is missing, or not alone.
+ */
+function roleNeeded(
+  circumstances: Circumstances,
+  caller: Caller,
+  target: Target,
+  policy: CallPolicy,
+  door: Ask['door'] | undefined,
+): GatewayError | undefined {
+  if (target.namespace !== 'admin' || (door !== 'rest' && door !== 'cli') || caller.roles.length === 0) return undefined;
+  if (!isReached(caller, target) || !isWithinNetworks(circumstances, caller, policy)) return undefined;
+  const name = target.capability.slice('admin/'.length);
+  const roles = circumstances.rolesOfAction?.(name);
+  if (roles === undefined || circumstances.maySeeAction(caller, name)) return undefined;
+  const own = [...new Set(caller.roles.map(({ role }) => role))].join(' and ');
+  return new GatewayError(
+    'not_allowed',
+    `${name} needs the role ${roles.join(' or ')}, and ${caller.id} has ${own} alone. Ask an administrator of this gateway for it, or to do this.`,
+  );
 }
 
 function checkRules(

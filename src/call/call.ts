@@ -43,7 +43,7 @@ import { Course, type RecordPorts } from './record.ts';
 import { remembering } from './remember.ts';
 import { resolve, type Target } from './resolve.ts';
 import { type Sampler, samplerFor } from './sample.ts';
-import { type Screened, screen } from './screen.ts';
+import { type ActionCheck, type Screened, screen } from './screen.ts';
 
 /** What the steps need of the gateway. */
 export interface CallPorts extends RecordPorts {
@@ -61,6 +61,8 @@ export interface CallPorts extends RecordPorts {
   /** What callers were handed before. */
   readonly sightings: Sightings;
   readonly maySeeAction: Circumstances['maySeeAction'];
+  readonly rolesOfAction?: Circumstances['rolesOfAction'];
+  readonly checkAction?: ActionCheck | undefined;
 }
 
 /** One call, from a known caller to its outcome. Throws GatewayError; whatever happens is on record. */
@@ -104,7 +106,7 @@ function permitFor(ports: CallPorts, caller: Caller, target: Target, ask: Ask, c
 function screenAdmitted(ports: CallPorts, admission: Admission, ask: Ask, course: Course): Screened | Promise<Screened> {
   course.admission = admission;
   course.trace.step('screen');
-  return screen(ports.checks, admission, judgesOf(ports, ask));
+  return screen(ports.checks, admission, judgesOf(ports, ask), ports.checkAction);
 }
 
 // What judges is not judged: a policy for all models is for the judge as well.
@@ -114,10 +116,10 @@ function judgesOf({ judges = noJudges }: CallPorts, { isJudging }: Ask): Judges 
 
 /** What decides what a caller may see and call right now, besides who it is. */
 export function circumstancesOf(
-  { policies, clock, maySeeAction }: Pick<CallPorts, 'policies' | 'clock' | 'maySeeAction'>,
+  { policies, clock, maySeeAction, rolesOfAction }: Pick<CallPorts, 'policies' | 'clock' | 'maySeeAction' | 'rolesOfAction'>,
   ip: string,
 ): Circumstances {
-  return { policies: policies(), ip, nowMs: clock.nowMs(), maySeeAction };
+  return { policies: policies(), ip, nowMs: clock.nowMs(), maySeeAction, rolesOfAction };
 }
 
 /** A further round of a call that is under way: judged again, as its caller's rights may have changed. Sends nothing. */

@@ -27,7 +27,7 @@ export interface ExplainedStep {
  * hear what their call would, and so that what is hidden from them is not there. Undefined for those who may know.
  */
 export async function explain(
-  { counters, checks, sightings }: Pick<CallPorts, 'counters' | 'checks' | 'sightings'>,
+  { counters, checks, sightings, checkAction }: Pick<CallPorts, 'counters' | 'checks' | 'sightings' | 'checkAction'>,
   circumstances: Circumstances,
   catalog: Catalog,
   caller: Caller,
@@ -54,7 +54,7 @@ export async function explain(
       return steps;
     }
     steps.push(step('limit', 'allow', usage.length === 0 ? 'No limit applies.' : 'No limit is used up.', details));
-    const screened = await screen(checks, admission);
+    const screened = await screen(checks, admission, undefined, checkAction);
     const { hits } = screened;
     const found = [...new Set(hits.map(({ ruleId }) => ruleId))];
     steps.push(step('screen', 'allow', 'The arguments fit, and may go in.', found));

@@ -75,6 +75,7 @@ export class Course {
   done(outcome: Outcome): void {
     if (outcome.hits.length > 0) this.#hits = [...this.#hits, ...outcome.hits];
     this.#settle();
+    if (outcome.kind === 'error') traces.set(this.#ask, this.trace.traceId);
     if (outcome.kind === 'error') this.#end('upstream-error', undefined, 0, outcome.error.code);
     else if (outcome.kind === 'input-required') this.#end('input-required', undefined, 0);
     else if (outcome.kind === 'reply') this.#end('done', undefined, outcome.body.length);
@@ -158,11 +159,11 @@ export class Course {
     const { journal } = this.#ports;
     const target = this.permit ?? this.refused;
     const { id, key, consumer, member } = this.#caller;
-    const { answerId, door, toolbox, method, params, bytesIn } = this.#ask;
+    const { answerId, nextName, door, toolbox, method, params, bytesIn } = this.#ask;
     // No limit looks at arguments, and a crowd that is refused is not to cost what it does when it is let in.
     const digested = rule !== undefined && rule !== 'repeated' && ofLimits.has(rule) ? undefined : params.arguments;
     return journal.describe({
-      call: answerId,
+      call: answerId ?? nextName?.(),
       principal: id,
       key,
       consumer,

@@ -1,10 +1,12 @@
 /** Refuses arguments that the tool's schema does not take, and content that must not go in. */
-import type { ArgumentChecks } from '../arguments/argument-check.ts';
+import type { ArgumentCheck, ArgumentChecks } from '../arguments/argument-check.ts';
+import type { Misfits } from '../arguments/find-misfits.ts';
 import type { Judges } from '../content/judge.ts';
 import type { ContentHit, ContentVerdict } from '../content/screen.ts';
 import { GatewayError } from '../errors.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { askJudgesOf, blockingOf } from './ask-judges.ts';
+import { BadArguments } from './bad-arguments.ts';
 import type { Admission } from './limit.ts';
 
 declare const screened: unique symbol;
@@ -20,11 +22,21 @@ export interface Screened extends Admission {
  * At once for arguments that are checked and looked through quickly and that no judge is asked about. Throws, or rejects with, GatewayError
  * `bad_arguments`, `checks_busy`, `content_blocked` and `judge_unavailable`. `judges` is left out where nothing may be sent: they are then not asked.
  */
-export function screen(checks: ArgumentChecks, admission: Admission, judges?: Judges): Screened | Promise<Screened> {
-  const screened = checkArguments(checks, admission);
+export function screen(
+  checks: ArgumentChecks,
+  admission: Admission,
+  judges?: Judges,
+  checkAction: ActionCheck = noActions,
+): Screened | Promise<Screened> {
+  const screened = checkArguments(checks, admission, checkAction);
   if (admission.policy.judgesIn.length === 0 || judges === undefined) return screened;
   return screened instanceof Promise ? screened.then((late) => judgeBy(judges, late)) : judgeBy(judges, screened);
 }
+
+/** Everything that an action of the gateway's administration has against its arguments; its schema cannot say all of it. */
+export type ActionCheck = (name: string, args: JsonObject) => Misfits['found'];
+
+const noActions: ActionCheck = () => [];
 
 async function judgeBy(judges: Judges, screened: Screened): Promise<Screened> {
   const { policy, params, capability, hits } = screened;
@@ -35,10 +47,14 @@ async function judgeBy(judges: Judges, screened: Screened): Promise<Screened> {
   return { ...screened, hits: all } as unknown as Screened;
 }
 
-function checkArguments(checks: ArgumentChecks, admission: Admission): Screened | Promise<Screened> {
-  const { tool, params } = admission;
+function checkArguments(checks: ArgumentChecks, admission: Admission, checkAction: ActionCheck): Screened | Promise<Screened> {
+  const { tool, params, namespace } = admission;
   if (tool === undefined) return clean(admission);
   const args = isObject(params.arguments) ? params.arguments : {};
+  if (namespace === 'admin') {
+    const found = checkAction(tool.name, args);
+    if (found.length > 0) throw new BadArguments({ found, isPartial: false });
+  }
   const check = checks.of(tool.inputSchema);
   const complaint = check.check(args);
   if (complaint === undefined) return clean(admission);
@@ -47,9 +63,11 @@ function checkArguments(checks: ArgumentChecks, admission: Admission): Screened 
   if (complaint instanceof Promise)
     return complaint
       .then((late) => (late === undefined || given === undefined ? late : check.check(given)))
-      .then((late) => judge(admission, late));
+      .then((late) => judge(admission, check, given ?? args, late));
   const second = given === undefined ? complaint : check.check(given);
-  return second instanceof Promise ? second.then((late) => judge(admission, late)) : judge(admission, second);
+  return second instanceof Promise
+    ? second.then((late) => judge(admission, check, given ?? args, late))
+    : judge(admission, check, given ?? args, second);
 }
 
 /** Arguments without what is null and may be left out; undefined where there is none. */
@@ -59,8 +77,13 @@ function withoutNulls({ required }: JsonObject, args: JsonObject): JsonObject | 
   return kept.length === Object.keys(args).length ? undefined : Object.fromEntries(kept);
 }
 
-function judge(admission: Admission, complaint: string | undefined): Screened | Promise<Screened> {
-  if (complaint !== undefined) throw new GatewayError('bad_arguments', complaint);
+function judge(
+  admission: Admission,
+  check: ArgumentCheck,
+  args: JsonObject,
+  complaint: string | undefined,
+): Screened | Promise<Screened> {
+  if (complaint !== undefined) throw new BadArguments(check.misfits(args, complaint));
   return clean(admission);
 }
 

@@ -245,18 +245,21 @@ function reportIdle(
   for (const pattern of includes) {
     if (pattern.isWhole) continue;
     const covered = shares.filter(({ contribution }) => pattern.covers(contribution.member.config));
-    // What an upstream that is still starting will offer is not known.
-    if (covered.some(({ contribution }) => contribution.offer.isStale)) continue;
     // What is held back has its own problem.
     if (covered.some(({ contribution }) => contribution.held.length > 0)) continue;
     if (covered.some(({ tools, prompts }) => [...tools, ...prompts].some((capability) => isTaken([pattern], capability))))
       continue;
     const meant = shares.find(({ contribution }) => contribution.member.id === pattern.text);
-    problems.push({
-      upstream: `toolbox ${config.name}`,
-      subject: pattern.text,
-      message: `No tool or prompt is named so.${meant === undefined ? '' : ` To take the whole upstream write "${pattern.text}/*".`}`,
-    });
+    const hint = meant === undefined ? '' : ` To take the whole upstream write "${pattern.text}/*".`;
+    const problem = { upstream: `toolbox ${config.name}`, subject: pattern.text };
+    const stale = covered.map(({ contribution }) => contribution).filter(({ offer }) => offer.isStale);
+    if (stale.length === 0) problems.push({ ...problem, message: `No tool or prompt is named so.${hint}` });
+    // What one offered before may have changed since.
+    else if (stale.every(({ offer: { tools, prompts } }) => tools.length + prompts.length === 0)) {
+      const awaits = stale.map(({ member }) => member);
+      const silent = awaits.map(({ id }) => id).join(', ');
+      problems.push({ ...problem, message: `Takes nothing as long as ${silent} has never said what it offers.${hint}`, awaits });
+    }
   }
 }
 

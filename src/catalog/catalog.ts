@@ -52,6 +52,8 @@ export interface CatalogProblem {
   /** The definition's own name or URI, or the toolbox's pattern. */
   readonly subject: string;
   readonly message: string;
+  /** Upstreams that have never said what they offer, where it is only for that reason: one that is just starting may say it in a moment. */
+  readonly awaits?: readonly Member[];
 }
 
 /** A named selection of capabilities. Maps are in list order: namespace, then upstream, then the upstream's own order. */

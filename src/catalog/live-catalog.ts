@@ -277,7 +277,8 @@ export class LiveCatalog {
     this.#current = catalog;
     this.#awaitSuccessors();
     const known = new Set(previous.problems.map(({ upstream, message }) => `${upstream} ${message}`));
-    for (const { upstream, subject, message } of catalog.problems) {
+    for (const { upstream, subject, message, awaits } of catalog.problems) {
+      if (awaits !== undefined) continue;
       if (!known.has(`${upstream} ${message}`)) this.#log.warn({ upstream, subject }, message);
     }
     for (const listener of this.#listeners) {

@@ -1,5 +1,6 @@
 import type { Action } from '../admin/action.ts';
 import { actions } from '../admin/actions.ts';
+import { inputMisfits } from '../admin/input-misfits.ts';
 import { readSettings } from '../settings.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { type Flag, flagsOf } from './action-flags.ts';
@@ -106,14 +107,15 @@ async function takeSecret(
 
 /** What an action would refuse, in the words of the command line. */
 function findProblems({ action, flags }: ActionCommand, input: JsonObject): readonly string[] {
-  const read = action.input.safeParse(input);
-  // Of what is not there the words themselves have told.
-  const issues = (read.error?.issues ?? []).filter(({ path: [key] }) => key === undefined || Object.hasOwn(input, key));
-  return issues.map(({ path: [key, ...inside], message }) => {
+  return inputMisfits(action, input).flatMap(({ path, message }) => {
+    const [, key, ...inside] = path.split('/');
+    // Of what is not there the words themselves have told.
+    if (key !== undefined && !Object.hasOwn(input, key)) return [];
     const flag = flags.find((candidate) => candidate.key === key);
-    if (flag === undefined) return message;
+    if (flag === undefined) return [message];
     const name = flag.isPositional ? `<${flag.name}>` : flag.isSecret ? flag.name : `--${flag.name}`;
-    return `${name}${inside.length === 0 ? '' : `, at ${inside.map(String).join('.')}`}: ${message}`;
+    const said = message.startsWith(path) ? message.slice(path.length).replace(/^: /, ' ') : ` ${message}`;
+    return [`${name}${inside.length === 0 ? '' : `, at ${inside.join('.')}`}:${said}`];
   });
 }
 

@@ -114,8 +114,15 @@ function toolboxesIn(catalog: Catalog): Status['toolboxes'] {
     tools: tools.size,
     prompts: prompts.size,
     resources: resources.size,
-    missing: catalog.problems.filter((problem) => problem.upstream === `toolbox ${name}`),
+    missing: catalog.problems
+      .filter((problem) => problem.upstream === `toolbox ${name}` && !isComing(problem))
+      .map(({ upstream, subject, message }) => ({ upstream, subject, message })),
   }));
+}
+
+/** What an upstream that is still starting will offer is not known, and is no news. */
+function isComing({ awaits = [] }: CatalogProblem): boolean {
+  return awaits.some(({ upstream }) => upstream.health().state === 'connecting');
 }
 
 function breakersOf(catalog: Catalog, lanes: Lanes): Status['breakers'] {

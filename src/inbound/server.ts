@@ -7,6 +7,7 @@ import { hopHeader, isTooLong, readHops } from '../upstreams/hop.ts';
 import { authenticateRequest, errorHeaders, pathOf, type ServerPorts } from './door.ts';
 import { RequestError, serveMcp } from './mcp/endpoint.ts';
 import { errorMessage, toRpcError } from './mcp/messages.ts';
+import { newRequestId } from './mcp/request-id.ts';
 import { writeJson } from './mcp/stream.ts';
 import type { ModelRequest } from './models/endpoint.ts';
 import { checkAddressing } from './origin.ts';
@@ -56,7 +57,10 @@ function route(
     if (request.method === 'OPTIONS') return void preflight(request, response, headers);
     const { edge, bodyLimitBytes: limitBytes } = ports;
     const ip = local === undefined ? clientAddress(request.socket.remoteAddress, request.headers, ports.isTrustedProxy) : '';
-    const serveFor = (caller: Caller) => serveMcp(edge, { caller, ip, toolbox, request, response, limitBytes, headers });
+    const requestId = newRequestId();
+    if (request.method === 'POST') headers['x-request-id'] = requestId;
+    const serveFor = (caller: Caller) =>
+      serveMcp(edge, { caller, ip, toolbox, request, response, limitBytes, headers, requestId });
     const caller = local ?? authenticateRequest(ports, request, path);
     if (caller instanceof Promise) return caller.then(serveFor);
     return toolbox === 'admin' ? ports.loadAdministration().then(() => serveFor(caller)) : serveFor(caller);

@@ -43,13 +43,14 @@ const phrases: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'no answer from the name service for',
   EHOSTUNREACH: 'no route to',
   ENETUNREACH: 'no route to',
-  EGRESS_REFUSED: 'no address that may be reached for',
 };
 
 /** What went wrong on the way to `where` (host:port), in words that hold nothing else of the error. */
 export function describeFailure(error: unknown, where: string): string {
   const code = errorCode(error);
   if (code === undefined) return `no connection to ${where}`;
+  if (code === 'EGRESS_REFUSED')
+    return `no address that may be reached for ${where}; one that is not public has to be in GATEHOUSE_EGRESS_ALLOW, in a process that a client starts, too`;
   const phrase = phrases[code];
   if (phrase !== undefined) return `${phrase} ${where}`;
   if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO_VERIFY/.test(code)) return `the certificate of ${where} is not accepted (${code})`;

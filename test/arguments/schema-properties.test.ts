@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
 import { cleanSchema, UnusableSchema } from '../../src/arguments/clean-schema.ts';
+import { compileSchema } from '../../src/arguments/compile-schema.ts';
+import { argumentWords } from '../../src/arguments/describe-error.ts';
+import { findMisfits } from '../../src/arguments/find-misfits.ts';
 import type { Json, JsonObject } from '../../src/wire/json.ts';
 
 const rounds = process.env.TEST_LONG ? 1_500 : 100;
@@ -108,6 +111,26 @@ describe('for any schema', () => {
       { numRuns: rounds },
     );
     expect(fitting).toBeGreaterThan(rounds / 2);
+  }, 300_000);
+
+  test('what is told of misfits is never more than there is, and something where all of the schema is understood', async () => {
+    let told = 0;
+    await fc.assert(
+      fc.asyncProperty(roots, fc.array(values, { minLength: 3, maxLength: 6 }), async (root, attempts) => {
+        const { schema: clean, patterns } = cleanSchema(root);
+        const validator = await compileSchema(clean, patterns, argumentWords);
+        for (const x of attempts) {
+          const sentence = validator.check({ x });
+          if (sentence?.includes('cannot be checked') === true) continue;
+          const { found, isPartial } = findMisfits(clean, { x }, validator.patterns);
+          if (sentence === undefined) expect(found).toEqual([]);
+          else if (!isPartial) expect([found.length > 0, sentence]).toEqual([true, sentence]);
+          told += found.length;
+        }
+      }),
+      { numRuns: rounds },
+    );
+    expect(told).toBeGreaterThan(rounds / 2);
   }, 300_000);
 
   test('older dialects mean what they meant', async () => {

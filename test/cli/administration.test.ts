@@ -346,6 +346,20 @@ describe('doctor', () => {
     expect(health.policies).toEqual([expect.objectContaining({ scope: 'namespace:doctored' })]);
   });
 
+  test('names a line of a toolbox whose upstream has never answered', async () => {
+    const gone = 'gone: { kind: mcp, url: "http://127.0.0.1:9/mcp" }';
+    const toolboxes = 'toolboxes:\n  desk: { include: [doctored/gone, doctored/gone/*] }\n';
+    writeFileSync(join(at('namespaces'), 'doctored.yaml'), `namespace: doctored\nupstreams:\n  ${gone}\n${toolboxes}`);
+    onTestFinished(() => rmSync(join(at('namespaces'), 'doctored.yaml')));
+    const { out } = await until('it is known', async () => {
+      const asked = await gatehouse('doctor');
+      return asked.out.includes('doctored/gone: down') && asked;
+    });
+    expect(out.split('\n').filter((line) => line.includes('toolbox desk'))).toEqual([
+      'note toolbox desk: "doctored/gone": Takes nothing as long as doctored/gone has never said what it offers. To take the whole upstream write "doctored/gone/*".',
+    ]);
+  });
+
   test('does not speak of an earlier connection where there was none', async () => {
     const yaml = 'namespace: doctored\nupstreams:\n  gone: { kind: mcp, url: "http://127.0.0.1:9/mcp" }\n';
     writeFileSync(join(at('namespaces'), 'doctored.yaml'), yaml);

@@ -82,9 +82,9 @@ export function auditIndexContract(name: string, makePlace: () => Promise<StoreP
       expect(await found({ decision: 'deny' })).toEqual([5, 3]);
       expect(await found({ code: 'not_found' })).toEqual([5, 3]);
       expect(await found({ trace: 'ab'.repeat(16) })).toEqual([4]);
-      expect(await found({ call: row(2).id })).toEqual([2]);
-      expect(await found({ call: row(2).id, callers: ['key:nobody'] })).toEqual([]);
-      expect(await found({ call: 'another' })).toEqual([]);
+      expect(await found({ calls: [row(2).id, 'another'] })).toEqual([2]);
+      expect(await found({ calls: [row(2).id], callers: ['key:nobody'] })).toEqual([]);
+      expect(await found({ calls: ['another'] })).toEqual([]);
       expect(await found({ fromMs: 1_002, toMs: 1_004 })).toEqual([3, 2]);
       expect(await found({ caller: 'key:ci', decision: 'deny', fromMs: 1_000, toMs: 2_000 })).toEqual([5]);
       expect(await found({ callers: ['key:ci', 'key:nobody'] })).toEqual([5, 1]);

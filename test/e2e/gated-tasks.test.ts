@@ -178,6 +178,21 @@ describe('a call that waits, of a client that knows tasks', () => {
     expect(await ended(taskId)).toMatchObject({ status: 'completed', result: { isError: true, content: [{ text: 'x' }] } });
   });
 
+  test('that could not be carried out names the trace its record is found by', async () => {
+    const { taskId, id } = await begun({ unusable: 1 });
+    upstream.behave = () => ({ nothing: 'to use' });
+    await gated.decide(id, 'approve');
+    const { status, result } = await ended(taskId);
+    expect([status, result.isError]).toEqual(['completed', true]);
+    const { code, trace } = result._meta['dev.gatehouse/error'];
+    expect([code, trace]).toEqual(['upstream_failed', expect.stringMatching(/^[0-9a-f]{32}$/)]);
+    const [record] = await until('it is on record', async () => {
+      const { calls } = await gated.gateway.ok(`GET /audit?trace=${trace}`);
+      return calls.length > 0 && calls;
+    });
+    expect(record).toMatchObject({ capability: 'support/echo', code: 'upstream_failed' });
+  });
+
   test('asks what its upstream asks, once, under a key of its own', async () => {
     const { taskId, id } = await begun({ asks: 1 });
     const question = {

@@ -31,6 +31,6 @@ export async function amendedCall(
   // Where it comes from is looked at when its caller makes it.
   const permit = authorize(circumstancesOf(ports, ''), requester, resolve(catalog, ask), ask);
   const { admission } = await peek(ports.counters, permit);
-  const screened = await screen(ports.checks, admission);
+  const screened = await screen(ports.checks, admission, undefined, ports.checkAction);
   return { screened, gates: await gatesOver(ports.sightings, screened, '', ports.clock.nowMs()) };
 }

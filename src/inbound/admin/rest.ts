@@ -128,6 +128,18 @@ function routeOf({ route }: Action): Route {
   return { method: method.toLowerCase() as Route['method'], path };
 }
 
+/** Of `bad_arguments`: everything there is to change, at once. */
+const misfitSchema = {
+  type: 'object',
+  required: ['path', 'message'],
+  properties: {
+    path: { type: 'string', description: 'JSON pointer (RFC 6901); empty for the input as a whole.' },
+    message: { type: 'string', description: 'What is wrong, as a sentence with the place.' },
+    expected: { type: 'string', description: 'What belongs there.' },
+    didYouMean: { type: 'string', description: 'The name that is known, where one is not.' },
+  },
+};
+
 let document: object | undefined;
 
 /** The description of all routes (OpenAPI 3.1). */
@@ -151,7 +163,12 @@ function openApiDocument(): object {
             error: {
               type: 'object',
               required: ['code', 'message'],
-              properties: { code: { type: 'string' }, message: { type: 'string' }, retryAfterMs: { type: 'number' } },
+              properties: {
+                code: { type: 'string' },
+                message: { type: 'string' },
+                retryAfterMs: { type: 'number' },
+                data: { type: 'object', properties: { errors: { type: 'array', items: misfitSchema } } },
+              },
             },
           },
         },

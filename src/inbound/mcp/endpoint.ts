@@ -27,6 +27,8 @@ interface McpRequest {
   readonly limitBytes: number;
   /** For every response: CORS, where an origin was allowed. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What the answer is named by, and the record of its call. */
+  readonly requestId: string;
 }
 
 /** Streamable HTTP, both eras at one address (MCP 2025-11-25 and 2026-07-28 basic/transports). Throws GatewayError before an answer began. */
@@ -80,8 +82,9 @@ export class RequestError extends Error {
 }
 
 function postModern(edge: Edge, mcp: McpRequest, message: RequestMessage, bytes: number, reply: HttpReply): Promise<void> {
-  const { caller, ip, toolbox, request } = mcp;
+  const { caller, ip, toolbox, request, requestId } = mcp;
   return handleModern(edge, {
+    requestId,
     caller,
     ip,
     toolbox,
@@ -125,6 +128,7 @@ async function postLegacy(edge: Edge, mcp: McpRequest, message: Message, bytes: 
     traceHeaders: traceHeadersOf(mcp.request.headers),
     hops: hopsOf(mcp.request.headers),
     idempotencyKey: mcp.request.headers['idempotency-key'],
+    requestId: mcp.requestId,
   });
 }
 

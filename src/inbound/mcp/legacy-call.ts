@@ -6,6 +6,7 @@ import { call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { readIdempotencyKey, withoutIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { traceOf } from '../../call/record.ts';
+import { namesOf } from '../../call/record-names.ts';
 import { toolboxOf } from '../../catalog/catalog.ts';
 import { innerParams } from '../../catalog/search-tools.ts';
 import { GatewayError } from '../../errors.ts';
@@ -51,6 +52,7 @@ export async function serveCall(edge: Edge, request: LegacyRequest, method: Call
     traceHeaders,
     hops,
     idempotencyKey: readIdempotencyKey(request.idempotencyKey, given),
+    nextName: request.requestId === undefined ? undefined : namesOf(request.requestId),
   };
   try {
     const attempt = () => call(edge.calls, edge.catalog(), caller, ask);

@@ -1,4 +1,5 @@
 import { ApprovalPending } from '../../call/approve/say.ts';
+import { BadArguments } from '../../call/bad-arguments.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { SignInRequired } from '../../upstreams/authorization.ts';
 import { version } from '../../version.ts';
@@ -105,6 +106,7 @@ export function toolError(thrown: unknown, trace?: string): JsonObject | undefin
   const { code, retryAfterMs } = error;
   const details: JsonObject = retryAfterMs === undefined ? { code } : { code, retryAfterMs };
   if (trace !== undefined) details.trace = trace;
+  if (error instanceof BadArguments) details.errors = error.misfits;
   let text = error.message;
   if (error instanceof SignInRequired) {
     details.url = error.url;

@@ -5,6 +5,7 @@ import { call, readmit, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
 import { readIdempotencyKey, withoutIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { traceOf } from '../../call/record.ts';
+import { namesOf } from '../../call/record-names.ts';
 import { toolboxOf } from '../../catalog/catalog.ts';
 import { innerParams } from '../../catalog/search-tools.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
@@ -106,7 +107,7 @@ class ModernCall implements Conversation {
 
   /** The call as the path of a call takes it. */
   toAsk(method: CallMethod, params: JsonObject, inputResponses: JsonObject | undefined): Ask {
-    const { door, toolbox, caller, cancel, bytes, ip, headers } = this.#request;
+    const { door, toolbox, caller, cancel, bytes, ip, headers, requestId } = this.#request;
     return {
       door,
       era: 'modern',
@@ -123,6 +124,7 @@ class ModernCall implements Conversation {
       traceHeaders: headers === undefined ? undefined : traceHeadersOf(headers),
       hops: headers === undefined ? undefined : hopsOf(headers),
       idempotencyKey: readIdempotencyKey(headers?.['idempotency-key'], this.#envelope.meta),
+      nextName: requestId === undefined ? undefined : namesOf(requestId),
     };
   }
 
@@ -242,6 +244,8 @@ class ModernCall implements Conversation {
 
   #resume(answers: JsonObject | undefined, round: Round): void {
     this.#round = round;
+    // The call goes on, and with it its one record.
+    if (this.#request.requestId !== undefined) round.reply.named?.(this.#request.requestId);
     round.reply.onGone(() => this.#request.cancel.cancel(clientLeft));
     if (this.#late !== undefined) {
       this.#late(round);

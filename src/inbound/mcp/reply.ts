@@ -6,6 +6,8 @@ export interface Reply {
   send(message: string): void;
   /** The answer. Nothing follows it. `status` is the HTTP status where there is one and nothing was sent before. */
   finish(message: readonly Buffer[], status?: number, headers?: Readonly<Record<string, string | number>>): void;
+  /** Names the answer by another request's id, as long as nothing was sent. */
+  named?(requestId: string): void;
   /** Ends without an answer, for a request its client cancelled. */
   abandon(): void;
   /** Runs once when the client is gone before the answer was sent, at once if it is already. Returns a function that takes it back. */

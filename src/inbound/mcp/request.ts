@@ -20,6 +20,8 @@ export interface ModernRequest {
   readonly headers: IncomingHttpHeaders | undefined;
   /** Cancelled by `notifications/cancelled` on stdio; over HTTP the client just leaves. */
   readonly cancel: Cancel;
+  /** What the answer is named by; undefined on stdio, where nothing could say it. */
+  readonly requestId?: string | undefined;
 }
 
 /** One request inside a session of the 2024-11-05 to 2025-11-25 era. */
@@ -36,4 +38,5 @@ export interface LegacyRequest {
   readonly hops?: Ask['hops'];
   /** The header. */
   readonly idempotencyKey?: string | string[] | undefined;
+  readonly requestId?: string | undefined;
 }

@@ -82,7 +82,7 @@ export class HttpReply implements Reply {
   place = -1;
   readonly #response: ServerResponse;
   readonly #acceptsSse: boolean;
-  readonly #headers: Readonly<Record<string, string>>;
+  #headers: Readonly<Record<string, string>>;
   readonly #startedAtMs = performance.now();
   #stream: SseStream | undefined;
   #isDone = false;
@@ -112,6 +112,10 @@ export class HttpReply implements Reply {
       return;
     }
     writeJson(this.#response, status, message, headers === undefined ? this.#headers : { ...this.#headers, ...headers });
+  }
+
+  named(requestId: string): void {
+    this.#headers = { ...this.#headers, 'x-request-id': requestId };
   }
 
   abandon(): void {

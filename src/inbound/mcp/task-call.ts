@@ -2,6 +2,7 @@ import type { Request } from '../../call/approve/request.ts';
 import type { ApprovedRound, Ask } from '../../call/ask.ts';
 import { type CallPorts, call } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { traceOf } from '../../call/record.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Conversation } from '../../upstreams/upstream.ts';
 import type { Cancel } from '../../wire/cancel.ts';
@@ -10,7 +11,7 @@ import { parseExact } from '../../wire/parse-exact.ts';
 import { checkQuestions } from './client-can.ts';
 import type { Edge } from './edge.ts';
 import { hopsOf, traceHeadersOf } from './headers.ts';
-import { modernResult, toolError, toRpcError, unreadable } from './messages.ts';
+import { modernResult, toolError, toRpcError, unreadable, withTrace } from './messages.ts';
 import type { ModernRequest } from './request.ts';
 
 /** What became of the call of a task, as it is kept: JSON. */
@@ -62,24 +63,20 @@ async function make(edge: Edge, asked: ModernRequest, { row }: Request, how: Run
   const shown = edge.approvals.callOf(row);
   if (shown === undefined)
     return failure(new GatewayError('conversation_lost', 'The arguments of this call were forgotten; call again.'));
-  const params = { ...shown.params, name: row.tool };
+  const ask = askOf(asked, { ...shown.params, name: row.tool }, shown.meta, row.id, how);
   const part = { isLetThrough: false, isGivenBack: false };
   try {
-    const outcome = await call(
-      watching(edge.calls, part),
-      edge.catalog(),
-      asked.caller,
-      askOf(asked, params, shown.meta, row.id, how),
-    );
-    return endOfOutcome(outcome, how.capabilities);
+    const outcome = await call(watching(edge.calls, part), edge.catalog(), asked.caller, ask);
+    return endOfOutcome(outcome, how.capabilities, traceOf(ask));
   } catch (thrown) {
-    const error = toGatewayError(unreadable(thrown));
-    if (part.isLetThrough && !part.isGivenBack) return error.code === 'cancelled' ? { kind: 'cancelled' } : failure(error);
+    const trace = traceOf(ask);
+    const error = toGatewayError(withTrace(unreadable(thrown), trace));
+    if (part.isLetThrough && !part.isGivenBack) return error.code === 'cancelled' ? { kind: 'cancelled' } : failure(error, trace);
     edge.tasks.say(row.id, error.message);
     // Another replica may have been faster: what that brings is what counts, and the request itself says what else is wrong.
     if (error.row.retryable || saysRequest.has(error.code) || (await endedOf(edge.approvals, row.id)) !== undefined)
       return undefined;
-    return (await edge.approvals.find(row.id))?.row.state === 'approved' ? failure(error) : undefined;
+    return (await edge.approvals.find(row.id))?.row.state === 'approved' ? failure(error, trace) : undefined;
   }
 }
 
@@ -104,9 +101,17 @@ function watching(calls: CallPorts, part: { isLetThrough: boolean; isGivenBack: 
   };
 }
 
-function failure(error: GatewayError): Ended {
-  const result = toolError(error);
-  return result === undefined ? { kind: 'failed', error: { ...toRpcError(error) } } : { kind: 'completed', result };
+function failure(error: GatewayError, trace?: string): Ended {
+  const result = toolError(error, trace);
+  return result === undefined
+    ? { kind: 'failed', error: traced({ ...toRpcError(error) }, trace) }
+    : { kind: 'completed', result };
+}
+
+/** What the record of the call is found by; an upstream's data of another kind stays as it came. */
+function traced(error: JsonObject, trace: string | undefined): JsonObject {
+  const { data = {} } = error;
+  return trace === undefined || !isObject(data) ? error : { ...error, data: { ...data, trace } };
 }
 
 function askOf(
@@ -142,10 +147,10 @@ const nobodyThere: Conversation = {
     ),
 };
 
-function endOfOutcome(outcome: Outcome, capabilities: JsonObject): Ended {
+function endOfOutcome(outcome: Outcome, capabilities: JsonObject, trace: string | undefined): Ended {
   if (outcome.kind === 'result')
     return { kind: 'completed', result: objectOf(Buffer.concat(modernResult(outcome.result)).toString()) };
-  if (outcome.kind === 'error') return { kind: 'failed', error: { ...outcome.error } };
+  if (outcome.kind === 'error') return { kind: 'failed', error: traced({ ...outcome.error }, trace) };
   if (outcome.kind !== 'input-required') throw new Error(`a ${outcome.kind} is no end of a task`);
   const { inputRequests = {}, requestState, approval } = outcome;
   checkQuestions(capabilities, inputRequests);

@@ -44,7 +44,7 @@ function isWanted(row: AuditRow, query: AuditQuery): boolean {
     const wanted = query[column];
     if (wanted !== undefined && row[column] !== wanted) return false;
   }
-  if (query.call !== undefined && row.id !== query.call) return false;
+  if (query.calls?.includes(row.id) === false) return false;
   if (query.callers !== undefined && !query.callers.includes(row.caller ?? '')) return false;
   if (query.namespaces?.some((name) => row.capability?.startsWith(`${name}/`)) === false) return false;
   const { contentRule } = query;

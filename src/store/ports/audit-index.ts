@@ -50,8 +50,8 @@ export interface AuditRow {
 }
 
 export interface AuditQuery {
-  /** The id of a call's record. */
-  readonly call?: string | undefined;
+  /** Of one of these ids. */
+  readonly calls?: readonly string[] | undefined;
   readonly caller?: string | undefined;
   /** Any of these; an empty list finds nothing. */
   readonly callers?: readonly string[] | undefined;

@@ -22,7 +22,7 @@ export function sqlAuditIndex(database: Database, reads = database): AuditIndex 
     },
 
     async search(wanted) {
-      const { caller, callers, capability, namespaces, decision, code, trace, call, contentRule, fromMs, toMs, limit, before } =
+      const { caller, callers, capability, namespaces, decision, code, trace, calls, contentRule, fromMs, toMs, limit, before } =
         wanted;
       if (callers?.length === 0 || namespaces?.length === 0) return [];
       const db = await reads();
@@ -33,8 +33,8 @@ export function sqlAuditIndex(database: Database, reads = database): AuditIndex 
         if (value !== undefined) query = query.where(column, '=', value);
       }
       // The chains are few, and with one an id is found by the table's key.
-      if (call !== undefined)
-        query = query.where('id', '=', call).where('chain', 'in', db.selectFrom('audit_heads').select('chain'));
+      if (calls !== undefined)
+        query = query.where('id', 'in', calls).where('chain', 'in', db.selectFrom('audit_heads').select('chain'));
       if (callers !== undefined) query = query.where('caller', 'in', callers);
       if (contentRule !== undefined)
         query = query.where('content_rules', 'like', `% ${contentRule}${contentRule.includes('/') ? ' ' : '/'}%`);
