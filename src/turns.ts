@@ -1,3 +1,5 @@
+import { GatewayError } from './errors.ts';
+
 /** How long one piece of work may hold up everybody else. */
 const turnMs = 8;
 
@@ -61,8 +63,16 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
 const firstTurnMs = 2;
 const furtherTurnMs = 4;
 
-/** Does the work as far as one turn goes, and the rest, if there is one, in turns. */
-export function inTurns<Result>(steps: Steps<Result>): Result | Promise<Result> {
+/** Who the work is done for; there is a `reason` once they have left. */
+export interface Waiting {
+  readonly reason: string | undefined;
+}
+
+/**
+ * Does the work as far as one turn goes, and the rest, if there is one, in turns. Stops between two turns when whoever waits for it has
+ * left, and rejects with GatewayError `cancelled`.
+ */
+export function inTurns<Result>(steps: Steps<Result>, waiting?: Waiting): Result | Promise<Result> {
   const first = steps.next();
   if (first.done === true) return first.value;
   const untilMs = performance.now() + firstTurnMs;
@@ -70,13 +80,14 @@ export function inTurns<Result>(steps: Steps<Result>): Result | Promise<Result> 
     const step = steps.next();
     if (step.done === true) return step.value;
   }
-  return continued(steps);
+  return continued(steps, waiting);
 }
 
-async function continued<Result>(steps: Steps<Result>): Promise<Result> {
+async function continued<Result>(steps: Steps<Result>, waiting: Waiting | undefined): Promise<Result> {
   const turn = takeTurns(furtherTurnMs);
   await nextTurn();
   for (;;) {
+    if (waiting?.reason !== undefined) throw new GatewayError('cancelled', `Nobody waits for it any more: ${waiting.reason}.`);
     const step = steps.next();
     if (step.done === true) return step.value;
     const isOver = turn();

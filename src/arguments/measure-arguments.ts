@@ -11,7 +11,8 @@ export interface ArgumentSize {
 }
 
 const maxDepth = 64;
-const maxValues = 100_000;
+/** That a tool is passed in one call. */
+export const maxValues = 100_000;
 
 // One walk at a time and no promise within: counters of the module cost less than an object that is passed along.
 let values = 0;

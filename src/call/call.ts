@@ -106,7 +106,7 @@ function permitFor(ports: CallPorts, caller: Caller, target: Target, ask: Ask, c
 function screenAdmitted(ports: CallPorts, admission: Admission, ask: Ask, course: Course): Screened | Promise<Screened> {
   course.admission = admission;
   course.trace.step('screen');
-  return screen(ports.checks, admission, judgesOf(ports, ask), ports.checkAction);
+  return screen(ports.checks, admission, judgesOf(ports, ask), ports.checkAction, ask.cancel);
 }
 
 // What judges is not judged: a policy for all models is for the judge as well.

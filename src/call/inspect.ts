@@ -108,7 +108,7 @@ function inspectAgain(
   if (answer.kind === 'error') return { ...answer, hits: none } as unknown as Outcome;
   if (answer.kind === 'result')
     return whenKnown(
-      withoutContent(permit, answer.result, none),
+      withoutContent(permit, ask, answer.result, none),
       (clean) => ({ kind: 'result', ...clean }) as unknown as Outcome,
     );
   return inspectReply(permit, ask, { ...answer, headers: { ...answer.headers, ...repeatedHeaders } });
@@ -138,18 +138,25 @@ function inspectWhole(permit: Permit, ask: Ask, answer: Answer, flaws: readonly 
   if (answer.kind !== 'result') return { ...answer, hits: none } as unknown as Outcome;
   const shaped = withShape(permit, ask.method, answer.result);
   return whenKnown(
-    withoutContent(permit, shaped, flaws),
+    withoutContent(permit, ask, shaped, flaws),
     ({ result, hits }) => ({ kind: 'result', result: withClientUris(permit, ask.method, result), hits }) as unknown as Outcome,
   );
 }
 
 /** The words of a model alone: ids and what is sealed for a provider mean nothing to a rule, and must stay what they are. */
-function inspectReply(permit: Permit, { dialect }: Ask, answer: Answer & { readonly kind: 'reply' }): Outcome | Promise<Outcome> {
+function inspectReply(
+  permit: Permit,
+  { dialect, cancel }: Ask,
+  answer: Answer & { readonly kind: 'reply' },
+): Outcome | Promise<Outcome> {
   const { contentOut } = permit.policy;
   if (contentOut === undefined || dialect === undefined) return { ...answer, hits: none } as unknown as Outcome;
   const document = JSON.parse(answer.body.toString()) as JsonObject;
   const slots = dialect.textsOf(document);
-  const verdict = contentOut.screenValue(slots.map(({ text }) => text));
+  const verdict = contentOut.screenValue(
+    slots.map(({ text }) => text),
+    cancel,
+  );
   return whenKnown(verdict, (known) => replyBy(known, permit, answer, document, slots));
 }
 
@@ -189,10 +196,15 @@ interface Cleaned {
   readonly hits: readonly ContentHit[];
 }
 
-function withoutContent(permit: Permit, result: RawResult, flaws: readonly ContentHit[]): Cleaned | Promise<Cleaned> {
+function withoutContent(
+  permit: Permit,
+  { cancel }: Ask,
+  result: RawResult,
+  flaws: readonly ContentHit[],
+): Cleaned | Promise<Cleaned> {
   const { contentOut } = permit.policy;
   if (contentOut === undefined) return { result, hits: flaws };
-  const verdict = contentOut.inspectBytes(result.bytes.subarray(result.start, result.end));
+  const verdict = contentOut.inspectBytes(result.bytes.subarray(result.start, result.end), cancel);
   return whenKnown(verdict, (known) => cleanedBy(known, permit, result, flaws));
 }
 

@@ -1,5 +1,6 @@
 /** Refuses what cannot be put on record. One record for every call, whether it was refused, failed or done. */
 import type { Logger } from 'pino';
+import { maxValues, measureArguments } from '../arguments/measure-arguments.ts';
 import type { ContentHit } from '../content/screen.ts';
 import { type ErrorCode, type GatewayError, toGatewayError } from '../errors.ts';
 import type { CallEntry, Journal } from '../journal/journal.ts';
@@ -9,7 +10,7 @@ import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
-import { isObject, type JsonObject } from '../wire/json.ts';
+import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { memberTexts, writeMembers } from '../wire/member-texts.ts';
 import type { RawResult } from '../wire/message.ts';
 import type { Clearance } from './approve.ts';
@@ -161,7 +162,8 @@ export class Course {
     const { id, key, consumer, member } = this.#caller;
     const { answerId, nextName, door, toolbox, method, params, bytesIn } = this.#ask;
     // No limit looks at arguments, and a crowd that is refused is not to cost what it does when it is let in.
-    const digested = rule !== undefined && rule !== 'repeated' && ofLimits.has(rule) ? undefined : params.arguments;
+    const isUnread = rule !== undefined && rule !== 'repeated' && ofLimits.has(rule);
+    const digested = isUnread || isTooMuch(method, params.arguments, bytesIn) ? undefined : params.arguments;
     return journal.describe({
       call: answerId ?? nextName?.(),
       principal: id,
@@ -232,6 +234,12 @@ function costOfHit({ spared }: Spent, counted: Admission['policy']['cacheHits'])
     tokens: counted.includes('tokens') ? (spared?.tokens ?? 0) : 0,
     nanoUsd: counted.includes('money') ? (spared?.nanoUsd ?? 0) : 0,
   };
+}
+
+/** More than any tool is passed: writing it down in order would hold up everybody else. */
+function isTooMuch(method: Ask['method'], args: Json | undefined, bytesIn: number): boolean {
+  if (bytesIn < 2 * maxValues || method === 'models/call' || !isObject(args)) return false;
+  return typeof measureArguments(args) === 'string';
 }
 
 /** A prompt can be large, and is sent as its client ordered it: it is written down once for both. */

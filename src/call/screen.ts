@@ -1,9 +1,10 @@
 /** Refuses arguments that the tool's schema does not take, and content that must not go in. */
-import type { ArgumentCheck, ArgumentChecks } from '../arguments/argument-check.ts';
+import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Misfits } from '../arguments/find-misfits.ts';
 import type { Judges } from '../content/judge.ts';
 import type { ContentHit, ContentVerdict } from '../content/screen.ts';
 import { GatewayError } from '../errors.ts';
+import type { Waiting } from '../turns.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { askJudgesOf, blockingOf } from './ask-judges.ts';
 import { BadArguments } from './bad-arguments.ts';
@@ -20,15 +21,17 @@ export interface Screened extends Admission {
 
 /**
  * At once for arguments that are checked and looked through quickly and that no judge is asked about. Throws, or rejects with, GatewayError
- * `bad_arguments`, `checks_busy`, `content_blocked` and `judge_unavailable`. `judges` is left out where nothing may be sent: they are then not asked.
+ * `bad_arguments`, `checks_busy`, `content_blocked`, `judge_unavailable` and, when whoever is `waiting` has left meanwhile, `cancelled`. `judges` is
+ * left out where nothing may be sent: they are then not asked.
  */
 export function screen(
   checks: ArgumentChecks,
   admission: Admission,
   judges?: Judges,
   checkAction: ActionCheck = noActions,
+  waiting?: Waiting,
 ): Screened | Promise<Screened> {
-  const screened = checkArguments(checks, admission, checkAction);
+  const screened = checkArguments({ checks, checkAction, waiting }, admission);
   if (admission.policy.judgesIn.length === 0 || judges === undefined) return screened;
   return screened instanceof Promise ? screened.then((late) => judgeBy(judges, late)) : judgeBy(judges, screened);
 }
@@ -47,9 +50,15 @@ async function judgeBy(judges: Judges, screened: Screened): Promise<Screened> {
   return { ...screened, hits: all } as unknown as Screened;
 }
 
-function checkArguments(checks: ArgumentChecks, admission: Admission, checkAction: ActionCheck): Screened | Promise<Screened> {
+interface Screening {
+  readonly checks: ArgumentChecks;
+  readonly checkAction: ActionCheck;
+  readonly waiting: Waiting | undefined;
+}
+
+function checkArguments({ checks, checkAction, waiting }: Screening, admission: Admission): Screened | Promise<Screened> {
   const { tool, params, namespace } = admission;
-  if (tool === undefined) return clean(admission);
+  if (tool === undefined) return clean(admission, waiting);
   const args = isObject(params.arguments) ? params.arguments : {};
   if (namespace === 'admin') {
     const found = checkAction(tool.name, args);
@@ -57,17 +66,20 @@ function checkArguments(checks: ArgumentChecks, admission: Admission, checkActio
   }
   const check = checks.of(tool.inputSchema);
   const complaint = check.check(args);
-  if (complaint === undefined) return clean(admission);
+  if (complaint === undefined) return clean(admission, waiting);
   // Many clients write null for what they leave out (MCP 2026-07-28 basic/transports, custom headers, names it beside "not provided").
   const given = withoutNulls(tool.inputSchema, args);
   if (complaint instanceof Promise)
     return complaint
       .then((late) => (late === undefined || given === undefined ? late : check.check(given)))
-      .then((late) => judge(admission, check, given ?? args, late));
+      .then((late) => judge(late));
   const second = given === undefined ? complaint : check.check(given);
-  return second instanceof Promise
-    ? second.then((late) => judge(admission, check, given ?? args, late))
-    : judge(admission, check, given ?? args, second);
+  return second instanceof Promise ? second.then((late) => judge(late)) : judge(second);
+
+  function judge(last: string | undefined): Screened | Promise<Screened> {
+    if (last !== undefined) throw new BadArguments(check.misfits(given ?? args, last));
+    return clean(admission, waiting);
+  }
 }
 
 /** Arguments without what is null and may be left out; undefined where there is none. */
@@ -77,25 +89,15 @@ function withoutNulls({ required }: JsonObject, args: JsonObject): JsonObject | 
   return kept.length === Object.keys(args).length ? undefined : Object.fromEntries(kept);
 }
 
-function judge(
-  admission: Admission,
-  check: ArgumentCheck,
-  args: JsonObject,
-  complaint: string | undefined,
-): Screened | Promise<Screened> {
-  if (complaint !== undefined) throw new BadArguments(check.misfits(args, complaint));
-  return clean(admission);
-}
-
-function clean(admission: Admission): Screened | Promise<Screened> {
+function clean(admission: Admission, waiting: Waiting | undefined): Screened | Promise<Screened> {
   const { tool, params, policy } = admission;
   const { contentIn } = policy;
   if (contentIn === undefined || params.arguments === undefined) return { ...admission, hits: none } as unknown as Screened;
   // In what a model is sent, pictures are no text; a tool's arguments may be anything.
   const verdict =
     tool === undefined && typeof params.dialect === 'string'
-      ? contentIn.screenPrompt(params.arguments)
-      : contentIn.screenValue(params.arguments);
+      ? contentIn.screenPrompt(params.arguments, waiting)
+      : contentIn.screenValue(params.arguments, waiting);
   return verdict instanceof Promise ? verdict.then((late) => follow(admission, late)) : follow(admission, verdict);
 }
 

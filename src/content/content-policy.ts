@@ -1,4 +1,5 @@
 import { compileGlob } from '../catalog/glob.ts';
+import type { Waiting } from '../turns.ts';
 import type { Json } from '../wire/json.ts';
 import { type ContentCheck, type Direction, makeCheck, stricter } from './content-check.ts';
 import type { ContentLine } from './content-schema.ts';
@@ -23,20 +24,20 @@ export interface ContentPolicy {
 /** A check with what runs it: calls that nothing is looked for in need none of this loaded. */
 export interface ContentScreen {
   /** Judges parsed JSON, such as the arguments of a call. */
-  screenValue(value: Json): Verdict;
+  screenValue(value: Json, waiting?: Waiting): Verdict;
   /** The same for what a model is sent: pictures, sounds and documents in base64 are passed over. */
-  screenPrompt(value: Json): Verdict;
+  screenPrompt(value: Json, waiting?: Waiting): Verdict;
   /** Judges the bytes of one JSON value, such as a result. */
-  inspectBytes(bytes: Buffer): Verdict;
+  inspectBytes(bytes: Buffer, waiting?: Waiting): Verdict;
   /** For one answer that comes in pieces. */
   stream(): StreamScreen;
 }
 
 function screenOf(check: ContentCheck): ContentScreen {
   return Object.freeze({
-    screenValue: (value: Json) => screenValue(check, value),
-    screenPrompt: (value: Json) => screenPrompt(check, value),
-    inspectBytes: (bytes: Buffer) => inspectBytes(check, bytes),
+    screenValue: (value: Json, waiting?: Waiting) => screenValue(check, value, waiting),
+    screenPrompt: (value: Json, waiting?: Waiting) => screenPrompt(check, value, waiting),
+    inspectBytes: (bytes: Buffer, waiting?: Waiting) => inspectBytes(check, bytes, waiting),
     stream: () => new StreamScreen(check),
   });
 }

@@ -1,5 +1,5 @@
 /** Refuses, cleans or notes content that a policy names, on its way in and on its way out. */
-import { inTurns, type Steps } from '../turns.ts';
+import { inTurns, type Steps, type Waiting } from '../turns.ts';
 import type { Json } from '../wire/json.ts';
 import { parseExact } from '../wire/parse-exact.ts';
 import type { ContentCheck, Direction } from './content-check.ts';
@@ -32,27 +32,30 @@ export type ContentVerdict =
   | { readonly kind: 'redacted'; readonly hits: readonly ContentHit[]; readonly value: Json }
   | { readonly kind: 'blocked'; readonly hits: readonly ContentHit[]; readonly rules: readonly string[] };
 
-/** A verdict at once, or in turns where others would wait for it too long. Whichever it is, it is the same. */
+/**
+ * A verdict at once, or in turns where others would wait for it too long. Whichever it is, it is the same. Rejects with GatewayError
+ * `cancelled` when whoever it is for has left meanwhile.
+ */
 export type Verdict = ContentVerdict | Promise<ContentVerdict>;
 
 /** Judges parsed JSON, such as the arguments of a call. The value stays as it is, and must stay so until it is judged. */
-export function screenValue(check: ContentCheck, value: Json): Verdict {
+export function screenValue(check: ContentCheck, value: Json, waiting?: Waiting): Verdict {
   // Most values are small and clean, and their text is looked at faster in one piece than in many.
-  if (!weighs(value, smallValue)) return inTurns(screening(check, value, false));
-  return looksClean(check, bytesOf(value)) ? clean : inTurns(walk(check, value, false));
+  if (!weighs(value, smallValue)) return inTurns(screening(check, value, false), waiting);
+  return looksClean(check, bytesOf(value)) ? clean : inTurns(walk(check, value, false), waiting);
 }
 
 /** The same for what a model is sent: pictures, sounds and documents in base64 are no text, and stay as they are. */
-export function screenPrompt(check: ContentCheck, value: Json): Verdict {
+export function screenPrompt(check: ContentCheck, value: Json, waiting?: Waiting): Verdict {
   // Only a large one can hold any.
-  if (weighs(value, longestPlain)) return screenValue(check, value);
-  return inTurns(screening(check, value, true));
+  if (weighs(value, longestPlain)) return screenValue(check, value, waiting);
+  return inTurns(screening(check, value, true), waiting);
 }
 
 /** Judges the bytes of one JSON value, such as a result; they are parsed only where a rule can match. Throws, or rejects with, SyntaxError. */
-export function inspectBytes(check: ContentCheck, bytes: Buffer): Verdict {
-  if (bytes.length > lookedAtOnce) return inTurns(inspecting(check, bytes));
-  return looksClean(check, bytes) ? clean : inTurns(walk(check, parse(bytes.toString('utf8')), false));
+export function inspectBytes(check: ContentCheck, bytes: Buffer, waiting?: Waiting): Verdict {
+  if (bytes.length > lookedAtOnce) return inTurns(inspecting(check, bytes), waiting);
+  return looksClean(check, bytes) ? clean : inTurns(walk(check, parse(bytes.toString('utf8')), false), waiting);
 }
 
 const smallValue = 32_768;

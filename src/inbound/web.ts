@@ -6,6 +6,8 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import { clientAddress } from '../policy/network.ts';
 import { metricsContentType } from '../telemetry/telemetry.ts';
 import { isObject } from '../wire/json.ts';
+import { type MessageScan, ScanError, scanMessage } from '../wire/json-scan.ts';
+import { findExcess } from '../wire/parse-limits.ts';
 import { adminRoutes } from './admin/rest.ts';
 import { serveApprovalPage } from './approval-page.ts';
 import { authenticateRequest, errorHeaders, identifyShown, pathOf, type ServerPorts } from './door.ts';
@@ -91,7 +93,7 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
       },
     );
   // Whoever administers the whole gateway may send a configuration with API descriptions in it.
-  const readJson = express.json({ limit: ports.bodyLimitBytes, strict: true });
+  const readJson = express.json({ limit: ports.bodyLimitBytes, strict: true, verify: refuseExcess });
   const readLarge = express.json({ limit: Math.max(ports.bodyLimitBytes, configurationLimitBytes), strict: true });
   const isLarge = (request: Request) => takesConfiguration.has(request.path) && isAdmin(callerOf(request));
   app.use('/api', identify, (request, response, next) => (isLarge(request) ? readLarge : readJson)(request, response, next));
@@ -154,6 +156,24 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
   return app;
 }
 
+/** A body whose parsing would hold up everybody else is not parsed. What is no JSON is for the parser to say. */
+function refuseExcess(_request: IncomingMessage, _response: ServerResponse, body: Buffer, encoding: string): void {
+  if (encoding !== 'utf-8')
+    throw new GatewayError('unsupported_media_type', `The body is in the character set ${encoding.slice(0, 40)}; send UTF-8.`);
+  if (body.length === 0) return;
+  let scan: MessageScan;
+  try {
+    scan = scanMessage(body);
+  } catch (error) {
+    if (!(error instanceof ScanError)) throw error;
+    if (/^\s*\[/.test(body.toString('latin1', 0, 100)))
+      throw new GatewayError('invalid_params', 'The body must be a JSON object.');
+    throw new GatewayError(error.isRefusal ? 'invalid_request' : 'parse_error', `The body cannot be read: ${error.message}.`);
+  }
+  const excess = findExcess(body, scan);
+  if (excess !== undefined) throw new GatewayError('invalid_request', `The body cannot be read: it ${excess}.`);
+}
+
 const configurationLimitBytes = 96 * 1024 * 1024;
 /** Below `/api`. */
 const takesConfiguration: ReadonlySet<string> = new Set(['/configuration/plan', '/configuration/import']);
@@ -164,6 +184,7 @@ function isAdmin({ roles }: Caller): boolean {
 
 // What Express refuses by itself: addresses and bodies that cannot be read. Neither is news for whoever runs the gateway.
 function fromExpress(thrown: unknown): unknown {
+  if (thrown instanceof GatewayError) return thrown;
   if (!(thrown instanceof Error) || !('status' in thrown) || !('statusCode' in thrown)) return thrown;
   const { status } = thrown;
   if (typeof status !== 'number' || status < 400 || status > 499) return thrown;

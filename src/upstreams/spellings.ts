@@ -304,12 +304,29 @@ const hexDigits = Uint8Array.from({ length: 128 }, (_, code) => {
   return Number.isNaN(value) ? 16 : value;
 });
 
+/** As UTF-8 (RFC 3629 section 3), half of a pair alone as the sign for what cannot be read. There are texts of nothing else. */
 function setWide(code: number, low: number): void {
-  const text = low < 0 ? String.fromCharCode(code) : String.fromCharCode(code, low);
-  found.length = encoder.encodeInto(text, found.letters).written;
+  const isHigh = code >= 0xd800 && code < 0xdc00;
+  const isAlone = code >= 0xd800 && code < 0xe000 && (low < 0 || !isHigh);
+  const point = low >= 0 && isHigh ? 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00) : isAlone ? 0xfffd : code;
+  const { letters } = found;
+  if (point < 0x800) {
+    letters[0] = 0xc0 | (point >> 6);
+    letters[1] = 0x80 | (point & 63);
+    found.length = 2;
+  } else if (point < 0x10000) {
+    letters[0] = 0xe0 | (point >> 12);
+    letters[1] = 0x80 | ((point >> 6) & 63);
+    letters[2] = 0x80 | (point & 63);
+    found.length = 3;
+  } else {
+    letters[0] = 0xf0 | (point >> 18);
+    letters[1] = 0x80 | ((point >> 12) & 63);
+    letters[2] = 0x80 | ((point >> 6) & 63);
+    letters[3] = 0x80 | (point & 63);
+    found.length = 4;
+  }
 }
-
-const encoder = new TextEncoder();
 
 function setLetter(code: number): void {
   found.length = code === backslash ? 0 : 1;

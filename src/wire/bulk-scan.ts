@@ -35,6 +35,9 @@ type BulkScan =
       /** How many keys are longer than `longKeyBytes`. */
       readonly longKeys: number;
       readonly keys: number;
+      /** Commas, and lists and objects. */
+      readonly commas: number;
+      readonly containers: number;
     }
   | { readonly kind: 'unexpected'; readonly at: number }
   | { readonly kind: 'too-deep' };
@@ -57,6 +60,8 @@ const hadEscapeAt = 40;
 const deepestAllowedAt = 44;
 const longKeysAt = 48;
 const keysAt = 52;
+const commasAt = 56;
+const containersAt = 60;
 const openAt = 256;
 const scalarsAt = 1024;
 const pieceAt = 65_536;
@@ -92,6 +97,8 @@ export function scanBulk(bytes: Buffer, position: Position, maxDepth: number): B
         namesUri: (flags & flag.uri) !== 0,
         longKeys: view[longKeysAt >> 2] ?? 0,
         keys: view[keysAt >> 2] ?? 0,
+        commas: view[commasAt >> 2] ?? 0,
+        containers: view[containersAt >> 2] ?? 0,
       };
     }
     if (outcome < -1) return (flags & flag.tooDeep) !== 0 ? { kind: 'too-deep' } : { kind: 'unexpected', at: at - outcome - 2 };
@@ -191,6 +198,7 @@ const when = (condition: string, yes: string, no?: string) =>
   `(if ${condition} (then ${yes}) ${no === undefined ? '' : `(else ${no})`})`;
 const not = (value: string) => `(i64.xor ${value} ${i64(-1)})`;
 const isByte = (byte: string) => `(i32.eq ${get('byte')} ${i32(code(byte))})`;
+const increment = (at: number) => store(at, `(i32.add ${load(at)} ${i32(1)})`);
 const raise = (bits: number) => store(state.flags, `(i32.or ${load(state.flags)} ${i32(bits)})`);
 /** Leaves with the offset of what was not expected. */
 const failAt = (place: string) => `(return (i32.sub ${i32(-2)} ${place}))`;
@@ -310,7 +318,7 @@ const noteKey =
     raise(flag.uri),
   ) +
   when(`(i32.gt_s ${get('byte')} ${i32(longKeyBytes + 1)})`, store(longKeysAt, `(i32.add ${load(longKeysAt)} ${i32(1)})`)) +
-  store(keysAt, `(i32.add ${load(keysAt)} ${i32(1)})`);
+  increment(keysAt);
 
 const endIfDone = when(`(i32.eq ${get('depth')} ${load(state.outer)})`, `(return (i32.add ${get('place')} ${i32(1)}))`);
 
@@ -323,6 +331,7 @@ const closeString = when(
 const openBracket = (opens: string, then: number) =>
   when(`(i32.gt_s ${get('next')} ${i32(expect.valueOrEnd)})`, failAt(get('place'))) +
   set('depth', `(i32.add ${get('depth')} ${i32(1)})`) +
+  increment(containersAt) +
   when(`(i32.gt_s ${get('depth')} ${load(deepestAllowedAt)})`, raise(flag.tooDeep) + failAt(get('place'))) +
   `(i32.store8 ${openAt} ${get('depth')} ${i32(code(opens))})` +
   when(`(i32.gt_s ${get('depth')} ${load(state.deepest)})`, store(state.deepest, get('depth'))) +
@@ -350,7 +359,7 @@ const afterComma = when(
 const punctuation =
   when(
     isByte(','),
-    `${endScalar + when(`(i32.ne ${get('next')} ${i32(expect.commaOrEnd)})`, failAt(get('place'))) + afterComma}(br next)`,
+    `${endScalar + when(`(i32.ne ${get('next')} ${i32(expect.commaOrEnd)})`, failAt(get('place'))) + increment(commasAt) + afterComma}(br next)`,
   ) +
   when(
     isByte(':'),

@@ -25,6 +25,9 @@ export interface MessageScan {
   readonly namesUri: boolean;
   /** How many keys it has, in all its objects. */
   readonly keys: number;
+  /** How many lists and objects it has within, and how many values of every kind: nearly, and never fewer than half. */
+  readonly containers: number;
+  readonly values: number;
 }
 
 /** The bytes are not one JSON object that a message can be; `message` says what is wrong and at which byte. */
@@ -101,6 +104,8 @@ class Scanner {
   #namesUri = false;
   #longKeys = 0;
   #keys = 0;
+  #commas = 0;
+  #containers = 0;
 
   scan(bytes: Buffer): MessageScan {
     this.#bytes = bytes;
@@ -110,6 +115,8 @@ class Scanner {
     this.#namesUri = false;
     this.#longKeys = 0;
     this.#keys = 0;
+    this.#commas = 0;
+    this.#containers = 0;
     try {
       return this.#message();
     } finally {
@@ -132,6 +139,8 @@ class Scanner {
       hasLongNumber: this.#hasLongNumber,
       namesUri: this.#namesUri,
       keys: this.#keys,
+      containers: this.#containers,
+      values: this.#containers + this.#commas,
     };
   }
 
@@ -212,6 +221,7 @@ class Scanner {
       } else if (what === kind.comma) {
         if (next !== expect.commaOrEnd) throw this.#unexpected(at);
         next = open[depth] === openObject ? expect.key : expect.value;
+        this.#commas++;
         at++;
       } else if (what === kind.colon) {
         if (next !== expect.colon) throw this.#unexpected(at);
@@ -221,6 +231,7 @@ class Scanner {
         if (next > expect.valueOrEnd) throw this.#unexpected(at);
         if (++depth > maxDepth) throw tooDeep();
         open[depth] = bytes[at]!;
+        this.#containers++;
         if (depth > this.#deepest) this.#deepest = depth;
         next = what === kind.openObject ? expect.keyOrEnd : expect.valueOrEnd;
         at++;
@@ -251,6 +262,8 @@ class Scanner {
     this.#namesUri ||= passed.namesUri;
     this.#countLongKeys(passed.longKeys);
     this.#keys += passed.keys;
+    this.#commas += passed.commas;
+    this.#containers += passed.containers;
   }
 
   #noteKey(start: number, end: number): void {

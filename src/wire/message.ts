@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { hasTooManyKeys, maxDifferentKeys } from './different-keys.ts';
 import { isObject, type Json, type JsonObject } from './json.ts';
 import { type Member, type MessageScan, ScanError, scanMessage } from './json-scan.ts';
 import { parseExact } from './parse-exact.ts';
+import { findExcess, findTooMany } from './parse-limits.ts';
 
 /** One JSON-RPC 2.0 message. Requests are parsed whole, a result stays bytes until somebody asks for its value. */
 export type Message = RequestMessage | NotificationMessage | ResultMessage | ErrorMessage;
@@ -23,6 +23,8 @@ export interface ResultMessage {
   readonly kind: 'result';
   readonly id: string;
   readonly result: RawResult;
+  /** Why a client's is not parsed, which nobody needs who passes it on; reads on from "it". */
+  readonly excess: string | undefined;
 }
 export interface ErrorMessage {
   readonly kind: 'error';
@@ -74,9 +76,16 @@ export function readMessage(bytes: Buffer): Message {
   if (result !== undefined && method === undefined && error === undefined) {
     if (idText === undefined) throw new MessageError('invalid', 'a result needs the "id" it answers');
     if (bytes[result.start] !== 0x7b) throw new MessageError('invalid', '"result" must be an object', idText);
-    return { kind: 'result', id: idText, result: new RawResult(bytes, result.start, result.end, scan.body, scan.namesUri) };
+    return {
+      kind: 'result',
+      id: idText,
+      result: new RawResult(bytes, result.start, result.end, scan.body, scan.namesUri),
+      excess: findTooMany(scan),
+    };
   }
   if (error !== undefined && method === undefined && result === undefined) {
+    const excess = findExcess(bytes, scan);
+    if (excess !== undefined) throw new MessageError('invalid', `it ${excess}`, idText);
     return {
       kind: 'error',
       id: idText,
@@ -96,13 +105,10 @@ function isVersion2(bytes: Buffer, { start, end }: Member): boolean {
   );
 }
 
-function readCall(
-  bytes: Buffer,
-  { hasLongNumber, keys }: MessageScan,
-  id: string | undefined,
-): RequestMessage | NotificationMessage {
-  if (hasTooManyKeys(bytes, keys)) throw new MessageError('invalid', `it has more than ${maxDifferentKeys} different keys`, id);
-  const value = parse(bytes.toString('utf8', 0, bytes.length), hasLongNumber, id) as JsonObject;
+function readCall(bytes: Buffer, scan: MessageScan, id: string | undefined): RequestMessage | NotificationMessage {
+  const excess = findExcess(bytes, scan);
+  if (excess !== undefined) throw new MessageError('invalid', `it ${excess}`, id);
+  const value = parse(bytes.toString('utf8', 0, bytes.length), scan.hasLongNumber, id) as JsonObject;
   const { method } = value;
   const { params = {} } = value;
   if (typeof method !== 'string' || method === '') throw new MessageError('invalid', '"method" must be a string', id);

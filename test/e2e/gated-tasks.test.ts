@@ -180,7 +180,7 @@ describe('a call that waits, of a client that knows tasks', () => {
 
   test('that could not be carried out names the trace its record is found by', async () => {
     const { taskId, id } = await begun({ unusable: 1 });
-    upstream.behave = () => ({ nothing: 'to use' });
+    upstream.behave = () => ({ resultType: 'odd', content: [] });
     await gated.decide(id, 'approve');
     const { status, result } = await ended(taskId);
     expect([status, result.isError]).toEqual(['completed', true]);

@@ -7,7 +7,7 @@ import { RpcFailure } from '../../upstreams/upstream.ts';
 import { Cancel } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { isLogLevel, legacyVersions } from '../../wire/mcp.ts';
-import type { Message, RawResult, RequestMessage } from '../../wire/message.ts';
+import type { Message, RequestMessage } from '../../wire/message.ts';
 import type { Edge } from './edge.ts';
 import { serveCall } from './legacy-call.ts';
 import { subscribe, unsubscribe } from './legacy-subscriptions.ts';
@@ -134,7 +134,8 @@ async function dispatch(edge: Edge, request: LegacyRequest, cancel: Cancel): Pro
 const emptyResult = [Buffer.from('{}')];
 
 // Read before the question is taken: an answer that cannot be read leaves it open for one that can.
-function readAnswer(result: RawResult): JsonObject {
+function readAnswer({ result, excess }: Message & { readonly kind: 'result' }): JsonObject {
+  if (excess !== undefined) throw new GatewayError('invalid_request', `The response cannot be read: it ${excess}.`);
   try {
     return result.value;
   } catch (error) {
@@ -142,10 +143,10 @@ function readAnswer(result: RawResult): JsonObject {
   }
 }
 
-/** A notification or response of a client in its session. Throws GatewayError `parse_error`. */
+/** A notification or response of a client in its session. Throws GatewayError `parse_error` and `invalid_request`. */
 export function hearLegacy(edge: Edge, session: Session, message: Exclude<Message, RequestMessage>): void {
   if (message.kind === 'result') {
-    const value = readAnswer(message.result);
+    const value = readAnswer(message);
     session.takeQuestion(message.id)?.resolve(value);
   } else if (message.kind === 'error') {
     if (message.id !== undefined) session.takeQuestion(message.id)?.reject(new RpcFailure(message.error));

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../errors.ts';
-import { hasTooManyKeys, maxDifferentKeys } from '../../wire/different-keys.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import { ScanError, scanMessage } from '../../wire/json-scan.ts';
 import { parseExact } from '../../wire/parse-exact.ts';
+import { findExcess } from '../../wire/parse-limits.ts';
 
 /** A client's JSON document, parsed once: what is judged is what is sent. Throws GatewayError `invalid_request`. */
 export function readRequest(bytes: Buffer): JsonObject {
@@ -11,10 +11,11 @@ export function readRequest(bytes: Buffer): JsonObject {
   if (!isUtf8(bytes)) throw unreadable('it is not UTF-8');
   let value: unknown;
   try {
-    const { hasLongNumber, keys } = scanMessage(bytes);
-    if (hasTooManyKeys(bytes, keys)) throw unreadable(`it has more than ${maxDifferentKeys} different keys`);
+    const scan = scanMessage(bytes);
+    const excess = findExcess(bytes, scan);
+    if (excess !== undefined) throw unreadable(`it ${excess}`);
     const text = bytes.toString('utf8');
-    value = hasLongNumber ? parseExact(text) : JSON.parse(text);
+    value = scan.hasLongNumber ? parseExact(text) : JSON.parse(text);
   } catch (error) {
     if (error instanceof ScanError) throw unreadable(error.message);
     // The parser's own words quote what it read, which may be anything.
