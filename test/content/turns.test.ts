@@ -112,27 +112,3 @@ describe('what is judged in turns', () => {
     expect(await inspectBytes(redact, Buffer.from(`["a@b.example"${',[]'.repeat(1000)}]`))).toMatchObject({ kind: 'redacted' });
   });
 });
-
-describe('who has left', () => {
-  const long = Array.from({ length: 3_000 }, (_, at) => `${lines[at % lines.length]} ${'word '.repeat(80)}`);
-
-  test('is judged for no longer', async () => {
-    const waiting: { reason: string | undefined } = { reason: undefined };
-    const verdict = screenValue(redact, long, waiting);
-    expect(verdict).toBeInstanceOf(Promise);
-    waiting.reason = 'the client closed the connection';
-    const startedAtMs = performance.now();
-    await expect(verdict).rejects.toMatchObject({
-      code: 'cancelled',
-      message: expect.stringContaining('the client closed the connection'),
-    });
-    const gaveUpMs = performance.now() - startedAtMs;
-    const wholeAtMs = performance.now();
-    await screenValue(redact, long, { reason: undefined });
-    expect(gaveUpMs).toBeLessThan((performance.now() - wholeAtMs) / 2);
-  });
-
-  test('who stays has the verdict', async () => {
-    expect(await screenValue(redact, long, { reason: undefined })).toMatchObject({ kind: 'redacted' });
-  });
-});
