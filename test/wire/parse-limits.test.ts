@@ -60,10 +60,11 @@ describe('a request that would take long to parse is refused before it is parsed
   test('of 4 MB in a few milliseconds', () => {
     const bytes = message(filled('[]', 1_390_000));
     refusal(bytes);
-    const startedAtMs = performance.now();
+    const before = process.cpuUsage();
     refusal(bytes);
-    // Half a second, and more, where it is parsed.
-    expect(performance.now() - startedAtMs).toBeLessThan(250);
+    const { user, system } = process.cpuUsage(before);
+    // Half a second, and more, where it is parsed. Of the processor: others may be busy.
+    expect((user + system) / 1000).toBeLessThan(120);
   });
 
   test('an answer of as much is passed on as bytes, and says so to whoever would read it', () => {
