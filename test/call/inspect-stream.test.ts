@@ -50,81 +50,84 @@ function textOf(sse: string): string {
 }
 
 describe('a streaming answer', () => {
-  test('without a finding passes as the very bytes it was, each event when it came', () => {
+  test('without a finding passes as the very bytes it was, each event when it came', async () => {
     const { send, written, stream } = open('redact');
     const events = [': ping\n\n', 'event: x\ndata: {"choices" : [{"index":0,"delta":{"content":"Down by "}}]}\n\n', said('it.')];
-    for (const event of [...events, 'data: [DONE]\n\n']) void send(event);
+    for (const event of [...events, 'data: [DONE]\n\n']) await send(event);
     expect(written).toEqual([...events, 'data: [DONE]\n\n']);
-    void stream.end();
+    await stream.end();
     expect(written).toHaveLength(4);
   });
 
-  test('with a secret over several events loses it, and all else stays', () => {
+  test('with a secret over several events loses it, and all else stays', async () => {
     const { send, out, written, stream } = open('redact');
-    void send(said('the key is '));
-    for (let at = 0; at < token.length; at += 7) void send(said(token.slice(at, at + 7)));
+    await send(said('the key is '));
+    for (let at = 0; at < token.length; at += 7) await send(said(token.slice(at, at + 7)));
     expect(written).toHaveLength(1);
-    void send(`${said(' why') + said(' not?')}data: [DONE]\n\n`);
-    void stream.end();
+    await send(`${said(' why') + said(' not?')}data: [DONE]\n\n`);
+    await stream.end();
     expect(textOf(out())).toBe('the key is [redacted:secrets/github-token] why not?');
     expect(out().endsWith(`${said(' not?')}data: [DONE]\n\n`)).toBe(true);
     expect(stream.hits).toMatchObject([{ ruleId: 'secrets/github-token', pointer: '/choices/0/content', count: 1 }]);
   });
 
-  test.each(['data:  ', 'data:\t', '\ufeffdata: ', 'data: \ndata: '])('is read behind %j, as its client reads it', (begin) => {
-    const { send, out, stream } = open('redact');
-    const document = { id: 'c1', choices: [{ index: 0, delta: { content: `Take ${token} with you.` } }] };
-    void send(`${begin}${JSON.stringify(document)}\n\n`);
-    void stream.end();
-    expect(out()).toContain('Take ');
-    expect(out()).not.toContain(token);
-  });
+  test.each(['data:  ', 'data:\t', '\ufeffdata: ', 'data: \ndata: '])(
+    'is read behind %j, as its client reads it',
+    async (begin) => {
+      const { send, out, stream } = open('redact');
+      const document = { id: 'c1', choices: [{ index: 0, delta: { content: `Take ${token} with you.` } }] };
+      await send(`${begin}${JSON.stringify(document)}\n\n`);
+      await stream.end();
+      expect(out()).toContain('Take ');
+      expect(out()).not.toContain(token);
+    },
+  );
 
-  test('an event that is rewritten keeps its type and its id', () => {
+  test('an event that is rewritten keeps its type and its id', async () => {
     const { send, out, stream } = open('redact');
-    void send(`event: delta\nid: 7\n${said(`use ${token} why`)}`);
-    void stream.end();
+    await send(`event: delta\nid: 7\n${said(`use ${token} why`)}`);
+    await stream.end();
     expect(out()).toBe(`event: delta\nid: 7\n${said('use [redacted:secrets/github-token] why')}`);
   });
 
-  test('a rule that blocks ends it: what stood before goes out, and nothing behind', () => {
+  test('a rule that blocks ends it: what stood before goes out, and nothing behind', async () => {
     const { send, out, stream } = open('block');
-    void send(said('fine so far. '));
-    const refused = () => {
-      void send(said(`use ${token} why`));
+    await send(said('fine so far. '));
+    const refused = async () => {
+      await send(said(`use ${token} why`));
     };
-    expect(refused).toThrow(ContentRefusal);
-    expect(refused).toThrow(/models\/fast.*secrets\/github-token/);
+    await expect(refused()).rejects.toThrow(ContentRefusal);
+    await expect(refused()).rejects.toThrow(/models\/fast.*secrets\/github-token/);
     expect(() => stream.end()).toThrow(ContentRefusal);
     expect(out()).toBe(said('fine so far. '));
     expect(stream.hits).toMatchObject([{ ruleId: 'secrets/github-token', action: 'block' }]);
   });
 
-  test('a rule that flags holds nothing', () => {
+  test('a rule that flags holds nothing', async () => {
     const { send, written, stream } = open('flag');
-    void send(said(token.slice(0, 20)));
-    void send(said(token.slice(20)));
+    await send(said(token.slice(0, 20)));
+    await send(said(token.slice(20)));
     expect(written).toHaveLength(2);
-    void stream.end();
+    await stream.end();
     expect(stream.hits).toMatchObject([{ ruleId: 'secrets/github-token', action: 'flag' }]);
   });
 
-  test('events without text wait for those before them, and go out at the end at the latest', () => {
+  test('events without text wait for those before them, and go out at the end at the latest', async () => {
     const { send, out, stream } = open('redact');
-    void send(said('gh'));
-    void send('event: ping\ndata: {}\n\n');
-    void send('data: [DONE]\n\n');
+    await send(said('gh'));
+    await send('event: ping\ndata: {}\n\n');
+    await send('data: [DONE]\n\n');
     expect(out()).toBe('');
-    void stream.end();
+    await stream.end();
     expect(out()).toBe(`${said('gh')}event: ping\ndata: {}\n\ndata: [DONE]\n\n`);
   });
 
-  test('a channel that the model has left is not waited for long', () => {
+  test('a channel that the model has left is not waited for long', async () => {
     const { send, written, out, stream } = open('redact');
-    void send(thought('I have the token: gh'));
-    for (let turn = 0; turn < 12; turn++) void send(said(`${turn} `));
+    await send(thought('I have the token: gh'));
+    for (let turn = 0; turn < 12; turn++) await send(said(`${turn} `));
     expect(written.length).toBeGreaterThan(3);
-    void stream.end();
+    await stream.end();
     expect(textOf(out())).toBe(Array.from({ length: 12 }, (_, turn) => `${turn} `).join(''));
   });
 
@@ -146,23 +149,29 @@ describe('a streaming answer', () => {
     },
   );
 
-  test('bytes cut anywhere, and any mix of channels, come out as events judged whole', () => {
+  test('bytes cut anywhere, and any mix of channels, come out as events judged whole', async () => {
     const piece = fc.oneof(fc.string({ unit: fc.constantFrom(...'abc gh.äé😀'), maxLength: 8 }), fc.constant(` ${token} `));
     const turns = fc.array(fc.tuple(fc.integer({ min: 0, max: 2 }), piece), { maxLength: 30 });
-    fc.assert(
-      fc.property(turns, fc.integer({ min: 1, max: 200 }), fc.constantFrom('\n', '\r\n', '\r'), (given, length, newline) => {
-        const { stream, out } = open('redact');
-        const sent = given
-          .map(([index, text]) => said(text, index))
-          .join('')
-          .replaceAll('\n', newline);
-        const bytes = Buffer.from(sent);
-        for (let at = 0; at < bytes.length; at += length) void stream.write(bytes.subarray(at, at + length));
-        void stream.end();
-        expect(out().split(/(?:\r\n|\r|\n){2}/)).toHaveLength(given.length + 1);
-        expect(out()).not.toContain(token);
-        if (stream.hits.length === 0) expect(out()).toBe(sent);
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        turns,
+        fc.integer({ min: 1, max: 200 }),
+        fc.constantFrom('\n', '\r\n', '\r'),
+        async (given, length, newline) => {
+          const { stream, out } = open('redact');
+          const sent = given
+            .map(([index, text]) => said(text, index))
+            .join('')
+            .replaceAll('\n', newline);
+          const bytes = Buffer.from(sent);
+          // On a busy machine even a short text is judged in more than one turn.
+          for (let at = 0; at < bytes.length; at += length) await stream.write(bytes.subarray(at, at + length));
+          await stream.end();
+          expect(out().split(/(?:\r\n|\r|\n){2}/)).toHaveLength(given.length + 1);
+          expect(out()).not.toContain(token);
+          if (stream.hits.length === 0) expect(out()).toBe(sent);
+        },
+      ),
     );
   });
 });
