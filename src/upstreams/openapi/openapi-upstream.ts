@@ -215,10 +215,13 @@ export class OpenapiUpstream implements Upstream {
   async #take(conversion: Conversion, trouble?: string): Promise<void> {
     const { egress } = this.#deps;
     const prepared = await prepareApi(this.#subject, conversion, this.#transport, { ...this.#deps, log: this.#log });
+    const { base } = prepared;
+    const isGuarded = this.#transport.isGuarded === true || prepared.isForeign;
+    // Which address a name leads to shows when it is connected to.
+    const isShut = isGuarded && (await egress.dispatcherFor(base)) === undefined;
     if (this.#isClosed) return;
-    const api = trouble === undefined ? prepared : { ...prepared, offer: outdated(prepared.offer, trouble) };
-    const { base } = api;
-    const isGuarded = this.#transport.isGuarded === true || api.isForeign;
+    const current = isShut ? { ...prepared, offer: withProblem(prepared.offer, base.origin, shut) } : prepared;
+    const api = trouble === undefined ? current : { ...current, offer: outdated(current.offer, trouble) };
     this.#pool = openPool({ url: base, egress, isGuarded, concurrency: this.#config.concurrency });
     this.#where = `${base.hostname}:${base.port || (base.protocol === 'https:' ? 443 : 80)}`;
     this.#conversion = conversion;
@@ -340,7 +343,14 @@ function blanked(headers: ApiResponse['headers'], secrets: readonly Secrets[]): 
 
 function outdated(offer: Offer, trouble: string): Offer {
   const message = `What its earlier description came to is served: the present one cannot be used (${trouble.replace(/\.$/, '')}).`;
-  return Object.freeze({ ...offer, isStale: true, problems: [{ subject: 'description', message }, ...offer.problems] });
+  return withProblem({ ...offer, isStale: true }, 'description', message);
+}
+
+const shut =
+  'No call will get there: the address must be public and https, or be allowed with GATEHOUSE_EGRESS_ALLOW by whoever runs this gateway.';
+
+function withProblem(offer: Offer, subject: string, message: string): Offer {
+  return Object.freeze({ ...offer, problems: [{ subject, message }, ...offer.problems] });
 }
 
 function sentence(error: unknown): string {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiTransport } from '../../../src/catalog/config.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { type Authorization, type Bearer, SignInRequired } from '../../../src/upstreams/authorization.ts';
+import { createEgressGuard, type EgressGuard } from '../../../src/upstreams/egress.ts';
 import { compareUpstreams } from '../../../src/upstreams/kinds.ts';
 import type { Conversion, Operation } from '../../../src/upstreams/openapi/conversion.ts';
 import { compilePattern } from '../../../src/upstreams/openapi/select-operations.ts';
@@ -57,6 +58,23 @@ describe('what is offered', () => {
     [['*'], ['*Pet'], ['listPets', 'listStores']],
   ])('include %j, exclude %j', async (include, exclude, expected) => {
     expect(names(await opened(conversionOf(pets), { include, exclude }))).toEqual(expected);
+  });
+
+  test('an address that no call will get to is told with the offer, one that is allowed is not', async () => {
+    const { hostname, port, origin } = new URL(server.url);
+    const shut = createEgressGuard([]);
+    const allowed = createEgressGuard([{ kind: 'range', address: hostname, prefix: 32, family: 'ipv4', port: Number(port) }]);
+    const over = async (egress: EgressGuard) => await opened(conversionOf(pets), { isGuarded: true }, { egress });
+    try {
+      const [told] = problems(await over(shut));
+      expect(told).toMatch(`${origin}: No call will get there`);
+      expect(told).toContain('GATEHOUSE_EGRESS_ALLOW');
+      const reachable = await over(allowed);
+      expect(problems(reachable)).toEqual([]);
+      expect(textOf(await reachable.upstream.call(toolCall('listPets')))).toBe('{}');
+    } finally {
+      await Promise.all([shut.close(), allowed.close()]);
+    }
   });
 
   test('a pattern never means more than it says', () => {
