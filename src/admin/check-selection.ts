@@ -7,7 +7,7 @@ import { suggestName } from '../problems.ts';
 import { checkEntry } from '../registry/documents.ts';
 import type { AdminPorts } from './action.ts';
 import { errorAt, type Finding, hasErrors, warningAt } from './findings.ts';
-import { namespacesNamed } from './namespaces.ts';
+import { namespacesNamed } from './known-names.ts';
 import type { Visible } from './visible.ts';
 
 type SelectionPorts = Pick<AdminPorts, 'calls' | 'catalog' | 'files' | 'registry'>;

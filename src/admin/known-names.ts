@@ -3,8 +3,8 @@ import type { Caller } from '../call/authenticate.ts';
 import { type Catalog, modelsPlace, type Toolbox } from '../catalog/catalog.ts';
 import { compileGlob } from '../catalog/glob.ts';
 import { suggestName } from '../problems.ts';
-import { type AdminPorts, hasRole } from './action.ts';
-import { namespacesNamed } from './namespaces.ts';
+import type { AdminPorts } from './action.ts';
+import { hasRole } from './roles.ts';
 import { toolboxFor, visibleTo } from './visible.ts';
 
 export type NamePorts = Pick<AdminPorts, 'calls' | 'catalog' | 'files' | 'registry'>;
@@ -65,6 +65,15 @@ export function knownToOperator(ports: Pick<NamePorts, 'catalog' | 'files' | 're
     capabilities,
     models,
   };
+}
+
+export function namespacesNamed({ files, registry }: Pick<AdminPorts, 'files' | 'registry'>): ReadonlySet<string> {
+  return new Set([
+    ...files().map(({ name }) => name),
+    ...registry.list('namespace').map(({ id }) => id),
+    ...registry.list('upstream').map(({ body }) => body.namespace),
+    ...registry.list('toolbox').map(({ body }) => body.namespace),
+  ]);
 }
 
 function adminToolbox(catalog: Catalog): readonly Toolbox[] {

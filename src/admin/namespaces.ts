@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts';
 import { namespaceNameSchema } from '../registry/documents.ts';
 import { type AdminPorts, defineAction, namespacesOf, notThere, requireRole } from './action.ts';
 import { commitChange } from './change.ts';
+import { namespacesNamed } from './known-names.ts';
 
 const description = z.string().max(4096).describe('What this business domain is.');
 const shown = z
@@ -109,15 +110,6 @@ export function requireNamespace(ports: Pick<AdminPorts, 'files' | 'registry'>, 
 function refuseOwnName(namespace: string): void {
   if (namespace === 'admin' || namespace === 'gatehouse')
     throw new GatewayError('bad_arguments', `The namespace "${namespace}" belongs to Gatehouse; choose another name.`);
-}
-
-export function namespacesNamed({ files, registry }: Pick<AdminPorts, 'files' | 'registry'>): ReadonlySet<string> {
-  return new Set([
-    ...files().map(({ name }) => name),
-    ...registry.list('namespace').map(({ id }) => id),
-    ...registry.list('upstream').map(({ body }) => body.namespace),
-    ...registry.list('toolbox').map(({ body }) => body.namespace),
-  ]);
 }
 
 function refuseDeclared({ files }: Pick<AdminPorts, 'files'>, namespace: string): void {

@@ -215,7 +215,7 @@ describe('US-T-A8 bulk import', () => {
     for (const name of ['plan_configuration', 'import_configuration', 'export_configuration']) {
       const args = name === 'export_configuration' ? {} : { text: configuration() };
       expect((await act({ url: gateway.url, key: gateway.keyOf('hana') }, name, args)).status).toBe(403);
-      expect((await act({ url: gateway.url, key: gateway.keyOf('dev') }, name, args)).status).toBe(404);
+      expect((await act({ url: gateway.url, key: gateway.keyOf('dev') }, name, args)).status).toBe(403);
     }
   });
 

@@ -66,7 +66,7 @@ test.each([
 
 test('an auditor sees prices and sets none', async () => {
   expect((await gateway.api('GET /model-prices', undefined, auditor)).status).toBe(200);
-  expect((await gateway.api('PUT /model-prices', { ...mini, price }, auditor)).status).toBe(404);
+  expect((await gateway.api('PUT /model-prices', { ...mini, price }, auditor)).status).toBe(403);
 });
 
 test('a model without its provider is no question', async () => {

@@ -390,7 +390,7 @@ describe('US-M-A3: Configure High Availability', () => {
     expect(only.events[0]).toMatchObject({ model: 'labs/fast', from: 'primary', to: 'fallback', reason: expect.any(String) });
     const elsewhere = await gateway.person('other-auditor', [{ role: 'auditor', namespace: 'filed' }]);
     expect((await gateway.ok('GET /failovers', undefined, elsewhere)).events).toEqual([]);
-    expect((await gateway.api('GET /failovers', undefined, developer)).status).toBe(404);
+    expect((await gateway.api('GET /failovers', undefined, developer)).status).toBe(403);
     const model = await gateway.ok('GET /models/labs/fast', undefined, auditor);
     expect(model).toMatchObject({
       state: 'limited',

@@ -179,7 +179,7 @@ describe('US-T-D2 build toolboxes', () => {
     const change = await act(as('dev'), 'update_toolbox', { name: 'wide', title: 'Mine' });
     expect([change.status, change.body.error.message]).toEqual([400, expect.stringContaining('"hr/*" reaches beyond')]);
     expect((await act(as('dev'), 'rollback_toolbox', { name: 'wide', version: 1 })).status).toBe(400);
-    expect((await act(as('auditor'), 'update_toolbox', { name: 'wide', title: 'Mine' })).status).toBe(404);
+    expect((await act(as('auditor'), 'update_toolbox', { name: 'wide', title: 'Mine' })).status).toBe(403);
   });
 
   test('what a file declares is read-only here', async () => {

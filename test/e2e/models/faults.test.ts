@@ -404,7 +404,7 @@ describe('a target fails over', () => {
     const beyond = await gateway.ok('GET /failovers?model=models/pair-eu&kind=failover');
     expect(beyond.events).toEqual([]);
     const developer = await gateway.person('dev', [{ role: 'developer' }]);
-    expect((await gateway.api('GET /failovers', undefined, developer)).status).toBe(404);
+    expect((await gateway.api('GET /failovers', undefined, developer)).status).toBe(403);
     const logged = gateway.log.filter((line) => line.includes('models/pair') && line.includes('failover'));
     expect(logged.length).toBeGreaterThan(0);
     const { text } = await read(await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.key}` } }));
