@@ -143,7 +143,7 @@ describe('what the pages say is so', () => {
 
   test.each(pages)('$file: every configuration in it is a valid one', async ({ text }) => {
     for (const [, source = ''] of text.matchAll(/```yaml\n(# configuration\n[\s\S]*?)```/g)) {
-      const { wanted, flaws } = await readConfiguration(readText(source).value);
+      const { wanted, flaws } = await readConfiguration((await readText(source)).value);
       expect([wanted.length > 0, flaws]).toEqual([true, []]);
     }
   });

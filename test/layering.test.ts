@@ -42,7 +42,9 @@ const layers: readonly (readonly string[])[] = [
     'settings/',
     'turns.ts',
     'version.ts',
+    'yaml-apart.ts',
     'yaml-file.ts',
+    'yaml-worker.ts',
   ],
 ];
 const ground = layers.length - 1;

@@ -22,7 +22,8 @@ import {
   toolboxNameSchema,
 } from '../registry/documents.ts';
 import { isObject } from '../wire/json.ts';
-import { fileLimitBytes, readYaml, type YamlFile } from '../yaml-file.ts';
+import { readYamlApart } from '../yaml-apart.ts';
+import { fileLimitBytes, type YamlFile } from '../yaml-file.ts';
 import type { Entry } from './examine-upstream.ts';
 import { blankComments, looksLikeJson } from './json-comments.ts';
 import { findPlaces, offsetAt } from './json-positions.ts';
@@ -116,11 +117,11 @@ export interface Reading {
 export const textLimitCharacters = 64 * 1024 * 1024;
 
 /** Reads YAML, or JSON, which may have comments and trailing commas. What is large has API descriptions in it, and is read as plain JSON. */
-export function readText(text: string): YamlFile {
+export async function readText(text: string): Promise<YamlFile> {
   if (text.length > fileLimitBytes) return readLarge(text);
-  if (!looksLikeJson(text)) return readYaml(text, '');
+  if (!looksLikeJson(text)) return await readYamlApart(text, '');
   const plain = blankComments(text);
-  return readJson(plain) ?? readYaml(plain, '');
+  return readJson(plain) ?? (await readYamlApart(plain, ''));
 }
 
 // A reader of YAML says best what is wrong, and takes a quarter of a second for 200 KB.

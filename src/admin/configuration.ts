@@ -144,7 +144,7 @@ async function look(
   ip: string,
   { text, prune = false, namespace }: z.output<typeof input>,
 ): Promise<Look> {
-  const yaml = readText(text);
+  const yaml = await readText(text);
   const nothing: Plan = { entries: [], flaws: [], edits: [] };
   if (yaml.problems.length > 0) {
     const problems = yaml.problems.map(({ line, column, message }) => ({ severity: 'error' as const, line, column, message }));

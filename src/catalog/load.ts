@@ -83,9 +83,10 @@ interface LoadedFile {
 
 async function readOne(path: string, imports: string | undefined): Promise<LoadedFile> {
   // Both are large and loaded while the disk works; a start without namespaces never loads them.
-  const [text, { readYaml, fileLimitBytes }, { readNamespaceFile }, { checkRules }] = await Promise.all([
+  const [text, { fileLimitBytes }, { readYamlApart }, { readNamespaceFile }, { checkRules }] = await Promise.all([
     readText(path),
     import('../yaml-file.ts'),
+    import('../yaml-apart.ts'),
     import('./namespace-file.ts'),
     import('../policy/policy-schema.ts'),
   ]);
@@ -104,7 +105,7 @@ async function readOne(path: string, imports: string | undefined): Promise<Loade
     return broken([
       { file: path, message: `This file cannot be read (${text.reason}); check that it exists and who may read it.` },
     ]);
-  const yaml = readYaml(text.text, path);
+  const yaml = await readYamlApart(text.text, path);
   if (yaml.problems.length > 0) return broken(yaml.problems);
   const read = readNamespaceFile(yaml.value);
   if ('flaws' in read)

@@ -32,10 +32,10 @@ test.each([
   ['a: http://x/y # no JSON', { a: 'http://x/y' }],
   ['\uFEFF/* x */ {}', {}],
   ['{ a: b, }', { a: 'b' }],
-])('%s', (text, value) => {
-  expect(readText(text)).toMatchObject({ value, problems: [] });
+])('%s', async (text, value) => {
+  expect(await readText(text)).toMatchObject({ value, problems: [] });
 });
 
-test('a mistake is told at its own line, not at the comment before it', () => {
-  expect(readText('{\n// fine\n"a": 1,\n"a": 2 }').problems).toMatchObject([{ line: 4 }]);
+test('a mistake is told at its own line, not at the comment before it', async () => {
+  expect((await readText('{\n// fine\n"a": 1,\n"a": 2 }')).problems).toMatchObject([{ line: 4 }]);
 });
