@@ -9,7 +9,7 @@ import type { Journal } from '../journal/journal.ts';
 import { commitChange, gatehouse } from '../registry/commit-change.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
 import type { DefinitionStore, StoredDefinition } from '../store/ports/definitions.ts';
-import { takeTurns } from '../turns.ts';
+import { mapInTurns, takeTurns } from '../turns.ts';
 import type { Offer, Upstream } from '../upstreams/upstream.ts';
 import { canonicalJson } from '../wire/canonical-json.ts';
 import { buildNeighbourhood, makeNeighbourhood, type Neighbour, type Neighbourhood } from './look-alikes.ts';
@@ -220,10 +220,8 @@ export class Pins {
     if (watched?.pin === undefined || registry.get('pin', watched.id) !== watched.document) return;
     const { id, pin } = watched;
     const unsaved = [...(this.#unsaved.get(upstream) ?? [])];
-    await definitions.keep(
-      unsaved.flatMap(([, store]) => store()),
-      clock.nowMs(),
-    );
+    const stored = await mapInTurns(unsaved, ([, store]) => store());
+    await definitions.keep(stored.flat(), clock.nowMs());
     for (const [hash] of unsaved) this.#unsaved.get(upstream)?.delete(hash);
     const body = writePinned(pin);
     const why = [...new Set(body.decisions.map((decision) => decision.why))].slice(-3);
