@@ -60,7 +60,7 @@ export class Pins {
   readonly #watched = new Map<string, Watched>();
   readonly #due = new Set<string>();
   /** By upstream and hash: what was approved and is not in the store yet. */
-  readonly #unsaved = new Map<string, Map<string, () => StoredDefinition[]>>();
+  readonly #unsaved = new Map<string, Map<string, () => StoredDefinition>>();
   readonly #stop: () => void;
   #timer: NodeJS.Timeout | undefined;
   #pauseMs = commitAfterMs;
@@ -177,11 +177,11 @@ export class Pins {
   #commitSoon(upstream: string, pin: Pin, offer: Offer): void {
     this.#due.add(upstream);
     // As they were seen: by the time they are written, the upstream may offer something else.
-    const unsaved = this.#unsaved.get(upstream) ?? new Map<string, () => StoredDefinition[]>();
+    const unsaved = this.#unsaved.get(upstream) ?? new Map<string, () => StoredDefinition>();
     this.#unsaved.set(upstream, unsaved);
     for (const offered of offeredIn(offer))
       if (pin.definitions[offered.kind].get(offered.definition.name)?.hash === offered.hash)
-        unsaved.set(offered.hash, () => toStored([offered], offer.instructions));
+        unsaved.set(offered.hash, () => toStored(offered, offer.instructions));
     if (this.#isClosed || this.#committing !== undefined) return;
     this.#timer ??= setTimeout(() => void this.#commit(), this.#pauseMs).unref();
   }
@@ -221,7 +221,7 @@ export class Pins {
     const { id, pin } = watched;
     const unsaved = [...(this.#unsaved.get(upstream) ?? [])];
     const stored = await mapInTurns(unsaved, ([, store]) => store());
-    await definitions.keep(stored.flat(), clock.nowMs());
+    await definitions.keep(stored, clock.nowMs());
     for (const [hash] of unsaved) this.#unsaved.get(upstream)?.delete(hash);
     const body = writePinned(pin);
     const why = [...new Set(body.decisions.map((decision) => decision.why))].slice(-3);
@@ -241,20 +241,14 @@ export class Pins {
   }
 }
 
-/** Definitions as the store keeps them. */
-function toStored(offered: readonly Offered[], instructions: string | undefined) {
-  return offered.map(({ hash, definition }) => ({ hash, body: canonicalJson(reviewedPart(definition, instructions)) }));
+/** A definition as the store keeps it. */
+function toStored({ hash, definition }: Offered, instructions: string | undefined): StoredDefinition {
+  return { hash, body: canonicalJson(reviewedPart(definition, instructions)) };
 }
 
 /** The same for as many as there are: others have their turn meanwhile. */
-export async function toStoredInTurns(offered: readonly Offered[], instructions: string | undefined) {
-  const turn = takeTurns();
-  const stored: StoredDefinition[] = [];
-  for (const one of offered) {
-    await turn();
-    stored.push(...toStored([one], instructions));
-  }
-  return stored;
+export function toStoredInTurns(offered: readonly Offered[], instructions: string | undefined): Promise<StoredDefinition[]> {
+  return mapInTurns(offered, (one) => toStored(one, instructions));
 }
 
 /** What a definition is called here. */
