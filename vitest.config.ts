@@ -6,11 +6,12 @@ import { BaseSequencer, type ProjectConfig, type TestSpecification } from 'vites
 const tests = join(import.meta.dirname, 'test');
 
 /**
- * Files that look for processes they left behind: in a process of their own nothing else can have left one. All others share a few
- * processes, so that the sources and their dependencies are loaded a few times and not hundreds of times.
+ * Files that look for processes they left behind, or at what their own thread computed while they waited: in a process of their own
+ * nothing else can have left one, or have computed. All others share a few processes, so that the sources and their dependencies are
+ * loaded a few times and not hundreds of times.
  */
 const apart = readdirSync(tests, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.test.ts') && readFileSync(join(tests, name), 'utf8').includes('expectNoneLeft'))
+  .filter((name) => name.endsWith('.test.ts') && /expectNoneLeft|threadCpuUsage/.test(readFileSync(join(tests, name), 'utf8')))
   .map((name) => `test/${name.replaceAll(sep, '/')}`);
 
 /**

@@ -62,7 +62,7 @@ export function cleanSchema(root: JsonObject): CleanSchema {
   const schema = cleanObject(root, walk, 1);
   const definitions: [string, JsonObject][] = [];
   for (const { target, base } of walk.queue) {
-    definitions.push([walk.names.get(target) ?? '', cleanObject(target, { ...walk, base }, 1)]);
+    definitions.push([walk.names.get(target) ?? '', cleanObject(target, base === walk.base ? walk : { ...walk, base }, 1)]);
   }
   if (definitions.length > 0) schema.$defs = Object.fromEntries(definitions);
   const { warnings, patterns, counts } = walk;
@@ -144,8 +144,11 @@ function own(schema: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(schema, key) ? schema[key] : undefined;
 }
 
+const olderKeywords = ['items', 'dependencies', 'exclusiveMinimum', 'exclusiveMaximum', 'nullable'];
+
 /** Older words for what 2020-12 says otherwise. */
 function modernize(schema: JsonObject): JsonObject {
+  if (!olderKeywords.some((key) => key in schema)) return schema;
   const { items, additionalItems, dependencies, exclusiveMinimum, exclusiveMaximum, minimum, maximum, nullable, type } = schema;
   const changes: [string, Json | undefined][] = [];
   if (Array.isArray(items)) changes.push(['prefixItems', items], ['items', additionalItems]);
