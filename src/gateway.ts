@@ -113,6 +113,7 @@ async function build(
     egress,
     checks,
     hop,
+    importCpuMs: settings.importCpuMs,
     admin: () => admin,
     current: (id) => live.current.upstreams.get(id)?.upstream,
     onResourceUpdated: (id, uri) => subscriptions.updated(id, uri),

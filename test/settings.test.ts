@@ -65,6 +65,7 @@ test('everything has a default or may be left out', async () => {
     maxSessions: 10_000,
     sessionIdleMs: 86_400_000,
     drainMs: 10_000,
+    importCpuMs: 5_000,
     trustedProxies: [],
     auditSync: 'os',
     allowedCommands: [],

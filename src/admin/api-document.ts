@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { keptDigest, keptReference } from '../catalog/description-files.ts';
 import { GatewayError } from '../errors.ts';
-import { descriptionLimitBytes, keepDescription, openDescription } from '../registry/descriptions.ts';
+import { keepDescription, openDescription } from '../registry/descriptions.ts';
 import type { Documents } from '../registry/documents.ts';
 import type { Edit } from '../registry/registry.ts';
+import { descriptionLimitBytes } from '../upstreams/upstream.ts';
 import type { AdminPorts } from './action.ts';
 import type { Entry } from './examine-upstream.ts';
 

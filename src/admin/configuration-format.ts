@@ -113,7 +113,7 @@ export interface Reading {
   readonly flaws: readonly Flaw[];
 }
 
-/** Largest text: an API description of 32 MiB has more characters once it stands in JSON. */
+/** Largest text: an API description of 48 MiB has more characters once it stands in JSON. */
 export const textLimitCharacters = 64 * 1024 * 1024;
 
 /** Reads YAML, or JSON, which may have comments and trailing commas. What is large has API descriptions in it, and is read as plain JSON. */

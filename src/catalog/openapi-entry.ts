@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Flaw } from '../describe-issue.ts';
+import { descriptionLimitBytes } from '../upstreams/upstream.ts';
 import { isObject } from '../wire/json.ts';
 import { auth, checkAuth } from './auth-entry.ts';
 import {
@@ -15,9 +16,6 @@ import {
   serverUrl,
   upstreamBreaker,
 } from './entry-fields.ts';
-
-/** Of the text of an API description. */
-const descriptionLimitCharacters = 32 * 1024 * 1024;
 
 const argumentName = z.string().min(1).max(256);
 const fields = z.array(z.string().min(1).max(512)).max(500);
@@ -58,7 +56,7 @@ export const apiUpstream = z
     document: z
       .string()
       .min(1)
-      .max(descriptionLimitCharacters, 'An API description has at most 32 MiB.')
+      .max(descriptionLimitBytes, 'An API description has at most 48 MiB.')
       .optional()
       .describe('Its description as text, where it is registered at run time; a file names one with "import".'),
     baseUrl: serverUrl

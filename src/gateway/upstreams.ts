@@ -17,7 +17,7 @@ import type { Kept } from './kept.ts';
 import type { OwnAddress } from './own-address.ts';
 import { openMemories } from './upstream-memories.ts';
 
-interface UpstreamPorts extends Pick<UpstreamDeps, 'admin' | 'replyCaches' | 'onRouting'> {
+interface UpstreamPorts extends Pick<UpstreamDeps, 'admin' | 'importCpuMs' | 'replyCaches' | 'onRouting'> {
   readonly kept: Pick<Kept, 'store' | 'sealing' | 'registry' | 'secrets' | 'remembered'>;
   readonly address: OwnAddress;
   readonly egress: EgressGuard;
@@ -92,7 +92,7 @@ type Connect = (
 ) => Upstream;
 
 function connector(ports: UpstreamPorts, credentials: Credentials, stopping: AbortSignal): Connect {
-  const { kept, egress, checks, hop, admin, replyCaches, onRouting, clock, log } = ports;
+  const { kept, egress, checks, hop, admin, importCpuMs, replyCaches, onRouting, clock, log } = ports;
   const { registry, secrets } = kept;
   const readDescription = descriptionReader(registry);
   const responseKey = hmacKey(createHmac('sha256', kept.sealing.pepper).update('responses').digest());
@@ -111,6 +111,7 @@ function connector(ports: UpstreamPorts, credentials: Credentials, stopping: Abo
       clock,
       responseKey,
       admin,
+      importCpuMs,
       callerFacts: (caller) => asCaller(caller)?.facts,
       editedPrices: (id) => registry.get('model-price', id)?.body.price,
       replyCaches,

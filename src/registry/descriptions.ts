@@ -4,11 +4,9 @@ import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import type { DescriptionSource } from '../catalog/config.ts';
 import { GatewayError } from '../errors.ts';
+import { descriptionLimitBytes } from '../upstreams/upstream.ts';
 import type { Documents } from './documents.ts';
 import type { Registry } from './registry.ts';
-
-/** Largest API description that is read at all. */
-export const descriptionLimitBytes = 32 * 1024 * 1024;
 
 const { subtle } = webcrypto;
 const compress = promisify(gzip);

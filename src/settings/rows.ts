@@ -87,6 +87,11 @@ export const rows = {
     '10000',
     wholeNumber(0, 3_600_000),
   ),
+  importCpuMs: row(
+    'CPU time that the import of one API description may take. Most take under one second; of the largest known, 47 MB, some ten.',
+    '5000',
+    wholeNumber(1000, 60_000),
+  ),
   trustedProxies: row(
     'Addresses and ranges of proxies whose X-Forwarded-For counts, separated by commas. Nobody by default.',
     '',

@@ -9,6 +9,8 @@ import type { Upstream } from './upstream.ts';
 export interface UpstreamDeps extends McpUpstreamDeps, Omit<OpenapiUpstreamDeps, 'convert'>, ModelDeps {
   /** In place of the converter, for tests. */
   readonly convert?: OpenapiUpstreamDeps['convert'] | undefined;
+  /** CPU time that the import of a description may take. */
+  readonly importCpuMs?: number | undefined;
   /** The gateway's own administration, which is made where everything is. */
   readonly admin: () => Upstream;
 }
@@ -18,16 +20,18 @@ type Registered = Exclude<UpstreamConfig['kind'], 'finder'>;
 /** Every kind of upstream there is. Adding one is a folder and a line here. */
 const kinds: Readonly<Record<Registered, (config: UpstreamConfig, deps: UpstreamDeps) => Upstream>> = {
   mcp: (config, deps) => new McpUpstream(config, deps),
-  openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? convert }),
+  openapi: (config, deps) => new OpenapiUpstream(config, { ...deps, convert: deps.convert ?? converter(deps.importCpuMs) }),
   model: (config, deps) => new ModelUpstream(config, deps),
   admin: (_config, { admin }) => admin(),
 };
 
-// Large, and needed only where a description is new.
-const convert: OpenapiUpstreamDeps['convert'] = async (bytes, fetchReference, signal) => {
-  const { convertDescription } = await import('./openapi/convert-description.ts');
-  return await convertDescription(bytes, { fetchReference, signal });
-};
+function converter(cpuLimitMs: number | undefined): OpenapiUpstreamDeps['convert'] {
+  return async (bytes, fetchReference, signal) => {
+    // Large, and needed only where a description is new.
+    const { convertDescription } = await import('./openapi/convert-description.ts');
+    return await convertDescription(bytes, { fetchReference, cpuLimitMs, signal });
+  };
+}
 
 /** Makes the upstream that a namespace file describes; `start()` connects it. */
 export function connectUpstream(config: UpstreamConfig, deps: UpstreamDeps): Upstream {

@@ -6,6 +6,8 @@ import type { RawResult, RpcError } from '../wire/message.ts';
 
 /** Longest time by the clock that reading an API description may take, once those before it are done. */
 export const importTimeoutMs = 60_000;
+/** Largest API description that is read at all, wherever it comes from; the largest known that is published has 47 MB. */
+export const descriptionLimitBytes = 48 * 1024 * 1024;
 
 /**
  * A registered far end, whatever its kind. It keeps its own connections, knows what it last offered, and turns one neutral

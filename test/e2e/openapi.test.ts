@@ -268,3 +268,32 @@ describe('what holds calls', () => {
     }
   });
 });
+
+/** 20,000 operations, which take seconds. */
+function largeDescription(): string {
+  const query = ['a', 'b', 'c'].map((name) => ({ name, in: 'query', schema: { type: 'string' } }));
+  const get = { parameters: query, responses: { 200: { description: 'Done.' } } };
+  const paths = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`/things/${at}`, { get }]));
+  return JSON.stringify({ openapi: '3.1.0', info: { title: 'Things', version: '1' }, paths });
+}
+
+describe('the CPU time that an import may take', () => {
+  test('is what the operator says: what takes longer is refused with the name of the setting, everything else is served', async () => {
+    const imports = join(directory, 'bounded');
+    mkdirSync(imports);
+    writeFileSync(join(imports, 'pets.yaml'), description);
+    writeFileSync(join(imports, 'things.json'), largeDescription());
+    const entry = (name: string) => `${name}: { kind: openapi, import: ${name}, baseUrl: "${pets.url}" }`;
+    const other = await openAdminGateway({
+      namespaces: { own: `namespace: own\nupstreams:\n  ${entry('pets')}\n  ${entry('things')}\n` },
+      settings: { GATEHOUSE_OPENAPI_IMPORTS: imports, GATEHOUSE_IMPORT_CPU_MS: '1000' },
+    });
+    try {
+      const upstream = (id: string) => other.gateway.status().upstreams.find((one) => one.id === id);
+      await until('both are told', () => upstream('own/things')?.lastError !== undefined && upstream('own/pets')?.tools === 3);
+      expect(upstream('own/things')?.lastError?.message).toMatch(/more than 1 s of CPU time .* raise GATEHOUSE_IMPORT_CPU_MS/);
+    } finally {
+      await other.stop();
+    }
+  });
+});

@@ -1,3 +1,5 @@
+import { descriptionLimitBytes } from '../upstream.ts';
+
 /** How much of an API description is read, and how much is made of it. */
 export interface ConversionLimits {
   /** Of the description, and of all that it refers to together. */
@@ -14,7 +16,7 @@ export interface ConversionLimits {
 }
 
 export const conversionLimits: ConversionLimits = {
-  documentBytes: 48 * 1024 * 1024,
+  documentBytes: descriptionLimitBytes,
   yamlBytes: 16 * 1024 * 1024,
   operations: 25_000,
   toolBytes: 16 * 1024,

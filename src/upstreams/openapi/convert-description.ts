@@ -148,7 +148,9 @@ function limitError(what: string): GatewayError {
 }
 
 function cpuError({ cpuLimitMs }: Allowance): GatewayError {
-  return limitError(`takes more than ${cpuLimitMs / 1000} s of CPU time to convert`);
+  return refuse(
+    `takes more than ${cpuLimitMs / 1000} s of CPU time to convert. Import a smaller one, with fewer operations; for one that you trust, the operator can raise GATEHOUSE_IMPORT_CPU_MS.`,
+  );
 }
 
 function timeError({ cpuLimitMs, timeoutMs }: Allowance): GatewayError {

@@ -1,13 +1,13 @@
 /** Fetches what an API description refers to: from the addresses that its entry allows, through the guard, and from nowhere else. */
+
 import { GatewayError } from '../../errors.ts';
 import type { EgressGuard } from '../egress.ts';
 import { createGuardedFetch } from '../guarded-fetch.ts';
+import { descriptionLimitBytes } from '../upstream.ts';
 import { isClimbing } from './path-segments.ts';
 
 export type FetchAllowed = (url: string, signal?: AbortSignal) => Promise<Uint8Array>;
 
-/** As much as a description itself may have. */
-const limitBytes = 32 * 1024 * 1024;
 /** Of each; an import as a whole has a minute. */
 const timeoutMs = 10_000;
 
@@ -53,13 +53,13 @@ async function readWhole(body: AsyncIterable<Uint8Array> | null): Promise<Uint8A
   try {
     for await (const chunk of body ?? []) {
       size += chunk.length;
-      if (size > limitBytes) break;
+      if (size > descriptionLimitBytes) break;
       chunks.push(chunk);
     }
   } catch {
     throw failed('it did not arrive in time');
   }
-  if (size > limitBytes) throw failed(`it is larger than ${limitBytes} bytes`);
+  if (size > descriptionLimitBytes) throw failed(`it is larger than ${descriptionLimitBytes} bytes`);
   return Buffer.concat(chunks);
 }
 

@@ -135,7 +135,7 @@ describe('other documents that a description refers to', () => {
   });
 
   test.each([
-    ['/open/huge.json', 'larger than 33554432 bytes'],
+    ['/open/huge.json', 'larger than 50331648 bytes'],
     ['/open/none.json', 'HTTP 404'],
     ['/open/broken.json', 'cannot be read'],
   ])('%s is said to be no use, and takes any value', async (path, message) => {
