@@ -32,7 +32,7 @@ export const errorTable = {
   /** An API description that cannot be read, or that is beyond a limit; the message names it. */
   bad_description: { shows: 'result', http: 200, rpc: 42200, retryable: false },
   content_blocked: { shows: 'result', http: 200, rpc: 40303, retryable: false },
-  /** Nothing was called: what is sent has to be judged first, and no judge answers. */
+  /** What is sent, or what came back, has to be judged first, and no judge answers. Nothing was called, or nothing of the answer is told. */
   judge_unavailable: { shows: 'result', http: 200, rpc: 50309, retryable: true },
   unauthenticated: { shows: 'http', http: 401, rpc: 40100, retryable: false },
   forbidden_host: { shows: 'http', http: 403, rpc: 40300, retryable: false },
@@ -61,6 +61,8 @@ export const errorTable = {
   upstream_timeout: { shows: 'result', http: 200, rpc: 50400, retryable: false },
   upstream_failed: { shows: 'result', http: 200, rpc: 50200, retryable: false },
   upstream_busy: { shows: 'result', http: 200, rpc: 50303, retryable: true },
+  /** The provider of a model lets the gateway have no more calls, or tokens, for a while (its HTTP 429). */
+  upstream_limited: { shows: 'result', http: 200, rpc: 42902, retryable: true },
   breaker_open: { shows: 'result', http: 200, rpc: 50304, retryable: true },
   audit_unavailable: { shows: 'result', http: 200, rpc: 50305, retryable: true },
   answer_too_large: { shows: 'result', http: 200, rpc: 50201, retryable: false },

@@ -39,7 +39,7 @@ export interface Ask {
   readonly stream?: AnswerStream | undefined;
   /** Asked by the gateway itself to judge another call: nobody judges this one. */
   readonly isJudging?: boolean | undefined;
-  /** Is told how the rates stand that the call is under, before it is answered. */
+  /** Is told how the rates stand that the call is under, once they have let it in: what then refuses it is answered with them, too. */
   readonly heardRates?: ((rates: readonly CounterUsage[]) => void) | undefined;
   /** Is told what the call took, as soon as that is known; of one that went well before its caller has the outcome. */
   readonly heardEnd?: ((figures: CallFigures) => void) | undefined;

@@ -105,6 +105,7 @@ function permitFor(ports: CallPorts, caller: Caller, target: Target, ask: Ask, c
 
 function screenAdmitted(ports: CallPorts, admission: Admission, ask: Ask, course: Course): Screened | Promise<Screened> {
   course.admission = admission;
+  ask.heardRates?.(ratesOf(ports.counters, admission));
   course.trace.step('screen');
   return screen(ports.checks, admission, judgesOf(ports, ask), ports.checkAction, ask.cancel);
 }
@@ -158,7 +159,6 @@ function isKeyed(ask: Ask): ask is KeyedAsk {
 /** Hands out what came of the call before. What its client may have is decided now. */
 async function repeat(ports: CallPorts, screened: Screened, ask: Ask, course: Course, kept: KeptAnswer): Promise<Outcome> {
   course.repeats();
-  ask.heardRates?.(ratesOf(ports.counters, screened));
   course.trace.step('inspect');
   const judges = judgesOf(ports, ask);
   if (kept.kind !== 'streamed') return inspectRepeated(judges, screened, ask, kept);
@@ -197,7 +197,6 @@ function handing(
 async function exchange(ports: CallPorts, catalog: Catalog, clearance: Clearance, ask: Ask, course: Course): Promise<Outcome> {
   const written = course.intend(clearance);
   if (written !== undefined) await written;
-  ask.heardRates?.(ratesOf(ports.counters, clearance));
   const judges = judgesOf(ports, ask);
   const passing = inspectStream(judges, clearance, ask);
   course.stream = passing?.stream;

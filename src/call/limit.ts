@@ -35,17 +35,40 @@ export async function peek(
 }
 
 /**
- * How the rates of a call stand after it was let in, for its client; empty where that cannot be said at once. What all calls of a
+ * How the rates of a call stand after it was let in, for its client; as far as that can be said at once. What all calls of a
  * namespace or of the gateway come to is nothing for one caller to watch.
  */
-export function ratesOf(counters: Counters, { demands }: Admission): readonly CounterUsage[] {
+export function ratesOf(counters: Counters, { demands }: Pick<Admission, 'demands'>): readonly CounterUsage[] {
   const isShown = ({ limit: { kind, isShadow, per } }: Demand) =>
     kind === 'rate' && !isShadow && per !== 'global' && per !== 'namespace';
   const rates = demands.filter(isShown);
-  return rates.length === 0 ? [] : (counters.usageNow?.(rates) ?? []);
+  return rates.length === 0 ? [] : counters.usageNow(rates);
 }
 
-/** At once where the counters are in this process. Throws, or rejects with, GatewayError `rate_limited` and `limit_reached`. */
+/** A refusal that knows how the rates of its caller stand. */
+export class LimitRefusal extends GatewayError {
+  /** As `ratesOf`; of the unit that is used up the limit alone that refused, with the time until the same call may succeed. */
+  readonly rates: () => readonly CounterUsage[];
+
+  constructor(
+    code: 'rate_limited' | 'limit_reached',
+    message: string,
+    rates: LimitRefusal['rates'],
+    details: { readonly retryAfterMs?: number } = {},
+  ) {
+    super(code, message, details);
+    this.rates = rates;
+  }
+}
+
+/** How a limit stands that has refused a call; empty for one that no client counts along with: of calls at the same time, and of money. */
+export function refusedRate({ demand, reason, used, retryAfterMs }: Refused): readonly CounterUsage[] {
+  const { kind, unit, amount } = demand.limit;
+  if (kind === 'concurrency' || unit === 'nanoUsd') return [];
+  return [{ demand, used: reason === 'store-gone' ? amount : used, resetsInMs: retryAfterMs }];
+}
+
+/** At once where the counters are in this process. Throws, or rejects with, LimitRefusal: `rate_limited` and `limit_reached`. */
 export function limit(counters: Counters, permit: Permit): Admission | Promise<Admission> {
   const demands = demandsOf(permit);
   if (demands.length === 0) return unlimited(permit, demands);
@@ -69,8 +92,8 @@ function unlimited(permit: Permit, demands: readonly Demand[]): Admission {
 function take(counters: Counters, permit: Permit, demands: readonly Demand[], cost: Cost): Admission | Promise<Admission> {
   const taken = counters.take(demands, cost);
   return taken instanceof Promise
-    ? taken.then((outcome) => admit(permit, demands, outcome, cost))
-    : admit(permit, demands, taken, cost);
+    ? taken.then((outcome) => admit(counters, permit, demands, outcome, cost))
+    : admit(counters, permit, demands, taken, cost);
 }
 
 /** The slots of one admitted call, which it may do without for a time. */
@@ -87,7 +110,7 @@ export function slotsOf(counters: Counters, admission: Admission): HeldSlots | u
   if (demands.length === 0) return undefined;
   let held = admission.reservation;
   const hold = (taken: Taken) => {
-    if (taken.kind === 'refused') throw refusal(admission, taken, noCost);
+    if (taken.kind === 'refused') throw refusal(counters, admission, admission.demands, taken, noCost);
     held = taken.reservation;
   };
   return {
@@ -108,8 +131,8 @@ function demandsOf({ caller, policy, namespace, capability }: Permit): readonly 
   return demandsFor([...policy.limits, ...caller.limits], { namespace, capability, consumer, key, member });
 }
 
-function admit(permit: Permit, demands: readonly Demand[], taken: Taken, cost: Cost): Admission {
-  if (taken.kind === 'refused') throw refusal(permit, taken, cost);
+function admit(counters: Counters, permit: Permit, demands: readonly Demand[], taken: Taken, cost: Cost): Admission {
+  if (taken.kind === 'refused') throw refusal(counters, permit, demands, taken, cost);
   const { reservation, wouldRefuse } = taken;
   return {
     ...permit,
@@ -123,17 +146,25 @@ function admit(permit: Permit, demands: readonly Demand[], taken: Taken, cost: C
 // A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.
 const ownLevels: readonly Limit['per'][] = ['consumer', 'key', 'member'];
 
-function refusal({ capability, caller }: Permit, { demand, reason, retryAfterMs }: Refused, cost: Cost): GatewayError {
+function refusal(
+  counters: Counters,
+  { capability, caller }: Permit,
+  demands: readonly Demand[],
+  refused: Refused,
+  cost: Cost,
+): LimitRefusal {
+  const { demand, reason, retryAfterMs } = refused;
   const { limit } = demand;
   const code = ownLevels.includes(limit.per) ? 'rate_limited' : 'limit_reached';
   const whose = limit.per === 'global' ? 'all calls together' : `this ${limit.per}`;
   const which = `The limit of ${describeAmount(limit)} for ${whose}`;
   const { unit } = limit;
+  const rates = () => ratesAfter(counters, demands, refused);
   const wanted = unit === 'calls' ? undefined : describeQuantity(cost[unit], unit);
   if (reason !== 'store-gone' && wanted !== undefined && cost[unit] > limit.amount) {
     // No time to come back is said: there is none.
     const never = `${which} lets no single call use the ${wanted} that this one may need (${limit.source}).`;
-    return new GatewayError(code, `${never} Ask for a shorter answer, or send less.`);
+    return new LimitRefusal(code, `${never} Ask for a shorter answer, or send less.`, rates);
   }
   const text =
     reason === 'store-gone'
@@ -143,5 +174,13 @@ function refusal({ capability, caller }: Permit, { demand, reason, retryAfterMs 
         : `${which} has no room left for the ${wanted} that this call may need (${limit.source}).`;
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
   const subject = code === 'rate_limited' ? caller.id : capability;
-  return new GatewayError(code, `${text} ${subject} may try again in ${seconds} s.`, { retryAfterMs });
+  return new LimitRefusal(code, `${text} ${subject} may try again in ${seconds} s.`, rates, { retryAfterMs });
+}
+
+function ratesAfter(counters: Counters, demands: readonly Demand[], refused: Refused): readonly CounterUsage[] {
+  const own = refusedRate(refused);
+  const others = ratesOf(counters, { demands });
+  return own.length === 0
+    ? others
+    : [...own, ...others.filter(({ demand: { limit } }) => limit.unit !== refused.demand.limit.unit)];
 }

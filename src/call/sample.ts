@@ -88,6 +88,7 @@ const forTheCaller: ReadonlySet<string> = new Set([
   'content_blocked',
   'judge_unavailable',
   'upstream_busy',
+  'upstream_limited',
 ]);
 
 function asItsFailure(error: GatewayError): GatewayError {

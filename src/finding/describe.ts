@@ -109,12 +109,14 @@ const meanings = {
   approval_denied: 'Somebody looked at this exact call and did not agree. The message has the reason; do something else.',
   approval_unavailable: 'What was agreed to cannot be looked up right now, so nothing was done. Call again later.',
   content_blocked: 'The arguments or the answer hold what must not pass, such as secrets. Leave it out.',
-  judge_unavailable: 'What is sent has to be judged first, and the judge does not answer. Nothing was done; call again later.',
+  judge_unavailable:
+    'What is sent, or what comes back, has to be judged first, and the judge does not answer. The message says whether anything was done, and when to call again.',
   sign_in_required: 'The caller has to sign in to the upstream first, at the address in the message.',
   upstream_timeout: 'There was no answer in time. The call may have been carried out all the same: check before repeating it.',
   upstream_unavailable: 'The upstream cannot be reached. Nothing was done; call again later.',
   model_not_ready: 'The setup of the model is not complete. Nothing was done; tell whoever administers its namespace.',
   upstream_busy: 'As many calls as may are running already. Call again shortly.',
+  upstream_limited: 'The provider of the model has no room for more calls. The message says when to call again.',
   breaker_open: 'The upstream has failed too often and is left alone for a while. The message says how long.',
   upstream_failed: 'The upstream answered with something that is no answer.',
   answer_too_large: 'The answer is larger than may be passed on. Ask for less.',
@@ -130,8 +132,9 @@ function errorsOf({ member }: Capability<ToolDefinition>, { policy, limits, gate
     approval_denied: gates.length > 0,
     approval_unavailable: gates.length > 0,
     content_blocked: policy.contentIn !== undefined || policy.contentOut !== undefined,
-    judge_unavailable: policy.judgesIn.length > 0,
+    judge_unavailable: policy.judgesIn.length > 0 || policy.judgesOut.length > 0,
     model_not_ready: transport.type === 'model',
+    upstream_limited: transport.type === 'model',
     sign_in_required: transport.type === 'http' && transport.auth?.kind === 'user',
   };
   return (Object.keys(meanings) as (keyof typeof meanings)[])

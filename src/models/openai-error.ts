@@ -7,6 +7,7 @@ const known: ReadonlyMap<string, { readonly status: number; readonly code: strin
   ['unauthenticated', { status: 401, code: 'invalid_api_key' }],
   ['rate_limited', { status: 429, code: 'rate_limit_exceeded' }],
   ['limit_reached', { status: 429, code: 'rate_limit_exceeded' }],
+  ['upstream_limited', { status: 429, code: 'rate_limit_exceeded' }],
   ['unknown_model', { status: 404, code: 'model_not_found' }],
   ['unknown_capability', { status: 404, code: 'model_not_found' }],
   ['prompt_too_long', { status: 400, code: 'context_length_exceeded' }],

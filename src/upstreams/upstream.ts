@@ -200,7 +200,7 @@ export class FailedAnswer extends GatewayError {
   readonly isItsFault: boolean;
 
   constructor(
-    code: 'upstream_failed' | 'upstream_busy' | 'upstream_unavailable',
+    code: 'upstream_failed' | 'upstream_busy' | 'upstream_limited' | 'upstream_unavailable',
     message: string,
     details: { readonly answer?: Answer; readonly isItsFault: boolean; readonly retryAfterMs?: number | undefined },
   ) {

@@ -281,6 +281,19 @@ export function countersContract(name: string, makePlace: () => Promise<Counters
       expect(budget?.resetsInMs).toBeLessThanOrEqual(3_600_000);
     });
 
+    it('say at once how the counters stand that were just asked, whether they let the call in or not', async () => {
+      const counters = await open();
+      const demands = demandsOf({ per: 'key', rpm: 2, budget: { amount: 9, window: 'hour', unit: 'calls' } });
+      const used = () => counters.usageNow(demands).map((usage) => usage.used);
+      await admitted(counters, demands);
+      expect(used()).toEqual([1, 1]);
+      await admitted(counters, demands);
+      expect(used()).toEqual([2, 2]);
+      await refused(counters, demands);
+      expect(used()).toEqual([2, 2]);
+      expect(counters.usageNow(demands)[1]?.resetsInMs).toBeGreaterThan(0);
+    });
+
     it('agree with a model on budgets and slots', { timeout: 60_000 }, async () => {
       const counters = await open();
       await fc.assert(
@@ -297,6 +310,7 @@ function bound(counters: Counters): Counters {
   return {
     take: (demands, cost) => counters.take(demands, cost),
     usage: (demands) => counters.usage(demands),
+    usageNow: (demands) => counters.usageNow(demands),
     close: () => counters.close(),
   };
 }

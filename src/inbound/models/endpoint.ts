@@ -4,6 +4,7 @@ import type { Caller } from '../../call/authenticate.ts';
 import { checkEntry, visibleToolbox } from '../../call/authorize.ts';
 import { call, refuse } from '../../call/call.ts';
 import type { Outcome } from '../../call/inspect.ts';
+import { LimitRefusal } from '../../call/limit.ts';
 import { readIdempotencyKey } from '../../call/once/idempotency-key.ts';
 import { silentConversation } from '../../call/silent-conversation.ts';
 import { modelsPlace } from '../../catalog/catalog.ts';
@@ -51,11 +52,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
   const dialect = dialectNamed(dialectOf(route, request));
   const requestId = newAnswerId();
   const answerHeaders = { ...headers, 'x-request-id': requestId };
-  let stream: ReplyStream | undefined;
-  const begin = () => {
-    stream = new ReplyStream(response, answerHeaders);
-    return stream;
-  };
+  const course: AnswerCourse = { rates: {}, stream: undefined };
   try {
     if (route === undefined)
       throw new GatewayError(
@@ -69,7 +66,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     else if (route.kind === 'call') {
       const share = room.share();
       try {
-        await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect, share, begin);
+        await serveCall(ports, { ...model, headers: answerHeaders, caller, requestId }, route, dialect, share, course);
       } finally {
         share.giveBack();
       }
@@ -80,7 +77,7 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     if (response.destroyed || response.writableEnded) return;
     if (response.headersSent) {
       // Never what ends a good stream: its client must not take a part for the whole.
-      writeLastChunk(response, dialect.writeStreamError(error, stream?.lastPart));
+      writeLastChunk(response, dialect.writeStreamError(error, course.stream?.lastPart));
       return;
     }
     const { status, body } = dialect.writeError(error);
@@ -89,10 +86,24 @@ export async function serveModels(ports: ServerPorts, model: ModelRequest): Prom
     const retry = isRepeatable ? {} : { 'x-should-retry': 'false' };
     writeJson(response, status, [Buffer.from(JSON.stringify(body))], {
       ...answerHeaders,
+      ...ratesAt(error, course, dialect, ports.edge.calls.clock.nowMs()),
       ...retry,
       ...errorHeaders(ports, request, error),
     });
   }
+}
+
+/** What is known of an answer before it is there, whatever comes of it. */
+interface AnswerCourse {
+  /** Headers that say how its caller's rates stand. */
+  rates: Readonly<Record<string, string>>;
+  /** One in parts. */
+  stream: ReplyStream | undefined;
+}
+
+/** Whoever is refused sees what is left as everybody else does. */
+function ratesAt(error: GatewayError, { rates }: AnswerCourse, { name }: ClientDialect, nowMs: number): AnswerCourse['rates'] {
+  return error instanceof LimitRefusal ? rateHeaders(error.rates(), name, nowMs) : rates;
 }
 
 function dialectNamed(name: ClientDialectName): ClientDialect {
@@ -124,13 +135,13 @@ async function serveCall(
   route: ModelRoute & { readonly kind: 'call' },
   dialect: ClientDialect,
   share: BodyShare,
-  begin: () => ReplyStream,
+  course: AnswerCourse,
 ): Promise<void> {
   const bytes = await readBody(request, Math.max(bodyLimitBytes, leastBodyLimitBytes), share);
   const body = readRequest(bytes);
   const isStream = (route.request === route.dialect && dialect.isStream(body)) === true;
-  const stream = isStream ? begin() : undefined;
-  let rates: Readonly<Record<string, string>> = {};
+  const stream = isStream ? new ReplyStream(response, headers) : undefined;
+  course.stream = stream;
   let figures: CallFigures | undefined;
   const cancel = new Cancel();
   response.once('close', () => {
@@ -155,8 +166,8 @@ async function serveCall(
     answerId: requestId,
     stream,
     heardRates(heard) {
-      rates = rateHeaders(heard, dialect.name, edge.calls.clock.nowMs());
-      stream?.begin(rates);
+      course.rates = rateHeaders(heard, dialect.name, edge.calls.clock.nowMs());
+      stream?.begin(course.rates);
     },
     heardEnd(heard) {
       figures = heard;
@@ -173,7 +184,7 @@ async function serveCall(
     throw error;
   }
   const outcome = await call(edge.calls, edge.catalog(), caller, ask);
-  if (outcome.kind !== 'streamed') answer(response, outcome, { ...headers, ...rates, ...figureHeaders(figures) });
+  if (outcome.kind !== 'streamed') answer(response, outcome, { ...headers, ...course.rates, ...figureHeaders(figures) });
   else if (request.headers[figuresHeader] === undefined || figures === undefined) stream?.end();
   else stream?.end(figuresComment(figures));
 }

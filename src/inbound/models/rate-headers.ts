@@ -14,12 +14,12 @@ export function rateHeaders(
   for (const [unit, name] of units) {
     const tightest = leastLeft(rates.filter(({ demand: { limit } }) => limit.unit === unit));
     if (tightest === undefined) continue;
-    const { demand, used } = tightest;
+    const { demand, used, resetsInMs } = tightest;
     const { limit } = demand;
     const windowMs = limit.kind === 'rate' ? limit.windowMs : 0;
     const left = Math.max(0, Math.floor(limit.amount - used));
     // Nobody knows when the oldest call leaves the window without asking every counter; by then all of it is free again.
-    const resetMs = used === 0 ? 0 : windowMs;
+    const resetMs = resetsInMs > 0 ? resetsInMs : used === 0 ? 0 : windowMs;
     if (dialect === 'messages') {
       headers[`anthropic-ratelimit-${name}-limit`] = String(limit.amount);
       headers[`anthropic-ratelimit-${name}-remaining`] = String(left);
@@ -27,7 +27,7 @@ export function rateHeaders(
     } else {
       headers[`x-ratelimit-limit-${name}`] = String(limit.amount);
       headers[`x-ratelimit-remaining-${name}`] = String(left);
-      headers[`x-ratelimit-reset-${name}`] = `${resetMs / 1000}s`;
+      headers[`x-ratelimit-reset-${name}`] = `${Math.ceil(resetMs / 1000)}s`;
     }
   }
   return headers;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Caller } from '../../call/authenticate.ts';
+import { LimitRefusal, refusedRate } from '../../call/limit.ts';
 import { GatewayError } from '../../errors.ts';
 import { compileLimits, demandsFor } from '../../policy/compile-limits.ts';
 import type { Counters } from '../../store/ports/counters.ts';
@@ -39,10 +40,12 @@ export async function admitRating(counters: Counters, { id }: Pick<Caller, 'id'>
   if (taken.kind === 'admitted') taken.reservation.release();
   else {
     const { retryAfterMs } = taken;
+    const rates = () => refusedRate(taken);
     const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
-    throw new GatewayError(
+    throw new LimitRefusal(
       'rate_limited',
       `Only ${mostAMinute} ratings are taken of each caller in a minute; post the next in ${seconds} s.`,
+      rates,
       { retryAfterMs },
     );
   }

@@ -25,6 +25,7 @@ const documents = {
 const byCode: Readonly<Partial<Record<ErrorCode, ErrorDocument>>> = {
   unknown_capability: documents.notFound,
   limit_reached: documents.limited,
+  upstream_limited: documents.limited,
   not_allowed: documents.forbidden,
   approval_pending: documents.forbidden,
   approval_denied: documents.forbidden,

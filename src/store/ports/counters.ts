@@ -12,8 +12,8 @@ export interface Counters {
   take(demands: readonly Demand[], cost: Cost): Taken | Promise<Taken>;
   /** What is used up right now; takes nothing. Throws when the counters cannot be reached. */
   usage(demands: readonly Demand[]): Promise<readonly CounterUsage[]>;
-  /** The same, where the counters are in this process; undefined where somebody has to be asked. */
-  usageNow?(demands: readonly Demand[]): readonly CounterUsage[];
+  /** The same, of what this process knows at once: all, where the counters are here; else what `take` has just seen, refused or not. */
+  usageNow(demands: readonly Demand[]): readonly CounterUsage[];
   /** Writes what is still to be written. What is held then is given up. */
   close(): Promise<void>;
 }

@@ -42,6 +42,8 @@ interface Taking {
 
 /** Until Redis may be back. */
 const goneRetryMs = 1_000;
+/** What was seen earlier is no answer to how a counter stands now. */
+const newsMs = 1_000;
 /** Budgets that wait to be told; an outage over so many windows and callers forgets the oldest. */
 const mostOwed = 20_000;
 
@@ -86,6 +88,15 @@ class RedisCounters implements Counters, LinkOwner {
     return demands.flatMap((demand, at) => {
       const counter = decision.counters[at];
       return counter ? [toUsage(demand, counter, nowMs)] : [];
+    });
+  }
+
+  usageNow(demands: readonly Demand[]): readonly CounterUsage[] {
+    if (this.#link.state !== 'up') return [];
+    const nowMs = this.#options.clock.nowMs();
+    return demands.flatMap((demand) => {
+      const view = this.#views.get(demand.key);
+      return view !== undefined && this.#steady.steadyMs() - view.atMs < newsMs ? [toUsage(demand, view, nowMs)] : [];
     });
   }
 

@@ -91,7 +91,10 @@ function judgeRefusal(failure: ProviderFailure, target: OpenTarget, attempt: Att
       attempt.failed({ reason: `its provider has no room (HTTP ${status})`, isFull: true, retryAfterMs });
       const when = retryAfterMs === undefined ? 'in a while' : `in ${Math.max(1, Math.ceil(retryAfterMs / 1000))} s`;
       const text = `${subject} has no room for this call (HTTP ${status}); it takes calls again ${when}. Call again then.`;
-      const error = new FailedAnswer('upstream_busy', text, { isItsFault: status >= 500, retryAfterMs });
+      const error =
+        status === 429
+          ? new FailedAnswer('upstream_limited', text, { isItsFault: false, retryAfterMs: retryAfterMs ?? usualWaitMs })
+          : new FailedAnswer('upstream_busy', text, { isItsFault: status >= 500, retryAfterMs });
       return { error, mayGoOn: true, isCharged: false };
     }
     case 'failed': {
@@ -104,6 +107,9 @@ function judgeRefusal(failure: ProviderFailure, target: OpenTarget, attempt: Att
     }
   }
 }
+
+/** Where a provider does not say when it has room again. */
+const usualWaitMs = 2_000;
 
 function askedWrong(failure: ProviderFailure, target: OpenTarget): GatewayError {
   const said = cleanMessage(failure.message, target.secrets);

@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import Anthropic from '@anthropic-ai/sdk';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AdminGateway, openAdminGateway } from '../../support/admin-gateway.ts';
 import { startOpenai } from '../../support/model-providers/openai.ts';
-import { says } from '../../support/model-providers/script.ts';
+import { fails, gate, says } from '../../support/model-providers/script.ts';
 import type { StandIn } from '../../support/model-providers/stand-in.ts';
+import { until } from '../../support/until.ts';
 
 let provider: StandIn;
 let gateway: AdminGateway;
@@ -23,9 +26,12 @@ policy:
 `,
       other: `namespace: other
 upstreams:
-  free:
+  free: &target
     kind: model
     targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
+  alone: *target
+  second: *target
+  third: *target
 `,
     },
   });
@@ -57,8 +63,103 @@ test("US-M-A1: the headers about rates are ours, in the words of each dialect, a
   expect(anthropic.get('anthropic-ratelimit-requests-limit')).toBe('3');
   expect(anthropic.get('anthropic-ratelimit-requests-remaining')).toBe('0');
   expect(Date.parse(anthropic.get('anthropic-ratelimit-requests-reset') ?? '')).toBeGreaterThan(0);
-  const refused = await ask('/v1/messages');
-  expect(Number(refused.get('retry-after'))).toBeGreaterThanOrEqual(1);
+});
+
+describe('a refused call', () => {
+  const clients = async (name: string, limits: readonly object[]) => {
+    await gateway.ok('POST /consumers', { id: name, title: name, kind: 'team', limits });
+    const { secret } = await gateway.ok('POST /keys', { id: name, title: name, consumer: name });
+    const apiKey = String(secret);
+    return {
+      openai: new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 }),
+      anthropic: new Anthropic({ baseURL: gateway.url, apiKey, maxRetries: 0 }),
+    };
+  };
+  const messages = [{ role: 'user' as const, content: 'hi' }];
+  const model = 'other/free';
+
+  test('is told what an answered one is: nothing is left, and from when on; to clients of both dialects, as the error they know', async () => {
+    const { openai, anthropic } = await clients('calls', [{ per: 'consumer', rpm: 2, tpm: 50_000 }]);
+    const { response } = await openai.chat.completions.create({ model, messages, max_tokens: 10 }).withResponse();
+    expect(response.headers.get('x-ratelimit-remaining-requests')).toBe('1');
+    await openai.chat.completions.create({ model, messages, max_tokens: 10 });
+
+    for (const stream of [false, true] as const) {
+      const refused = await openai.chat.completions.create({ model, messages, max_tokens: 10, stream }).catch((error) => error);
+      expect(refused).toBeInstanceOf(OpenAI.RateLimitError);
+      const headers = refused.headers as Headers;
+      expect(headers.get('x-ratelimit-limit-requests')).toBe('2');
+      expect(headers.get('x-ratelimit-remaining-requests')).toBe('0');
+      expect(headers.get('x-ratelimit-reset-requests')).toBe(`${headers.get('retry-after')}s`);
+      expect(headers.get('x-ratelimit-limit-tokens')).toBe('50000');
+      expect(Number(headers.get('x-ratelimit-remaining-tokens'))).toBeGreaterThan(40_000);
+    }
+
+    const refused = await anthropic.messages.create({ model, messages, max_tokens: 10 }).catch((error) => error);
+    expect(refused).toBeInstanceOf(Anthropic.RateLimitError);
+    const headers = refused.headers as Headers;
+    expect(headers.get('anthropic-ratelimit-requests-limit')).toBe('2');
+    expect(headers.get('anthropic-ratelimit-requests-remaining')).toBe('0');
+    const waitMs = Date.parse(headers.get('anthropic-ratelimit-requests-reset') ?? '') - Date.now();
+    expect(Math.abs(waitMs - Number(headers.get('retry-after')) * 1000)).toBeLessThan(5_000);
+    expect(headers.get('anthropic-ratelimit-tokens-limit')).toBe('50000');
+    expect(headers.get('x-ratelimit-limit-requests')).toBeNull();
+  });
+
+  test('sees what truly is left of the tokens that it wanted too many of', async () => {
+    const { openai } = await clients('tokens', [{ per: 'consumer', tpm: 1_000 }]);
+    await openai.chat.completions.create({ model, messages, max_tokens: 500 });
+    const { headers } = await openai.chat.completions.create({ model, messages, max_tokens: 990 }).catch((error) => error);
+    expect(Number(headers.get('x-ratelimit-remaining-tokens'))).toBeGreaterThan(0);
+    expect(Number(headers.get('x-ratelimit-remaining-tokens'))).toBeLessThan(1_000);
+    expect(headers.get('x-ratelimit-reset-tokens')).toBe(`${headers.get('retry-after')}s`);
+  });
+
+  test('hears of a budget that is used up until when it is; of money and of places nothing but when to come back', async () => {
+    const budget = await clients('budget', [{ per: 'consumer', budget: { amount: 1, window: 'month', unit: 'calls' } }]);
+    await budget.openai.chat.completions.create({ model, messages });
+    const { headers } = await budget.openai.chat.completions.create({ model, messages }).catch((error) => error);
+    expect(headers.get('x-ratelimit-limit-requests')).toBe('1');
+    expect(headers.get('x-ratelimit-remaining-requests')).toBe('0');
+    expect(headers.get('x-ratelimit-reset-requests')).toBe(`${headers.get('retry-after')}s`);
+
+    const held = gate();
+    provider.next(says('late', { before: held }));
+    const slots = await clients('slots', [{ per: 'consumer', concurrency: 1 }]);
+    const before = provider.journal.length;
+    const first = slots.openai.chat.completions.create({ model, messages });
+    await until('the provider has the first', () => provider.journal.length > before);
+    const refused = await slots.openai.chat.completions.create({ model, messages }).catch((error) => error);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(refused.headers.get('x-ratelimit-limit-requests')).toBeNull();
+    held.open();
+    await first;
+  });
+
+  test("of a provider that has no more room is a 429 with what is left here, and nothing of the provider's own", async () => {
+    const { openai, anthropic } = await clients('lent', [{ per: 'consumer', rpm: 40 }]);
+    provider.next(fails(429, { retryAfterS: 7 }));
+    const refused = await openai.chat.completions.create({ model: 'other/alone', messages }).catch((error) => error);
+    expect(refused).toBeInstanceOf(OpenAI.RateLimitError);
+    expect(refused.headers.get('retry-after')).toBe('7');
+    expect(refused.headers.get('x-should-retry')).toBeNull();
+    expect(refused.headers.get('x-ratelimit-limit-requests')).toBe('40');
+    expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('39');
+    expect(refused.headers.get('x-ratelimit-limit-tokens')).toBeNull();
+
+    provider.next(fails(429));
+    const other = await anthropic.messages.create({ model: 'other/second', messages, max_tokens: 5 }).catch((error) => error);
+    expect(other).toBeInstanceOf(Anthropic.RateLimitError);
+    expect(other.headers.get('anthropic-ratelimit-requests-remaining')).toBe('38');
+    expect(Number(other.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(other.headers.get('x-should-retry')).toBeNull();
+
+    // One that is out of order is told as what it is.
+    provider.next(fails(503));
+    const down = await openai.chat.completions.create({ model: 'other/third', messages }).catch((error) => error);
+    expect([down.status, down.headers.get('x-ratelimit-remaining-requests')]).toEqual([503, '37']);
+  });
 });
 
 test('a call that is larger than a limit will ever let through is not repeated by SDKs; one that has to wait is', async () => {
