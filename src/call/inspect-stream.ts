@@ -47,7 +47,7 @@ const mostChannels = 1000;
  */
 export function passInspected(
   screen: StreamScreen | undefined,
-  dialect: Pick<ClientDialect, 'textsOf'>,
+  dialect: Pick<ClientDialect, 'textsOf' | 'isEnd'>,
   sink: AnswerStream,
   capability: string,
   judge?: StreamJudge,
@@ -66,6 +66,8 @@ interface HeldEvent {
   readonly event: RawEvent;
   readonly said: EventTexts;
   readonly texts: readonly HeldText[];
+  /** With a judge: what goes on before it has spoken. */
+  readonly isWords: boolean;
 }
 
 interface Channel {
@@ -82,6 +84,7 @@ class Inspection implements StreamInspection {
   readonly #screen: StreamScreen | undefined;
   readonly #judge: StreamJudge | undefined;
   readonly #reader: EventTextReader;
+  readonly #isEnd: (event: RawEvent) => boolean;
   readonly #sink: AnswerStream;
   readonly #capability: string;
   readonly #cutter = new SseCutter(largestEventBytes);
@@ -96,7 +99,7 @@ class Inspection implements StreamInspection {
 
   constructor(
     screen: StreamScreen | undefined,
-    dialect: Pick<ClientDialect, 'textsOf'>,
+    dialect: Pick<ClientDialect, 'textsOf' | 'isEnd'>,
     sink: AnswerStream,
     capability: string,
     judge: StreamJudge | undefined,
@@ -104,6 +107,7 @@ class Inspection implements StreamInspection {
     this.#judge = judge;
     this.#screen = screen;
     this.#reader = new EventTextReader(dialect);
+    this.#isEnd = ({ data }) => data !== undefined && dialect.isEnd?.(data) === true;
     this.#sink = sink;
     this.#capability = capability;
   }
@@ -135,7 +139,8 @@ class Inspection implements StreamInspection {
 
   #finishAnswer(): Promise<void> | undefined {
     const { rest } = this.#cutter;
-    if (rest.length > 0) this.#hold({ event: { bytes: rest, data: undefined }, said: this.#reader.read(undefined), texts: [] });
+    if (rest.length > 0)
+      this.#hold({ event: { bytes: rest, data: undefined }, said: this.#reader.read(undefined), texts: [], isWords: false });
     if (this.#judge === undefined || this.#blocked.length > 0) return this.#pass(true);
     const said = [...this.#channels.values()].map(({ said }) => said);
     return this.#judge(said).then((hits) => {
@@ -180,7 +185,8 @@ class Inspection implements StreamInspection {
       read = 0;
       yield;
     }
-    this.#hold({ event, said, texts });
+    const isWords = texts.length > 0 && !(this.#judge !== undefined && this.#isEnd(event));
+    this.#hold({ event, said, texts, isWords });
     this.#overtake(texts);
   }
 
@@ -228,7 +234,7 @@ class Inspection implements StreamInspection {
   #pass(isWhole: boolean): Promise<void> | undefined {
     this.#firstWaiting();
     let count = this.#free;
-    while (!isWhole && count > 0 && this.#held[count - 1]!.texts.length === 0) count--;
+    while (!isWhole && count > 0 && !this.#held[count - 1]!.isWords) count--;
     this.#free -= count;
     const free = this.#held.splice(0, count).map((held) => this.#finish(held));
     const [only] = free;

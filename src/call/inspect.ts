@@ -33,7 +33,7 @@ export type InspectedStream = AnswerStream & { readonly [watched]: true };
 
 interface Passing {
   readonly stream: InspectedStream;
-  /** To be waited for before an answer that ended well is ended. Throws, or rejects with, GatewayError `content_blocked`. */
+  /** To be waited for before an answer that ended well is ended. Throws, or rejects with, GatewayError `content_blocked` and `judge_unavailable`. */
   readonly end: () => Promise<void> | undefined;
   readonly hits: () => readonly ContentHit[];
 }
@@ -51,7 +51,7 @@ export function inspectStream(
   const judge =
     judges === undefined || judgesOut.length === 0
       ? undefined
-      : (texts: readonly string[]) => judgeAnswer(judges, judgesOut, capability, texts);
+      : (texts: readonly string[]) => judgeAnswer(judges, judgesOut, { capability, mayRepeat: true }, texts);
   const inspection = passInspected(contentOut?.stream(), dialect, stream, capability, judge);
   const inspected: AnswerStream = {
     begin: (headers) => stream.begin?.(headers),
@@ -71,7 +71,10 @@ interface Inspectors {
   readonly judges: Judges | undefined;
 }
 
-/** At once where nobody has to be asked and nothing takes long. Throws, or rejects with, GatewayError `upstream_failed` and `content_blocked`. */
+/**
+ * At once where nobody has to be asked and nothing takes long. Throws, or rejects with, GatewayError `upstream_failed`, `content_blocked`
+ * and `judge_unavailable`.
+ */
 export function inspect({ answers, judges }: Inspectors, permit: Permit, ask: Ask, answer: Answer): Outcome | Promise<Outcome> {
   const flaws = checkAnswer(answers, permit, ask, answer);
   return flaws instanceof Promise
@@ -120,14 +123,16 @@ function judged(
   ask: Ask,
   inspected: Outcome | Promise<Outcome>,
 ): Outcome | Promise<Outcome> {
+  const { capability, member } = permit;
   const { judgesOut } = permit.policy;
   if (judges === undefined || judgesOut.length === 0) return inspected;
+  const mayRepeat = ask.method !== 'tools/call' || member.config.kind === 'model';
   return whenKnown(inspected, (outcome) => {
     if (outcome.kind !== 'result' && outcome.kind !== 'reply') return outcome;
     const value =
       outcome.kind === 'result' ? parsed(permit, outcome.result) : (JSON.parse(outcome.body.toString()) as JsonObject);
     const texts = ask.dialect === undefined ? textsIn(value) : ask.dialect.textsOf(value).map(({ text }) => text);
-    return judgeAnswer(judges, judgesOut, permit.capability, texts).then(
+    return judgeAnswer(judges, judgesOut, { capability, mayRepeat }, texts).then(
       (hits) => ({ ...outcome, hits: [...outcome.hits, ...hits] }) as unknown as Outcome,
     );
   });

@@ -119,11 +119,14 @@ function follow(admission: Admission, verdict: ContentVerdict): Screened {
 function refusedIn(capability: string, rules: readonly string[], hits: readonly ContentHit[]): ContentRefusal {
   if (rules.every((rule) => rule === 'judge/unavailable')) {
     const text = `What is sent to ${capability} has to be judged first, and the judge cannot be asked right now. Call again later.`;
-    return new ContentRefusal(text, hits, 'judge_unavailable');
+    return new ContentRefusal(text, hits, 'judge_unavailable', judgeAwayMs);
   }
   const text = `The arguments for ${capability} hold what must not be sent there (${rules.join(', ')}). Leave it out, then call again.`;
   return new ContentRefusal(text, hits);
 }
+
+/** A judge that is away for a moment is back then, as often as not; who comes at once makes it no better. */
+export const judgeAwayMs = 5_000;
 
 /** A refusal that knows what was found, for the record. */
 export class ContentRefusal extends GatewayError {
@@ -132,8 +135,9 @@ export class ContentRefusal extends GatewayError {
     message: string,
     hits: readonly ContentHit[],
     code: 'content_blocked' | 'judge_unavailable' | 'upstream_failed' = 'content_blocked',
+    retryAfterMs?: number,
   ) {
-    super(code, message);
+    super(code, message, retryAfterMs === undefined ? {} : { retryAfterMs });
     this.hits = hits;
   }
 }

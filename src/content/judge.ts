@@ -60,6 +60,7 @@ export function readModeration(body: JsonObject): JudgeVerdict {
     if (!isObject(scores)) throw new NoVerdict('a result has no "category_scores"');
     for (const [name, score] of Object.entries(scores)) add(verdict, categoryOf(name), score);
   }
+  if (verdict.size === 0) throw new NoVerdict('the answer scores no category that can be asked about');
   return verdict;
 }
 
@@ -71,7 +72,9 @@ function categoryOf(name: string): JudgedCategory | undefined {
 
 function add(verdict: Map<JudgedCategory, number>, category: JudgedCategory | undefined, score: Json | undefined): void {
   const number = score === true ? 1 : score === false ? 0 : score;
-  if (category === undefined || typeof number !== 'number') return;
+  if (category === undefined) return;
+  // Taken for none, it would let everything pass.
+  if (typeof number !== 'number') throw new NoVerdict(`the score of "${category}" is no number`);
   verdict.set(category, Math.max(verdict.get(category) ?? 0, Math.min(1, Math.max(0, number))));
 }
 

@@ -25,6 +25,8 @@ export interface ClientDialect {
    * they blank something out.
    */
   textsOf(document: JsonObject): readonly TextSlot[];
+  /** Whether an event with words, by its data, ends what is said; not there where words and ends are never in one event. */
+  isEnd?(data: string): boolean;
 }
 
 export type ClientDialectName = 'chat' | 'responses' | 'completions' | 'messages';

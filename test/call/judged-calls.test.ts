@@ -10,6 +10,7 @@ import { urlJudge } from '../../src/call/url-judge.ts';
 import { openContentRules } from '../../src/content/content-policy.ts';
 import type { ContentLine, JudgeSettings } from '../../src/content/content-schema.ts';
 import type { Judge, Judges } from '../../src/content/judge.ts';
+import { clientDialects } from '../../src/models/dialects.ts';
 import { createEgressGuard } from '../../src/upstreams/egress.ts';
 import { openReach } from '../../src/upstreams/fetch-json.ts';
 
@@ -115,7 +116,7 @@ describe('an answer that is judged', () => {
     [alarmed, false],
   ])('in a stream the words pass, and its end waits for the verdict', async (judges, isFine) => {
     const written: string[] = [];
-    const judge = (texts: readonly string[]) => judgeAnswer(judges, rows, 'models/fast', texts);
+    const judge = (texts: readonly string[]) => judgeAnswer(judges, rows, { capability: 'models/fast', mayRepeat: true }, texts);
     const sink = { write: (bytes: Buffer) => void written.push(bytes.toString()) };
     const stream = passInspected(undefined, dialect, sink, 'models/fast', judge);
     void stream.write(Buffer.from('data: {"t":"Hello"}\n\n'));
@@ -125,6 +126,35 @@ describe('an answer that is judged', () => {
     if (isFine) await ended;
     else await expect(ended).rejects.toThrow(/judge\/violence/);
     expect(written.join('').includes('[DONE]')).toBe(isFine);
+  });
+
+  test.each([
+    ['chat', '{"choices":[{"index":0,"delta":{"content":"all."},"finish_reason": "stop"}]}'],
+    ['completions', '{"choices":[{"index":0,"text":"all.","finish_reason":"stop"}]}'],
+    [
+      'responses',
+      '{"type":"response.completed","response":{"output":[{"type":"message","content":[{"type":"output_text","text":"That is all."}]}]}}',
+    ],
+  ] as const)('in a stream of %s an end with words in it waits as well', async (name, end) => {
+    for (const [judges, isFine] of [
+      [calm, true],
+      [alarmed, false],
+    ] as const) {
+      const written: string[] = [];
+      const judge = (texts: readonly string[]) =>
+        judgeAnswer(judges, rows, { capability: 'models/fast', mayRepeat: true }, texts);
+      const sink = { write: (bytes: Buffer) => void written.push(bytes.toString()) };
+      const stream = passInspected(undefined, clientDialects.get(name) ?? expect.fail(), sink, 'models/fast', judge);
+      const word =
+        name === 'responses'
+          ? '{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"That \\"response\\": is "}'
+          : '{"choices":[{"index":0,"delta":{"content":"That is "},"text":"That is ","finish_reason":null}]}';
+      void stream.write(Buffer.from(`data: ${word}\n\n`));
+      void stream.write(Buffer.from(`data: ${end}\n\n`));
+      expect(written.join('')).toBe(`data: ${word}\n\n`);
+      await Promise.resolve(stream.end()).catch((error) => expect(error).toMatchObject({ code: 'content_blocked' }));
+      expect(written.join('').includes(end)).toBe(isFine);
+    }
   });
 });
 

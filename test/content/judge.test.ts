@@ -32,12 +32,19 @@ describe('a verdict', () => {
     });
   });
 
-  test.each([[{}], [{ results: [] }], [{ results: [1] }], [{ results: [{ flagged: true }] }], [{ error: { message: 'no' } }]])(
-    'is none in %j',
-    (body) => {
-      expect(() => readModeration(body)).toThrow(NoVerdict);
-    },
-  );
+  test.each([
+    [{}],
+    [{ results: [] }],
+    [{ results: [1] }],
+    [{ results: [{ flagged: true }] }],
+    [{ error: { message: 'no' } }],
+    [{ results: [{ category_scores: {} }] }],
+    [{ results: [{ category_scores: { toxicity: 1 } }] }],
+    [{ results: [{ category_scores: { violence: '0.9' } }] }],
+    [{ results: [{ category_scores: { violence: 0.9, hate: null } }] }],
+  ])('is none in %j', (body) => {
+    expect(() => readModeration(body)).toThrow(NoVerdict);
+  });
 
   test('of an endpoint of one’s own: names, or names and scores', () => {
     expect(readSimple({ flagged: false }).size).toBe(0);

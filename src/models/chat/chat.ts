@@ -20,6 +20,7 @@ export const chatClient: ClientDialect = {
   writeError: writeOpenaiError,
   writeStreamError: writeChatStreamError,
   textsOf: chatTexts,
+  isEnd: saysFinish,
 };
 
 export const chatProvider: ProviderDialect = {
@@ -30,6 +31,11 @@ export const chatProvider: ProviderDialect = {
   readFailure: readOpenaiFailure,
   usageOf: (body) => readChatUsage(body.usage),
 };
+
+/** Some servers say why they end with the last words. In a text of the model, the quotes of such a member would be escaped. */
+export function saysFinish(data: string): boolean {
+  return /"finish_reason"\s*:\s*"/.test(data);
+}
 
 export function writeChatStreamError(error: GatewayError): string {
   return `data: ${JSON.stringify({ error: openaiErrorOf(error) })}\n\n`;

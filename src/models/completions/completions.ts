@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../../wire/json.ts';
-import { writeChatStreamError } from '../chat/chat.ts';
+import { saysFinish, writeChatStreamError } from '../chat/chat.ts';
 import { pushSlot } from '../chat/texts.ts';
 import { readChatUsage } from '../chat/usage.ts';
 import type { ClientDialect, ProviderDialect, TextSlot } from '../dialect.ts';
@@ -19,6 +19,7 @@ export const completionsClient: ClientDialect = {
   writeError: writeOpenaiError,
   writeStreamError: writeChatStreamError,
   textsOf: completionsTexts,
+  isEnd: saysFinish,
 };
 
 /** For requests that are passed on as they come; nothing is translated into this dialect. */

@@ -19,6 +19,8 @@ export const responsesClient: ClientDialect = {
   writeError: writeOpenaiError,
   writeStreamError: (error, lastPart = '') => writeErrorEvent(error, nextNumber(lastPart)),
   textsOf: responsesTexts,
+  // It repeats all that was said. In a text of the model, the quotes of such a member would be escaped.
+  isEnd: (data) => /"response"\s*:/.test(data),
 };
 
 export const responsesProvider: ProviderDialect = {

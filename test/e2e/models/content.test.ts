@@ -3,9 +3,11 @@ import type { AddressInfo } from 'node:net';
 import AnthropicSdk from '@anthropic-ai/sdk';
 import OpenaiSdk from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { namespaceFor } from '../../support/admin-gateway.ts';
 import { type ModelGateway, openModelGateway, type Place, startPlace } from '../../support/model-gateway.ts';
 import { fails, gate, type ScriptedReply, says } from '../../support/model-providers/script.ts';
 import { until } from '../../support/until.ts';
+import { type ModernServer, startModernServer } from '../../support/upstreams/modern-server.ts';
 
 // Content rules and judges on what models are asked and answer, told in the client's dialect.
 
@@ -21,8 +23,9 @@ const ends: Record<Dialect, string> = { chat: '[DONE]', messages: 'message_stop'
 let places: Record<(typeof providers)[number] | 'guard', Place>;
 let gateway: ModelGateway;
 let moderation: Server;
+let helm: ModernServer;
 /** What the moderation endpoint answers; undefined: never. */
-let verdict: { readonly status: number; readonly score: number } | undefined;
+let verdict: { readonly status: number; readonly score: unknown } | undefined;
 let judged: unknown[] = [];
 
 beforeAll(async () => {
@@ -45,12 +48,29 @@ beforeAll(async () => {
   const models: Record<string, object> = { guard: { targets: [places.guard.target], breaker: { minimumCalls: 1_000 } } };
   for (const name of providers)
     for (const rule of ['redact', 'block'] as const) models[`${rule}-${name}`] = { targets: [places[name].target] };
-  for (const name of ['judged', 'judged-open', 'posted', 'hasty', 'hasty-open'])
+  for (const name of [
+    'judged',
+    'judged-open',
+    'posted',
+    'hasty',
+    'hasty-open',
+    'judged-late',
+    'judged-late-open',
+    'guarded-late',
+  ])
     models[name] = { targets: [places.openai.target], breaker: { minimumCalls: 1_000 } };
   const category = { categories: ['violence'] };
+  helm = await startModernServer();
   gateway = await openModelGateway({
     models,
     places: Object.values(places),
+    namespaces: {
+      helm: namespaceFor(
+        'helm',
+        helm.url,
+        `policy: ${JSON.stringify({ content: [{ direction: 'out', do: 'block', judge: { url, ...category, deadlineMs: 100 } }] })}`,
+      ),
+    },
     policy: {
       content: [
         { match: ['models/redact-*'], rules: ['secrets'], do: 'redact' },
@@ -63,6 +83,19 @@ beforeAll(async () => {
           judge: { model: 'models/guard', ...category, onFailure: 'open' },
         },
         { match: ['models/posted'], direction: 'both', do: 'block', judge: { url, ...category, deadlineMs: 10_000 } },
+        {
+          match: ['models/guarded-late'],
+          direction: 'out',
+          do: 'block',
+          judge: { model: 'models/guard', ...category, deadlineMs: 10_000 },
+        },
+        { match: ['models/judged-late'], direction: 'out', do: 'block', judge: { url, ...category, deadlineMs: 100 } },
+        {
+          match: ['models/judged-late-open'],
+          direction: 'out',
+          do: 'block',
+          judge: { url, ...category, deadlineMs: 100, onFailure: 'open' },
+        },
         { match: ['models/hasty'], do: 'block', judge: { url, ...category, deadlineMs: 100 } },
         { match: ['models/hasty-open'], do: 'block', judge: { url, ...category, deadlineMs: 100, onFailure: 'open' } },
       ],
@@ -73,6 +106,7 @@ afterAll(async () => {
   await gateway?.stop();
   moderation?.closeAllConnections();
   moderation?.close();
+  await helm?.close();
   await Promise.all(Object.values(places ?? {}).map(({ standIn }) => standIn.close()));
 });
 beforeEach(() => {
@@ -86,7 +120,7 @@ async function ask(dialect: Dialect, model: string, stream: boolean, prompt = 'S
   const messages = [{ role: 'user', content: prompt }];
   const body = dialect === 'responses' ? { input: prompt } : dialect === 'chat' ? { messages } : { messages, max_tokens: 99 };
   const response = await gateway.post(paths[dialect], { ...body, model, stream });
-  return { status: response.status, text: await response.text() };
+  return { status: response.status, text: await response.text(), retryAfter: response.headers.get('retry-after') };
 }
 
 /** What a stream's events say, put together. */
@@ -109,7 +143,11 @@ function expectBlocked(
 }
 
 /** Nobody is to blame for what nobody could look at. */
-function expectUnjudged(dialect: Dialect, { status, text: said }: { readonly status: number; readonly text: string }): void {
+function expectUnjudged(
+  dialect: Dialect,
+  { status, text: said, retryAfter }: { readonly status: number; readonly text: string; readonly retryAfter: string | null },
+): void {
+  expect(Number(retryAfter)).toBeGreaterThan(0);
   expect([status, said]).toEqual([dialect === 'messages' ? 529 : 503, expect.stringContaining('the judge cannot be asked')]);
   const type = dialect === 'messages' ? 'overloaded_error' : 'server_error';
   expect(JSON.parse(said).error).toMatchObject({ type });
@@ -225,7 +263,7 @@ describe('a judge', () => {
   });
 
   test('that is a model and cannot be asked blocks, or lets pass where it is told to', async () => {
-    places.guard.standIn.next(fails(500), fails(500));
+    places.guard.standIn.next(fails(500));
     expectUnjudged('chat', await ask('chat', 'models/judged', false));
     places.guard.standIn.next(says('I like it.'));
     expect((await ask('chat', 'models/judged-open', false)).status).toBe(200);
@@ -259,5 +297,71 @@ describe('a judge', () => {
       const { calls } = await gateway.ok('GET /audit?capability=models/hasty-open');
       return JSON.stringify(calls).includes('judge/unavailable');
     });
+  });
+
+  const away = [
+    ['fails', { status: 500, score: 0 }],
+    ['is silent', undefined],
+    ['answers rubbish', { status: 200, score: 'calm' }],
+  ] as const;
+
+  test.each(away)(
+    'that %s when it is asked about an answer is nobody’s fault: clients of each dialect may come again',
+    async (_what, answer) => {
+      for (const dialect of dialects) {
+        verdict = answer;
+        places.openai.standIn.next(says('Calm words.', { chunkLength: 4 }), says('Calm words.', { chunkLength: 4 }));
+        const whole = await ask(dialect, 'models/judged-late', false);
+        expectUnjudged(dialect, whole);
+        expect(whole.text).not.toContain('Calm words.');
+        const streamed = await ask(dialect, 'models/judged-late', true);
+        expect([streamed.status, streamed.text.includes(ends[dialect])]).toEqual([200, false]);
+        const last = streamed.text.trimEnd().split('\n\n').at(-1) ?? '';
+        const error = JSON.parse(last.slice(last.indexOf('data: ') + 6));
+        expect(JSON.stringify(error)).toContain('the judge cannot be asked right now. Call again');
+        expect(error).toMatchObject(
+          dialect === 'chat'
+            ? { error: { code: 'judge_unavailable', type: 'server_error' } }
+            : dialect === 'messages'
+              ? { type: 'error', error: { type: 'overloaded_error' } }
+              : { type: 'error', code: 'judge_unavailable' },
+        );
+        // The same call is answered once the judge is back, and where the line lets pass what it cannot judge.
+        verdict = { status: 200, score: 0.1 };
+        expect((await ask(dialect, 'models/judged-late', false)).status).toBe(200);
+        verdict = answer;
+        expect((await ask(dialect, 'models/judged-late-open', false)).status).toBe(200);
+      }
+    },
+  );
+
+  test('that is a model, and answers something else than a verdict, is away in the same way', async () => {
+    places.guard.standIn.next(says('I like it.'), says('{"id":"0"}'));
+    expectUnjudged('chat', await ask('chat', 'models/guarded-late', false));
+    expectUnjudged('messages', await ask('messages', 'models/guarded-late', false));
+    judgeSays(0.9);
+    expectBlocked('chat', await ask('chat', 'models/guarded-late', false), 'judge/violence');
+    judgeSays(0.1);
+    expect((await ask('chat', 'models/guarded-late', false)).status).toBe(200);
+  });
+
+  test('that is away is told in MCP as a result that says so: of a model when to come again, of a tool to look first', async () => {
+    const details = async (tool: string, args: object) => {
+      const { body } = await gateway.mcp('', 'tools/call', { name: tool, arguments: args });
+      const { isError, content, _meta } = body.result;
+      return { isError, text: content[0].text, error: _meta['dev.gatehouse/error'] };
+    };
+    verdict = undefined;
+    const model = await details('models__judged-late', { prompt: 'Say it.' });
+    expect(model).toMatchObject({ isError: true, error: { code: 'judge_unavailable', retryAfterMs: 5_000 } });
+    expect(model.text).toContain('Call again later');
+    const tool = await details('helm__echo', { text: 'north' });
+    expect(tool).toMatchObject({ isError: true, error: { code: 'judge_unavailable' } });
+    expect(tool.error.retryAfterMs).toBeUndefined();
+    expect(tool.text).toContain('was carried out');
+    expect(tool.text).toContain('Check what was done');
+    verdict = { status: 200, score: 0.1 };
+    const { body } = await gateway.mcp('', 'tools/call', { name: 'helm__echo', arguments: { text: 'north' } });
+    expect(body.result.isError).not.toBe(true);
   });
 });
