@@ -126,12 +126,13 @@ export function resultFields(result: CallResult): string {
 }
 
 function spentFields(spent: Spent): string {
-  const { target, provider, model, usage, isEstimated, nanoUsd, finish, cache, failovers, lost = [] } = spent;
+  const { target, provider, model, usage, isEstimated, isCorrected, nanoUsd, finish, cache, failovers, lost = [] } = spent;
   return (
     `,"target":${quote(target)},"provider":${quote(provider)},"model":${quote(model)}` +
     numberField('tokensIn', usage.input) +
     numberField('tokensOut', usage.output) +
     (isEstimated ? ',"isEstimated":true' : '') +
+    (isCorrected === true ? ',"isCorrected":true' : '') +
     numberField('nanoUsd', nanoUsd) +
     textField('finish', finish) +
     textField('cache', cache) +
@@ -140,12 +141,13 @@ function spentFields(spent: Spent): string {
   );
 }
 
-function lostFields({ target, usage, isEstimated, nanoUsd }: Lost): string {
+function lostFields({ target, usage, isEstimated, isCorrected, nanoUsd }: Lost): string {
   return (
     `{"target":${quote(target)}` +
     numberField('tokensIn', usage.input) +
     numberField('tokensOut', usage.output) +
     (isEstimated ? ',"isEstimated":true' : '') +
+    (isCorrected === true ? ',"isCorrected":true' : '') +
     numberField('nanoUsd', nanoUsd) +
     '}'
   );

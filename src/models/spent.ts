@@ -5,6 +5,8 @@ export interface Spent {
   /** Tokens, as the provider says; where it says nothing, estimated. */
   readonly usage: Usage;
   readonly isEstimated: boolean;
+  /** The provider told of more than there can be: this is what can. */
+  readonly isCorrected?: boolean | undefined;
   /** A billionth of a US dollar; undefined where no price is known. */
   readonly nanoUsd: number | undefined;
   /** Of the model's targets the one that answered. */
@@ -30,7 +32,7 @@ export interface Spent {
 }
 
 /** What an attempt used up that gave no answer. */
-export type Lost = Pick<Spent, 'usage' | 'isEstimated' | 'nanoUsd' | 'target' | 'version'>;
+export type Lost = Pick<Spent, 'usage' | 'isEstimated' | 'isCorrected' | 'nanoUsd' | 'target' | 'version'>;
 
 /** Of a call with all its attempts: what budgets and limits count. */
 export function totalSpent({ usage, nanoUsd = 0, lost }: Spent): {

@@ -39,7 +39,10 @@ export async function attemptAll<Result>(
   for (let attempt = route.next(); attempt !== undefined; attempt = route.next()) {
     const target = targets[attempt.place];
     if (target === undefined) throw new Error('the routing knows a target that is not open');
-    const course = new AttemptCourse({ call, target, route, attempt, firstByteMs, isCompared, inputTokens, lost });
+    const course = new AttemptCourse({
+      ...{ call, target, route, attempt, firstByteMs, isCompared, inputTokens, lost },
+      ...{ ask, transport, onDisbelief: ports.onDisbelief },
+    });
     try {
       const result = await run(target, course);
       course.succeeded();

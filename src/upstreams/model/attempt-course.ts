@@ -1,7 +1,10 @@
+import type { ModelTransport } from '../../catalog/config.ts';
 import { costOf } from '../../models/prices.ts';
 import { noUsage, type Reply, type Usage } from '../../models/reply.ts';
 import type { Lost, Spent } from '../../models/spent.ts';
 import type { UpstreamCall } from '../upstream.ts';
+import { believed } from './believed-usage.ts';
+import type { EmbeddingAsk, ModelAsk } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { Attempt, Route } from './routing.ts';
 import { StreamMeter } from './stream-meter.ts';
@@ -13,6 +16,10 @@ interface AttemptFacts {
   readonly attempt: Attempt;
   readonly firstByteMs: number | undefined;
   readonly isCompared: boolean;
+  readonly ask: ModelAsk | EmbeddingAsk;
+  readonly transport: ModelTransport;
+  /** Is told where a provider told of more than there can be. */
+  readonly onDisbelief: (target: string, told: Usage, counted: Usage) => void;
   /** Of the prompt, as estimated. */
   readonly inputTokens: () => number;
   /** What the attempts before it used up. */
@@ -27,6 +34,8 @@ export class AttemptCourse {
   /** What is asked costs nothing. */
   isFree = false;
   readonly #facts: AttemptFacts;
+  #sentBytes = 0;
+  #spokenBytes: (() => number) | undefined;
 
   constructor(facts: AttemptFacts) {
     this.#facts = facts;
@@ -36,7 +45,14 @@ export class AttemptCourse {
     return this.#facts.firstByteMs;
   }
 
-  /** A whole answer came. `spokenBytes`: what it says, where nobody told how many tokens that is. */
+  /** A request is on its way. */
+  sends(body: Buffer): Buffer {
+    this.wasHeard = true;
+    this.#sentBytes += body.length;
+    return body;
+  }
+
+  /** A whole answer came. `spokenBytes`: what it says, for where nobody told how many tokens that is, or too many. */
   took(
     usage: Usage | undefined,
     finish: Reply['finish'] | undefined,
@@ -47,6 +63,7 @@ export class AttemptCourse {
     const told = usage === undefined || isNothing(usage) ? undefined : usage;
     this.meter.usage = told;
     if (told === undefined && spokenBytes !== undefined) this.meter.spokenBytes = spokenBytes();
+    this.#spokenBytes = spokenBytes;
     this.meter.finish = finish;
     if (model !== undefined && model !== '') this.meter.model = model;
   }
@@ -60,13 +77,15 @@ export class AttemptCourse {
   settle(isCharged: boolean): Lost {
     const { usage: told, finish, model, firstTokenMs, spokenBytes } = this.meter;
     const isWhole = told !== undefined && finish !== undefined;
-    const usage = believable(isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told));
+    const claimed = isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told);
+    const usage = this.#believed(claimed);
     const { attempt, call, target, isCompared, route, lost } = this.#facts;
     const { config, price } = target;
     attempt.used(usage.input + usage.output);
     const spent: Spent = {
       usage,
       isEstimated: !isWhole && isCharged && (told === undefined || spokenBytes > 0),
+      ...(usage === claimed ? {} : { isCorrected: true }),
       nanoUsd: price === undefined ? undefined : Math.min(costOf(usage, price), mostNanoUsd),
       target: config.name,
       version: config.version,
@@ -83,6 +102,14 @@ export class AttemptCourse {
     return spent;
   }
 
+  #believed(claimed: Usage): Usage {
+    const { ask, transport, target, onDisbelief } = this.#facts;
+    const spokenBytes = () => Math.max(this.meter.spokenBytes, this.#spokenBytes?.() ?? 0);
+    const usage = believed(claimed, { ask, transport, sentBytes: this.#sentBytes, spokenBytes });
+    if (usage !== claimed) onDisbelief(target.config.name, claimed, usage);
+    return usage;
+  }
+
   /** What was said so far counts, where the provider told nothing of it or told it too early. */
   #guess(told: Usage | undefined): Usage {
     const output = Math.max(told?.output ?? 0, this.meter.spokenTokens());
@@ -90,22 +117,8 @@ export class AttemptCourse {
   }
 }
 
-/** Of one call. What a provider tells beyond that would, added up, be more than a store can hold. */
-const mostTokens = 1e9;
+/** Of one call: more than a store can add up. */
 const mostNanoUsd = 1e15;
-
-function believable(usage: Usage): Usage {
-  if (usage.input <= mostTokens && usage.output <= mostTokens) return usage;
-  const { input, output, cacheRead, cacheWrite, reasoning } = usage;
-  const most = (tokens: number) => Math.min(tokens, mostTokens);
-  return {
-    input: most(input),
-    output: most(output),
-    cacheRead: most(cacheRead),
-    cacheWrite: most(cacheWrite),
-    reasoning: most(reasoning),
-  };
-}
 
 function isNothing({ input, output }: Usage): boolean {
   return input === 0 && output === 0;

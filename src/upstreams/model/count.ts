@@ -18,14 +18,15 @@ export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObjec
     if (messages === undefined || !target.speaks('messages') || !target.can(operation)) return estimated(body);
     // To count the tools of a server, a provider connects to it.
     refuseHosted(body, 'messages', ports.transport.hostedTools, ports.id);
-    course.wasHeard = true;
     course.isFree = true;
     const answer = await target.send(
       {
         operation,
         isStream: false,
-        body: withOwnIds(Buffer.from(JSON.stringify({ ...body, model: target.config.model })), held, () =>
-          placeOf(ports, call, target),
+        body: course.sends(
+          withOwnIds(Buffer.from(JSON.stringify({ ...body, model: target.config.model })), held, () =>
+            placeOf(ports, call, target),
+          ),
         ),
         firstByteMs: course.firstByteMs,
         sinkFor: none,

@@ -48,12 +48,11 @@ async function embedWith(target: OpenTarget, course: AttemptCourse, call: Upstre
 }
 
 function send(target: OpenTarget, course: AttemptCourse, call: UpstreamCall, body: JsonObject) {
-  course.wasHeard = true;
   return target.send(
     {
       operation: { kind: 'embed' },
       isStream: false,
-      body: Buffer.from(JSON.stringify(body)),
+      body: course.sends(Buffer.from(JSON.stringify(body))),
       firstByteMs: course.firstByteMs,
       sinkFor: none,
     },

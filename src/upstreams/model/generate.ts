@@ -47,7 +47,7 @@ export function generate(ports: ModelCallPorts, call: UpstreamCall, ask: ModelAs
 export function complete(ports: ModelCallPorts, call: UpstreamCall, prompt: Prompt, body: JsonObject): Promise<WholeReply> {
   return attemptAll(ports, call, { dialect: 'messages', body }, async (target, course) => {
     const { dialect, request } = write(target, withDefaults(prompt, ports.transport, false));
-    course.wasHeard = true;
+    course.sends(request.body);
     const answer = await target.send(
       {
         ...request,
@@ -92,12 +92,11 @@ async function pass(
   const marks = marksFor(name, body, transport, placeOfCall);
   const { stream } = call;
   const sink = !isStream || stream === undefined ? undefined : passSink(name, dialect, passed, course, target, stream, marks);
-  course.wasHeard = true;
   const answer = await target.send(
     {
       operation: { kind: 'generate', dialect: name },
       isStream,
-      body: withOwnIds(passed.bytes, held, placeOfCall),
+      body: course.sends(withOwnIds(passed.bytes, held, placeOfCall)),
       firstByteMs: course.firstByteMs,
       sinkFor: sink === undefined ? none : forStream(sink, target),
     },
@@ -172,7 +171,7 @@ async function translate(
           stream,
           target,
         });
-  course.wasHeard = true;
+  course.sends(request.body);
   const answer = await target.send(
     {
       ...request,

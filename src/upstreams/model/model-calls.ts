@@ -2,6 +2,7 @@ import type { ModelTransport } from '../../catalog/config.ts';
 import type { HmacKey } from '../../hmac.ts';
 import type { ClientDialectName } from '../../models/dialect.ts';
 import { reservedCost } from '../../models/prices.ts';
+import type { Usage } from '../../models/reply.ts';
 import { estimateTokens } from '../../models/tokens.ts';
 import type { Rule } from '../../policy/rule.ts';
 import type { Facts } from '../../policy/rule-facts.ts';
@@ -25,6 +26,8 @@ export interface ModelCallPorts {
   /** Proves whose the ids of responses are. */
   readonly responseKey: HmacKey;
   readonly nowMs: () => number;
+  /** Is told where a provider told of more tokens than there can be, and what is counted instead. */
+  readonly onDisbelief: (target: string, told: Usage, counted: Usage) => void;
 }
 
 /** What a client asked of a model. */

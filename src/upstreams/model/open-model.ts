@@ -10,6 +10,7 @@ import type { ClientDialectName } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
 import { loadPriceList } from '../../models/price-list.ts';
 import { type EditedPrices, findPrice } from '../../models/prices.ts';
+import type { Usage } from '../../models/reply.ts';
 import { loadTokenizer } from '../../models/tokens.ts';
 import type { Facts } from '../../policy/rule-facts.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
@@ -84,6 +85,7 @@ export async function openModel(config: UpstreamConfig, transport: ModelTranspor
     isCompared: hasVersions(transport),
     responseKey: deps.responseKey,
     nowMs: () => clock.nowMs(),
+    onDisbelief: warnOnce(config.id, deps.log),
   };
   const cached = cache && caches && cacheOf(ports, cache, caches, deps);
   return {
@@ -148,6 +150,20 @@ function tell(id: string, event: RoutingEvent, { log, onRouting }: ModelDeps): v
   const level = kind === 'returned' ? 'info' : 'warn';
   log[level]({ model: id, event: kind, from, to, reason, untilMs }, 'the targets of a model changed');
   onRouting?.(id, event);
+}
+
+/** Once: a provider that counts wrongly does so in every answer, and each record says so. */
+function warnOnce(model: string, log: Logger): ModelCallPorts['onDisbelief'] {
+  let hasWarned = false;
+  return (target, told, counted) => {
+    if (hasWarned) return;
+    hasWarned = true;
+    const tokens = ({ input, output }: Usage) => ({ input, output });
+    log.warn(
+      { model, target, told: tokens(told), counted: tokens(counted) },
+      'A provider tells of more tokens than can be; what can be is counted. Where it is right, set contextWindow, maxOutputTokens or can (reasoning) of the model.',
+    );
+  };
 }
 
 const nobody: Facts['caller'] = { id: '', kind: '', roles: [], role: '', consumer: '', member: '', key: '' };

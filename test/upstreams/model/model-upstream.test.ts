@@ -97,14 +97,54 @@ describe('a provider that never says anything', () => {
   });
 });
 
-test('a provider that tells of more tokens than there are is believed as far as can be added up', async () => {
-  const { upstream } = await model([chat(one, { price: { input: 1e5, output: 1e5 } })]);
-  one.does((_heard, response) =>
-    json(response, 200, chatReply('hello', { usage: { prompt_tokens: Number.MAX_SAFE_INTEGER, completion_tokens: -5 } })),
-  );
-  const { call, spent } = ask('chat', question);
-  await upstream.call(call);
-  expect(spent).toMatchObject([{ usage: { input: 1e9, output: 0 }, nanoUsd: 1e15 }]);
+describe('a provider that tells of more tokens than there can be', () => {
+  const lie = { prompt_tokens: Number.MAX_SAFE_INTEGER, completion_tokens: 9e8 };
+  const honest = { prompt_tokens: 60, completion_tokens: 40 };
+  const told = (usage: object) => one.does((_heard, response) => json(response, 200, chatReply('hello', { usage })));
+
+  test('is believed as far as it is possible; the record says so, and the log once', async () => {
+    const { upstream, logged } = await model([chat(one, { price: { input: 1, output: 1 } })]);
+    for (let time = 0; time < 2; time++) {
+      told(lie);
+      const { call, spent } = ask('chat', { ...question, max_tokens: 10 });
+      await upstream.call(call);
+      const { usage, nanoUsd, isCorrected, isEstimated } = spent.at(-1) ?? expect.fail('nothing was spent');
+      expect([isCorrected, isEstimated]).toEqual([true, false]);
+      expect(usage.input).toBeLessThan(5_000);
+      expect(usage.output).toBeLessThan(3_000);
+      expect(nanoUsd).toBe((usage.input + usage.output) * 1_000);
+    }
+    const warned = logged.filter((line) => line.includes('more tokens than can be'));
+    expect(warned.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 40, model: 'models/fast', target: 'openai-compatible', told: { input: lie.prompt_tokens }, counted: {} },
+    ]);
+  });
+
+  test('and one that does not are told apart in streams too', async () => {
+    const { upstream, logged } = await model([chat(one)]);
+    const stream = async (usage: object) => {
+      const last = `data: ${JSON.stringify({ choices: [], usage })}\n\n`;
+      const events = chatStream(['hello']).filter((event) => event !== usageEvent && event !== doneEvent);
+      one.does((_heard, response) => void openStream(response).end([...events, last, doneEvent].join('')));
+      const { call, spent } = ask('chat', { ...question, max_tokens: 10, stream: true });
+      await upstream.call(call);
+      return spent.at(-1);
+    };
+    expect(await stream(honest)).toMatchObject({ usage: { input: 60, output: 40 } });
+    expect((await stream(honest))?.isCorrected).toBeUndefined();
+    expect(logged.join('')).not.toContain('more tokens than can be');
+    const spent = await stream(lie);
+    expect(spent?.isCorrected).toBe(true);
+    expect((spent?.usage.input ?? 1e9) + (spent?.usage.output ?? 1e9)).toBeLessThan(8_000);
+  });
+
+  test('counts towards what its own limits let it have as what is believed', async () => {
+    const { upstream } = await model([chat(one, { limits: { tpm: 20_000 } })]);
+    told(lie);
+    await upstream.call(ask('chat', { ...question, max_tokens: 10 }).call);
+    told(honest);
+    await upstream.call(ask('chat', { ...question, max_tokens: 10 }).call);
+  });
 });
 
 describe('a whole answer that says nothing of its tokens', () => {
@@ -547,11 +587,11 @@ describe('failover', () => {
     expect(events.map(({ kind }) => kind)).toEqual(status === 401 || status === 404 ? Array(4).fill('refused') : []);
   });
 
-  test('what all of them refuse for want of room is busy, with the time that the provider says', async () => {
+  test('what all of them refuse for want of room is told as that, and the next call as busy, with the time that the provider says', async () => {
     const { upstream } = await model([chat(one)]);
     one.does((_heard, response) => json(response, 429, { error: { message: 'slow down' } }, { 'retry-after': '7' }));
     expect(await failure(upstream.call(ask('chat', question).call))).toMatchObject({
-      code: 'upstream_busy',
+      code: 'upstream_limited',
       retryAfterMs: 7_000,
     });
     expect(await failure(upstream.call(ask('chat', question).call))).toMatchObject({ code: 'upstream_busy' });
