@@ -52,7 +52,7 @@ interface Look {
 const addressMembers: ReadonlySet<string> = new Set(['url', 'image_url', 'file_url', 'video_url', 'audio_url']);
 
 /** What is in these is made up by clients: schemas and arguments of their own tools, labels. Citations say where a text came from. */
-const ownMembers: ReadonlySet<string> = new Set([
+export const ownMembers: ReadonlySet<string> = new Set([
   'input_schema',
   'input_examples',
   'parameters',
@@ -176,15 +176,18 @@ function mayName(kind: HeldKind, id: Json | undefined, allowed: readonly string[
 /**
  * Items of an answer of Responses that a client sends back know their ids, by which the provider looks them up among what it keeps:
  * those of the caller that lie with the target go out with the ids they have there (`ownId`), all others without, and what is nothing
- * but its id (reasoning that is not in it) not at all. Undefined where nothing changes. References were looked at before.
+ * but its id (reasoning that is not in it) not at all. Containers that they cite have their ids back in the same way; a citation of
+ * another one only says where something came from, and stays as it is. Undefined where nothing changes. References were looked at before.
  */
 export function fitItems(
   { input }: JsonObject,
   allowed: readonly string[],
   ownId: (id: Json | undefined) => string | undefined,
 ): Json[] | undefined {
-  if (!Array.isArray(input) || !input.some((item) => isObject(item) && isSaid(item.id))) return undefined;
-  return input.flatMap((item): Json[] => {
+  if (!Array.isArray(input) || !input.some((item) => isObject(item) && (isSaid(item.id) || Array.isArray(item.content))))
+    return undefined;
+  return input.flatMap((given): Json[] => {
+    const item = isObject(given) ? withOwnCitations(given, ownId) : given;
     if (!isObject(item) || !isSaid(item.id)) return [item];
     const own = ownId(item.id);
     if (own !== undefined) return [{ ...item, id: own }];
@@ -192,6 +195,22 @@ export function fitItems(
     const { id: _, ...rest } = item;
     return item.type === 'reasoning' && !isSaid(item.encrypted_content) && !isFilled(item.content) ? [] : [rest];
   });
+}
+
+function withOwnCitations(item: JsonObject, ownId: (id: Json | undefined) => string | undefined): JsonObject {
+  const { content } = item;
+  if (!Array.isArray(content) || !content.some((part) => isObject(part) && Array.isArray(part.annotations))) return item;
+  return { ...item, content: content.map((part) => (isObject(part) ? withOwnAnnotations(part, ownId) : part)) };
+}
+
+function withOwnAnnotations(part: JsonObject, ownId: (id: Json | undefined) => string | undefined): JsonObject {
+  const { annotations } = part;
+  if (!Array.isArray(annotations)) return part;
+  const own = annotations.map((annotation) => {
+    const container = isObject(annotation) ? ownId(annotation.container_id) : undefined;
+    return container === undefined || !isObject(annotation) ? annotation : { ...annotation, container_id: container };
+  });
+  return { ...part, annotations: own };
 }
 
 function isSaid(value: Json | undefined): boolean {

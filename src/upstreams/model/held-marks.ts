@@ -4,8 +4,9 @@ import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import { parseExact } from '../../wire/parse-exact.ts';
 import { withData } from '../../wire/sse-cutter.ts';
 import { readEvent } from './event-splitter.ts';
-import { itemIdAt, markHeld, type Place, ResponseMarks } from './held-response.ts';
+import { itemIdAt, markHeld, type Place } from './held-response.ts';
 import type { ModelCallPorts } from './model-calls.ts';
+import { ResponseMarks } from './response-marks.ts';
 
 // Containers that an answer was worked out in, and what was said in sound, lie with the provider as responses do. Their ids, too, say
 // with which target and prove for whom.

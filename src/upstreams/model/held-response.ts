@@ -3,11 +3,7 @@ import { GatewayError } from '../../errors.ts';
 import { type HmacKey, hmac } from '../../hmac.ts';
 import type { Facts } from '../../policy/rule-facts.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
-import { memberTexts, writeMembers } from '../../wire/member-texts.ts';
-import { parseExact } from '../../wire/parse-exact.ts';
-import { withData } from '../../wire/sse-cutter.ts';
 import type { UpstreamCall } from '../upstream.ts';
-import { readEvent } from './event-splitter.ts';
 import type { ModelCallPorts } from './model-calls.ts';
 import { hashText } from './sticky.ts';
 
@@ -16,14 +12,6 @@ import { hashText } from './sticky.ts';
 
 const marked = /^resp_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
 const markedItem = /^[a-z]{1,9}_gh([0-9a-f]{8})([0-9a-f]{32})_(.{1,500})$/;
-/**
- * Ids of items in the JSON of an answer, the more usual kinds; in a text of the model both quotes would be escaped. A request for
- * consent to a tool of MCP is none of them: its answer names it under another member.
- */
-const itemIds = /"(item_id|id)":(\s*)"((?:msg|rs|fc|ctc|ws|fs|ci|ig|cu|lsh|sh|apc|tsc|cmp|mcp|mcpl)_[A-Za-z0-9_-]{1,300})"/g;
-
-/** Containers that code of an answer ran in. */
-const containerIds = /"(container_id)":(\s*)"(cntr_[A-Za-z0-9_-]{1,300})"/g;
 
 /** Whose a response is, and with which target it lies. */
 export interface Place {
@@ -35,8 +23,8 @@ export interface Place {
   readonly owner: string;
 }
 
-/** A provider's id as clients know it. */
-function markId(id: string, place: Place): string {
+/** The provider's id of a response as clients know it. */
+export function markId(id: string, place: Place): string {
   return `resp_gh${markOf(place.target)}${proofOf(id, place)}_${id}`;
 }
 
@@ -150,67 +138,4 @@ function isSaid(value: Json | undefined): boolean {
 
 function refusal(text: string, param = 'previous_response_id'): GatewayError {
   return new GatewayError('invalid_request', text, { data: { param } });
-}
-
-/** More than any answer has; what is beyond that is made each time. */
-const mostItems = 1_000;
-
-/** Ids of responses, and of items in them, in the answer of one call. */
-export class ResponseMarks {
-  readonly #place: Place;
-  readonly #bindsContainers: boolean;
-  readonly #items = new Map<string, string>();
-
-  constructor(place: Place, bindsContainers = true) {
-    this.#place = place;
-    this.#bindsContainers = bindsContainers;
-  }
-
-  /** A whole answer. */
-  body(bytes: Buffer): Buffer {
-    const value = parseExact(bytes.toString());
-    return isObject(value) ? Buffer.from(this.#markItems(writeMembers(memberTexts(value), this.#changes(value)))) : bytes;
-  }
-
-  /** One event, `text` with a character for each byte; the very bytes, where it tells of no response and no item. */
-  event(event: Buffer, text: string): Buffer {
-    const isOfAll = text.includes('"response":');
-    if (!isOfAll && !text.includes('"item')) return event;
-    const told = isOfAll ? this.#markResponse(event) : event;
-    const before = told === event ? text : told.toString('latin1');
-    const after = this.#markItems(before);
-    return after === before ? told : Buffer.from(after, 'latin1');
-  }
-
-  #markResponse(event: Buffer): Buffer {
-    const read = readEvent(event);
-    if (read === undefined) return event;
-    const value = parseExact(read.data);
-    if (!isObject(value) || !isObject(value.response)) return event;
-    const response = { ...value.response, ...this.#changes(value.response) };
-    return withData({ bytes: event, data: read.data }, JSON.stringify({ ...value, response }));
-  }
-
-  #markItems(text: string): string {
-    const write = (_whole: string, member: string, blank: string, id: string) => `"${member}":${blank}"${this.#item(id)}"`;
-    const marked = text.replace(itemIds, write);
-    return this.#bindsContainers && marked.includes('"container_id"') ? marked.replace(containerIds, write) : marked;
-  }
-
-  /** The same item is spoken of with each piece of it. */
-  #item(id: string): string {
-    let known = this.#items.get(id);
-    if (known === undefined) {
-      known = markHeld(id.slice(0, id.indexOf('_')), id, this.#place);
-      if (this.#items.size < mostItems) this.#items.set(id, known);
-    }
-    return known;
-  }
-
-  #changes({ id, previous_response_id: previous }: JsonObject): JsonObject {
-    const changes: JsonObject = {};
-    if (typeof id === 'string') changes.id = markId(id, this.#place);
-    if (typeof previous === 'string') changes.previous_response_id = markId(previous, this.#place);
-    return changes;
-  }
 }

@@ -248,3 +248,127 @@ describe('items of a response', () => {
     await upstream.close();
   });
 });
+
+describe('what an answer repeats of its request', () => {
+  const mine = { id: 'key:a', consumer: 'billing' };
+  const others = { id: 'msg_others', item_id: 'rs_others', container_id: 'cntr_others', deep: [{ id: 'fc_others' }] };
+  const said = {
+    metadata: { id: 'msg_others', item_id: 'rs_others', container_id: 'cntr_others' },
+    instructions: [{ id: 'msg_others', type: 'message', role: 'user', content: [] }],
+    text: { format: { type: 'json_schema', name: 'f', schema: { properties: {}, default: others } } },
+    tools: [{ type: 'function', name: 'f', parameters: { type: 'object', default: others } }],
+  };
+  const output = [
+    { type: 'message', id: 'msg_1', role: 'assistant', content: [] },
+    { type: 'mcp_list_tools', id: 'mcpl_1', tools: [{ name: 't', input_schema: { default: others } }] },
+    { type: 'file_search_call', id: 'fs_1', results: [{ attributes: others }] },
+  ];
+  const response = { id: 'resp_1', object: 'response', model: 'm', status: 'completed', ...said, output, usage: null };
+  const repeats = (end: FarEnd) =>
+    end.does(({ body }, answer) => {
+      if (body.stream !== true) return json(answer, 200, response);
+      const events = [
+        { type: 'response.created', response: { ...response, status: 'in_progress', output: [] } },
+        ...output.map((item, output_index) => ({ type: 'response.output_item.done', output_index, item })),
+        { type: 'response.completed', response },
+      ];
+      const bytes = events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+      return void openStream(answer).end(bytes);
+    });
+
+  test.each([false, true])(
+    'proves nothing: whoever writes the id of somebody else there has it back as it was (streams: %s)',
+    async (stream) => {
+      repeats(one);
+      const { upstream } = await openModel({ targets: [target(one, 'a')] }, { caller: mine });
+      const { call, received } = ask('responses', { model: 'models/fast', input: 'Go on.', stream });
+      const answer = (await upstream.call(call)) as { body?: Buffer };
+      const text = answer.body?.toString() ?? received.text;
+      expect(text).toContain('_others"');
+      expect(text).not.toMatch(/_gh[0-9a-f]{40}_[a-z]+_others/);
+      // Its own words it marks.
+      for (const id of ['msg_1', 'mcpl_1', 'fs_1']) expect(text).toMatch(new RegExp(`"[a-z]+_gh[0-9a-f]{40}_${id}"`));
+      await upstream.close();
+    },
+  );
+});
+
+describe('a container that an answer cites', () => {
+  const cited = { type: 'container_file_citation', container_id: 'cntr_1', file_id: 'cfile_1', start_index: 0, end_index: 4 };
+  const run = { type: 'code_interpreter_call', id: 'ci_1', container_id: 'cntr_1', code: 'plot()', outputs: [] };
+  const part = { type: 'output_text', text: 'Say "container_id":"cntr_1".', annotations: [cited] };
+  const message = { type: 'message', id: 'msg_1', role: 'assistant', content: [part] };
+  const whole = { id: 'resp_1', object: 'response', model: 'm', status: 'completed', output: [run, message], usage: null };
+  const gives = (...ends: readonly FarEnd[]) => {
+    for (const end of ends)
+      end.does(({ body }, answer) => {
+        if (body.stream !== true) return json(answer, 200, whole);
+        const place = { item_id: 'msg_1', output_index: 1, content_index: 0 };
+        const events = [
+          { type: 'response.created', response: { ...whole, status: 'in_progress', output: [] } },
+          { type: 'response.output_item.added', output_index: 0, item: run },
+          { type: 'response.output_text.delta', ...place, delta: part.text },
+          { type: 'response.output_text.annotation.added', ...place, annotation_index: 0, annotation: cited },
+          { type: 'response.content_part.done', ...place, part },
+          { type: 'response.output_item.done', output_index: 1, item: message },
+          { type: 'response.completed', response: whole },
+        ];
+        const bytes = events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+        return void openStream(answer).end(bytes);
+      });
+  };
+  const open = (consumer: string, more: object = {}) =>
+    openModel({ targets: pair(), hostedTools: ['code_interpreter'], ...more }, { caller: { id: `key:${consumer}`, consumer } });
+  /** The items of an answer as its client has them. */
+  async function itemsOf(
+    upstream: Awaited<ReturnType<typeof openModel>>['upstream'],
+    stream: boolean,
+  ): Promise<typeof whole.output> {
+    const { call, received } = ask('responses', { model: 'models/fast', input: 'Go on.', stream });
+    const answer = (await upstream.call(call)) as { body?: Buffer };
+    if (answer.body !== undefined) return JSON.parse(answer.body.toString()).output;
+    const named = Array.from(received.text.matchAll(/"container_id":"([^"]+)"/g), ([, id]) => id);
+    expect(named).toHaveLength(6);
+    expect(new Set(named).size).toBe(1);
+    const last = received.text.trimEnd().split('\n\n').at(-1) ?? '';
+    return JSON.parse(last.slice(last.indexOf('data: ') + 6)).response.output;
+  }
+
+  test.each([false, true])(
+    'has one name everywhere, and its own again where the conversation goes on (streams: %s)',
+    async (stream) => {
+      gives(one, two);
+      const [{ upstream }, { upstream: replica }] = [await open('billing'), await open('billing')];
+      const items = await itemsOf(upstream, stream);
+      const text = JSON.stringify(items);
+      expect(text.match(/"cntr_gh[0-9a-f]{40}_cntr_1"/g)).toHaveLength(2);
+      expect(text).toContain('Say \\"container_id\\":\\"cntr_1\\".');
+      await turn(replica, { input: items as never });
+      expect(one.heard.at(-1)?.body.input).toEqual([run, message]);
+      // Applications that keep nothing but what was said send it without ids.
+      const bare = { role: 'assistant', content: (items[1] as unknown as JsonObject).content ?? null };
+      await turn(replica, { input: [bare] });
+      expect(one.heard.at(-1)?.body.input).toEqual([{ role: 'assistant', content: [part] }]);
+      await Promise.all([upstream.close(), replica.close()]);
+    },
+  );
+
+  test('is nothing to others, and to other targets: the citation stays what it was', async () => {
+    gives(one, two);
+    const { upstream } = await open('billing');
+    const items = await itemsOf(upstream, false);
+    const [, { content }] = items as unknown as [unknown, JsonObject];
+    const { upstream: stranger } = await open('other');
+    const { upstream: elsewhere } = await open('billing', { routing: { regions: ['us'] } });
+    for (const [model, end] of [
+      [stranger, one],
+      [elsewhere, two],
+    ] as const) {
+      await turn(model, { input: [{ role: 'assistant', content: content ?? null }] });
+      expect(end.heard.at(-1)?.body.input).toEqual([{ role: 'assistant', content }]);
+      // Who wants to go on in it is refused.
+      expect((await responseOf(model, { input: items as never })).error).toContain('names nothing of yours');
+    }
+    await Promise.all([upstream.close(), stranger.close(), elsewhere.close()]);
+  });
+});
