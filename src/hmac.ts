@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 
 /** A key as HMAC-SHA-256 uses it, twice: padded and masked once and for all (RFC 2104 section 2). */
 export interface HmacKey {
@@ -18,4 +18,16 @@ const blockBytes = 64;
 export function hmac({ inner, outer }: HmacKey, text: string, encoding: 'hex' | 'base64url'): string {
   const within = hash('sha256', Buffer.concat([inner, Buffer.from(text)]), 'buffer');
   return hash('sha256', Buffer.concat([outer, within]), encoding);
+}
+
+/** The same of a text that comes in pieces, none of which ends in the middle of a character. */
+export function hmacOfPieces({ inner, outer }: HmacKey): {
+  add(piece: string): void;
+  end(encoding: 'hex' | 'base64url'): string;
+} {
+  const within = createHash('sha256').update(inner);
+  return {
+    add: (piece) => void within.update(piece),
+    end: (encoding) => hash('sha256', Buffer.concat([outer, within.digest()]), encoding),
+  };
 }

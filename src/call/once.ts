@@ -7,7 +7,6 @@ import { GatewayError } from '../errors.ts';
 import { type HmacKey, hmac, hmacKey } from '../hmac.ts';
 import type { Claim, KeyedCall, KeyedCalls } from '../store/ports/keyed-calls.ts';
 import { Cancel, clientLeft } from '../wire/cancel.ts';
-import { canonicalJson } from '../wire/canonical-json.ts';
 import type { Ask } from './ask.ts';
 import type { Outcome } from './inspect.ts';
 import type { HeldSlots } from './limit.ts';
@@ -15,6 +14,7 @@ import { failureOf, type Kept, type KeptAnswer, longestKeptBytes, openKept, seal
 import { KeptBytes } from './once/kept-bytes.ts';
 import { holdLease } from './once/lease.ts';
 import { RecordingStream } from './once/recording-stream.ts';
+import { digestRequest } from './once/request-digest.ts';
 import { asked, keyInUse, keyReused, pause, within } from './once/waiting.ts';
 import { answerOf, keptFailure, sizeOf } from './once/what-came.ts';
 import type { Screened } from './screen.ts';
@@ -99,7 +99,8 @@ export class Once {
    * and as the call itself does.
    */
   async run(screened: Screened, ask: KeyedAsk, work: Work): Promise<Outcome> {
-    const claim = this.#claimFor(screened, ask);
+    const request = this.#requestOf(screened, ask);
+    const claim = this.#claimFor(screened, ask, request instanceof Promise ? await request : request);
     const place = placeOf(claim);
     const untilMs = performance.now() + this.#limits.waitMs;
     for (;;) {
@@ -117,12 +118,16 @@ export class Once {
     await Promise.all(this.#keeping);
   }
 
-  #claimFor({ caller, capability, toolbox, params }: Screened, { idempotencyKey, method }: KeyedAsk): Claim {
+  #requestOf({ capability, toolbox, params }: Screened, { method, bytesIn }: KeyedAsk): string | Promise<string> {
+    const head = `request\n${JSON.stringify([method, toolbox.name, capability])}\n`;
+    return digestRequest(this.#digestKey, head, params, bytesIn);
+  }
+
+  #claimFor({ caller }: Screened, { idempotencyKey }: KeyedAsk, request: string): Claim {
     const { leaseMs, ttlMs } = this.#limits;
-    const asked = `${JSON.stringify([method, toolbox.name, capability])}\n${canonicalJson(params)}`;
     return {
       key: hmac(this.#digestKey, `key\n${JSON.stringify([caller.id, idempotencyKey])}`, 'base64url'),
-      request: hmac(this.#digestKey, `request\n${asked}`, 'base64url'),
+      request,
       holder: randomUUID(),
       leaseMs,
       ttlMs,
