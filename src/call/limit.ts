@@ -39,8 +39,7 @@ export async function peek(
  * namespace or of the gateway come to is nothing for one caller to watch.
  */
 export function ratesOf(counters: Counters, { demands }: Pick<Admission, 'demands'>): readonly CounterUsage[] {
-  const isShown = ({ limit: { kind, isShadow, per } }: Demand) =>
-    kind === 'rate' && !isShadow && per !== 'global' && per !== 'namespace';
+  const isShown = ({ limit: { kind, isShadow, per } }: Demand) => kind === 'rate' && !isShadow && !isOfAll(per);
   const rates = demands.filter(isShown);
   return rates.length === 0 ? [] : counters.usageNow(rates);
 }
@@ -63,9 +62,15 @@ export class LimitRefusal extends GatewayError {
 
 /** How a limit stands that has refused a call; empty for one that no client counts along with: of calls at the same time, and of money. */
 export function refusedRate({ demand, reason, used, retryAfterMs }: Refused): readonly CounterUsage[] {
-  const { kind, unit, amount } = demand.limit;
+  const { kind, unit, amount, per } = demand.limit;
   if (kind === 'concurrency' || unit === 'nanoUsd') return [];
-  return [{ demand, used: reason === 'store-gone' ? amount : used, resetsInMs: retryAfterMs }];
+  // What is left for all together is no more than the refusal says.
+  const isUntold = reason === 'store-gone' || isOfAll(per);
+  return [{ demand, used: isUntold ? amount : used, resetsInMs: retryAfterMs }];
+}
+
+function isOfAll(per: Limit['per']): boolean {
+  return per === 'global' || per === 'namespace';
 }
 
 /** At once where the counters are in this process. Throws, or rejects with, LimitRefusal: `rate_limited` and `limit_reached`. */

@@ -58,9 +58,14 @@ function mostWritten(told: number, { ask: { dialect, body }, transport, spokenBy
   const asked = lengthOf(body, dialect) ?? defaults.maxTokens;
   const room = can.includes('reasoning') ? thinkingRoom : answerRoom;
   const one = asked === undefined ? limit : Math.min(limit, 2 * asked + room);
-  const prompts = dialect === 'completions' && Array.isArray(body.prompt) ? Math.max(1, body.prompt.length) : 1;
+  const prompts = dialect === 'completions' ? promptsIn(body.prompt) : 1;
   const most = one * answersOf(body) * prompts * (mayUseHosted(body, transport) ? hostedRounds : 1);
   return told <= most ? most : Math.max(most, spokenBytes());
+}
+
+/** A list of numbers is one text in tokens. */
+function promptsIn(prompt: Json | undefined): number {
+  return Array.isArray(prompt) && typeof prompt[0] !== 'number' ? Math.max(1, prompt.length) : 1;
 }
 
 /** Members in which a request asks for tools that the provider runs. */

@@ -8,6 +8,7 @@ import { placeOf } from './held-response.ts';
 import { refuseHosted } from './hosted-tools.ts';
 import type { ModelCallPorts } from './model-calls.ts';
 import { none, readBody } from './read-answer.ts';
+import { refuseElsewhere } from './request-body.ts';
 
 const operation = { kind: 'count', dialect: 'messages' } as const;
 
@@ -18,6 +19,7 @@ export function count(ports: ModelCallPorts, call: UpstreamCall, body: JsonObjec
     if (messages === undefined || !target.speaks('messages') || !target.can(operation)) return estimated(body);
     // To count the tools of a server, a provider connects to it.
     refuseHosted(body, 'messages', ports.transport.hostedTools, ports.id);
+    refuseElsewhere(body, 'messages', ports.id);
     course.isFree = true;
     const answer = await target.send(
       {

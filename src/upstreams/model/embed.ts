@@ -11,6 +11,7 @@ import type { ModelCallPorts } from './model-calls.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { ProviderName } from './provider.ts';
 import { dialectOf, none, readBody } from './read-answer.ts';
+import { refuseElsewhere } from './request-body.ts';
 
 /** By provider; all others take OpenAI's request as it is. */
 const shapes: Partial<Record<ProviderName, EmbeddingDialect>> = {
@@ -22,17 +23,24 @@ const shapes: Partial<Record<ProviderName, EmbeddingDialect>> = {
 /** Answers a request for embeddings as OpenAI does. */
 export function embed(ports: ModelCallPorts, call: UpstreamCall, body: JsonObject): Promise<Answer> {
   return attemptAll(ports, call, { dialect: 'embeddings', body }, async (target, course) => {
-    const answer = await embedWith(target, course, call, body);
+    const answer = await embedWith(target, course, call, body, ports.id);
     return { kind: 'reply', body: answer, headers: {} };
   });
 }
 
-async function embedWith(target: OpenTarget, course: AttemptCourse, call: UpstreamCall, body: JsonObject): Promise<Buffer> {
+async function embedWith(
+  target: OpenTarget,
+  course: AttemptCourse,
+  call: UpstreamCall,
+  body: JsonObject,
+  id: string,
+): Promise<Buffer> {
   const { model, provider } = target.config;
   if (!target.can({ kind: 'embed' }))
     throw new GatewayError('invalid_request', 'This model makes no embeddings; GET /v1/models says which ones do.');
   const shape = shapes[provider];
   if (shape === undefined) {
+    refuseElsewhere(body, 'chat', id);
     const answer = await send(target, course, call, { ...body, model });
     const { usage } = readBody(answer, target, dialectOf(target.dialects[0]));
     const input = isObject(usage) && typeof usage.prompt_tokens === 'number' ? Math.max(0, usage.prompt_tokens) : 0;

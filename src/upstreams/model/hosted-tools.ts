@@ -35,6 +35,15 @@ export function refuseHosted(body: JsonObject, dialect: ClientDialectName, allow
     if (isSaid(body[member]) && !allowed.includes(name)) throw refusal(name, member, model);
   }
   if (isSaid(body.tools)) refuseIn(body.tools, 'tools', dialect, allowed, model);
+  if (dialect === 'responses' && Array.isArray(body.input)) refuseInItems(body.input, allowed, model);
+}
+
+/** Items bring tools of their own (`additional_tools`, `tool_search_output`); what a server of MCP listed is none that is asked for. */
+function refuseInItems(items: readonly Json[], allowed: readonly string[], model: string): void {
+  for (const [place, item] of items.entries()) {
+    if (isObject(item) && item.type !== 'mcp_list_tools' && isSaid(item.tools))
+      refuseIn(item.tools, `input[${place}].tools`, 'responses', allowed, model);
+  }
 }
 
 /** A tool may hold tools. */

@@ -61,6 +61,7 @@ export function passBody(
   { model, isStream, maxTokens, habits, hostedTools, heldIds, ownItemId, previousId, name }: PassWish,
 ): PassedBody {
   refuseUngoverned(body, dialect);
+  refuseElsewhere(body, dialect, name);
   refuseHosted(body, dialect, hostedTools, name);
   const changes: Record<string, Json> = { model };
   if (!isStream && body.stream === true) changes.stream = false;
@@ -84,6 +85,39 @@ function refuseUngoverned({ stream, background }: JsonObject, dialect: ClientDia
   throw new GatewayError(
     'invalid_request',
     '"background" must be false: nothing that is answered later can be fetched, inspected or accounted for here. Stream the answer instead.',
+  );
+}
+
+/**
+ * Members by which a client would choose itself which model answers, by way of whom, where, or in whose name: OpenRouter's and other
+ * gateways' beside those of Chat Completions, and Anthropic's own.
+ */
+const ofGateways = [
+  'models',
+  'route',
+  'provider',
+  'preset',
+  'fallbacks',
+  'api_base',
+  'base_url',
+  'api_key',
+  'custom_llm_provider',
+];
+const elsewhere: Readonly<Record<ClientDialectName, readonly string[]>> = {
+  chat: ofGateways,
+  responses: ofGateways,
+  completions: ofGateways,
+  messages: [...ofGateways, 'inference_geo', 'workspace_id', 'user_profile_id', 'billing_policy', 'fallback_credit_token'],
+};
+
+/** Who may call which model, what it costs and where its data goes was decided for the model that was asked for. Throws GatewayError `invalid_request`. */
+export function refuseElsewhere(body: JsonObject, dialect: ClientDialectName, model: string): void {
+  const member = elsewhere[dialect].find((name) => body[name] !== undefined && body[name] !== null);
+  if (member === undefined) return;
+  throw new GatewayError(
+    'invalid_request',
+    `"${member}" would have the provider choose another model, place or account than ${model} is declared with. Leave it out; which targets a call may go to is for whoever administers the model to say.`,
+    { data: { param: member } },
   );
 }
 

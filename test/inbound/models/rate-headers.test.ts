@@ -24,6 +24,14 @@ upstreams:
 policy:
   limits: [{ per: key, rpm: 100 }, { per: capability, rpm: 3, tpm: 50000 }]
 `,
+      shared: `namespace: shared
+upstreams:
+  free:
+    kind: model
+    targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
+policy:
+  limits: [{ per: namespace, rpm: 100, tpm: 1000 }]
+`,
       other: `namespace: other
 upstreams:
   free: &target
@@ -135,6 +143,21 @@ describe('a refused call', () => {
     expect(refused.headers.get('x-ratelimit-limit-requests')).toBeNull();
     held.open();
     await first;
+  });
+
+  test('hears of a limit that all share when to come back, and nothing of what others have used', async () => {
+    const { openai } = await clients('shared', [{ per: 'consumer', rpm: 40 }]);
+    const shared = (max_tokens: number) => openai.chat.completions.create({ model: 'shared/free', messages, max_tokens });
+    const { response } = await shared(500).withResponse();
+    expect(response.headers.get('x-ratelimit-remaining-requests')).toBe('39');
+    expect(response.headers.get('x-ratelimit-limit-tokens')).toBeNull();
+    const { status, headers } = await shared(990).catch((error) => error);
+    expect([status, headers.get('x-ratelimit-limit-tokens'), headers.get('x-ratelimit-remaining-tokens')]).toEqual([
+      429,
+      '1000',
+      '0',
+    ]);
+    expect(headers.get('x-ratelimit-remaining-requests')).toBe('39');
   });
 
   test("of a provider that has no more room is a 429 with what is left here, and nothing of the provider's own", async () => {

@@ -92,6 +92,13 @@ describe('what is written', () => {
     expect(judge(lie, { body: { max_tokens: 100 } }).output).toBe(2_200);
     expect(judge(lie, { body: { max_completion_tokens: 100, n: 3 } }).output).toBe(6_600);
     expect(judge({ output: 150 }, { body: { max_tokens: 100 } }).output).toBe(150);
+    for (const [prompt, times] of [
+      [['a', 'b'], 2],
+      [[[1, 2], [3]], 2],
+      [[1, 2, 3], 1],
+      ['a', 1],
+    ] as const)
+      expect(judge(lie, { dialect: 'completions', body: { prompt, max_tokens: 100 } as never }).output).toBe(2_200 * times);
     expect(judge(lie, { model: { defaults: { maxTokens: 500 } } }).output).toBe(3_000);
   });
 

@@ -22,6 +22,27 @@ test.each<[Name, JsonObject, string, string]>([
   ['responses', { tools: [{ type: 'mcp', server_url: 'https://example.com' }] }, 'mcp', 'tools[0].type'],
   ['responses', { tools: [{ type: 'computer_use_preview' }] }, 'computer_use', 'tools[0].type'],
   ['responses', { tools: [{ type: 'image_generation' }] }, 'image_generation', 'tools[0].type'],
+  [
+    'responses',
+    {
+      input: [
+        { type: 'message' },
+        { type: 'additional_tools', role: 'developer', tools: [{ type: 'mcp', server_url: 'https://x' }] },
+      ],
+    },
+    'mcp',
+    'input[1].tools[0].type',
+  ],
+  [
+    'responses',
+    {
+      input: [
+        { type: 'tool_search_output', call_id: 'c', tools: [{ type: 'function', name: 'f' }, { type: 'code_interpreter' }] },
+      ],
+    },
+    'code_interpreter',
+    'input[0].tools[1].type',
+  ],
   ['messages', { tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, 'web_search', 'tools[0].type'],
   ['messages', { tools: [{ type: 'code_execution_20250825', name: 'code_execution' }] }, 'code_execution', 'tools[0].type'],
   ['messages', { mcp_servers: [{ type: 'url', url: 'https://example.com', name: 'x' }] }, 'mcp', 'mcp_servers'],
@@ -54,6 +75,8 @@ test.each<[Name, JsonObject]>([
   ],
   ['chat', { tools: [{ type: 'function', function: { name: 'f' } }], web_search_options: null }],
   ['responses', { tools: [] }],
+  ['responses', { input: [{ type: 'additional_tools', role: 'developer', tools: [{ type: 'function', name: 'f' }] }] }],
+  ['responses', { input: [{ type: 'mcp_list_tools', server_label: 's', tools: [{ name: 't', input_schema: {} }] }] }],
   ['chat', {}],
 ])('%s %j passes: the client runs these itself', (dialect, body) => {
   expect(check(dialect, body)).toBeUndefined();
@@ -116,6 +139,44 @@ describe('on the path', () => {
     expect([end.heard.length, spent]).toEqual([0, []]);
     await upstream.call(of('web_search').call);
     expect(end.heard[0]?.body.tools).toEqual([{ type: 'web_search' }]);
+    await upstream.close();
+  });
+});
+
+describe('what would have a provider choose itself', () => {
+  let end: FarEnd;
+  beforeAll(async () => {
+    end = await startFarEnd();
+  });
+  afterAll(() => end.close());
+  const message = { role: 'user', content: 'Hello.' };
+
+  test.each<[string, string, JsonObject, string]>([
+    ['chat', 'openai-compatible', { messages: [message] }, 'models'],
+    ['chat', 'openai-compatible', { messages: [message] }, 'provider'],
+    ['chat', 'openai-compatible', { messages: [message] }, 'api_base'],
+    ['completions', 'openai-compatible', { prompt: 'Hello.' }, 'route'],
+    ['responses', 'openai', { input: 'Hello.' }, 'fallbacks'],
+    ['embeddings', 'openai', { input: 'Hello.' }, 'models'],
+    ['messages', 'anthropic', { messages: [message], max_tokens: 5 }, 'fallbacks'],
+    ['messages', 'anthropic', { messages: [message], max_tokens: 5 }, 'inference_geo'],
+    ['messages', 'anthropic', { messages: [message], max_tokens: 5 }, 'workspace_id'],
+    ['count', 'anthropic', { messages: [message] }, 'inference_geo'],
+  ])('in %s over %s %j is refused with "%s", which null is not', async (dialect, provider, body, member) => {
+    end.does((_heard, response) => json(response, 500, {}));
+    const dialects = dialect === 'completions' ? { dialects: ['completions'] } : {};
+    const target = { provider, model: 'theirs', url: end.url, key: `\${secret:KEY}`, ...dialects };
+    const { upstream } = await openModel({ targets: [target], can: ['text', 'embeddings'] });
+    const outcome = (more: object) =>
+      upstream.call(ask(dialect, { model: 'models/fast', ...body, ...more } as JsonObject).call).catch((error) => error);
+    const before = end.heard.length;
+    expect(await outcome({ [member]: ['other'] })).toMatchObject({
+      ...{ code: 'invalid_request', data: { param: member } },
+      message: expect.stringContaining('Leave it out'),
+    });
+    expect(end.heard).toHaveLength(before);
+    await outcome({ [member]: null });
+    expect(end.heard).toHaveLength(before + 1);
     await upstream.close();
   });
 });
