@@ -91,6 +91,8 @@ const kindsByCode: ReadonlyMap<string, ProviderFailure['kind']> = new Map([
 ]);
 
 function kindOf(status: number, code: string, message: string): ProviderFailure['kind'] {
+  // More than the account may send in a minute: waiting helps nobody, and others have room as before.
+  if (status === 429 && /^request too large\b/i.test(message)) return 'too-long';
   const byCode = kindsByCode.get(code);
   if (byCode !== undefined) return byCode;
   if (status === 413 || (status === 400 && saysTooLong(message))) return 'too-long';

@@ -62,6 +62,18 @@ describe('what servers say of requests that they did not answer', () => {
     [404, { error: { code: 'DeploymentNotFound', message: 'x' } }, 'not-found'],
     [429, { error: { message: 'quota', code: 'insufficient_quota' } }, 'rate-limited'],
     [429, undefined, 'rate-limited'],
+    [
+      429,
+      {
+        error: {
+          message: 'Request too large for gpt-5 in organization org-1 on tokens per min (TPM): Limit 30000, Requested 90000.',
+          type: 'tokens',
+          code: 'rate_limit_exceeded',
+        },
+      },
+      'too-long',
+    ],
+    [429, { error: { message: 'Rate limit reached. Not: Request too large.', code: 'rate_limit_exceeded' } }, 'rate-limited'],
     [503, { error: 'model is loading' }, 'overloaded'],
     [529, undefined, 'overloaded'],
     [500, { error: { message: 'x', type: 'server_error' } }, 'failed'],

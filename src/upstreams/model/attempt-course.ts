@@ -70,11 +70,12 @@ export class AttemptCourse {
 
   succeeded(): void {
     this.#facts.attempt.succeeded(this.wasHeard ? (this.meter.firstTokenMs ?? this.meter.elapsedMs()) : undefined);
-    if (this.wasHeard) this.settle(!this.isFree);
+    if (this.wasHeard) this.settle(true);
   }
 
-  /** `isCharged`: something may have been used that nobody told us. Returns what is counted for this attempt alone. */
-  settle(isCharged: boolean): Lost {
+  /** `mayBeCharged`: something may have been used that nobody told us. Returns what is counted for this attempt alone. */
+  settle(mayBeCharged: boolean): Lost {
+    const isCharged = mayBeCharged && !this.isFree;
     const { usage: told, finish, model, firstTokenMs, spokenBytes } = this.meter;
     const isWhole = told !== undefined && finish !== undefined;
     const claimed = isWhole || !isCharged ? (told ?? noUsage) : this.#guess(told);

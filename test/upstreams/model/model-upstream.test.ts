@@ -598,6 +598,21 @@ describe('failover', () => {
     expect(one.heard).toHaveLength(1);
   });
 
+  test('a request that its provider has no room for at any time keeps nobody else from it; one that has to wait does', async () => {
+    const { upstream } = await model([chat(one)]);
+    const refuses = (message: string) =>
+      one.does((_heard, response) => json(response, 429, { error: { message, code: 'rate_limit_exceeded' } }));
+    refuses('Request too large for gpt-5 on tokens per min (TPM): Limit 30000, Requested 90000.');
+    expect(await failure(upstream.call(ask('chat', question).call))).toMatchObject({ code: 'prompt_too_long' });
+    one.does((_heard, response) => json(response, 200, chatReply('hello')));
+    expect((await upstream.call(ask('chat', question).call)).kind).toBe('reply');
+    refuses('Rate limit reached.');
+    const before = one.heard.length;
+    expect(await failure(upstream.call(ask('chat', question).call))).toMatchObject({ code: 'upstream_limited' });
+    expect(upstream.state.targets).toMatchObject([{ state: 'out' }]);
+    expect(one.heard).toHaveLength(before + 1);
+  });
+
   test('a stream that fails before it says anything is begun by the next target', async () => {
     const { upstream } = await model([messages(one, { name: 'a' }), messages(two, { name: 'b' })]);
     const error = { error: { type: 'overloaded_error', message: 'Overloaded' } };
@@ -769,6 +784,10 @@ describe('beside answers', () => {
     const counted = ask('count', question);
     expect(bodyOf(await upstream.call(counted.call))).toEqual({ input_tokens: 42 });
     expect(counted.spent.at(-1)?.usage).toMatchObject({ input: 0, output: 0 });
+    one.does((_heard, response) => json(response, 500, {}));
+    const failed = ask('count', question);
+    await failure(upstream.call(failed.call));
+    expect(failed.spent.at(-1)?.usage).toMatchObject({ input: 0, output: 0 });
     await open?.upstream.close();
     const other = await model([chat(two)]);
     const estimated = ask('count', question);
