@@ -110,8 +110,35 @@ const elsewhere: Readonly<Record<ClientDialectName, readonly string[]>> = {
   messages: [...ofGateways, 'inference_geo', 'workspace_id', 'user_profile_id', 'billing_policy', 'fallback_credit_token'],
 };
 
-/** Who may call which model, what it costs and where its data goes was decided for the model that was asked for. Throws GatewayError `invalid_request`. */
+/** Members that decide something here. */
+const governed: ReadonlySet<string> = new Set([
+  ...['model', 'stream', 'stream_options', 'background', 'n', 'best_of', 'store', 'previous_response_id', 'conversation'],
+  ...['messages', 'input', 'prompt', 'system', 'instructions', 'suffix', 'audio', 'modalities', 'container', 'thread'],
+  ...['tools', 'functions', 'mcp_servers', 'web_search_options', 'search_parameters', 'plugins', 'data_sources'],
+  ...Object.values(lengthMembers).flat(),
+  ...Object.values(elsewhere).flat(),
+]);
+
+const plainName = /^[a-z0-9_]*$/;
+
+/** Servers written in Go read `Model` as `model`, and the last of both counts: it would be another one than was looked at here. */
+function refuseMisspelled(body: JsonObject): void {
+  for (const name of Object.keys(body)) {
+    if (plainName.test(name)) continue;
+    // By way of capitals: some letters beyond ASCII have one of ASCII.
+    const plain = name.slice(0, 64).toUpperCase().toLowerCase();
+    if (!governed.has(plain)) continue;
+    const text = `Write "${plain}" in small letters: some providers would read ${JSON.stringify(name)} as the same, and others not.`;
+    throw new GatewayError('invalid_request', text, { data: { param: name } });
+  }
+}
+
+/**
+ * Who may call which model, what it costs and where its data goes was decided for the model that was asked for. Throws GatewayError
+ * `invalid_request`.
+ */
 export function refuseElsewhere(body: JsonObject, dialect: ClientDialectName, model: string): void {
+  refuseMisspelled(body);
   const member = elsewhere[dialect].find((name) => body[name] !== undefined && body[name] !== null);
   if (member === undefined) return;
   throw new GatewayError(

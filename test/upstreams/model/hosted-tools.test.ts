@@ -179,4 +179,25 @@ describe('what would have a provider choose itself', () => {
     expect(end.heard).toHaveLength(before + 1);
     await upstream.close();
   });
+
+  test.each(['Model', 'MODEL', 'STREAM', '\u017ftream', 'Max_Tokens', 'Tools', 'N', 'Messages', 'Models'])(
+    'a member that servers of Go would take for another (%s) is refused; any other goes on as it came',
+    async (member) => {
+      end.does((_heard, response) => json(response, 500, {}));
+      const target = { provider: 'openai-compatible', model: 'theirs', url: end.url, key: `\${secret:KEY}` };
+      const { upstream } = await openModel({ targets: [target] });
+      const outcome = (more: object) =>
+        upstream
+          .call(ask('chat', { model: 'models/fast', messages: [message], ...more } as JsonObject).call)
+          .catch((error) => error);
+      const before = end.heard.length;
+      expect(await outcome({ [member]: 'other' })).toMatchObject({ code: 'invalid_request', data: { param: member } });
+      expect(end.heard).toHaveLength(before);
+      await outcome({ safetySettings: [1], Metadata: { Model: 'x' }, 'x-odd': 1 });
+      expect(end.heard.at(-1)?.body).toMatchObject({
+        ...{ model: 'theirs', safetySettings: [1], Metadata: { Model: 'x' }, 'x-odd': 1 },
+      });
+      await upstream.close();
+    },
+  );
 });
