@@ -76,6 +76,16 @@ describe.each(eras)('%s upstream', (era) => {
     return answer instanceof Error ? answer.message : textOf(answer);
   };
 
+  test('a call with an idempotency key has its questions answered as any other, and is made once', async () => {
+    const before = provider.journal.length;
+    const args = { name: `${era}__test_sampling`, arguments: { prompt: `keyed ${era}` } };
+    for (let time = 0; time < 2; time++) {
+      const { body } = await gateway.mcp('', 'tools/call', args, key, { 'idempotency-key': `keyed-${era}` });
+      expect(textOf(body.result)).toBe('LLM response: From the model.');
+    }
+    expect(provider.journal).toHaveLength(before + 1);
+  });
+
   test('each answer is a call of the model by the same caller, on record, as long as the policy lets it be', async () => {
     expect(await call()).toContain('From the model.');
     expect(provider.journal.at(-1)?.body).toMatchObject({ max_completion_tokens: 50 });
