@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { keepAliveTimeout } from './upstreams/listen-on.ts';
 import { EventReader } from './wire.ts';
 
 interface ShimOptions {
@@ -67,7 +68,7 @@ export async function startNamingShim({ target, key, bare }: ShimOptions): Promi
     outgoing.end(body);
   }
 
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout }, (request, response) => {
     relay(request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

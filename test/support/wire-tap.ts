@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { keepAliveTimeout } from './upstreams/listen-on.ts';
 import { EventReader, parseMessages, type WireMessage } from './wire.ts';
 
 /** One HTTP request through the tap and everything that came back on it. */
@@ -99,7 +100,7 @@ export async function startWireTap(target: string): Promise<WireTap> {
     outgoing.end(body);
   }
 
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout }, (request, response) => {
     relay(request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -8,8 +8,12 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
+/** On a busy machine, the five seconds that are usual end connections just as a client uses them once more. */
+export const keepAliveTimeout = 75_000;
+
 /** Starts a server on loopback; `close` ends its connections too. */
 export async function listenOn(server: Server, port = 0, path = '/mcp'): Promise<TestServer> {
+  server.keepAliveTimeout = keepAliveTimeout;
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address() as AddressInfo;
