@@ -6,6 +6,8 @@ import type { GrantClient } from './grant.ts';
 export interface Attempt {
   readonly upstream: string;
   readonly principal: string;
+  /** Of the upstream: what is granted is good for it alone. */
+  readonly address: string;
   readonly issuer: string;
   readonly authorizationEndpoint: string;
   readonly tokenEndpoint: string;

@@ -8,6 +8,8 @@ import type { Tokens } from './token-request.ts';
 
 /** What an authorization server granted one person for one upstream, opened. */
 export interface Grant {
+  /** Where the upstream was when its owner signed in: the token is shown to nobody at another address. */
+  readonly address: string;
   readonly accessToken: string;
   readonly refreshToken: string | undefined;
   readonly expiresAtMs: number | undefined;

@@ -28,6 +28,9 @@ export class ServiceCredentials implements Authorization {
     this.#scopes = source.auth.scopes ?? [];
   }
 
+  // Whose secret it is wrote down where it is used.
+  leadsTo(): void {}
+
   bearerFor(): Bearer | Promise<Bearer> {
     const held = this.#held;
     if (held !== undefined && held.untilMs > this.#source.ports.clock.nowMs()) return held.bearer;

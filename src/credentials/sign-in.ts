@@ -174,6 +174,7 @@ export class SignIns {
     return {
       upstream: upstreamId,
       principal,
+      address: credentials.address,
       issuer: server.issuer,
       authorizationEndpoint: server.authorizationEndpoint,
       tokenEndpoint: server.tokenEndpoint,
@@ -251,6 +252,7 @@ export class SignIns {
       const request = { endpoint: tokenEndpoint, issuer, client, parameters, named: source.named };
       const { accessToken, refreshToken, expiresAtMs } = await requestTokens(reach, request, clock.nowMs());
       await credentials.signedIn(attempt.principal, issuer, {
+        address: attempt.address,
         accessToken,
         refreshToken,
         expiresAtMs,

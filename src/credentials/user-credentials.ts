@@ -3,6 +3,7 @@ import type { StoredGrant } from '../store/ports/credentials.ts';
 import type { Authorization, Bearer, Refusal } from '../upstreams/authorization.ts';
 import { makeBearer, usableUntil } from './bearer.ts';
 import { type Challenge, readChallenge } from './challenge.ts';
+import { canonical } from './discovery.ts';
 import { credentialsFailed } from './failure.ts';
 import { clientOf, type Grant, openGrant, renewed, sealGrant } from './grant.ts';
 import { configuredClient, forgetClient, redirectUriOf } from './registration.ts';
@@ -50,10 +51,20 @@ export class UserCredentials implements Authorization {
   readonly #stepUps = new Map<string, { readonly sinceMs: number; readonly count: number }>();
   readonly #listeners = new Set<() => void>();
   #challenge: Challenge | undefined;
+  #address: string | undefined;
 
   constructor(source: Source, signIns: SignIns) {
     this.source = source;
     this.#signIns = signIns;
+  }
+
+  leadsTo(address: URL): void {
+    this.#address = canonical(address);
+  }
+
+  /** Where tokens go. Throws GatewayError `bad_configuration` where a secret in it is missing. */
+  get address(): string {
+    return this.#address ?? canonical(this.source.url());
   }
 
   bearerFor(principal: string | undefined): Bearer | Promise<Bearer | undefined> {
@@ -122,6 +133,17 @@ export class UserCredentials implements Authorization {
     });
   }
 
+  /**
+   * Undefined for what was not granted for this upstream as it is now: whoever gave it another address, or another issuer, has
+   * nobody's consent for that.
+   */
+  #opened(stored: StoredGrant): Grant | undefined {
+    const { auth, ports } = this.source;
+    if (auth.issuer !== undefined && stored.issuer !== auth.issuer) return undefined;
+    const grant = openGrant(ports.key, stored);
+    return grant?.address === this.address ? grant : undefined;
+  }
+
   #flight(principal: string, work: () => Promise<Bearer>): Promise<Bearer> {
     let flight = this.#flights.get(principal);
     if (flight === undefined) {
@@ -134,7 +156,7 @@ export class UserCredentials implements Authorization {
   async #load(principal: string): Promise<Bearer> {
     const { ports, upstreamId } = this.source;
     const stored = await ports.store.findGrant(upstreamId, principal);
-    const grant = stored && openGrant(ports.key, stored);
+    const grant = stored && this.#opened(stored);
     if (stored === undefined || grant === undefined) throw new NoGrant();
     const nowMs = ports.clock.nowMs();
     if (usableUntil(grant.expiresAtMs, nowMs) > nowMs) return this.#hold(stored, grant);
@@ -146,7 +168,7 @@ export class UserCredentials implements Authorization {
     const { ports, upstreamId } = this.source;
     const before = this.#held.get(principal);
     const stored = await ports.store.findGrant(upstreamId, principal);
-    const grant = stored && openGrant(ports.key, stored);
+    const grant = stored && this.#opened(stored);
     if (stored === undefined || grant === undefined) throw new NoGrant();
     if (!isSecondTry) {
       // Somebody else renewed it, or its owner has signed in anew.
@@ -178,7 +200,7 @@ export class UserCredentials implements Authorization {
     const { ports, upstreamId } = this.source;
     const wanted = challenge?.scopes ?? [];
     const stored = await ports.store.findGrant(upstreamId, principal);
-    const grant = stored && openGrant(ports.key, stored);
+    const grant = stored && this.#opened(stored);
     if (stored === undefined || grant === undefined) throw new NoGrant();
     const held = this.#held.get(principal);
     if (!isSecondTry && held?.bearer === bearer && held?.version !== stored.version) return await this.#usable(stored, grant);
@@ -210,7 +232,7 @@ export class UserCredentials implements Authorization {
   /** One request for as many callers and replicas as there are. */
   async #renew(stored: StoredGrant, grant: Grant): Promise<Bearer> {
     const { ports, upstreamId } = this.source;
-    const { store, clock, key } = ports;
+    const { store, clock } = ports;
     if (grant.refreshToken === undefined) {
       await this.#drop(stored);
       throw new NoGrant();
@@ -222,7 +244,7 @@ export class UserCredentials implements Authorization {
         return await this.#renewLeased(stored, grant, grant.refreshToken);
       await pause(lookAgainMs);
       const current = await store.findGrant(upstreamId, stored.principal);
-      const opened = current && openGrant(key, current);
+      const opened = current && this.#opened(current);
       if (current === undefined || opened === undefined) throw new NoGrant();
       if (current.version !== stored.version) return this.#hold(current, opened);
     }

@@ -201,6 +201,42 @@ describe('replicas', () => {
   });
 });
 
+describe('a grant', () => {
+  /** The same upstream as somebody described it anew. */
+  async function describedAnew({ replicas: { store, key } }: Scene, options: ReplicaOptions): Promise<Upstream> {
+    const replicas = await startReplicas({ stores: [store], key, ...options });
+    closing.push(() => replicas.close());
+    return replicas.upstreams[0] as Upstream;
+  }
+
+  test.each(['modern', 'legacy'] as const)(
+    'OA-02: goes to no other address of a %s upstream than it was given for',
+    async (era) => {
+      const scene = await setUp(era);
+      await signIn(scene, 'key:ann', 'ann@as');
+      const { verify, issuer } = server;
+      const other = await startProtectedServer({ era, verify, metadata: { authorization_servers: [issuer] } });
+      closing.push(() => other.close());
+      const moved = await describedAnew(scene, { upstreamUrl: other.url });
+      expect((await asked(moved, 'key:ann')).url).toContain('/oauth/start/');
+      expect(other.arrived.map(({ headers }) => headers.authorization)).not.toContainEqual(expect.anything());
+      const back = await describedAnew(scene, { upstreamUrl: scene.peer.url });
+      expect(await call(back, 'key:ann')).toBe('ann@as');
+    },
+  );
+
+  test('is used under no other issuer than the one that is written down', async () => {
+    const scene = await setUp('modern');
+    await signIn(scene, 'key:ann', 'ann@as');
+    const upstreamUrl = scene.peer.url;
+    const other = await describedAnew(scene, { upstreamUrl, auth: { issuer: 'https://other.example' } });
+    await expect(call(other, 'key:ann')).rejects.toMatchObject({ code: 'credentials_failed' });
+    expect(scene.peer.calls).toEqual([]);
+    const same = await describedAnew(scene, { upstreamUrl, auth: { issuer: server.issuer } });
+    expect(await call(same, 'key:ann')).toBe('ann@as');
+  });
+});
+
 test('a lasting refusal of a token that was just issued is an error, and no sign-in for ever', async () => {
   const scene = await setUp('modern', {}, { verify: async () => undefined });
   await signIn(scene, 'key:ann', 'ann@as');

@@ -18,6 +18,8 @@ export interface ReplicaOptions {
   readonly upstreamUrl: string;
   readonly auth?: Partial<UpstreamAuth>;
   readonly count?: number;
+  /** What others sealed theirs with, to go on where they were. */
+  readonly key?: Buffer;
   /** One each, on one place; one in memory for all when left out. */
   readonly stores?: readonly CredentialStore[];
   readonly secrets?: Readonly<Record<string, string>>;
@@ -65,7 +67,7 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
   const { upstreamUrl, auth, stores = [memoryStore().credentials], secrets = {}, now = Date.now } = options;
   const { count = stores.length } = options;
   const [store = memoryStore().credentials] = stores;
-  const key = randomBytes(32);
+  const key = options.key ?? randomBytes(32);
   const pages = { at: 0 };
   const guards: EgressGuard[] = [];
   const all: Credentials[] = [];

@@ -224,6 +224,7 @@ export class OpenapiUpstream implements Upstream {
     const api = trouble === undefined ? current : { ...current, offer: outdated(current.offer, trouble) };
     this.#pool = openPool({ url: base, egress, isGuarded, concurrency: this.#config.concurrency });
     this.#where = `${base.hostname}:${base.port || (base.protocol === 'https:' ? 443 : 80)}`;
+    this.#deps.authorization?.leadsTo(base);
     this.#conversion = conversion;
     this.#api = api;
     for (const { subject, message } of api.offer.problems)

@@ -282,8 +282,10 @@ describe('credentials', () => {
       secrets: [Buffer.from(token)],
       isAccepted: false,
     });
+    const places: string[] = [];
     const authorization: Authorization = {
       isPerUser: true,
+      leadsTo: ({ href }) => void places.push(href),
       bearerFor(principal) {
         asked.push(principal);
         return bearer(`${principal}-old-token`);
@@ -305,6 +307,7 @@ describe('credentials', () => {
       response.end(JSON.stringify({ seen: headers.authorization }));
     });
     expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'alice' })))).toBe(`{"seen":"Bearer ${'*'.repeat(15)}"}`);
+    expect(places).toEqual([`${server.url}/v1/`]);
     expect([asked, refused]).toEqual([['alice'], ['Bearer error="invalid_token"']]);
     expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'bob' })))).toContain('HTTP 401');
     expect(refused).toHaveLength(3);
@@ -314,6 +317,7 @@ describe('credentials', () => {
 test('whoever has not signed in hears so, and nothing is sent', async () => {
   const authorization: Authorization = {
     isPerUser: true,
+    leadsTo() {},
     bearerFor: () =>
       Promise.reject(new SignInRequired('Sign in first.', 'https://gatehouse.example.com/sign-in/1', async () => false)),
     refused: async () => undefined,
