@@ -206,6 +206,28 @@ test('what was refused and what was decided is on record, with the door it came 
   ]);
 });
 
+test('a secret that is not set is not named to strangers, and nothing is decided without it', async () => {
+  const { file, settings } = hook.options;
+  const bare = await startGated({ more, file, settings: { HOOK: settings.HOOK ?? '' } });
+  try {
+    const id = codeOf(await bare.call({ bare: 1 })) === 'approval_pending' ? (await bare.pending())[0]?.id : undefined;
+    const headers = {
+      'webhook-id': 'm',
+      'webhook-timestamp': String(Math.floor(Date.now() / 1000)),
+      'webhook-signature': 'v1,x',
+    };
+    const address = `${bare.gateway.url}/api/approvals/${id}/decisions/signed`;
+    const response = await fetch(address, { method: 'POST', headers, body: '{}' });
+    const text = await response.text();
+    expect([response.status, JSON.parse(text).error.code]).toEqual([500, 'bad_configuration']);
+    expect(text).toContain('notify.webhook.decisions');
+    expect(text).not.toContain('DECIDE');
+    expect((await bare.pending())[0]?.state).toBe('pending');
+  } finally {
+    await bare.stop();
+  }
+});
+
 test('where nobody is to decide so, there is nothing at the address', async () => {
   const plain = await startGated({ more });
   try {

@@ -84,11 +84,24 @@ export function openSignedDecisions(ports: SignedPorts): SignedDecisions {
     );
   }
 
+  /** Whoever asks is a stranger as yet, who is told no name of a secret. */
+  async function secretBytes(): Promise<Buffer> {
+    try {
+      return keyBytes(await resolveSecret(settings.secret));
+    } catch (error) {
+      throw new GatewayError(
+        'bad_configuration',
+        'No decision can be taken: the secret of notify.webhook.decisions cannot be read. Whoever runs this gateway has to set it.',
+        { cause: error },
+      );
+    }
+  }
+
   async function check({ messageId, timestamp, signature, body }: SignedDecision): Promise<void> {
     if (messageId === undefined || timestamp === undefined || signature === undefined)
       throw unsigned('the headers webhook-id, webhook-timestamp and webhook-signature are needed');
     const seconds = /^\d{1,12}$/.test(timestamp) ? Number(timestamp) : Number.NaN;
-    const secret = keyBytes(await resolveSecret(settings.secret));
+    const secret = await secretBytes();
     const expected = signatureOf(secret, messageId, seconds, body.toString());
     // Several while a secret is changed (Standard Webhooks 1.0).
     if (
