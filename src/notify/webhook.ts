@@ -8,7 +8,7 @@ import type { WebhookSettings } from './notify-settings.ts';
 
 interface WebhookPorts {
   readonly settings: WebhookSettings;
-  readonly reach: Pick<Reach, 'fetchJson'>;
+  readonly reach: Pick<Reach, 'fetchStatus'>;
   /** `${secret:NAME}` to its value. Throws where there is none. */
   readonly resolveSecret: (text: string) => string | Promise<string>;
   readonly clock: Clock;
@@ -35,7 +35,7 @@ export function webhookChannel({ settings: { url, secret }, reach, resolveSecret
         'webhook-timestamp': String(timestamp),
         'webhook-signature': signatureOf(key, event.id, timestamp, body),
       };
-      const { status } = await reach.fetchJson({ url, method: 'POST', headers, body, named });
+      const status = await reach.fetchStatus({ url, method: 'POST', headers, body, named });
       if (status < 200 || status >= 300) throw new Error(`the receiver answered ${status}`);
     },
   };

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
 import { isObject, type JsonObject } from '../wire/json.ts';
 import type { EgressGuard } from './egress.ts';
 
@@ -24,6 +24,8 @@ export interface JsonAnswer {
 export interface Reach {
   /** Rejects with FetchFailed. */
   fetchJson(request: JsonRequest): Promise<JsonAnswer>;
+  /** The status of an answer whose body, whatever it is, says nothing; no redirect is followed. Rejects with FetchFailed. */
+  fetchStatus(request: JsonRequest): Promise<number>;
   /** Whether this is an http or https address that may be reached at all; a name is looked up only when it is connected to. */
   mayReach(url: string, named: ReadonlySet<string>): Promise<boolean>;
 }
@@ -54,10 +56,21 @@ export function openReach(egress: Pick<EgressGuard, 'dispatcherFor'>): Reach {
       let url = parseHttpUrl(request.url);
       if (url === undefined) throw new FetchFailed('refused', 'the address is not an http or https URL');
       for (let hops = 0; ; hops++) {
-        const { status, headers, bytes } = await send(egress, url, request, signal);
+        const answer = await send(egress, url, request, signal);
+        const { statusCode: status, headers } = answer;
+        const bytes = await readWhole(url, answer, signal);
         if (status < 300 || status >= 400) return { status, body: parseObject(bytes) };
         url = redirected(url, headers.location, hops, request.method ?? 'GET');
       }
+    },
+    async fetchStatus(request) {
+      const signal = AbortSignal.timeout(Math.min(timeoutMs, request.deadlineMs ?? timeoutMs));
+      const url = parseHttpUrl(request.url);
+      if (url === undefined) throw new FetchFailed('refused', 'the address is not an http or https URL');
+      const { statusCode, body } = await send(egress, url, request, signal);
+      // A short one is read, so that the connection can be used again; nobody waits for it.
+      void body.dump({ limit: limitBytes, signal }).catch(() => {});
+      return statusCode;
     },
     async mayReach(text, named) {
       const url = parseHttpUrl(text);
@@ -66,22 +79,16 @@ export function openReach(egress: Pick<EgressGuard, 'dispatcherFor'>): Reach {
   };
 }
 
-interface Received {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly bytes: Buffer;
-}
-
 async function send(
   egress: Pick<EgressGuard, 'dispatcherFor'>,
   url: URL,
   { method = 'GET', headers = {}, body, named }: JsonRequest,
   signal: AbortSignal,
-): Promise<Received> {
+): Promise<Dispatcher.ResponseData> {
   const dispatcher = await egress.dispatcherFor(url, named);
   if (dispatcher === undefined) throw new FetchFailed('refused', `${url.origin} may not be reached`);
   try {
-    const answer = await dispatcher.request({
+    return await dispatcher.request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method,
@@ -89,13 +96,24 @@ async function send(
       body: body ?? null,
       signal,
     });
-    return { status: answer.statusCode, headers: answer.headers, bytes: await readAll(answer.body) };
   } catch (error) {
-    if (error instanceof FetchFailed) throw error;
-    if (signal.aborted) throw new FetchFailed('timeout', `${url.origin} did not answer in time`, error);
-    const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
-    throw new FetchFailed('unreachable', `${url.origin} cannot be reached (${code})`, error);
+    throw explain(url, error, signal);
   }
+}
+
+async function readWhole(url: URL, { body }: Dispatcher.ResponseData, signal: AbortSignal): Promise<Buffer> {
+  try {
+    return await readAll(body);
+  } catch (error) {
+    throw explain(url, error, signal);
+  }
+}
+
+function explain(url: URL, error: unknown, signal: AbortSignal): FetchFailed {
+  if (error instanceof FetchFailed) return error;
+  if (signal.aborted) return new FetchFailed('timeout', `${url.origin} did not answer in time`, error);
+  const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
+  return new FetchFailed('unreachable', `${url.origin} cannot be reached (${code})`, error);
 }
 
 async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -110,10 +128,10 @@ async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function redirected(from: URL, location: string | undefined, hops: number, method: string): URL {
+function redirected(from: URL, location: string | string[] | undefined, hops: number, method: string): URL {
   if (method !== 'GET') throw new FetchFailed('redirect', `${from.origin} redirects a ${method}`);
   if (hops >= maxRedirects) throw new FetchFailed('redirect', `${from.origin} redirects more than ${maxRedirects} times`);
-  const to = URL.parse(location ?? '', from.href);
+  const to = typeof location === 'string' ? URL.parse(location, from.href) : null;
   if (to === null || to.origin !== from.origin) throw new FetchFailed('redirect', `${from.origin} redirects to another origin`);
   return to;
 }

@@ -1,4 +1,4 @@
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { type Channel, type NotifyEvent, openNotifier } from '../../src/notify/notify.ts';
@@ -230,6 +230,24 @@ describe('the webhook', () => {
     to.status = status;
     await expect(channelTo(to.url).send(event)).rejects.toThrow();
     expect(to.got).toHaveLength(1);
+  });
+
+  test.each([
+    ['is very long', (response: ServerResponse) => response.end('x'.repeat(5_000_000))],
+    ['never ends', (response: ServerResponse) => response.write('x')],
+  ])('an answer of 200 is enough, also where its body %s; one of 500 is not', async (_, say) => {
+    let status = 200;
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(status);
+      say(response);
+    });
+    const to = await listenOn(server);
+    closing.push(() => to.close());
+    const channel = channelTo(to.url);
+    await channel.send(event);
+    status = 500;
+    await expect(channel.send(event)).rejects.toThrow('500');
   });
 });
 

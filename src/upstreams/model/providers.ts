@@ -9,7 +9,7 @@ import { openaiCompatible } from './providers/openai-compatible.ts';
 import { openVertex } from './providers/vertex.ts';
 
 /** Every provider there is. `reach` is for tokens that have to be got before a request. */
-export function openProviders(reach: Reach): Readonly<Record<ProviderName, Provider>> {
+export function openProviders(reach: Pick<Reach, 'fetchJson' | 'mayReach'>): Readonly<Record<ProviderName, Provider>> {
   return {
     openai,
     azure,

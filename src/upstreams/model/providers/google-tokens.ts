@@ -45,7 +45,7 @@ const marginMs = 60_000;
 const renewMs = 300_000;
 const pauseMs = 5_000;
 
-export function openGoogleTokens(reach: Reach): GoogleTokens {
+export function openGoogleTokens(reach: Pick<Reach, 'fetchJson' | 'mayReach'>): GoogleTokens {
   const accounts = new Map<string, Held>();
   return {
     tokenFor(target, text, nowMs) {
@@ -80,7 +80,13 @@ function heldFor(accounts: Map<string, Held>, text: string): Held {
   return held;
 }
 
-function renew(reach: Reach, held: Held, target: ProviderTarget, text: string, nowMs: number): Promise<Token> {
+function renew(
+  reach: Pick<Reach, 'fetchJson' | 'mayReach'>,
+  held: Held,
+  target: ProviderTarget,
+  text: string,
+  nowMs: number,
+): Promise<Token> {
   held.asking ??= askToken(reach, target, readAccount(target, text), nowMs)
     .then(
       (token) => {
@@ -104,7 +110,12 @@ const longestTokenS = 3_600;
 const shortestTokenS = 1;
 
 /** RFC 7523 section 2.1, as Google has it (developers.google.com/identity/protocols/oauth2/service-account). */
-async function askToken(reach: Reach, target: ProviderTarget, account: GoogleAccount, nowMs: number): Promise<Token> {
+async function askToken(
+  reach: Pick<Reach, 'fetchJson' | 'mayReach'>,
+  target: ProviderTarget,
+  account: GoogleAccount,
+  nowMs: number,
+): Promise<Token> {
   const body = new URLSearchParams({
     grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
     assertion: makeAssertion(target, account, nowMs),

@@ -9,7 +9,7 @@ import { openGoogleTokens, readAccount } from './google-tokens.ts';
  * Google Cloud's Vertex AI (cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference), with a service account or an
  * API key; its address for OpenAI clients where a target's `dialects` name theirs.
  */
-export function openVertex(reach: Reach): Provider {
+export function openVertex(reach: Pick<Reach, 'fetchJson' | 'mayReach'>): Provider {
   const tokens = openGoogleTokens(reach);
   return {
     name: 'vertex',
