@@ -180,7 +180,7 @@ export class SignIns {
       tokenEndpoint: server.tokenEndpoint,
       sendsIssuer: server.sendsIssuer,
       resource,
-      scopes: chooseScopes(asked.scopes ?? auth.scopes ?? challenge?.scopes, found),
+      scopes: chooseScopes(asked.scopes ?? credentials.scopes, found),
       client: grantClient(client),
       redirectUri: redirectUriOf(publicUrl, client.kind === 'dynamic' ? server.issuer : undefined),
     };

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { StoredGrant } from '../store/ports/credentials.ts';
 import type { Authorization, Bearer, Refusal } from '../upstreams/authorization.ts';
 import { makeBearer, usableUntil } from './bearer.ts';
-import { type Challenge, readChallenge } from './challenge.ts';
+import { type Challenge, readChallenge, readScopes } from './challenge.ts';
 import { canonical } from './discovery.ts';
 import { credentialsFailed } from './failure.ts';
 import { clientOf, type Grant, openGrant, renewed, sealGrant } from './grant.ts';
@@ -52,14 +52,16 @@ export class UserCredentials implements Authorization {
   readonly #listeners = new Set<() => void>();
   #challenge: Challenge | undefined;
   #address: string | undefined;
+  #described: readonly string[] | undefined;
 
   constructor(source: Source, signIns: SignIns) {
     this.source = source;
     this.#signIns = signIns;
   }
 
-  leadsTo(address: URL): void {
+  leadsTo(address: URL, scopes: readonly string[]): void {
     this.#address = canonical(address);
+    this.#described = readScopes(scopes.filter((scope) => !/\s/.test(scope)).join(' '));
   }
 
   /** Where tokens go. Throws GatewayError `bad_configuration` where a secret in it is missing. */
@@ -109,6 +111,11 @@ export class UserCredentials implements Authorization {
   /** What the upstream last asked for. */
   get challenge(): Challenge | undefined {
     return this.#challenge;
+  }
+
+  /** What a sign-in asks for where nothing wider is needed; undefined where nobody says. */
+  get scopes(): readonly string[] | undefined {
+    return this.source.auth.scopes ?? this.#challenge?.scopes ?? this.#described;
   }
 
   /** The listing of an upstream must wait until somebody has signed in. */

@@ -5,8 +5,11 @@ import type { Cancel } from '../wire/cancel.ts';
 export interface Authorization {
   /** Everybody has credentials of their own: nothing that was opened with one's is used for another. */
   readonly isPerUser: boolean;
-  /** Where everything goes that carries its tokens, where only a description says that; otherwise it is the address of the entry. */
-  leadsTo(address: URL): void;
+  /**
+   * What only the description of an API says: where everything goes that carries its tokens (otherwise the address of the entry), and
+   * the scopes that its operations need.
+   */
+  leadsTo(address: URL, scopes: readonly string[]): void;
   /**
    * What to send for a caller, or for Gatehouse itself (`undefined`); at once where it is known. Undefined: nothing.
    * Throws or rejects with SignInRequired, or GatewayError `credentials_failed`.

@@ -7,7 +7,7 @@ import type { Upstream } from '../../src/upstreams/upstream.ts';
 import { Cancel } from '../../src/wire/cancel.ts';
 import { open, temporaryDataDir } from '../store/store-setup.ts';
 import { startAuthorizationServer, type TestAuthorizationServer } from '../support/authorization-server.ts';
-import { openBrowser } from '../support/browser.ts';
+import { linkOn, openBrowser } from '../support/browser.ts';
 import { type ReplicaOptions, type Replicas, startReplicas } from '../support/replicas.ts';
 import { until } from '../support/until.ts';
 import { type CallOverrides, textOf, toolCall } from '../support/upstreams/harness.ts';
@@ -199,6 +199,19 @@ describe('replicas', () => {
     nowMs += 20_001;
     expect(await text).toBe('ann@as');
   });
+});
+
+test.each([
+  ['what the description of its upstream needs', {}, 'notes:write offline_access'],
+  ['what the entry says, whatever the description needs', { scopes: ['notes:read'] }, 'notes:read offline_access'],
+] as const)('a sign-in asks for %s', async (_, auth, scope) => {
+  const { upstream, replicas, peer } = await setUp('modern', { auth });
+  replicas.authorizations[0]?.leadsTo(new URL(peer.url), ['notes:write', 'no scope\n']);
+  const { url } = await asked(upstream, 'key:ann');
+  const browser = openBrowser();
+  const page = await browser.step(url);
+  const { headers } = await browser.step(new URL(linkOn(page.text) ?? '', url).href);
+  expect(new URL(headers.get('location') ?? '').searchParams.get('scope')).toBe(scope);
 });
 
 describe('a grant', () => {

@@ -224,7 +224,7 @@ export class OpenapiUpstream implements Upstream {
     const api = trouble === undefined ? current : { ...current, offer: outdated(current.offer, trouble) };
     this.#pool = openPool({ url: base, egress, isGuarded, concurrency: this.#config.concurrency });
     this.#where = `${base.hostname}:${base.port || (base.protocol === 'https:' ? 443 : 80)}`;
-    this.#deps.authorization?.leadsTo(base);
+    this.#deps.authorization?.leadsTo(base, scopesOf(prepared, conversion, this.#transport));
     this.#conversion = conversion;
     this.#api = api;
     for (const { subject, message } of api.offer.problems)
@@ -356,6 +356,17 @@ function withProblem(offer: Offer, subject: string, message: string): Offer {
 
 function sentence(error: unknown): string {
   return error instanceof GatewayError ? error.message : 'an unexpected error; the log has it';
+}
+
+/** What the operations that are called with a token need of it. */
+function scopesOf({ calls }: PreparedApi, { securitySchemes }: Conversion, { oauthScheme }: ApiTransport): readonly string[] {
+  const kind = oauthScheme === undefined ? undefined : securitySchemes[oauthScheme]?.kind;
+  // Of other schemes the list is one of roles (OpenAPI 3.1, Security Requirement Object).
+  if (oauthScheme === undefined || (kind !== 'oauth2' && kind !== 'openIdConnect')) return [];
+  const needed = Array.from(calls.values()).flatMap(({ operation, needsBearer }) =>
+    needsBearer ? (operation.security.find((alternative) => Object.hasOwn(alternative, oauthScheme))?.[oauthScheme] ?? []) : [],
+  );
+  return [...new Set(needed)];
 }
 
 function headersOf({ headers }: PreparedCall, request: ApiRequest, { traceContext }: UpstreamCall): readonly string[] {

@@ -282,10 +282,10 @@ describe('credentials', () => {
       secrets: [Buffer.from(token)],
       isAccepted: false,
     });
-    const places: string[] = [];
+    const places: (readonly [string, readonly string[]])[] = [];
     const authorization: Authorization = {
       isPerUser: true,
-      leadsTo: ({ href }) => void places.push(href),
+      leadsTo: ({ href }, scopes) => void places.push([href, scopes]),
       bearerFor(principal) {
         asked.push(principal);
         return bearer(`${principal}-old-token`);
@@ -296,8 +296,14 @@ describe('credentials', () => {
       },
       onSignedIn: () => () => {},
     };
-    const conversion = conversionOf([operation('GET /s', 's', { security: [{ oauth: [] }] })], { securitySchemes: schemes });
-    const { upstream } = await opened(conversion, { oauthScheme: 'oauth' }, { authorization });
+    const operations = [
+      operation('GET /s', 's', { security: [{ oauth: ['read'] }] }),
+      operation('GET /t', 't', { security: [{ oauth: ['write', 'read'] }] }),
+      operation('GET /u', 'u', { security: [{ oauth: ['everything'] }] }),
+      operation('GET /v', 'v', { security: [{}] }),
+    ];
+    const conversion = conversionOf(operations, { securitySchemes: schemes });
+    const { upstream } = await opened(conversion, { oauthScheme: 'oauth', exclude: ['GET /u'] }, { authorization });
     server.respond(({ headers }, response) => {
       const isNew = headers.authorization === 'Bearer alice-new-token';
       response.writeHead(isNew ? 200 : 401, {
@@ -307,7 +313,7 @@ describe('credentials', () => {
       response.end(JSON.stringify({ seen: headers.authorization }));
     });
     expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'alice' })))).toBe(`{"seen":"Bearer ${'*'.repeat(15)}"}`);
-    expect(places).toEqual([`${server.url}/v1/`]);
+    expect(places).toEqual([[`${server.url}/v1/`, ['read', 'write']]]);
     expect([asked, refused]).toEqual([['alice'], ['Bearer error="invalid_token"']]);
     expect(textOf(await upstream.call(toolCall('s', {}, { principal: 'bob' })))).toContain('HTTP 401');
     expect(refused).toHaveLength(3);
