@@ -20,6 +20,7 @@ import type { SecretValues } from '../registry/secret-values.ts';
 import type { Pins } from '../review/pins.ts';
 import type { AuditHead, AuditIndex } from '../store/ports/audit-index.ts';
 import type { Counters } from '../store/ports/counters.ts';
+import type { CredentialStore } from '../store/ports/credentials.ts';
 import type { DefinitionStore } from '../store/ports/definitions.ts';
 import type { KeyUses } from '../store/ports/keys.ts';
 import type { ModelRecords } from '../store/ports/model-records.ts';
@@ -43,6 +44,8 @@ export interface AdminPorts {
   readonly changeRecords: RegistryStore['changeRecords'];
   readonly vault: SecretVault;
   readonly secrets: SecretValues;
+  /** What people granted for upstreams, sealed. */
+  readonly grants: Pick<CredentialStore, 'listGrants' | 'removeGrants'>;
   /** What documents of the registry point to: definitions, submissions, assessments. */
   readonly definitions: DefinitionStore;
   readonly pins: Pins;

@@ -25,6 +25,7 @@ import { requestKey } from './request-key.ts';
 import { getReviewRules, setReviewRules } from './review-rules.ts';
 import { reviewSubmission } from './review-submission.ts';
 import { listSecrets, setSecret } from './secrets.ts';
+import { endSignIn, listSignIns } from './sign-ins.ts';
 import { getSubmission, listSubmissions, submitCapability } from './submissions.ts';
 import { createToolbox, deleteToolbox, listToolboxes, publishToolbox, rollbackToolbox, updateToolbox } from './toolboxes.ts';
 import { deregisterUpstream, listUpstreams, registerUpstream, testUpstream, updateUpstream } from './upstreams.ts';
@@ -62,6 +63,8 @@ export const actions: readonly Action[] = [
   setReviewRules,
   getReviewRules,
   listNotifications,
+  listSignIns,
+  endSignIn,
   listCapabilities,
   getCapability,
   getDocumentation,

@@ -17,12 +17,16 @@ interface Held {
   readonly version: string;
   readonly untilMs: number;
   readonly grant: Grant;
+  /** When it was last seen in the store. */
+  seenAtMs: number;
 }
 
 const maxHeld = 10_000;
 // A renewal is one request of at most ten seconds: who still holds the lease after this is gone.
 const leaseMs = 20_000;
 const lookAgainMs = 50;
+// Whoever ended a sign-in, here or at another replica, is obeyed everywhere within this time.
+const stillThereMs = 5_000;
 // An upstream that refuses what it was just given the sign-in for would be signed in to for ever.
 const freshMs = 60_000;
 const stepUpWindowMs = 10 * 60_000;
@@ -39,7 +43,7 @@ class NoGrant extends Error {
 
 /**
  * Everybody's own grant at one upstream (OAuth 2.1 authorization code). A grant is looked for in the store at a caller's first
- * call and held in memory from then on; of all replicas one renews it.
+ * call and held in memory from then on, with a look whether it is still there every few seconds; of all replicas one renews it.
  */
 export class UserCredentials implements Authorization {
   readonly isPerUser = true;
@@ -71,9 +75,15 @@ export class UserCredentials implements Authorization {
 
   bearerFor(principal: string | undefined): Bearer | Promise<Bearer | undefined> {
     if (principal === undefined) return this.#anyBearer();
+    const nowMs = this.source.ports.clock.nowMs();
     const held = this.#held.get(principal);
-    if (held !== undefined && held.untilMs > this.source.ports.clock.nowMs()) return held.bearer;
-    return this.#flight(principal, () => this.#load(principal)).catch((error: unknown) => this.#askOwner(principal, error));
+    const isGood = held !== undefined && held.untilMs > nowMs;
+    if (isGood && Math.abs(nowMs - held.seenAtMs) < stillThereMs) return held.bearer;
+    return this.#flight(principal, () => this.#load(principal)).catch((error: unknown) => {
+      // A store that is away ends nobody's sign-in.
+      if (isGood && !(error instanceof NoGrant)) return held.bearer;
+      return this.#askOwner(principal, error);
+    });
   }
 
   async refused(refusal: Refusal): Promise<Bearer | undefined> {
@@ -164,7 +174,10 @@ export class UserCredentials implements Authorization {
     const { ports, upstreamId } = this.source;
     const stored = await ports.store.findGrant(upstreamId, principal);
     const grant = stored && this.#opened(stored);
-    if (stored === undefined || grant === undefined) throw new NoGrant();
+    if (stored === undefined || grant === undefined) {
+      this.#held.delete(principal);
+      throw new NoGrant();
+    }
     const nowMs = ports.clock.nowMs();
     if (usableUntil(grant.expiresAtMs, nowMs) > nowMs) return this.#hold(stored, grant);
     return await this.#renew(stored, grant);
@@ -302,15 +315,19 @@ export class UserCredentials implements Authorization {
   #hold(stored: StoredGrant, grant: Grant): Bearer {
     const { principal, version } = stored;
     const before = this.#held.get(principal);
-    if (before?.version === version) return before.bearer;
+    const nowMs = this.source.ports.clock.nowMs();
+    if (before?.version === version) {
+      before.seenAtMs = nowMs;
+      return before.bearer;
+    }
     const bearer = makeBearer(principal, grant.accessToken);
-    const untilMs = usableUntil(grant.expiresAtMs, this.source.ports.clock.nowMs());
+    const untilMs = usableUntil(grant.expiresAtMs, nowMs);
     if (this.#held.size >= maxHeld)
       for (const oldest of this.#held.keys()) {
         this.#held.delete(oldest);
         break;
       }
-    this.#held.set(principal, { bearer, version, untilMs, grant });
+    this.#held.set(principal, { bearer, version, untilMs, grant, seenAtMs: nowMs });
     return bearer;
   }
 

@@ -45,6 +45,7 @@ export function administrationPorts(parts: AdministrationParts): LastingPorts {
     changeRecords: (query) => store.registry.changeRecords(query),
     vault: store.vault,
     secrets,
+    grants: store.credentials,
     definitions: store.definitions,
     pins,
     notifier: parts.notifier,

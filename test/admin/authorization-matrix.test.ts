@@ -119,6 +119,9 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   list_model_prices: { where: 'anywhere', input: () => ({}) },
   list_notifications: { where: 'anywhere', input: () => ({}) },
+  list_sign_ins: { where: 'anywhere', input: () => ({}) },
+  // Of one's own; where there is none, nothing is ended.
+  end_sign_in: { where: 'anywhere', input: () => ({ namespace: 'hr', name: 'desk' }) },
   list_capabilities: { where: 'anywhere', input: () => ({}) },
   // Whoever may call it.
   get_documentation: { where: 'hr', by: ['admin', 'developer'], input: () => ({ name: 'hr/echo' }) },

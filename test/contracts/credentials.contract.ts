@@ -53,6 +53,27 @@ export function credentialContract(
       expect((await a.findGrant('support/crm', 'key:ann'))?.issuer).toBe('https://new.example');
     });
 
+    it("lists grants by upstream and principals, newest first, and removes one person's at one upstream, leased or not", async () => {
+      const [a, b] = await replicas();
+      const all = [
+        grant({ updatedAtMs: 3 }),
+        grant({ issuer: 'https://old.example', updatedAtMs: 2 }),
+        grant({ principal: 'key:bob', updatedAtMs: 4 }),
+        grant({ upstream: 'support/wiki', updatedAtMs: 1 }),
+      ];
+      for (const one of all) await a.putGrant(one);
+      const times = async (query: { upstream?: string; principals?: string[]; limit?: number }) =>
+        (await b.listGrants({ limit: 10, ...query })).map(({ updatedAtMs }) => updatedAtMs);
+      expect(await times({})).toEqual([4, 3, 2, 1]);
+      expect(await times({ limit: 2 })).toEqual([4, 3]);
+      expect(await times({ upstream: 'support/crm', principals: ['key:ann', 'key:nobody'] })).toEqual([3, 2]);
+      await a.leaseGrant(all[0]!, 1_000, 9_000);
+      expect(await b.removeGrants('support/crm', 'key:ann')).toBe(2);
+      expect(await a.replaceGrant(all[0]!, grant({ version: 'late' }))).toBe(false);
+      expect(await times({})).toEqual([4, 1]);
+      expect(await b.removeGrants('support/crm', 'key:ann')).toBe(0);
+    });
+
     it('leases the renewal of a version to one of many, until the time is over', async () => {
       const [a, b] = await replicas();
       await a.putGrant(grant());

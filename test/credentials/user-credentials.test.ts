@@ -250,6 +250,31 @@ describe('a grant', () => {
   });
 });
 
+test.each([
+  ['ends at every replica within seconds', false],
+  ['outlasts a store that is away', true],
+] as const)('a sign-in that was ended %s', async (_, isAway) => {
+  const clock = { nowMs: Date.now() };
+  const { credentials } = memoryStore();
+  const away = { is: false };
+  const store: CredentialStore = {
+    ...credentials,
+    findGrant: (...asked) => (away.is ? Promise.reject(new Error('the store is away')) : credentials.findGrant(...asked)),
+  };
+  const scene = await setUp('modern', { stores: [store, store], now: () => clock.nowMs });
+  const upstreams = scene.replicas.upstreams as [Upstream, Upstream];
+  await signIn(scene, 'key:ann', 'ann@as');
+  await signIn(scene, 'key:bob', 'bob@as');
+  const whoBoth = (principal: string) => Promise.all(upstreams.map((upstream) => call(upstream, principal)));
+  expect(await whoBoth('key:ann')).toEqual(['ann@as', 'ann@as']);
+  away.is = isAway;
+  if (!isAway) expect(await store.removeGrants('support/crm', 'key:ann')).toBe(1);
+  clock.nowMs += 6_000;
+  if (isAway) expect(await whoBoth('key:ann')).toEqual(['ann@as', 'ann@as']);
+  else for (const upstream of upstreams) expect((await asked(upstream, 'key:ann')).url).toContain('/oauth/start/');
+  expect(await whoBoth('key:bob').catch(String)).toEqual(isAway ? expect.anything() : ['bob@as', 'bob@as']);
+});
+
 test('a lasting refusal of a token that was just issued is an error, and no sign-in for ever', async () => {
   const scene = await setUp('modern', {}, { verify: async () => undefined });
   await signIn(scene, 'key:ann', 'ann@as');

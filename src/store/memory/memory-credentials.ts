@@ -21,6 +21,12 @@ export function memoryCredentials(): CredentialStore {
   return {
     findGrant: async (upstream, principal) => newest((grant) => grant.upstream === upstream && grant.principal === principal),
     newestGrant: async (upstream) => newest((grant) => grant.upstream === upstream),
+    async listGrants({ upstream, principals, limit }) {
+      const isWanted = (grant: StoredGrant) =>
+        (upstream === undefined || grant.upstream === upstream) && (principals?.includes(grant.principal) ?? true);
+      const found = [...grants.values()].filter(isWanted).sort((a, b) => b.updatedAtMs - a.updatedAtMs);
+      return found.slice(0, limit).map(plain);
+    },
     async putGrant(grant) {
       grants.set(keyOf(grant), { ...grant, leasedUntilMs: 0 });
     },
@@ -40,6 +46,11 @@ export function memoryCredentials(): CredentialStore {
       return true;
     },
     removeGrant: async (grant) => same(grant) !== undefined && grants.delete(keyOf(grant)),
+    async removeGrants(upstream, principal) {
+      const wanted = [...grants.values()].filter((grant) => grant.upstream === upstream && grant.principal === principal);
+      for (const grant of wanted) grants.delete(keyOf(grant));
+      return wanted.length;
+    },
     findClient: async (issuer, redirectUri) => clients.get(JSON.stringify([issuer, redirectUri])),
     async putClient(client) {
       const key = JSON.stringify([client.issuer, client.redirectUri]);

@@ -7,6 +7,8 @@ export interface CredentialStore {
   findGrant(upstream: string, principal: string): Promise<StoredGrant | undefined>;
   /** The newest grant of anybody at this upstream. */
   newestGrant(upstream: string): Promise<StoredGrant | undefined>;
+  /** Of one upstream, or all; of these principals, or everybody; newest first, at most `limit`. */
+  listGrants(query: GrantQuery): Promise<readonly StoredGrant[]>;
   /** Takes the place of what the principal had from this issuer; whoever renews that has lost it. */
   putGrant(grant: StoredGrant): Promise<void>;
   /** Keeps the renewal of this version for the caller until a time. False where another replica has it, or it is no longer there. */
@@ -17,6 +19,8 @@ export interface CredentialStore {
   replaceGrant(before: StoredGrant, next: StoredGrant): Promise<boolean>;
   /** Removes exactly this version. */
   removeGrant(grant: StoredGrant): Promise<boolean>;
+  /** Removes whatever this principal has at this upstream, also while it is renewed; returns how many. */
+  removeGrants(upstream: string, principal: string): Promise<number>;
   findClient(issuer: string, redirectUri: string): Promise<StoredClient | undefined>;
   /** Keeps the first one of an issuer and redirect URI, and returns it. */
   putClient(client: StoredClient): Promise<StoredClient>;
@@ -30,6 +34,12 @@ export interface CredentialStore {
   takeSignIn(id: string): Promise<boolean>;
   /** Removes what expired before this time; returns how many. */
   pruneSignIns(beforeMs: number): Promise<number>;
+}
+
+export interface GrantQuery {
+  readonly upstream?: string | undefined;
+  readonly principals?: readonly string[] | undefined;
+  readonly limit: number;
 }
 
 /** What an authorization server granted a person for one upstream. Upstream, principal and issuer name it. */

@@ -14,6 +14,14 @@ export function sqlCredentials(database: Database): CredentialStore {
     findGrant: (upstream, principal) => newest(upstream, principal),
     newestGrant: (upstream) => newest(upstream),
 
+    async listGrants({ upstream, principals, limit }) {
+      const db = await database();
+      let query = db.selectFrom('grants').select(grantColumns);
+      if (upstream !== undefined) query = query.where('upstream', '=', upstream);
+      if (principals !== undefined) query = query.where('principal', 'in', principals);
+      return await query.orderBy('updated_at_ms', 'desc').orderBy('upstream').orderBy('principal').limit(limit).execute();
+    },
+
     async putGrant(grant) {
       const db = await database();
       const { upstream, principal, issuer, ...changing } = grantRow(grant);
@@ -54,6 +62,12 @@ export function sqlCredentials(database: Database): CredentialStore {
       const db = await database();
       const { numDeletedRows } = await db.deleteFrom('grants').where(isVersion(grant)).executeTakeFirst();
       return numDeletedRows === 1n;
+    },
+
+    async removeGrants(upstream, principal) {
+      const db = await database();
+      const removed = db.deleteFrom('grants').where('upstream', '=', upstream).where('principal', '=', principal);
+      return Number((await removed.executeTakeFirst()).numDeletedRows);
     },
 
     ...clients(database),
