@@ -36,7 +36,7 @@ export interface DiscoveryOptions {
   /** The resource identifier that the operator wrote down. */
   readonly resource: string | undefined;
   readonly challenge: Challenge | undefined;
-  readonly reach: Reach;
+  readonly reach: Pick<Reach, 'fetchJson' | 'mayReach'>;
   /** Origins that the operator wrote down. */
   readonly named: ReadonlySet<string>;
 }
@@ -45,7 +45,8 @@ export interface DiscoveryOptions {
  * Finds the authorization server of an upstream (MCP basic/authorization, "Authorization Server Discovery"). Rejects with
  * GatewayError `credentials_failed`.
  */
-export async function discover(options: DiscoveryOptions): Promise<Discovered> {
+export async function discover(asked: DiscoveryOptions): Promise<Discovered> {
+  const options = { ...asked, reach: withinOneTime(asked.reach) };
   const metadata = await findResourceMetadata(options);
   const { upstreamId, upstreamUrl, resource } = options;
   if (metadata === undefined) {
@@ -183,6 +184,17 @@ function unusableEndpoint(upstreamId: string, name: string): GatewayError {
 }
 
 /** The document at this place; undefined where there is none, or nobody that may be asked. */
+/** There are up to five places to ask, and a caller waits: all of them share one time. */
+const metadataWithinMs = 15_000;
+
+function withinOneTime(reach: DiscoveryOptions['reach']): DiscoveryOptions['reach'] {
+  const endsAtMs = performance.now() + metadataWithinMs;
+  return {
+    mayReach: (url, named) => reach.mayReach(url, named),
+    fetchJson: (request) => reach.fetchJson({ ...request, deadlineMs: Math.max(1, Math.ceil(endsAtMs - performance.now())) }),
+  };
+}
+
 async function fetchMetadata(
   { reach, named }: Pick<DiscoveryOptions, 'reach' | 'named'>,
   url: string,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { discover } from '../../src/credentials/discovery.ts';
 import { SignInRequired } from '../../src/upstreams/authorization.ts';
 import { createEgressGuard } from '../../src/upstreams/egress.ts';
 import { FetchFailed, openReach } from '../../src/upstreams/fetch-json.ts';
@@ -173,6 +174,33 @@ describe('an authorization server', () => {
     expect(await attempt()).toMatchObject({ code: 'credentials_failed' });
     expect(hits).toBe(0);
   });
+});
+
+test('all places that metadata may be at share one time, whatever each of them may take', async () => {
+  const times: number[] = [];
+  const url = 'https://crm.example/mcp';
+  const reach = {
+    mayReach: async () => true,
+    async fetchJson({ deadlineMs = Number.POSITIVE_INFINITY }: { readonly deadlineMs?: number }) {
+      times.push(deadlineMs);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return { status: 404, body: undefined };
+    },
+  };
+  const asked = {
+    upstreamId: 'support/crm',
+    upstreamUrl: new URL(url),
+    resource: undefined,
+    challenge: undefined,
+    named: new Set([]),
+  };
+  await expect(discover({ ...asked, issuer: 'https://as.example/a', reach })).rejects.toMatchObject({
+    code: 'credentials_failed',
+  });
+  expect(times).toHaveLength(5);
+  expect(times.every((timeMs) => Number.isInteger(timeMs) && timeMs > 0 && timeMs <= 15_000)).toBe(true);
+  expect(times).toEqual([...times].sort((one, other) => other - one));
+  expect(times.at(-1)).toBeLessThan(times[0] ?? 0);
 });
 
 describe('fetching', () => {
