@@ -112,6 +112,7 @@ async function build(
     address,
     egress,
     checks,
+    isLetIn: identities.isLetIn,
     hop,
     importCpuMs: settings.importCpuMs,
     admin: () => admin,

@@ -16,6 +16,8 @@ export interface CredentialPorts {
   readonly log: Logger;
   /** Where people reach this gateway with a browser, without a closing slash; undefined where they cannot. */
   readonly publicUrl: () => string | undefined;
+  /** Whether who signed in as this is still let in by this gateway. */
+  readonly isLetIn: (principal: string) => boolean;
   /** Puts secrets in place of `${secret:NAME}`. Throws GatewayError `bad_configuration`. */
   readonly resolveSecrets: (text: string) => string;
 }

@@ -12,6 +12,8 @@ import type { OwnAddress } from './own-address.ts';
 export interface Identities extends Proofs {
   /** Says of callers what they are by now; undefined for one that is no longer let in. */
   renewing(): (caller: Caller) => Caller | undefined;
+  /** Whether who came by this name, `Caller.id`, would still be let in. */
+  isLetIn(principal: string): boolean;
 }
 
 interface IdentityPorts {
@@ -31,5 +33,14 @@ export function openIdentities({ settings: { issuers }, kept, address, egress, c
     issuers.length === 0
       ? undefined
       : createTokenVerifier({ issuers, publicUrl: address.ownUrl(), fetch: createGuardedFetch(egress), clock, log });
-  return { keys, callers, tokens, renewing: () => renewCallers({ keys, callers }) };
+  return {
+    keys,
+    callers,
+    tokens,
+    renewing: () => renewCallers({ keys, callers }),
+    isLetIn(principal) {
+      if (principal.startsWith('key:')) return keys.callerOf(principal.slice('key:'.length)) !== undefined;
+      return callers.stillLetIn()({ id: principal, member: undefined, consumer: undefined });
+    },
+  };
 }

@@ -22,6 +22,8 @@ interface UpstreamPorts extends Pick<UpstreamDeps, 'admin' | 'importCpuMs' | 're
   readonly address: OwnAddress;
   readonly egress: EgressGuard;
   readonly checks: ArgumentChecks;
+  /** Whether who signed in as this is still let in. */
+  readonly isLetIn: (principal: string) => boolean;
   /** What all replicas call themselves in requests to upstreams. */
   readonly hop: string;
   /** The one that answers by this id now. */
@@ -72,7 +74,7 @@ export function openUpstreams(ports: UpstreamPorts): Upstreams {
   };
 }
 
-function openGatewayCredentials({ kept, address, egress, clock, log }: UpstreamPorts): Credentials {
+function openGatewayCredentials({ kept, address, egress, isLetIn, clock, log }: UpstreamPorts): Credentials {
   return openCredentials({
     store: kept.store.credentials,
     key: kept.sealing.credential,
@@ -80,6 +82,7 @@ function openGatewayCredentials({ kept, address, egress, clock, log }: UpstreamP
     clock,
     log,
     publicUrl: address.publicUrl,
+    isLetIn,
     resolveSecrets: (text) => kept.secrets.resolve(text),
   });
 }

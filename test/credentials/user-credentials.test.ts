@@ -238,6 +238,19 @@ describe('a grant', () => {
     },
   );
 
+  test('is not used in the name of somebody who is locked out, also not to see what there is', async () => {
+    const scene = await setUp('modern');
+    await signIn(scene, 'key:ann', 'ann@as');
+    await until('the tools are listed', () => scene.upstream.offer().tools.length === 4);
+    const upstreamUrl = scene.peer.url;
+    const ofAnn = () => scene.peer.arrived.filter(({ account }) => account === 'ann@as').length;
+    const before = ofAnn();
+    const without = await describedAnew(scene, { upstreamUrl, isLetIn: (principal) => principal !== 'key:ann' });
+    expect([without.offer().tools.map(({ name }) => name), ofAnn()]).toEqual([['sign_in_crm'], before]);
+    const withHer = await describedAnew(scene, { upstreamUrl, isLetIn: (principal) => principal === 'key:ann' });
+    expect([withHer.offer().tools.length, ofAnn() > before]).toEqual([4, true]);
+  });
+
   test('is used under no other issuer than the one that is written down', async () => {
     const scene = await setUp('modern');
     await signIn(scene, 'key:ann', 'ann@as');

@@ -18,6 +18,7 @@ export interface ReplicaOptions {
   readonly upstreamUrl: string;
   readonly auth?: Partial<UpstreamAuth>;
   readonly count?: number;
+  readonly isLetIn?: (principal: string) => boolean;
   /** What others sealed theirs with, to go on where they were. */
   readonly key?: Buffer;
   /** One each, on one place; one in memory for all when left out. */
@@ -97,6 +98,7 @@ export async function startReplicas(options: ReplicaOptions): Promise<Replicas> 
       clock: { nowMs: now },
       log: pino({ level: 'silent' }),
       publicUrl: () => publicUrl,
+      isLetIn: options.isLetIn ?? (() => true),
       resolveSecrets: (text) => text.replaceAll(/\$\{secret:([A-Z_]+)\}/g, (_match, name: string) => secrets[name] ?? ''),
     });
     all.push(credentials);

@@ -20,7 +20,6 @@ export function memoryCredentials(): CredentialStore {
 
   return {
     findGrant: async (upstream, principal) => newest((grant) => grant.upstream === upstream && grant.principal === principal),
-    newestGrant: async (upstream) => newest((grant) => grant.upstream === upstream),
     async listGrants({ upstream, principals, limit }) {
       const isWanted = (grant: StoredGrant) =>
         (upstream === undefined || grant.upstream === upstream) && (principals?.includes(grant.principal) ?? true);

@@ -5,8 +5,6 @@
 export interface CredentialStore {
   /** The newest grant of this principal at this upstream, whoever issued it. */
   findGrant(upstream: string, principal: string): Promise<StoredGrant | undefined>;
-  /** The newest grant of anybody at this upstream. */
-  newestGrant(upstream: string): Promise<StoredGrant | undefined>;
   /** Of one upstream, or all; of these principals, or everybody; newest first, at most `limit`. */
   listGrants(query: GrantQuery): Promise<readonly StoredGrant[]>;
   /** Takes the place of what the principal had from this issuer; whoever renews that has lost it. */

@@ -3,16 +3,16 @@ import type { CredentialStore, StoredClient, StoredGrant, StoredSignIn } from '.
 import type { Database, Schema } from '../schema.ts';
 
 export function sqlCredentials(database: Database): CredentialStore {
-  async function newest(upstream: string, principal?: string): Promise<StoredGrant | undefined> {
-    const db = await database();
-    let query = db.selectFrom('grants').select(grantColumns).where('upstream', '=', upstream);
-    if (principal !== undefined) query = query.where('principal', '=', principal);
-    return await query.orderBy('updated_at_ms', 'desc').orderBy('issuer').limit(1).executeTakeFirst();
-  }
-
   return {
-    findGrant: (upstream, principal) => newest(upstream, principal),
-    newestGrant: (upstream) => newest(upstream),
+    async findGrant(upstream, principal) {
+      const db = await database();
+      const query = db
+        .selectFrom('grants')
+        .select(grantColumns)
+        .where('upstream', '=', upstream)
+        .where('principal', '=', principal);
+      return await query.orderBy('updated_at_ms', 'desc').orderBy('issuer').limit(1).executeTakeFirst();
+    },
 
     async listGrants({ upstream, principals, limit }) {
       const db = await database();
