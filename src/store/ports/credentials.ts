@@ -34,7 +34,7 @@ export interface CredentialStore {
   pruneSignIns(beforeMs: number): Promise<number>;
 }
 
-export interface GrantQuery {
+interface GrantQuery {
   readonly upstream?: string | undefined;
   readonly principals?: readonly string[] | undefined;
   readonly limit: number;
