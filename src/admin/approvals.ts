@@ -3,7 +3,7 @@ import { amendedCall } from '../call/approve/amended.ts';
 import { showJson, showText } from '../call/approve/exact-call.ts';
 import { isSamePerson, mayBeRequester, missingFor } from '../call/approve/people.ts';
 import { isDecider, type Request } from '../call/approve/request.ts';
-import { noSuchApproval, whoOf } from '../call/approve/say.ts';
+import { noSuchApproval, whoMustAgree } from '../call/approve/say.ts';
 import { callerOfMember } from '../call/authenticate/token-callers.ts';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
@@ -32,7 +32,7 @@ const shown = z.object({
   consumer: z.string().nullable(),
   requestedAtMs: z.number(),
   expiresAtMs: z.number(),
-  waitsFor: z.string().nullable().describe('Who has to agree; null where it no longer waits.'),
+  waitsFor: z.string().nullable().describe('Who has to agree still; null where it no longer waits.'),
   mayDecide: z.boolean().describe('Whether you have a say about it now.'),
   gates: z.array(
     z.object({
@@ -210,7 +210,7 @@ function show(approvals: Approvals, request: Request, caller: Caller): z.output<
     consumer: row.consumer,
     requestedAtMs: row.requestedAtMs,
     expiresAtMs: row.expiresAtMs,
-    waitsFor: isPending ? whoOf(requirements) : null,
+    waitsFor: isPending ? whoMustAgree(request, agreed) : null,
     mayDecide: isPending && isDecider(request, caller) && !decisions.some(({ by }) => isSamePerson(by, caller)),
     gates: requirements.map((requirement) => ({
       from: requirement.source,

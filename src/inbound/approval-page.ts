@@ -7,7 +7,7 @@ import type { Approvals } from '../call/approve/approvals.ts';
 import { showJson, showText } from '../call/approve/exact-call.ts';
 import { isSamePerson, mayAdminister, mayBeRequester, mayDecide } from '../call/approve/people.ts';
 import { isDecider, type Request } from '../call/approve/request.ts';
-import { whoOf } from '../call/approve/say.ts';
+import { whoMustAgree } from '../call/approve/say.ts';
 import type { Caller } from '../call/authenticate.ts';
 import { GatewayError } from '../errors.ts';
 
@@ -111,7 +111,7 @@ function callPage(approvals: Approvals, request: Request, caller: Caller, creden
   const besides = call === undefined ? null : besidesOf(call);
   const reasons = requirements.flatMap(({ reason }) => reason ?? []);
   const facts: readonly (readonly [string, string])[] = [
-    ['State', row.state === 'pending' ? `waits for ${whoOf(requirements)}` : row.state],
+    ['State', row.state === 'pending' ? `waits for ${whoMustAgree(request, approvals.agreed(request))}` : row.state],
     ['Tool', `${row.capability} (upstream ${row.upstream})`],
     ['Called by', row.caller],
     ['Asked', new Date(row.requestedAtMs).toISOString()],

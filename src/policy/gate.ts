@@ -84,13 +84,15 @@ export function describeAfter({ labels, withinMs }: After): string {
   return `${labels.join(' and ')} within the last ${Math.round(withinMs / 60_000)} min`;
 }
 
-/** As people read it: `2 of the role approver`. */
-export function describeBy(by: GateBy, quorum: number): string {
+/** As people read it: `2 people with the role approver`. `hasSome`: others have agreed already, and are not among these. */
+export function describeBy(by: GateBy, quorum: number, hasSome = false): string {
   switch (by.kind) {
     case 'caller':
       return 'whoever makes the call';
     case 'role':
-      return quorum === 1 ? `somebody with the role ${by.role}` : `${quorum} people with the role ${by.role}`;
+      return quorum === 1
+        ? `somebody ${hasSome ? 'else ' : ''}with the role ${by.role}`
+        : `${quorum} ${hasSome ? 'other ' : ''}people with the role ${by.role}`;
     case 'members':
       return quorum === by.members.length ? by.members.join(' and ') : `${quorum} of ${by.members.join(', ')}`;
   }

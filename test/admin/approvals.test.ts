@@ -22,6 +22,15 @@ async function asked(args: object | string = {}): Promise<string> {
   return (await call(args)).body.result._meta['dev.gatehouse/error'].approval;
 }
 
+async function openPage(id: string, key: string): Promise<string> {
+  const response = await fetch(`${gated.gateway.url}/approvals/${id}`, {
+    method: 'POST',
+    headers: { origin: gated.gateway.url },
+    body: new URLSearchParams({ key }),
+  });
+  return await response.text();
+}
+
 describe('an approval shows', () => {
   test('its arguments whole, with everything that would not show written out', async () => {
     const long = 'x'.repeat(50_000);
@@ -85,6 +94,35 @@ describe('several gates', () => {
     expect(codeOf(await call({ both: true }))).toBe('approval_pending');
     expect((await gated.decide(id, 'approve', gated.keys.carl)).body.state).toBe('approved');
     expect(ran(await call({ both: true }))).toBe(true);
+  });
+
+  test('name who is to agree still, wherever that is told, and nobody who has', async () => {
+    const id = await asked({ both: true });
+    const told = async () => {
+      const [shown, listed, inbox, called, page] = await Promise.all([
+        gated.gateway.ok(`GET /approvals/${id}`),
+        gated.pending(),
+        gated.gateway.ok('GET /notifications'),
+        call({ both: true }),
+        openPage(id, gated.keys.bob),
+      ]);
+      const title = inbox.notifications.find(({ approval }: { approval?: string }) => approval === id).title;
+      const text = called.body.result.content[0].text;
+      return {
+        shown: shown.waitsFor,
+        listed: listed.find((one) => one.id === id)?.waitsFor,
+        title: / waits for (.*)$/.exec(title)?.[1],
+        called: /not made yet: (.*?) must agree/.exec(text)?.[1],
+        page: /waits for ([^<]*)</.exec(page)?.[1],
+      };
+    };
+    const everywhere = (who: string) => ({ shown: who, listed: who, title: who, called: who, page: who });
+    expect(await told()).toEqual(everywhere('somebody with the role approver, and bob and carl'));
+    await gated.decide(id, 'approve', gated.keys.bob);
+    expect(await told()).toEqual(everywhere('carl'));
+    const { gates } = await gated.gateway.ok(`GET /approvals/${id}`);
+    expect(gates).toMatchObject([{ missing: 0 }, { by: 'bob and carl', missing: 1 }]);
+    expect((await gated.decide(id, 'approve', gated.keys.carl)).body.waitsFor).toBeNull();
   });
 
   test('are closed by one who denies', async () => {

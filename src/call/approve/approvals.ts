@@ -17,7 +17,7 @@ import type { Screened } from '../screen.ts';
 import { type ExactCall, exactCall, openText, readExactCall, sealText } from './exact-call.ts';
 import { openLedger, reaching, self } from './ledger.ts';
 import { isEnough, isSamePerson, type Person } from './people.ts';
-import { type Decision, isDecider, isOpen, newRequest, next, type Request, readRequest, unmet } from './request.ts';
+import { type Decision, isDecider, isOpen, newRequest, next, type Request, readRequest } from './request.ts';
 import {
   type ApprovalPending,
   deniedOf,
@@ -235,8 +235,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
 
   function pending(request: Request, text: string): ApprovalPending {
     const { params } = readExactCall(text);
-    const open = unmet(request, agreed(request));
-    return pendingOf(request, open, isObject(params.arguments) ? params.arguments : {}, pageOf(request.row.id));
+    return pendingOf(request, agreed(request), isObject(params.arguments) ? params.arguments : {}, pageOf(request.row.id));
   }
 
   async function denied(request: Request): Promise<GatewayError> {
@@ -280,7 +279,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     const row = await reaching(() => store.find(id));
     if (row === undefined) throw noSuchApproval(id);
     const request = read(row);
-    if (!isDecider(request, caller)) throw mayNotDecide(request, caller);
+    if (!isDecider(request, caller)) throw mayNotDecide(request, caller, agreed(request));
     if (row.state !== 'pending') throw new GatewayError('conflict', `${id} is ${row.state} already; nothing was changed.`);
     if (nowFor(row) >= row.expiresAtMs) {
       await end(row, 'expired', 'Its time was over.');

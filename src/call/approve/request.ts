@@ -1,13 +1,13 @@
 /** One request for a person's decision, from its asking to its end: what may follow what. Nothing here waits or writes. */
 import { randomBytes } from 'node:crypto';
-import type { Gate } from '../../policy/gate.ts';
+import type { Gate, GateBy } from '../../policy/gate.ts';
 import { defaultGateExpiresMs } from '../../policy/gate-schema.ts';
 import { policyVersion } from '../../policy/policy.ts';
 import type { Holder } from '../../registry/documents.ts';
 import { distinctHolders } from '../../registry/holders.ts';
 import type { ApprovalState, StoredApproval } from '../../store/ports/approvals.ts';
 import type { Screened } from '../screen.ts';
-import { isEnough, mayDecide, type Person, type Requester, type Requirement } from './people.ts';
+import { mayBeRequester, mayDecide, missingFor, type Person, type Requester, type Requirement } from './people.ts';
 import type { Decider } from './standing.ts';
 
 /** What somebody said. */
@@ -53,10 +53,30 @@ export function next(row: StoredApproval, nowMs: number, change: Partial<StoredA
   return { ...row, ...change, version: row.version + 1, updatedAtMs: Math.max(nowMs, row.updatedAtMs) };
 }
 
-/** Gates that are not open yet, by what was said so far. */
-export function unmet({ row, requester, requirements }: Request, agreed: readonly Person[]): readonly Requirement[] {
-  return requirements.filter((requirement) => !isEnough([requirement], requester, agreed, row.namespace));
+/** What is asked for still, by what was said so far: of each gate that is not open yet, how many of whom. */
+export function stillAsked({ row, requester, requirements }: Request, agreed: readonly Person[]): readonly StillAsked[] {
+  return requirements.flatMap((requirement): StillAsked[] => {
+    const quorum = missingFor(requirement, requester, agreed, row.namespace);
+    if (quorum === 0) return [];
+    const { by } = requirement;
+    return [{ by: whoIsLeft(by, quorum, requester, agreed), quorum, hasSome: quorum < requirement.quorum }];
+  });
 }
+
+interface StillAsked extends Pick<Requirement, 'by' | 'quorum'> {
+  /** Others have agreed to it already. */
+  readonly hasSome: boolean;
+}
+
+/** Of members, neither who agreed already nor, where the rest are enough, whoever may have made the call. */
+function whoIsLeft(by: GateBy, quorum: number, requester: Requester, agreed: readonly Person[]): GateBy {
+  if (by.kind !== 'members') return by;
+  const left = by.members.filter((name) => !agreed.some(({ member }) => member === name));
+  const others = left.filter((member) => !mayBeRequester(requester, { ...unnamed, member }));
+  return { kind: 'members', members: others.length >= quorum ? others : left };
+}
+
+const unnamed = { id: '', key: undefined, consumer: undefined };
 
 /** Whether somebody has a say about it. */
 export function isDecider({ row, requester, requirements }: Request, person: Person): boolean {

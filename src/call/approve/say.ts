@@ -4,8 +4,8 @@ import type { Audience, NotifyEvent } from '../../notify/notify.ts';
 import { describeBy, type Gate } from '../../policy/gate.ts';
 import type { JsonObject } from '../../wire/json.ts';
 import { showJson, showText } from './exact-call.ts';
-import { type Identity, isSamePerson, mayBeRequester } from './people.ts';
-import type { Request } from './request.ts';
+import { type Identity, isSamePerson, mayBeRequester, type Person } from './people.ts';
+import { type Request, stillAsked } from './request.ts';
 
 /** A call that waits for a person. */
 export class ApprovalPending extends GatewayError {
@@ -36,24 +36,33 @@ export class ApprovalPending extends GatewayError {
 /** A question in a client's window has room for this much; the page shows everything. */
 const longestQuestion = 4_000;
 
-/** `open`: gates that are not satisfied yet. */
+/** `agreed`: those whose consent counts. */
 export function pendingOf(
-  { row, requirements }: Request,
-  open: Request['requirements'],
+  request: Request,
+  agreed: readonly Person[],
   args: JsonObject,
   url: string | undefined,
 ): ApprovalPending {
+  const { row, requirements } = request;
+  const open = stillAsked(request, agreed);
   const { id, capability, requestedAtMs, expiresAtMs } = row;
   const why = requirements.flatMap(({ reason }) => reason ?? []).join(' ');
   const reason = why === '' ? '' : ` (${why})`;
   const where = url === undefined ? `with "gatehouse decide-approval ${id}" or the tool decide_approval` : `at ${url}`;
   const message =
-    `This call of ${capability} was not made yet: ${whoOf(open)} must agree to it first${reason}. ` +
+    `This call of ${capability} was not made yet: ${whoMustAgree(request, agreed)} must agree to it first${reason}. ` +
     `It waits as ${id} until ${new Date(expiresAtMs).toISOString()}, and is decided on ${where}. ` +
     'Once it was approved, repeat exactly the same call, and it will run.';
   const question = `${capability} is to be called${reason}, with:\n\n${shorten(showJson(args), url)}`;
   return new ApprovalPending(
-    { id, url, isForCaller: open.every(({ by }) => by.kind === 'caller'), question, requestedAtMs, expiresAtMs },
+    {
+      id,
+      url,
+      isForCaller: open.length > 0 && open.every(({ by }) => by.kind === 'caller'),
+      question,
+      requestedAtMs,
+      expiresAtMs,
+    },
     message,
   );
 }
@@ -101,9 +110,10 @@ export function noSuchApproval(id: string): GatewayError {
   return new GatewayError('no_such_object', `There is no approval "${id.slice(0, 100)}". List them to see what there is.`);
 }
 
-export function mayNotDecide({ row, requester, requirements }: Request, who: Identity): GatewayError {
+export function mayNotDecide(request: Request, who: Identity, agreed: readonly Person[]): GatewayError {
+  const { row, requester } = request;
   const { id } = who;
-  const waits = `It waits for ${whoOf(requirements)}.`;
+  const waits = row.state === 'pending' ? `It waits for ${whoMustAgree(request, agreed)}.` : `It is ${row.state} by now.`;
   if (isSamePerson(requester, who))
     return new GatewayError('forbidden', `${row.id} is a call of ${id}: nobody decides on a call of their own. ${waits}`);
   if (mayBeRequester(requester, who))
@@ -115,15 +125,20 @@ export function mayNotDecide({ row, requester, requirements }: Request, who: Ide
 }
 
 /** `somebody with the role approver, and ann and bob`. */
-export function whoOf(requirements: readonly Pick<Gate, 'by' | 'quorum'>[]): string {
-  return [...new Set(requirements.map(({ by, quorum }) => describeBy(by, quorum)))].join(', and ');
+export function whoOf(requirements: readonly (Pick<Gate, 'by' | 'quorum'> & { readonly hasSome?: boolean })[]): string {
+  return [...new Set(requirements.map(({ by, quorum, hasSome }) => describeBy(by, quorum, hasSome)))].join(', and ');
 }
 
-export function eventOf(
-  { row, requirements }: Request,
-  kind: 'approval.requested' | 'approval.decided',
-  url: string | undefined,
-): NotifyEvent {
+/** Who has to agree still, in the words of `whoOf`. */
+export function whoMustAgree(request: Request, agreed: readonly Person[]): string {
+  const open = stillAsked(request, agreed);
+  // Whoever agreed may have lost their say and got it back: what is still pending waits for a further word.
+  return whoOf(open.length === 0 ? request.requirements : open);
+}
+
+/** Nobody has agreed to what was just requested. */
+export function eventOf(request: Request, kind: 'approval.requested' | 'approval.decided', url: string | undefined): NotifyEvent {
+  const { row, requirements } = request;
   const { id, capability, namespace, caller, state, expiresAtMs } = row;
   const what = `${caller} ${kind === 'approval.requested' ? 'wants' : 'wanted'} to call ${capability}`;
   const reasons = requirements.flatMap(({ reason }) => reason ?? []);
@@ -136,7 +151,7 @@ export function eventOf(
       kind === 'approval.requested' ? `A call of ${capability} waits for a decision` : `A call of ${capability} was ${became}`,
     text:
       kind === 'approval.requested'
-        ? [`${what}. It waits for ${whoOf(requirements)}.`, ...reasons].join(' ')
+        ? [`${what}. It waits for ${whoMustAgree(request, [])}.`, ...reasons].join(' ')
         : `${what}; ${became === 'denied' ? 'it will not be made' : 'it runs when it is repeated'}.`,
     url,
     audience: audienceOf({ namespace, requirements }),

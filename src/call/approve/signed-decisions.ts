@@ -22,7 +22,7 @@ import { mayNotDecide } from './say.ts';
 
 interface SignedPorts {
   readonly settings: DecisionSettings;
-  readonly approvals: Pick<Approvals, 'find' | 'decide'>;
+  readonly approvals: Pick<Approvals, 'find' | 'decide' | 'agreed'>;
   /** 32 bytes; makes tokens. */
   readonly key: Buffer;
   /** `${secret:NAME}` to its value. Throws where there is none. */
@@ -128,7 +128,8 @@ export function openSignedDecisions(ports: SignedPorts): SignedDecisions {
       );
     const caller = standIn(member);
     const request = await approvals.find(id);
-    if (request !== undefined && mayBeRequester(request.requester, caller)) throw mayNotDecide(request, caller);
+    if (request !== undefined && mayBeRequester(request.requester, caller))
+      throw mayNotDecide(request, caller, approvals.agreed(request));
     return await approvals.decide(id, caller, verdict, reason, { door: 'webhook' });
   }
 

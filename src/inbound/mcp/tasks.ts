@@ -6,7 +6,7 @@
 
 import type { Request } from '../../call/approve/request.ts';
 import type { ApprovalPending } from '../../call/approve/say.ts';
-import { whoOf, withdrawn } from '../../call/approve/say.ts';
+import { whoMustAgree, withdrawn } from '../../call/approve/say.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { checkEntry, mayLookBack } from '../../call/authorize.ts';
 import { remember } from '../../call/remember.ts';
@@ -154,12 +154,15 @@ async function endOf({ approvals }: Edge, { row }: Request): Promise<JsonObject 
 
 /** Of a task whose call is not made here and now. */
 async function standing({ approvals, calls }: Edge, request: Request): Promise<JsonObject> {
-  const { row, requirements } = request;
+  const { row } = request;
   switch (row.state) {
     case 'pending': {
       const page = approvals.pageOf(row.id);
       const where = page === undefined ? '' : ` It is decided on at ${page}.`;
-      return { status: 'working', statusMessage: `${whoOf(requirements)} must agree to this call first.${where}` };
+      return {
+        status: 'working',
+        statusMessage: `${whoMustAgree(request, approvals.agreed(request))} must agree to this call first.${where}`,
+      };
     }
     case 'denied':
       return { status: 'completed', result: toolError(await approvals.refusalOf(request)) ?? {} };
