@@ -94,8 +94,9 @@ function allMisfits(plan: Plan | undefined, args: JsonObject, sentence: string):
   if (plan?.clean === undefined || plan.problem !== undefined || typeof size === 'string')
     return { found: [first], isPartial: false };
   const plain = size.hasLongNumbers ? withPlainNumbers(args) : args;
-  const { found, isPartial } = findMisfits(plan.clean.schema, plain, plan.validator?.patterns);
-  const isTold = found.length > 0 && (!isPartial || found.some(({ message }) => message === sentence));
+  const { found, isPartial, chosenAt = [] } = findMisfits(plan.clean.schema, plain, plan.validator?.patterns);
+  const isOfOther = chosenAt.some((place) => first.path === place || first.path.startsWith(`${place}/`));
+  const isTold = found.length > 0 && (!isPartial || isOfOther || found.some(({ message }) => message === sentence));
   return { found: isTold ? found : [first, ...found].slice(0, mostMisfits), isPartial };
 }
 

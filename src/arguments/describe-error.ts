@@ -133,6 +133,8 @@ function memberSchema({ properties }: JsonObject, member: string): Json | undefi
 }
 
 const maxListed = 20;
+/** Characters beyond which no more than those are listed. */
+const longestList = 600;
 
 function describeSurplus(instancePath: string, member: string, schema: JsonObject): string {
   const known = isObject(schema.properties) ? Object.keys(schema.properties) : [];
@@ -186,8 +188,15 @@ function expectation(schema: Json | undefined): string {
 
 function oneOf(values: readonly Json[]): string {
   if (values.length === 1) return literal(values[0] ?? null);
-  const listed = values.slice(0, maxListed).map(literal).join(', ');
-  return `one of ${listed}${values.length > maxListed ? ` or ${values.length - maxListed} more` : ''}`;
+  const listed: string[] = [];
+  let length = 0;
+  for (const value of values) {
+    if (listed.length >= maxListed && length > longestList) break;
+    listed.push(literal(value));
+    length += listed.at(-1)?.length ?? 0;
+  }
+  const more = values.length - listed.length;
+  return `one of ${listed.join(', ')}${more > 0 ? ` or ${more} more` : ''}`;
 }
 
 function literal(value: Json): string {

@@ -6,7 +6,9 @@
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import type { Matcher } from './compile-schema.ts';
 import { argumentWords, type CheckWords, describe, expectedBy, meantBy, placeOf, type Wrong } from './describe-error.ts';
+import { type Discriminator, findDiscriminator } from './discriminator.ts';
 import { pointerPart } from './measure-arguments.ts';
+import { plainProblem } from './plain-problem.ts';
 
 /** One thing to change. Nothing in it repeats a value, and names only in part. */
 export interface Misfit {
@@ -24,6 +26,8 @@ export interface Misfits {
   readonly found: readonly Misfit[];
   /** There may be others: some of the schema is not understood here, or there was too much to look at. */
   readonly isPartial: boolean;
+  /** Places where one alternative was meant and something is wrong with it: what is said of them beside is about another one. */
+  readonly chosenAt?: readonly string[];
 }
 
 /** So many are told at once. */
@@ -40,12 +44,17 @@ export function findMisfits(
   patterns: ReadonlyMap<string, Matcher> = noPatterns,
   words: CheckWords = argumentWords,
 ): Misfits {
-  const walk: Walk = { root: schema, patterns, steps: mostSteps, characters: mostMatchedCharacters, isPartial: false };
+  const walk: Walk = {
+    ...{ root: schema, patterns, steps: mostSteps, characters: mostMatchedCharacters, isPartial: false },
+    discriminators: new Map(),
+    chosenAt: [],
+  };
   const wrongs: Wrong[] = [];
   look(walk, wrongs, schema, value, '', 0);
   const told = new Map(wrongs.map((wrong) => [describe(wrong, words), wrong]));
   const found = [...told].slice(0, mostMisfits).map(([message, wrong]) => toMisfit(message, wrong));
-  return { found, isPartial: walk.isPartial || told.size > mostMisfits };
+  const isPartial = walk.isPartial || told.size > mostMisfits;
+  return { found, isPartial, ...(walk.chosenAt.length === 0 ? {} : { chosenAt: walk.chosenAt }) };
 }
 
 const noPatterns: ReadonlyMap<string, Matcher> = new Map();
@@ -82,6 +91,9 @@ interface Walk {
   steps: number;
   characters: number;
   isPartial: boolean;
+  /** By the list of alternatives: what was found once is not looked for again at each item. */
+  readonly discriminators: Map<readonly Json[], Discriminator | undefined>;
+  readonly chosenAt: string[];
 }
 
 /** More than are told, so that it shows that there are more. */
@@ -96,6 +108,8 @@ function look(walk: Walk, wrongs: Wrong[], part: Json | undefined, value: Json, 
     return;
   }
   if (Array.isArray(part.enum)) walk.steps -= part.enum.length >> 3;
+  // Whether two lists or two objects are equal is Ajv's to tell.
+  if (typeof value === 'object' && value !== null && (part.const ?? part.enum) !== undefined) walk.isPartial = true;
   for (const keyword of notUnderstood) if (part[keyword] !== undefined) walk.isPartial = true;
   const plain = plainProblem(part, value);
   // Nothing else makes sense of a value of another kind.
@@ -117,71 +131,6 @@ const notUnderstood = [
 function targetOf({ root }: Walk, reference: string): Json | undefined {
   const name = reference.slice('#/$defs/'.length);
   return isObject(root.$defs) && Object.hasOwn(root.$defs, name) ? root.$defs[name] : undefined;
-}
-
-/** The keyword of one schema that a value alone is against. */
-function plainProblem(part: JsonObject, value: Json): string | undefined {
-  if (part.type !== undefined && ![part.type].flat().some((name) => isOfType(value, name))) return 'type';
-  if (part.const !== undefined && !mayEqual(part.const, value)) return 'const';
-  if (Array.isArray(part.enum) && !part.enum.some((each) => mayEqual(each, value))) return 'enum';
-  if (typeof value === 'number') return numberProblem(part, value);
-  if (typeof value === 'string') return lengthProblem(part, value);
-  return Array.isArray(value) ? sizeProblem(part, value.length, 'minItems', 'maxItems') : undefined;
-}
-
-function isOfType(value: Json, name: Json): boolean {
-  switch (name) {
-    case 'null':
-      return value === null;
-    case 'array':
-      return Array.isArray(value);
-    case 'object':
-      return isObject(value);
-    case 'integer':
-      return Number.isInteger(value);
-    default:
-      return typeof value === name;
-  }
-}
-
-// Two lists or two objects may be equal: that is Ajv's to tell.
-function mayEqual(one: Json, other: Json): boolean {
-  if (one === other) return true;
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false;
-  return Array.isArray(one) === Array.isArray(other);
-}
-
-function numberProblem(part: JsonObject, value: number): string | undefined {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = part;
-  if (typeof minimum === 'number' && value < minimum) return 'minimum';
-  if (typeof maximum === 'number' && value > maximum) return 'maximum';
-  if (typeof exclusiveMinimum === 'number' && value <= exclusiveMinimum) return 'exclusiveMinimum';
-  if (typeof exclusiveMaximum === 'number' && value >= exclusiveMaximum) return 'exclusiveMaximum';
-  if (typeof multipleOf !== 'number') return undefined;
-  const times = value / multipleOf;
-  return Math.abs(Math.round(times) - times) > 1e-9 ? 'multipleOf' : undefined;
-}
-
-function sizeProblem(part: JsonObject, size: number, least: string, most: string): string | undefined {
-  const [minimum, maximum] = [part[least], part[most]];
-  if (typeof minimum === 'number' && size < minimum) return least;
-  return typeof maximum === 'number' && size > maximum ? most : undefined;
-}
-
-// A text has at most as many characters as units, and at least half as many.
-function lengthProblem({ minLength, maxLength }: JsonObject, text: string): string | undefined {
-  const { length } = text;
-  if (typeof minLength === 'number' && length < minLength * 2 && codePoints(text) < minLength) return 'minLength';
-  if (typeof maxLength === 'number' && length > maxLength && (length > maxLength * 2 || codePoints(text) > maxLength))
-    return 'maxLength';
-  return undefined;
-}
-
-function codePoints(text: string): number {
-  let pairs = 0;
-  for (let at = 1; at < text.length; at++)
-    if ((text.charCodeAt(at) & 0xfc00) === 0xdc00 && (text.charCodeAt(at - 1) & 0xfc00) === 0xd800) pairs++;
-  return text.length - pairs;
 }
 
 function lookAtPattern(walk: Walk, wrongs: Wrong[], part: JsonObject, value: string, path: string): void {
@@ -257,25 +206,76 @@ function lookAtAlternatives(
 ): void {
   const parts = part[keyword];
   if (!Array.isArray(parts)) return;
+  if (isObject(value) && lookAtChosen(walk, wrongs, parts, value, path, depth)) return;
   const tried: Wrong[][] = [];
   const before = walk.isPartial;
+  let fitting = 0;
   for (const each of parts) {
     const own: Wrong[] = [];
     walk.isPartial = false;
     look(walk, own, each, value, path, depth + 1);
-    // One that fits, as far as can be seen here: which of them fail, and whether too many fit, is Ajv's to tell.
-    if (own.length === 0) {
+    if (own.length > 0) {
+      tried.push(own);
+      continue;
+    }
+    fitting += 1;
+    // One that fits, as far as can be seen here: the rest, and whether too many fit, is Ajv's to tell.
+    if (walk.isPartial || fitting > 1) {
       walk.isPartial = true;
       return;
     }
-    tried.push(own);
+    if (keyword === 'anyOf') break;
   }
   walk.isPartial = before;
+  if (fitting > 0) return;
   const inside = tried.filter((own) => own.every(({ instancePath, keyword: what }) => instancePath !== path || isOfMember(what)));
   const [meant, second] = inside.toSorted((a, b) => distance(a) - distance(b));
   const isClear = meant !== undefined && (second === undefined || distance(meant) < distance(second));
   if (isClear) wrongs.push(...meant);
   else wrongs.push({ keyword, instancePath: path, params: { passingSchemas: null }, parentSchema: part });
+}
+
+/**
+ * Where one member says which alternative is meant: what is wrong with that one, or with that member; the others fail for that alone.
+ * False where no member does.
+ */
+function lookAtChosen(
+  walk: Walk,
+  wrongs: Wrong[],
+  parts: readonly Json[],
+  value: JsonObject,
+  path: string,
+  depth: number,
+): boolean {
+  const discriminator = discriminatorOf(walk, parts);
+  if (discriminator === undefined) return false;
+  const { name, places, isRequired } = discriminator;
+  const allowed = { enum: [...places.keys()] };
+  if (!Object.hasOwn(value, name)) {
+    if (!isRequired) return false;
+    const parentSchema = { properties: { [name]: allowed } };
+    wrongs.push({ keyword: 'required', instancePath: path, params: { missingProperty: name }, parentSchema });
+    walk.chosenAt.push(placeOf({ keyword: '', instancePath: path, params: {} }));
+    return true;
+  }
+  const chosen = places.get(value[name] ?? null);
+  const before = wrongs.length;
+  if (chosen !== undefined) look(walk, wrongs, parts[chosen], value, path, depth + 1);
+  else wrongs.push({ keyword: 'enum', instancePath: `${path}/${pointerPart(name)}`, params: {}, parentSchema: allowed });
+  if (wrongs.length > before && walk.chosenAt.length < mostFound)
+    walk.chosenAt.push(placeOf({ keyword: '', instancePath: path, params: {} }));
+  return true;
+}
+
+function discriminatorOf(walk: Walk, parts: readonly Json[]): Discriminator | undefined {
+  if (!walk.discriminators.has(parts)) {
+    const spend = (steps: number) => {
+      walk.steps -= steps;
+      return walk.steps >= 0;
+    };
+    walk.discriminators.set(parts, findDiscriminator(parts, { targetOf: (reference) => targetOf(walk, reference), spend }));
+  }
+  return walk.discriminators.get(parts);
 }
 
 function isOfMember(keyword: string): boolean {

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { ArgumentChecks } from '../../src/arguments/argument-check.ts';
-import { describeMisfits, type Misfits } from '../../src/arguments/find-misfits.ts';
-import type { JsonObject } from '../../src/wire/json.ts';
+import { describeMisfits, findMisfits, type Misfits } from '../../src/arguments/find-misfits.ts';
+import type { Json, JsonObject } from '../../src/wire/json.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 const checks = new ArgumentChecks();
 afterAll(() => checks.close());
@@ -85,6 +86,106 @@ describe('everything that does not fit is told at once', () => {
       '/at/from must be a number.',
     ]);
     expect((await misfits(schema, { at: 5 })).found.map(({ path }) => path)).toEqual(['/at']);
+  });
+
+  describe('of alternatives that one member tells apart', () => {
+    const alternative = (kind: Json, more: JsonObject, required: readonly string[] = []): JsonObject => ({
+      type: 'object',
+      properties: { kind, ...more },
+      required: ['kind', ...required],
+      additionalProperties: false,
+    });
+    const size = { type: 'number', minimum: 0 };
+    const block = alternative({ const: 'block' }, { size, style: { type: 'string', enum: ['bold', 'plain'] } }, ['size']);
+    const alternatives = [
+      alternative({ enum: ['text', 'note'] }, { words: { type: 'string' } }, ['words']),
+      block,
+      alternative(
+        { $ref: '#/$defs/picture' },
+        { at: { type: 'object', properties: { x: size, y: size }, required: ['x', 'y'] } },
+        ['at'],
+      ),
+    ];
+    const schema = (keyword: string, more: JsonObject = {}) => ({
+      type: 'object',
+      properties: { parts: { type: 'array', items: { [keyword]: [...alternatives, { type: 'string' }] } }, ...more },
+      $defs: { picture: { const: 'picture' } },
+    });
+
+    test.each(['oneOf', 'anyOf'])(
+      '%s: all that is wrong with the one it chooses is told, however much that is',
+      async (keyword) => {
+        const parts = [{ kind: 'picture', at: { x: -1 }, words: 'a' }, { kind: 'note' }, 'plain', { kind: 'block', size: 1 }];
+        const { found, isPartial } = await misfits(schema(keyword), { parts });
+        expect(found.map(({ message }) => message).sort()).toEqual([
+          '/parts/0/at/x must be a number of at least 0.',
+          '/parts/0/at/y is missing; it must be a number of at least 0.',
+          '/parts/0/words is not known here; leave it out. Known are kind, at.',
+          '/parts/1/words is missing; it must be text.',
+        ]);
+        expect(isPartial).toBe(false);
+      },
+    );
+
+    test('nothing is said of another one, where what else there is cannot be told whole either', async () => {
+      const parts = [{ kind: 'picture', at: { x: 1, y: 1 }, words: 'a' }];
+      const { found, isPartial } = await misfits(schema('oneOf', { ids: { uniqueItems: true } }), { ids: [1, 1], parts });
+      expect(isPartial).toBe(true);
+      expect(found.map(({ message }) => message)).toEqual([
+        '/parts/0/words is not known here; leave it out. Known are kind, at.',
+      ]);
+    });
+
+    test('all its values are told where it has none of them, or is missing', async () => {
+      const all = 'one of "text", "note", "block", "picture"';
+      const { found } = await misfits(schema('oneOf'), { parts: [{ kind: 'blok', size: 1 }, { kind: {} }, { words: 'a' }] });
+      expect(found).toEqual([
+        { path: '/parts/0/kind', message: `/parts/0/kind must be ${all}.`, expected: all },
+        { path: '/parts/1/kind', message: `/parts/1/kind must be ${all}.`, expected: all },
+        { path: '/parts/2/kind', message: `/parts/2/kind is missing; it must be ${all}.`, expected: all },
+      ]);
+    });
+
+    test('those put together from others count, and one within another', async () => {
+      const inner = { oneOf: [alternative({ const: 1 }, { a: size }), alternative({ const: 2 }, { b: size })] };
+      const base = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'] };
+      const part = (op: string, more: JsonObject) => ({
+        allOf: [{ $ref: '#/$defs/base' }, { properties: { op: { const: op }, ...more }, required: ['op'] }],
+      });
+      const whole = {
+        type: 'object',
+        properties: { do: { oneOf: [part('add', { what: inner }), part('drop', { why: { type: 'string' } })] } },
+        $defs: { base },
+      };
+      const { found } = await misfits(whole, { do: { op: 'add', what: { kind: 2, b: -1 } } });
+      expect(found.map(({ message }) => message)).toEqual([
+        '/do/id is missing; it must be text.',
+        '/do/what/b must be a number of at least 0.',
+      ]);
+    });
+
+    test('a member that alternatives share, or may do without, chooses nothing', async () => {
+      const shared = { type: 'object', properties: { at: { oneOf: [block, block] } } };
+      expect((await misfits(shared, { at: { kind: 'x' } })).found.map(({ path }) => path)).toEqual(['/at']);
+      const free = (kind: string) => ({ type: 'object', properties: { kind: { const: kind }, size }, required: ['size'] });
+      const optional = { type: 'object', properties: { at: { anyOf: [free('a'), free('b')] } } };
+      expect((await misfits(optional, { at: { size: -1 } })).found.map(({ path }) => path)).toEqual(['/at']);
+      expect((await misfits(optional, { at: { kind: 'b', size: -1 } })).found.map(({ path }) => path)).toEqual(['/at/size']);
+    });
+
+    test('many are found fast, and many values are told as far as there is room', () => {
+      const many = Array.from({ length: 900 }, (_, n) => alternative({ const: `kind-number-${n}` }, { size }, ['size']));
+      const large = { type: 'object', properties: { parts: { type: 'array', items: { oneOf: many } } } };
+      const parts = Array.from({ length: 2_000 }, (_, n) => ({ kind: `kind-number-${n % 900}`, size: n < 1_990 ? 1 : -1 }));
+      const startedMs = cpuMs();
+      const { found, isPartial } = findMisfits(large, { parts });
+      expect(cpuMs() - startedMs).toBeLessThan(300);
+      expect(isPartial).toBe(false);
+      expect(found.map(({ path }) => path)).toEqual(Array.from({ length: 10 }, (_, n) => `/parts/${1_990 + n}/size`));
+      const [wrong] = findMisfits(large, { parts: [{ kind: 'x' }] }).found;
+      expect(wrong?.message).toMatch(/^\/parts\/0\/kind must be one of "kind-number-0", .* or 8\d\d more\.$/);
+      expect(wrong?.message.length).toBeLessThan(1_000);
+    });
   });
 
   test('what only the compiled schema understands is told beside what is understood', async () => {

@@ -133,6 +133,46 @@ describe('for any schema', () => {
     expect(told).toBeGreaterThan(rounds / 2);
   }, 300_000);
 
+  test('alternatives that one member tells apart: all that is told is so, and mending it mends the call', async () => {
+    const kinds = fc.constantFrom<Json>('a', 'b', 1, true, null);
+    const tag = fc.oneof(
+      kinds.map((value) => ({ const: value })),
+      fc.uniqueArray(kinds, { minLength: 1, maxLength: 2 }).map((values) => ({ enum: values })),
+    );
+    const number = fc.constantFrom<Json>({ type: 'number', minimum: 1 }, { type: 'string' }, true);
+    const object = fc
+      .record({ kind: fc.option(tag, { nil: undefined, freq: 6 }), n: number, isNeeded: fc.boolean(), isTyped: fc.boolean() })
+      .map(
+        ({ kind, n, isNeeded, isTyped }): JsonObject => ({
+          ...(isTyped ? { type: 'object' } : {}),
+          properties: { ...(kind === undefined ? {} : { kind }), n },
+          required: isNeeded ? ['kind', 'n'] : ['n'],
+        }),
+      );
+    const parts = fc.array(fc.oneof({ arbitrary: object, weight: 5 }, fc.constant<Json>({ type: 'null' })), {
+      minLength: 2,
+      maxLength: 4,
+    });
+    const value = fc.record(
+      { kind: fc.oneof(kinds, fc.constant<Json>('x')), n: fc.constantFrom<Json>(0, 1, 'a') },
+      { requiredKeys: [] },
+    );
+    let chosen = 0;
+    await fc.assert(
+      fc.asyncProperty(parts, fc.constantFrom('oneOf', 'anyOf'), value, async (list, keyword, x) => {
+        const root: JsonObject = { type: 'object', properties: { x: { [keyword]: list } } };
+        const validate = new Ajv2020({ strict: false, allErrors: false }).compile(root);
+        const isFit = validate({ x });
+        const { found, isPartial } = findMisfits(cleanSchema(root).schema, { x: x as JsonObject });
+        if (isFit) expect(found).toEqual([]);
+        else if (!isPartial) expect(found.length).toBeGreaterThan(0);
+        if (found.some(({ path }) => path.startsWith('/x/'))) chosen++;
+      }),
+      { numRuns: rounds * 2 },
+    );
+    expect(chosen).toBeGreaterThan(rounds / 5);
+  }, 300_000);
+
   test('older dialects mean what they meant', async () => {
     const draft = (schema: JsonObject) =>
       checks.of({ $schema: 'http://json-schema.org/draft-04/schema#', type: 'object', ...schema });
