@@ -195,7 +195,7 @@ async function build(
   );
   watch.start();
   const upkeep = startUpkeep({ ...base, approvals, notifier, telemetry, clients, address });
-  const policyNotes = openPolicyNotes({ live, configuration, registry: kept.registry });
+  const policyNotes = openPolicyNotes({ live, configuration, registry: kept.registry, issuers: settings.issuers });
   const status = () => statusOf({ startedAtMs, kept, identities, live, configuration, lanes, clients, policyNotes });
   const adminPorts = administrationPorts({
     ...base,

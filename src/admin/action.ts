@@ -10,6 +10,7 @@ import type { UpstreamConfig } from '../catalog/config.ts';
 import type { NamespaceConfig } from '../catalog/namespace-config.ts';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
+import type { TrustedIssuer } from '../identity/issuers.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { JournalReport } from '../journal/verify-journal.ts';
 import type { Notifier } from '../notify/notify.ts';
@@ -58,6 +59,8 @@ export interface AdminPorts {
   /** What the files declare: it can be looked at here and changed there. */
   readonly files: () => readonly NamespaceConfig[];
   readonly policies: () => Policies;
+  /** Whose tokens are taken, and what their claims mean here. */
+  readonly issuers: readonly TrustedIssuer[];
   readonly calls: CallPorts;
   readonly approvals: Approvals;
   readonly counters: Counters;

@@ -17,7 +17,7 @@ import type { Flaw, Wanted } from './configuration-format.ts';
 import { checkDraft } from './examine-upstream.ts';
 import { knownTo, namespacesNamed } from './known-names.ts';
 import { refuseLockout } from './policies.ts';
-import { membersIn, type Nameable, warningsOf } from './policy-warnings.ts';
+import { type Nameable, nameableBy, routingWarnings, warningsOf } from './policy-warnings.ts';
 import { publication, removalOf, versionOf } from './toolboxes.ts';
 
 /** What one entry of a text would do, or what would go because no entry names it. */
@@ -353,7 +353,7 @@ async function checkLockout(ports: AdminPorts, caller: Caller, ip: string, one: 
   }
 }
 
-/** Lines of policies that hold nothing. What upstreams of the text will offer is not known before they are there. */
+/** Lines of policies, and rules of models, that hold nothing. What upstreams of the text will offer is not known before they are there. */
 async function lookAtPolicies(
   ports: AdminPorts,
   caller: Caller,
@@ -361,23 +361,38 @@ async function lookAtPolicies(
   wanted: readonly Wanted[],
 ): Promise<readonly Flaw[]> {
   const policies = wanted.filter((one) => one.kind === 'policy');
-  if (policies.length === 0) return [];
-  const known = await knownTo(ports, caller, ip);
   const upstreams = wanted.filter((one) => one.kind === 'upstream');
+  if (policies.length === 0 && !upstreams.some(({ entry }) => rulesOf(entry).length > 0)) return [];
+  const known = nameableBy(ports, await knownTo(ports, caller, ip));
   const isNew = ({ id, entry }: WantedUpstream) => !isDeepStrictEqual(ports.registry.get('upstream', id)?.body.entry, entry);
   const brought = (kind: Wanted['kind']) => wanted.flatMap((one) => (one.kind === kind ? [one.id] : []));
   const nameable: Nameable = {
     ...known,
     namespaces: new Set([...known.namespaces, ...brought('namespace')]),
     models: new Set([...known.models, ...brought('upstream')]),
-    members: new Set([...membersIn(ports), ...brought('member')]),
+    members: new Set([...known.members, ...brought('member')]),
+    people: known.people && new Set([...known.people, ...brought('member')]),
+    consumers: known.consumers && new Set([...known.consumers, ...brought('consumer')]),
+    upstreams: new Set([...known.upstreams, ...brought('upstream')]),
+    labels: new Set([...known.labels, ...policies.flatMap(({ policy: { labels = {} } }) => Object.keys(labels))]),
     unready: new Set(upstreams.filter(isNew).map(({ namespace }) => namespace)),
   };
-  return policies.flatMap(({ id, path, policy }): Flaw[] => {
-    const scope = readScope(id);
-    const warnings = scope === undefined ? [] : warningsOf(nameable, scope, policy);
-    return warnings.map((warning) => ({ path: [...path, ...warning.path], message: warning.message, severity: 'warning' }));
-  });
+  const at = (path: readonly PropertyKey[], warnings: ReturnType<typeof warningsOf>) =>
+    warnings.map((warning): Flaw => ({ ...warning, path: [...path, ...warning.path], severity: 'warning' }));
+  return [
+    ...policies.flatMap(({ id, path, policy }) => {
+      const scope = readScope(id);
+      return scope === undefined ? [] : at(path, warningsOf(nameable, scope, policy));
+    }),
+    ...upstreams.flatMap(({ id, path, entry }) => at(path, routingWarnings(nameable, id, rulesOf(entry)))),
+  ];
+}
+
+/** Of a model's entry, which was checked where it was read. */
+function rulesOf({ kind, routing }: WantedUpstream['entry']): readonly { readonly when: string }[] {
+  const rules = kind === 'model' && isObject(routing) ? routing.rules : undefined;
+  const written: readonly unknown[] = Array.isArray(rules) ? rules : [];
+  return written.map((rule) => ({ when: isObject(rule) ? String(rule.when) : '' }));
 }
 
 function declaredIn({ files }: Pick<AdminPorts, 'files'>, { kind, id }: Wanted): string | undefined {

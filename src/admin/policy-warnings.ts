@@ -3,7 +3,10 @@ import type { Caller } from '../call/authenticate.ts';
 import type { PolicyScope } from '../policy/policy.ts';
 import type { Policy } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
+import { composePolicies } from '../registry/compose.ts';
+import type { AdminPorts } from './action.ts';
 import { type Known, knownTo, type NamePorts, namespaceIn, takesAny, whyNothing } from './known-names.ts';
+import { ruleWarnings } from './rule-warnings.ts';
 
 /** Patterns that are looked at, so that a long policy on a large catalog holds nobody up. */
 const mostLookedAt = 100;
@@ -17,25 +20,52 @@ export interface PolicyWarning {
 /** What policies may name. */
 export interface Nameable extends Known {
   readonly members: ReadonlySet<string>;
+  /** Who a call may be from; undefined where tokens may bring others. */
+  readonly people: ReadonlySet<string> | undefined;
+  /** Undefined where tokens may bring others. */
+  readonly consumers: ReadonlySet<string> | undefined;
+  /** `namespace/name`. */
+  readonly upstreams: ReadonlySet<string>;
+  /** Labels that some policy gives to something. */
+  readonly labels: ReadonlySet<string>;
   /** Namespaces of which not all is known: nothing is said of what would be in them. */
   readonly unready: ReadonlySet<string>;
 }
 
-/** A sentence for the scope, and for each pattern, model and member in it, that is not there. It may come later. */
+type NameablePorts = Pick<AdminPorts, 'catalog' | 'files' | 'registry' | 'issuers'>;
+
+/** Everything else that policies may name, beside what somebody knows of. */
+export function nameableBy({ catalog, files, registry, issuers }: NameablePorts, known: Known): Nameable {
+  const members = new Set(registry.list('member').map(({ id }) => id));
+  const tokens = issuers.map(({ claims }) => claims);
+  const consumers = [
+    ...registry.list('consumer').map(({ id }) => id),
+    ...tokens.flatMap(({ consumer }) => (consumer?.kind === 'fixed' ? [consumer.name] : [])),
+  ];
+  const upstreams = [...catalog().upstreams.keys(), ...registry.list('upstream').map(({ id }) => id)];
+  const policies = composePolicies(files(), registry);
+  return {
+    ...known,
+    members,
+    people: tokens.some(({ member }) => member !== undefined) ? undefined : members,
+    consumers: tokens.some(({ consumer }) => consumer?.kind === 'claim') ? undefined : new Set(consumers),
+    upstreams: new Set(upstreams.filter((id) => known.namespaces.has(namespaceIn(id)))),
+    labels: new Set(policies.flatMap(({ policy: { labels = {} } }) => Object.keys(labels))),
+    unready: new Set(),
+  };
+}
+
+/** A sentence for the scope, and for each pattern, model, member, label and name in a rule, that is not there. It may come later. */
 export async function policyWarnings(
-  ports: NamePorts,
+  ports: NamePorts & NameablePorts,
   caller: Caller,
   ip: string,
   scope: PolicyScope,
   policy: Policy | null,
 ): Promise<readonly string[]> {
   if (policy === null) return [];
-  const known = { ...(await knownTo(ports, caller, ip)), members: membersIn(ports), unready: new Set<string>() };
+  const known = nameableBy(ports, await knownTo(ports, caller, ip));
   return warningsOf(known, scope, policy).map(({ message }) => message);
-}
-
-export function membersIn({ registry }: Pick<NamePorts, 'registry'>): ReadonlySet<string> {
-  return new Set(registry.list('member').map(({ id }) => id));
 }
 
 /** The same, of what is known already. */
@@ -50,7 +80,23 @@ export function warningsOf(known: Nameable, scope: PolicyScope, policy: Policy):
     ),
     ...modelsOf(policy).flatMap(([at, model]) => warnOfModel(known, at, model)),
     ...membersOf(policy).flatMap(([at, member]) => warnOfMember(known, at, member)),
+    ...warnOfLabels(known, policy),
+    ...rulesOf(policy).flatMap(([at, source]) => ruleWarnings(known, new Set(names), source).map((message) => warn(at, message))),
   ];
+}
+
+/** The same, of a rule that says where calls of a model go. */
+export function routingWarnings(
+  known: Nameable,
+  model: string,
+  rules: readonly { readonly when: string }[],
+): readonly PolicyWarning[] {
+  return rules.flatMap(({ when }, at) =>
+    ruleWarnings(known, new Set([model]), when).map((message) => {
+      const path = ['routing', 'rules', at, 'when'];
+      return { path, message: `${placeOf(path)}: ${message}` };
+    }),
+  );
 }
 
 /** Whether what a pattern is for may be there without being known. */
@@ -62,9 +108,11 @@ function isUnready({ unready }: Nameable, scope: PolicyScope, glob: string): boo
 }
 
 function warn(path: PolicyWarning['path'], message: string): PolicyWarning {
-  const [first = '', ...rest] = path;
-  const place = rest.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${key}`), `${first}`);
-  return { path, message: `policy.${place}: ${message}` };
+  return { path, message: `policy.${placeOf(path)}: ${message}` };
+}
+
+function placeOf([first = '', ...rest]: PolicyWarning['path']): string {
+  return rest.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : `${text}.${key}`), `${first}`);
 }
 
 function isIn(scope: PolicyScope, name: string, namespace: string): boolean {
@@ -133,4 +181,28 @@ function warnOfMember({ members }: Nameable, at: PolicyWarning['path'], member: 
   if (members.has(member)) return [];
   const hint = suggestName(member, members);
   return [warn(at, `"${member}" is no registered member, so nobody can agree in that name unless a token says so.${hint}`)];
+}
+
+function warnOfLabels({ labels }: Nameable, { gates = [], labels: own = {} }: Policy): readonly PolicyWarning[] {
+  const given = new Set([...labels, ...Object.keys(own)]);
+  return gates.flatMap(({ after = [] }, index) =>
+    [after].flat().flatMap((label) => {
+      if (given.has(label)) return [];
+      const hint = suggestName(label, given);
+      return [
+        warn(
+          ['gates', index, 'after'],
+          `no policy gives anything the label "${label}", so this gate holds every call that it is for.${hint}`,
+        ),
+      ];
+    }),
+  );
+}
+
+function rulesOf({ allow = [], gates = [] }: Policy): readonly Named[] {
+  const rules = allow.map((source, index): Named => [['allow', index], source]);
+  return [
+    ...rules,
+    ...gates.flatMap(({ when }, index) => (when === undefined ? [] : [[['gates', index, 'when'], when] as const])),
+  ];
 }

@@ -67,7 +67,9 @@ function report(status: Status, isRunning: boolean, nowMs: number): string {
   for (const { name, missing } of status.toolboxes)
     for (const { subject, message } of missing) lines.push(`note toolbox ${name}: "${subject}": ${message}`);
   for (const { scope, file, message } of status.policies)
-    lines.push(`note policy ${scope}${file === undefined ? '' : ` in ${file}`}: ${message.replace(/^policy\./, '')}`);
+    lines.push(
+      `note ${scope.startsWith('model:') ? scope.replace(':', ' ') : `policy ${scope}`}${file === undefined ? '' : ` in ${file}`}: ${message.replace(/^policy\./, '')}`,
+    );
   if (status.policies.length > 0 || status.toolboxes.some(({ missing }) => missing.length > 0)) lines.push('');
   const all = status.toolboxes.find(({ name }) => name === '');
   lines.push(

@@ -55,6 +55,7 @@ export function administrationPorts(parts: AdministrationParts): LastingPorts {
     catalog: () => live.current,
     files: () => configuration.files,
     policies: () => configuration.policies,
+    issuers: settings.issuers,
     calls: parts.calls,
     approvals: parts.approvals,
     counters,

@@ -1,5 +1,6 @@
 /** Turns a checked CEL expression into functions that evaluate it: with a bound on steps, and with arguments that are not known yet. */
 import type { ASTNode } from '@marcbachmann/cel-js';
+import { type Comparison, comparisonsIn } from './comparisons.ts';
 import { isIn, readIndex, readMember } from './rule-access.ts';
 import { applyArithmetic, applyComparison, negate } from './rule-arithmetic.ts';
 import { factTable } from './rule-facts.ts';
@@ -27,6 +28,7 @@ export interface Expression {
   readonly step: Step;
   readonly usesArguments: boolean;
   readonly usesMoment: boolean;
+  readonly comparisons: readonly Comparison[];
 }
 
 /** Everything in the expression that rules do not have is a complaint. */
@@ -34,7 +36,8 @@ export function compileExpression(ast: ASTNode): Expression | { readonly complai
   const scope: Scope = { locals: [], complaints: [], met: { usesArguments: false, usesMoment: false, nodes: 0 } };
   const step = compile(ast, scope);
   const { usesArguments, usesMoment } = scope.met;
-  return scope.complaints.length > 0 ? { complaints: scope.complaints } : { step, usesArguments, usesMoment };
+  if (scope.complaints.length > 0) return { complaints: scope.complaints };
+  return { step, usesArguments, usesMoment, comparisons: comparisonsIn(ast) };
 }
 
 function compile(node: ASTNode, scope: Scope): Step {

@@ -7,7 +7,7 @@ import type { Value } from './rule-value.ts';
 export interface Facts {
   readonly caller: {
     readonly id: string;
-    /** `key`, `oauth`, `session`, `local`, ... */
+    /** `key`, `oauth` or `local`. */
     readonly kind: string;
     readonly roles: readonly string[];
     /** The highest of `roles`. */
@@ -22,7 +22,7 @@ export interface Facts {
     readonly name: string;
     readonly namespace: string;
     readonly upstream: string;
-    /** `tool`, `model` or `agent`. */
+    /** `model`, or `tool` for everything else. */
     readonly kind: string;
     /** `tools/call`, ... */
     readonly method: string;
@@ -35,10 +35,14 @@ export interface Facts {
 interface Fact {
   /** In CEL's words. */
   readonly type: string;
+  /** All that it can be, where that is known; it may be empty besides. */
+  readonly values?: readonly string[];
   readonly read: (facts: Facts) => Value;
 }
 
 const noClaims = {};
+const roles = ['admin', 'approver', 'developer', 'auditor'];
+const methods = ['tools/call', 'prompts/get', 'resources/read', 'completion/complete', 'models/call'];
 const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
 const dayMs = 86_400_000;
 
@@ -46,9 +50,9 @@ const dayMs = 86_400_000;
 export const factTable: Readonly<Record<string, Readonly<Record<string, Fact>>>> = {
   caller: {
     id: { type: 'string', read: ({ caller }) => caller.id },
-    kind: { type: 'string', read: ({ caller }) => caller.kind },
-    roles: { type: 'list<string>', read: ({ caller }) => caller.roles },
-    role: { type: 'string', read: ({ caller }) => caller.role },
+    kind: { type: 'string', values: ['key', 'oauth', 'local'], read: ({ caller }) => caller.kind },
+    roles: { type: 'list<string>', values: roles, read: ({ caller }) => caller.roles },
+    role: { type: 'string', values: roles, read: ({ caller }) => caller.role },
     consumer: { type: 'string', read: ({ caller }) => caller.consumer },
     member: { type: 'string', read: ({ caller }) => caller.member },
     key: { type: 'string', read: ({ caller }) => caller.key },
@@ -58,8 +62,8 @@ export const factTable: Readonly<Record<string, Readonly<Record<string, Fact>>>>
     name: { type: 'string', read: ({ capability }) => capability.name },
     namespace: { type: 'string', read: ({ capability }) => capability.namespace },
     upstream: { type: 'string', read: ({ capability }) => capability.upstream },
-    kind: { type: 'string', read: ({ capability }) => capability.kind },
-    method: { type: 'string', read: ({ capability }) => capability.method },
+    kind: { type: 'string', values: ['tool', 'model'], read: ({ capability }) => capability.kind },
+    method: { type: 'string', values: methods, read: ({ capability }) => capability.method },
   },
   network: {
     ip: { type: 'string', read: ({ ip }) => ip },
@@ -69,7 +73,7 @@ export const factTable: Readonly<Record<string, Readonly<Record<string, Fact>>>>
   time: {
     now: { type: 'google.protobuf.Timestamp', read: ({ nowMs }) => new Date(nowMs) },
     hour: { type: 'int', read: ({ nowMs }) => BigInt(Math.floor((nowMs % dayMs) / 3_600_000)) },
-    weekday: { type: 'string', read: ({ nowMs }) => weekdays[new Date(nowMs).getUTCDay()] ?? '' },
+    weekday: { type: 'string', values: weekdays, read: ({ nowMs }) => weekdays[new Date(nowMs).getUTCDay()] ?? '' },
     /** `HH:MM`: times of a day compare as texts. */
     utc: { type: 'string', read: ({ nowMs }) => new Date(nowMs).toISOString().slice(11, 16) },
   },

@@ -5,6 +5,7 @@
 import type { Environment } from '@marcbachmann/cel-js';
 import { suggestName } from '../problems.ts';
 import { isObject, type JsonObject } from '../wire/json.ts';
+import type { Comparison } from './comparisons.ts';
 import { type Facts, factTable } from './rule-facts.ts';
 import type { Run, Step } from './rule-run.ts';
 import { can, Fault, OutOfSteps, open, outcomesOf, type Value } from './rule-value.ts';
@@ -51,7 +52,24 @@ export async function compileRule(
   if ('problems' in parsed) return parsed;
   const compiled = compileExpression(parsed.ast);
   if ('complaints' in compiled) return { problems: compiled.complaints.map(({ message, at }) => problemAt(source, at, message)) };
-  return { rule: Object.freeze({ source, ...compiled }) };
+  const { comparisons, ...rest } = compiled;
+  remember(source, comparisons);
+  return { rule: Object.freeze({ source, ...rest }) };
+}
+
+// Asked for by whoever looks over what is in effect, long after it was compiled; most rules have none.
+const compared = new Map<string, readonly Comparison[]>();
+const mostCompared = 10_000;
+
+function remember(source: string, comparisons: readonly Comparison[]): void {
+  if (comparisons.length === 0) return;
+  if (compared.size >= mostCompared) compared.clear();
+  compared.set(source, comparisons);
+}
+
+/** What a rule that was compiled in this process compares with names; empty for one that was not. */
+export function comparisonsOf(source: string): readonly Comparison[] {
+  return compared.get(source) ?? [];
 }
 
 /**

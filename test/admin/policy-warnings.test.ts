@@ -36,6 +36,12 @@ test.each([
   ['namespace:admin', gate({ match: 'admin/create_key' })],
   ['capability:models/fast', { content: [{ rules: ['secrets'], do: 'flag' }] }],
   ['namespace:hr', { sampling: { model: 'models/fast' } }],
+  ['global', { allow: ['caller.role == "admin" || "auditor" in caller.roles || caller.consumer == ""'] }],
+  ['global', { allow: ['caller.role == "admin" || (caller.consumer in ["app"] && caller.member == "ann")'] }],
+  ['global', { allow: ['caller.role == "admin" || (capability.namespace == "hr" && capability.upstream != "hr/desk")'] }],
+  ['namespace:hr', gate({ when: 'capability.name == "hr/echo" && capability.kind == "tool" && time.weekday == "sun"' })],
+  ['namespace:hr', gate({ when: 'args.consumer == "appp" || caller.consumer.startsWith("ap") || caller.kind == args.kind' })],
+  ['namespace:hr', { labels: { outside: 'hr/echo' }, ...gate({ after: 'outside' }) }],
 ])('%s: what is there holds, without a warning', async (scope, policy) => {
   const warnings = await warningsOf(scope, policy);
   await gateway.ok(`PUT /policies/${encodeURIComponent(scope)}`, { policy: null });
@@ -66,6 +72,44 @@ test.each([
     'namespace:hr',
     { sampling: { model: 'models/fats' } },
     'there is no model "models/fats", so nobody answers until there is. Did you mean "models/fast"?',
+  ],
+  [
+    'namespace:hr',
+    gate({ when: 'caller.consumer == "appp"' }),
+    'policy.gates[0].when: it compares caller.consumer with "appp", and there is no such consumer, and no token brings one, so that is never so until there is. Did you mean "app"?',
+  ],
+  [
+    'namespace:hr',
+    gate({ when: '!(caller.member in ["ann", "anna"])' }),
+    'it compares caller.member with "anna", and there is no such',
+  ],
+  [
+    'namespace:hr',
+    gate({ when: '"aprover" in caller.roles' }),
+    'it compares caller.roles with "aprover", which it never is. Did you mean "approver"?',
+  ],
+  [
+    'namespace:hr',
+    gate({ when: 'caller.kind == "session"' }),
+    'caller.kind with "session", which it never is. It is one of key, oauth, local.',
+  ],
+  ['namespace:hr', gate({ when: 'time.weekday == "sunday"' }), 'time.weekday with "sunday", which it never is.'],
+  [
+    'namespace:hr',
+    gate({ when: '"hrr" == capability.namespace' }),
+    'and there is no such namespace, so that is never so until there is. Did you mean "hr"?',
+  ],
+  ['namespace:hr', gate({ when: 'capability.upstream == "desk"' }), 'there is no such upstream, so that is never so until'],
+  ['namespace:hr', gate({ when: 'capability.name == "echo"' }), 'Did you mean "hr/echo"?'],
+  [
+    'namespace:hr',
+    gate({ when: 'capability.name == "finance/echo"' }),
+    'capability.name with "finance/echo", which is not in the scope of this policy.',
+  ],
+  [
+    'namespace:hr',
+    { labels: { outside: 'hr/echo' }, ...gate({ after: ['outsid'] }) },
+    'policy.gates[0].after: no policy gives anything the label "outsid", so this gate holds every call that it is for. Did you mean "outside"?',
   ],
 ])('%s: a slip in %j is told', async (scope, policy, sentence) => {
   const warnings = await warningsOf(scope, policy);
@@ -103,15 +147,65 @@ test('a plan names the lines of a policy that hold nothing, each with its own li
   ]);
 });
 
+test('what tokens may bring is not taken for a slip', async () => {
+  const issuer = (claims: string) => `issuers: [{ issuer: "https://login.example.com", audience: x, claims: { ${claims} } }]\n`;
+  const rule = 'caller.role == "admin" || caller.consumer == "crew" || caller.member == "zoe"';
+  const warned = async (file: string) => {
+    const other = await openAdminGateway({ file, namespaces: { hr: namespaceFor('hr', upstream.url) } });
+    try {
+      const { warnings = [] } = await other.ok('PUT /policies/global', { policy: { allow: [rule] } });
+      expect((await other.ok('GET /health')).policies.map(({ message }: { message: string }) => message)).toEqual(warnings);
+      return warnings.map((warning: string) => /compares (\S+)/.exec(warning)?.[1]);
+    } finally {
+      await other.stop();
+    }
+  };
+  expect(await warned('')).toEqual(['caller.consumer', 'caller.member']);
+  expect(await warned(issuer('consumer: azp'))).toEqual(['caller.member']);
+  expect(await warned(issuer('consumer: { fixed: crew }, member: email'))).toEqual([]);
+  expect(await warned(issuer('consumer: { fixed: crews }, member: sub'))).toEqual(['caller.consumer']);
+});
+
+test('rules by which a model chooses its targets are looked over as well', async () => {
+  const model = (when: string) =>
+    `  slow:\n    kind: model\n    targets: [{ provider: openai-compatible, url: "${upstream.url}", model: m }]\n    routing:\n      rules:\n        - when: '${when}'\n          targets: [openai-compatible]\n`;
+  const other = await openAdminGateway({
+    namespaces: {
+      models: `namespace: models\nupstreams:\n${model('caller.role == "develper" || capability.name == "models/slow"')}`,
+    },
+  });
+  try {
+    expect((await other.ok('GET /health')).policies).toEqual([
+      {
+        scope: 'model:models/slow',
+        file: expect.stringContaining('models.yaml'),
+        message: 'routing.rules[0].when: it compares caller.role with "develper", which it never is. Did you mean "developer"?',
+      },
+    ]);
+    const text = `namespaces:\n  - namespace: fresh\n    upstreams:\n${model('caller.consumer == "ap"').replaceAll(/^/gm, '    ')}\nconsumers:\n  app: { title: A, kind: team }\n`;
+    expect((await other.ok('POST /configuration/plan', { text })).problems).toEqual([
+      { severity: 'warning', line: 9, column: expect.any(Number), message: expect.stringContaining('Did you mean "app"?') },
+    ]);
+  } finally {
+    await other.stop();
+  }
+});
+
 test('a plan says nothing of what its own upstreams, models and members may bring', async () => {
   const text = `namespaces:
   - namespace: fresh
     upstreams:
       desk: { kind: mcp, url: "https://desk.example.com/mcp" }
     policy:
-      gates: [{ match: fresh/anything, by: { members: [zoe] } }]
+      labels: { outside: fresh/anything }
+      gates:
+        - { match: fresh/anything, by: { members: [zoe] }, after: outside }
+        - { when: 'caller.consumer == "crew" && caller.member == "zoe" && capability.name == "fresh/anything"' }
+        - { when: 'capability.upstream == "fresh/desk" && capability.namespace == "fresh"' }
 members:
   zoe: { title: Zoe, identities: [zoe@example.com] }
+consumers:
+  crew: { title: Crew, kind: team }
 `;
   expect((await gateway.ok('POST /configuration/plan', { text })).problems).toEqual([]);
 });
