@@ -34,7 +34,7 @@ export interface Flag {
  */
 export function flagsOf(action: Pick<Action, 'name' | 'route' | 'input'>, fileInput?: string): readonly Flag[] {
   const { properties = {}, required = [] } = z.toJSONSchema(action.input, { io: 'input', unrepresentable: 'any' }) as Schema;
-  const positional = fileInput === undefined ? nameOf(action.route, Object.keys(properties)) : [fileInput];
+  const positional = fileInput === undefined ? nameOf(action.route, Object.keys(properties), required) : [fileInput];
   const keys = [...positional, ...Object.keys(properties).filter((key) => !positional.includes(key))];
   return keys.map((key) => {
     const flag = flagOf(action.name, key, properties[key] ?? {}, required.includes(key), positional.includes(key));
@@ -42,14 +42,22 @@ export function flagsOf(action: Pick<Action, 'name' | 'route' | 'input'>, fileIn
   });
 }
 
-/** The inputs that name what an action is about: as its own path has them, or as those of actions on the same things do. */
-function nameOf(route: string, keys: readonly string[]): readonly string[] {
+/** The inputs that name what an action is about: as its own path has them, as those of actions on the same things do, or as upstreams are named. */
+function nameOf(route: string, keys: readonly string[], required: readonly string[]): readonly string[] {
   const thing = /^\w+ (\/[\w-]+)/.exec(route)?.[1] ?? route;
   const others = actions.map((action) => action.route).filter((other) => other.includes(` ${thing}/{`));
   const named = [route, ...others].map((one) => Array.from(one.matchAll(/\{(\w+)\}/g), ([, key = '']) => key));
-  const fitting = named.find((names) => names.length > 0 && names.every((key) => keys.includes(key)));
-  return fitting ?? ['id', 'name'].filter((key) => keys.includes(key)).slice(0, 1);
+  const fitting = [...named, twoPartName].filter((names) => names.length > 0 && names.every((key) => keys.includes(key)));
+  // What has to be said comes first; the id of something new may be left to the gateway.
+  return (
+    fitting.find((names) => names.every((key) => required.includes(key))) ??
+    fitting[0] ??
+    ['id', 'name'].filter((key) => keys.includes(key)).slice(0, 1)
+  );
 }
+
+/** `support/crm`, in one word or in two. */
+export const twoPartName: readonly string[] = ['namespace', 'name'];
 
 interface Schema {
   readonly properties?: Readonly<Record<string, JsonObject>>;

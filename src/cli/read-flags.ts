@@ -1,7 +1,7 @@
 import { formatProblem, suggestName } from '../problems.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { readYaml } from '../yaml-file.ts';
-import type { Flag } from './action-flags.ts';
+import { type Flag, twoPartName } from './action-flags.ts';
 import { readText } from './read-text.ts';
 import { durationUnitMs, isTime, readDurationMs } from './units.ts';
 
@@ -99,7 +99,7 @@ class Reader {
 
   async finish(): Promise<Given> {
     const places = this.#flags.filter((flag) => flag.isPositional && !this.#texts.has(flag) && !flag.isSecret);
-    for (const [n, word] of this.#loose.entries()) {
+    for (const [n, word] of this.#loose.flatMap((word, at) => this.#splitName(word, places, at)).entries()) {
       const flag = places[n];
       if (flag === undefined) this.#problems.push(`"${word}" is one word too many.`);
       else this.#texts.set(flag, [word]);
@@ -115,6 +115,14 @@ class Reader {
       this.#problems.push(`${flag.isPositional ? `<${flag.name}>` : `--${flag.name}`} is missing. ${flag.description}`.trim());
     }
     return { input: { ...this.#input }, own: this.#own, problems: this.#problems };
+  }
+
+  /** `support/crm` is `support crm`: so things are called everywhere else. */
+  #splitName(word: string, places: readonly Flag[], at: number): readonly string[] {
+    const [first, second] = twoPartName;
+    const slash = word.indexOf('/');
+    const isWhole = slash > 0 && at === 0 && places[0]?.key === first && places[1]?.key === second;
+    return isWhole ? [word.slice(0, slash), word.slice(slash + 1)] : [word];
   }
 }
 

@@ -94,6 +94,27 @@ describe('words become an input', () => {
     expect((await read('--title', 'T', '--kind', 'team', '--', '--t1')).input.id).toBe('--t1');
   });
 
+  it.each([
+    ['submit-capability', ['support/crm']],
+    ['submit-capability', ['support', 'crm']],
+    ['register-upstream', ['support/crm']],
+    ['update-upstream', ['support', 'crm']],
+    ['get-model', ['support/crm']],
+  ])('%s: %j is its namespace and its name', async (name, words) => {
+    const given = await readFlags(words, findAction(name)?.flags ?? [], own);
+    expect(given.input).toEqual({ namespace: 'support', name: 'crm' });
+    expect(given.problems.join()).not.toMatch(/<namespace>|<name>|too many/);
+  });
+
+  it('and of a name in two parts, what is missing or too much is told', async () => {
+    const submit = findAction('submit-capability')?.flags ?? [];
+    expect((await readFlags(['support'], submit, own)).problems).toContainEqual(expect.stringContaining('<name> is missing.'));
+    expect((await readFlags(['support/crm', 'x'], submit, own)).problems).toContain('"x" is one word too many.');
+    expect((await readFlags(['--id=s-1', 'support/crm'], submit, own)).input).toMatchObject({ id: 's-1', name: 'crm' });
+    // An id has no parts, whatever stands in it.
+    expect((await read('a/b', '--title', 'T', '--kind', 'team')).input.id).toBe('a/b');
+  });
+
   it('and every problem is named at once', async () => {
     const { problems } = await read('--titel', 'T', '--size', 'big', '--tagz', 'x', '--limits', '{', '--url', 't1', 't2');
     expect(problems).toEqual([
