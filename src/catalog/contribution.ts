@@ -142,7 +142,7 @@ function makeContribution(member: Member, offer: Offer, approved: Approved | und
       pass('tool', offer.tools),
       byName,
       nameOutward,
-      (tool, name) => publishTool(tool, name, toClient),
+      (tool, name) => publishTool(tool, name, toClient, offer.filledIn),
       shortName,
       hashOf,
     ),

@@ -1,14 +1,29 @@
 import { isAscii } from '../content/fold.ts';
 import { stripHiddenText } from '../content/hidden-text.ts';
-import type { PromptDefinition, ResourceDefinition, ResourceTemplateDefinition, ToolDefinition } from '../upstreams/upstream.ts';
+import type {
+  Offer,
+  PromptDefinition,
+  ResourceDefinition,
+  ResourceTemplateDefinition,
+  ToolDefinition,
+} from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 
 // Definitions are strangers' JSON. Object spread copies own members only and defines instead of assigning, so a member named
 // `__proto__` stays a harmless member; order is kept, so that a list's bytes change only where it was changed.
 
-/** A tool as clients see it. Only its name and the addresses of its user interface (MCP Apps 2026-01-26) are exchanged. */
-export function publishTool(definition: ToolDefinition, outwardName: string, toClient: (uri: string) => string): ToolDefinition {
-  const published: ToolDefinition = withoutExamples({ ...withoutHidden(definition), name: outwardName });
+/**
+ * A tool as clients see it. Its name and the addresses of its user interface (MCP Apps 2026-01-26) are exchanged, and what is filled in for
+ * its arguments is shown.
+ */
+export function publishTool(
+  definition: ToolDefinition,
+  outwardName: string,
+  toClient: (uri: string) => string,
+  filledIn: Offer['filledIn'] = {},
+): ToolDefinition {
+  const named = withoutExamples({ ...withoutHidden(definition), name: outwardName });
+  const published: ToolDefinition = { ...named, inputSchema: withDefaults(named.inputSchema, filledIn) };
   const uris = interfaceUris(definition);
   if (uris.length === 0 || !isObject(definition._meta)) return published;
   const meta: JsonObject = { ...(isObject(published._meta) ? published._meta : {}) };
@@ -18,6 +33,46 @@ export function publishTool(definition: ToolDefinition, outwardName: string, toC
   }
   published._meta = meta;
   return published;
+}
+
+/** An argument that is filled in where a caller leaves it out. */
+export interface FilledIn {
+  readonly argument: string;
+  /** Undefined where it is not for everybody to see, or too long to be listed. */
+  readonly value: Json | undefined;
+}
+
+/** Arguments of a tool that are filled in, among those that it takes. */
+export function filledInFor(
+  { inputSchema: { properties } }: ToolDefinition,
+  filledIn: Offer['filledIn'] = {},
+): readonly FilledIn[] {
+  if (!isObject(properties)) return [];
+  return Object.entries(filledIn).flatMap(([argument, value]) => {
+    if (!Object.hasOwn(properties, argument)) return [];
+    return [{ argument, value: isShown(argument, properties[argument], value) ? value : undefined }];
+  });
+}
+
+const longestDefault = 1_000;
+
+// What looks like a credential may have been put there because no caller was to know it.
+function isShown(argument: string, schema: Json | undefined, value: Json): boolean {
+  if (/(key|token|secret|password|passwd|credentials?|authorization)$/i.test(argument)) return false;
+  if (isObject(schema) && (schema.writeOnly === true || schema.format === 'password')) return false;
+  return JSON.stringify(value).length <= longestDefault;
+}
+
+/** The same object where there is nothing to show. */
+function withDefaults(schema: JsonObject, filledIn: NonNullable<Offer['filledIn']>): JsonObject {
+  const { properties } = schema;
+  const shown = filledInFor({ name: '', inputSchema: schema }, filledIn).filter(({ value }) => value !== undefined);
+  if (shown.length === 0 || !isObject(properties)) return schema;
+  const added = shown.flatMap(({ argument, value = null }) => {
+    const { [argument]: given } = properties;
+    return given === false ? [] : [[argument, { ...(isObject(given) ? given : {}), default: value }] as const];
+  });
+  return { ...schema, properties: { ...properties, ...Object.fromEntries(added) } };
 }
 
 /** Our key in `_meta` for worked examples, `{ summary?, arguments }` each: they are for the documentation, and would cost every list. */

@@ -2,6 +2,7 @@ import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Capability } from '../catalog/catalog.ts';
 import { documentationUri } from '../catalog/documentation-uri.ts';
 import { lastFailure } from '../catalog/last-failure.ts';
+import { type FilledIn, filledInFor } from '../catalog/publish.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { CallPolicy } from '../policy/policy.ts';
 import type { ToolDefinition } from '../upstreams/upstream.ts';
@@ -27,6 +28,8 @@ export interface Documentation {
   readonly tags: readonly string[];
   readonly risk: Risk;
   readonly input: SchemaRows;
+  /** What the gateway puts in where a caller leaves it out. */
+  readonly filledIn: readonly FilledIn[];
   /** Undefined where the tool promises no structured answer. */
   readonly output: SchemaRows | undefined;
   readonly examples: readonly WorkedExample[];
@@ -75,6 +78,7 @@ export async function describe(capability: Capability<ToolDefinition>, around: S
     tags: tagsOf(definition),
     risk: riskOf(published),
     input: rowsOf(published.inputSchema),
+    filledIn: filledInFor(definition, upstream.offer().filledIn),
     output: isObject(published.outputSchema) ? rowsOf(published.outputSchema) : undefined,
     examples,
     limits,

@@ -9,7 +9,7 @@ export function writeMarkdown(documentation: Documentation): string {
     `# ${title === undefined ? code(name) : oneLine(title)}`,
     facts(documentation),
     description === undefined ? 'Its upstream does not say what it does.' : paragraphs(description),
-    `## Input\n\n${schemaTable(input, 'It takes no arguments.')}`,
+    `## Input\n\n${schemaTable(input, 'It takes no arguments.')}${filledIn(documentation)}`,
     ...(output === undefined ? [] : [`## Output\n\n${schemaTable(output, 'Its answer has no members of its own.')}`]),
     ...examples(documentation),
     `## What holds a call\n\n${holds(documentation)}`,
@@ -51,6 +51,15 @@ function schemaTable({ rows, isCut }: SchemaRows, none: string): string {
     ]),
   );
   return isCut ? `${body}\n\nWhat is nested more deeply, or in itself, is left out here.` : body;
+}
+
+/** Below the table of arguments. */
+function filledIn({ filledIn }: Documentation): string {
+  if (filledIn.length === 0) return '';
+  const each = filledIn.map(({ argument, value }) =>
+    value === undefined ? code(argument) : `${code(argument)} with ${code(JSON.stringify(value))}`,
+  );
+  return `\n\nWhere a call leaves them out, the gateway fills in: ${each.join(', ')}.`;
 }
 
 function examples({ examples }: Documentation): string[] {

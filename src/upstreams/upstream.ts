@@ -66,6 +66,8 @@ export interface Offer {
   readonly instructions: string | undefined;
   /** Tools among them whose calls wait for a person unless a policy says otherwise, by their own names; Gatehouse's own judgement. */
   readonly gatedByDefault?: ReadonlySet<string> | undefined;
+  /** What Gatehouse puts in for arguments that callers leave out, by their names: its operator's words, so no part of what is pinned. */
+  readonly filledIn?: JsonObject | undefined;
   /** How long each list may be cached, as the upstream says; absent for eras and kinds that do not. */
   readonly caching: { readonly ttlMs: number; readonly cacheScope: 'public' | 'private' } | undefined;
   /** Gateways whose capabilities may be among these, by the ids they have for themselves. */

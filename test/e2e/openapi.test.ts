@@ -77,6 +77,16 @@ describe('a description in a file', () => {
     ]);
   });
 
+  test('shows what its entry fills in, in the list and in the documentation', async () => {
+    const { body } = await gateway.mcp('', 'tools/list', {});
+    const listed = body.result.tools.find(({ name }: { name: string }) => name === 'shop__listPets');
+    expect(listed.inputSchema.properties.limit).toMatchObject({ type: 'integer', maximum: 100, default: 20 });
+    expect(listed.inputSchema.properties.status).not.toHaveProperty('default');
+    const page = async (name: string) => (await gateway.ok(`GET /documentation?name=${encodeURIComponent(name)}`)).markdown;
+    expect(await page('shop/listPets')).toContain('Where a call leaves them out, the gateway fills in: `limit` with `20`.');
+    expect(await page('shop/get_pet')).not.toContain('fills in');
+  });
+
   test('PA-05 what the description does not allow is refused before anything is sent', async () => {
     const before = pets.arrived.length;
     for (const args of [{ status: 'eaten' }, { limit: 0 }, { extra: 1 }, { petId: '..' }]) {

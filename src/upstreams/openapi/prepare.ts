@@ -93,6 +93,7 @@ export async function prepareApi(
     tools: Object.freeze(tools),
     isStale: false,
     gatedByDefault: gated,
+    filledIn: transport.defaults as JsonObject,
     problems,
   });
   return { base, isForeign, offer, calls, secrets: [...wallet.secrets, ...fixed.secrets] };
