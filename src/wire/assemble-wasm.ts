@@ -1,5 +1,5 @@
 /**
- * Assembles the subset of the WebAssembly text format that `bulk-scan.ts` is written in (WebAssembly core specification 2.0, sections
+ * Assembles the subset of the WebAssembly text format that `bulk-program.ts` is written in (WebAssembly core specification 2.0, sections
  * 5 and 6, folded expressions only): one memory, one exported function, locals by name. It runs once, in a millisecond, where it is
  * needed; a binary in the repository could not be read by whoever reviews it.
  */

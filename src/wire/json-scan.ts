@@ -1,4 +1,8 @@
-import { expect, longKeyBytes, scanBulk } from './bulk-scan.ts';
+import { expect, longKeyBytes } from './bulk-memory.ts';
+import { scanBulk } from './bulk-scan.ts';
+import { readKey, refuseDuplicate } from './member-keys.ts';
+import { ScanError } from './scan-error.ts';
+import { endOfShortString, endOfString } from './scan-string.ts';
 
 /**
  * Finds the members of a JSON-RPC message in its bytes without building the values, so that an answer of any size can be
@@ -30,16 +34,6 @@ export interface MessageScan {
   readonly values: number;
 }
 
-/** The bytes are not one JSON object that a message can be; `message` says what is wrong and at which byte. */
-export class ScanError extends Error {
-  /** A message that parses but must not be used: duplicate members or too deep. */
-  readonly isRefusal: boolean;
-  constructor(message: string, isRefusal = false) {
-    super(message);
-    this.isRefusal = isRefusal;
-  }
-}
-
 /** Deepest nesting a message may have; deeper ones exist only to exhaust the stack of whoever reads them. */
 export const maxDepth = 128;
 
@@ -50,8 +44,6 @@ const quote = 0x22;
 const comma = 0x2c;
 const colon = 0x3a;
 const backslash = 0x5c;
-/** What is below is a control character and must not stand in a string (RFC 8259 section 7). */
-const firstPrintable = 0x20;
 const openObject = 0x7b;
 const closeObject = 0x7d;
 /** From a closing bracket to its opening one. */
@@ -159,7 +151,7 @@ class Scanner {
       if (bytes[keyStart] !== quote) throw this.#unexpected();
       this.#at = endOfString(bytes, keyStart);
       this.#noteKey(keyStart, this.#at);
-      const key = this.#key(keyStart, this.#at);
+      const key = readKey(bytes, keyStart, this.#at);
       folded = refuseDuplicate(members, folded, key, keyStart);
       this.#space();
       if (bytes[this.#at] !== colon) throw this.#unexpected();
@@ -304,18 +296,6 @@ class Scanner {
     while (kinds[bytes[this.#at] ?? 0] === kind.space) this.#at++;
   }
 
-  #key(start: number, end: number): string {
-    const known = knownKey(this.#bytes, start + 1, end - 1);
-    if (known !== undefined) return known;
-    const text = this.#bytes.toString('utf8', start + 1, end - 1);
-    if (!text.includes('\\')) return text;
-    try {
-      return JSON.parse(`"${text}"`) as string;
-    } catch {
-      throw new ScanError(`the key at byte ${start} has a bad escape`);
-    }
-  }
-
   #unexpected(at = this.#at): ScanError {
     if (at >= this.#bytes.length) return new ScanError('it ends too early');
     return new ScanError(`unexpected byte 0x${(this.#bytes[at] ?? 0).toString(16).padStart(2, '0')} at offset ${at}`);
@@ -325,35 +305,6 @@ class Scanner {
 const nothing = Buffer.alloc(0);
 /** A scan is one call that nothing interrupts, so one scanner serves all. */
 const scanner = new Scanner();
-
-/** Keys that nearly every message has, by length: comparing bytes costs less than making a string. */
-const knownKeys: (readonly { readonly bytes: Buffer; readonly key: string }[])[] = [];
-for (const key of [
-  'jsonrpc',
-  'id',
-  'method',
-  'params',
-  'result',
-  'error',
-  'name',
-  'arguments',
-  '_meta',
-  'content',
-  'isError',
-  'resultType',
-  'structuredContent',
-]) {
-  knownKeys[key.length] = [...(knownKeys[key.length] ?? []), { bytes: Buffer.from(key), key }];
-}
-
-function knownKey(bytes: Buffer, start: number, end: number): string | undefined {
-  for (const known of knownKeys[end - start] ?? []) {
-    let at = 0;
-    while (at < known.bytes.length && known.bytes[at] === bytes[start + at]) at++;
-    if (at === known.bytes.length) return known.key;
-  }
-  return undefined;
-}
 
 /** RFC 8259 section 6; nearly always a few digits. */
 function isNumber(bytes: Buffer, start: number, end: number): boolean {
@@ -384,85 +335,7 @@ const words = ['true', 'false', 'null'];
 const bulkFromBytes = 1024;
 /** A value is looked at byte by byte for so long before it counts as long. */
 const shortValueBytes = 256;
-const shortStringBytes = 64;
-
-/** What may stand behind a backslash: 1 alone, 2 with four hexadecimal digits (RFC 8259 section 7). */
-const escapes = new Uint8Array(256);
-for (const byte of Buffer.from('"\\/bfnrt')) escapes[byte] = 1;
-escapes[0x75] = 2;
-const isHex = new Uint8Array(256);
-for (const byte of Buffer.from('0123456789abcdefABCDEF')) isHex[byte] = 1;
-
-/** The offset behind the string that starts at `start`. */
-function endOfString(bytes: Buffer, start: number): number {
-  const end = endWithin(bytes, start, bytes.length);
-  if (end === 0) throw new ScanError(`a string that starts at byte ${start} does not end`);
-  return end;
-}
-
-/** The same, or 0 where it is long. */
-function endOfShortString(bytes: Buffer, start: number): number {
-  return endWithin(bytes, start, Math.min(start + shortStringBytes, bytes.length));
-}
-
-function endWithin(bytes: Buffer, start: number, stop: number): number {
-  let at = start + 1;
-  while (at < stop) {
-    const byte = bytes[at]!;
-    if (byte === quote) return at + 1;
-    if (byte === backslash) at = endOfEscape(bytes, at);
-    else if (byte >= firstPrintable) at++;
-    else throw new ScanError(`a control character stands in a string at byte ${at}`);
-  }
-  return 0;
-}
-
-function endOfEscape(bytes: Buffer, at: number): number {
-  const what = escapes[bytes[at + 1]!];
-  if (what === 1) return at + 2;
-  if (what === 2 && isHex[bytes[at + 2]!] && isHex[bytes[at + 3]!] && isHex[bytes[at + 4]!] && isHex[bytes[at + 5]!])
-    return at + 6;
-  throw new ScanError(at + 5 >= bytes.length ? 'it ends too early' : `a bad escape stands in a string at byte ${at}`);
-}
 
 function tooDeep(): ScanError {
   return new ScanError(`nested deeper than ${maxDepth} levels`, true);
-}
-
-/** Members an object may have whose members are noted. The largest honest one is a tool's result, with a handful. */
-const maxMembers = 1000;
-
-/** While keys are few and short, looking at each costs less than a set. */
-const fewMembers = 16;
-const shortKeyLength = 64;
-
-// Parsers disagree on which of two equal members counts, and some ignore case (CVE-2026-27896): neither may pass.
-// The message names the place, not the key: it may come from anywhere and end in a log.
-function refuseDuplicate(
-  members: readonly Member[],
-  folded: Set<string> | undefined,
-  key: string,
-  at: number,
-): Set<string> | undefined {
-  if (members.length >= maxMembers) throw new ScanError(`it has more than ${maxMembers} members`, true);
-  if (folded === undefined && members.length < fewMembers && key.length <= shortKeyLength) {
-    for (const { key: other } of members) {
-      if (other === key || (other.length === key.length && other.toLowerCase() === key.toLowerCase())) throw appearsTwice(at);
-    }
-    return undefined;
-  }
-  const known = folded ?? new Set(members.map((member) => foldCase(member.key)));
-  const { size } = known;
-  if (known.add(foldCase(key)).size === size) throw appearsTwice(at);
-  return known;
-}
-
-// A letter that becomes two (U+0130) equals no two letters. A capital stands in no folded key, so what is written with one is apart.
-function foldCase(key: string): string {
-  const lower = key.toLowerCase();
-  return lower.length === key.length ? lower : `N${key.length}:${lower}`;
-}
-
-function appearsTwice(at: number): ScanError {
-  return new ScanError(`the member at byte ${at} appears twice`, true);
 }

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { isObject, type Json, type JsonObject } from './json.ts';
-import { type Member, type MessageScan, ScanError, scanMessage } from './json-scan.ts';
+import { type Member, type MessageScan, scanMessage } from './json-scan.ts';
 import { parseExact } from './parse-exact.ts';
 import { findExcess, findTooMany } from './parse-limits.ts';
+import { ScanError } from './scan-error.ts';
 
 /** One JSON-RPC 2.0 message. Requests are parsed whole, a result stays bytes until somebody asks for its value. */
 export type Message = RequestMessage | NotificationMessage | ResultMessage | ErrorMessage;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { maxDepth, ScanError, scanMessage } from '../../src/wire/json-scan.ts';
+import { maxDepth, scanMessage } from '../../src/wire/json-scan.ts';
+import { ScanError } from '../../src/wire/scan-error.ts';
 
 /** Text that is hard to scan: quotes, backslashes in runs, control characters, everything that ends or begins something. */
 const hardText = fc.string({

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { maxDepth, ScanError, scanMessage } from '../../src/wire/json-scan.ts';
+import { maxDepth, scanMessage } from '../../src/wire/json-scan.ts';
 import { parseExact } from '../../src/wire/parse-exact.ts';
+import { ScanError } from '../../src/wire/scan-error.ts';
 import { cpuMs } from '../support/cpu-time.ts';
 
 const scan = (text: string) => scanMessage(Buffer.from(text));

@@ -14,20 +14,12 @@ import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { ApprovedRound, Ask } from '../ask.ts';
 import type { Caller } from '../authenticate.ts';
 import type { Screened } from '../screen.ts';
+import { attempts, type Decisions, openDecisions, type Way } from './decisions.ts';
 import { type ExactCall, exactCall, openText, readExactCall, sealText } from './exact-call.ts';
 import { openLedger, reaching, self } from './ledger.ts';
-import { isEnough, isSamePerson, type Person } from './people.ts';
-import { type Decision, isDecider, isOpen, newRequest, next, type Request, readRequest } from './request.ts';
-import {
-  type ApprovalPending,
-  deniedOf,
-  eventOf,
-  mayNotDecide,
-  noLongerGood,
-  noSuchApproval,
-  pendingOf,
-  withdrawn,
-} from './say.ts';
+import { isEnough, type Person } from './people.ts';
+import { isOpen, newRequest, next, type Request, readRequest } from './request.ts';
+import { type ApprovalPending, deniedOf, eventOf, noLongerGood, pendingOf } from './say.ts';
 import type { Decider } from './standing.ts';
 
 interface ApprovalPorts {
@@ -57,14 +49,8 @@ interface CallShown {
   readonly meta: JsonObject | undefined;
 }
 
-/** What records say of how a decision came: by which door, in which trace. */
-interface Way {
-  readonly door?: string;
-  readonly trace?: string | undefined;
-}
-
 /** Calls that wait for a person, and what people said. */
-export interface Approvals {
+export interface Approvals extends Decisions {
   /**
    * Lets a call through once that enough people agreed to, and asks for their consent otherwise. Throws GatewayError: ApprovalPending,
    * `approval_denied`, `approval_unavailable`, `bad_arguments`, `limit_reached`, `conversation_lost`, `audit_unavailable`.
@@ -72,12 +58,6 @@ export interface Approvals {
   pass(screened: Screened, ask: Ask, gates: readonly Gate[], trace?: string): Promise<ApprovedRound>;
   /** What became of a call that was let through. `isUnheard`: its upstream cannot have heard of it, so the consent is still good. */
   ended(round: ApprovedRound, outcome: string, isUnheard: boolean): void;
-  /** Throws GatewayError `no_such_object`, `forbidden`, `conflict`, `audit_unavailable`. */
-  decide(id: string, caller: Caller, verdict: Decision['verdict'], reason: string, way?: Way): Promise<Request>;
-  /** Puts another call in the place of one that waits; `caller` decides on neither by that. Throws as `decide` does. */
-  amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request>;
-  /** Ends a request that is open, for whoever made it; what is over stays as it is. Throws GatewayError `audit_unavailable`, `approval_unavailable`. */
-  withdraw(id: string, caller: Caller): Promise<void>;
   /** What a client may know a request by: of use to this caller alone. */
   handleFor(id: string, caller: Caller): string;
   /** The request behind a handle; undefined for anything else. */
@@ -111,8 +91,6 @@ export interface Approvals {
 
 const mostPendingPerCaller = 100;
 const mostPending = 10_000;
-/** How often one that keeps changing under our hands is looked at again. */
-const attempts = 8;
 const pollEveryMs = 1_000;
 const sweepEveryMs = 10_000;
 /** How long arguments are kept once nothing waits for them, for those who look back. */
@@ -126,6 +104,12 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
   const ledger = openLedger(ports);
   const { nowMs, nowFor, change, end } = ledger;
   const read = (row: StoredApproval) => readRequest(row, ports.holdersOf);
+  const decisions = openDecisions({
+    ...{ store, key, ledger, policies, deciderOf, read, agreed },
+    replace: ({ row, requester: { holders } }, amended, exact, gates) =>
+      open(amended, exact, gates, { door: 'approval', tool: row.tool, holders }),
+    tellDecided: (request) => tell(request, 'approval.decided'),
+  });
   const underWay = new Set<Promise<void>>();
   let sweeping: NodeJS.Timeout | undefined;
 
@@ -250,72 +234,6 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     return text === undefined ? undefined : { text, ...readExactCall(text) };
   }
 
-  async function decide(
-    id: string,
-    caller: Caller,
-    verdict: Decision['verdict'],
-    reason: string,
-    way: Way = {},
-  ): Promise<Request> {
-    sweepFromNowOn();
-    const by = deciderOf(caller);
-    for (let tried = 0; tried < attempts; tried++) {
-      const request = await decidable(id, caller);
-      const { row, decisions } = request;
-      const said = [...decisions, { by, verdict, atMs: nowFor(row), reason }];
-      const enough = isEnough(request.requirements, request.requester, agreed({ ...request, decisions: said }), row.namespace);
-      const state = verdict === 'deny' ? 'denied' : enough ? 'approved' : 'pending';
-      const after = next(row, nowFor(row), { state, decisions: JSON.stringify(said) });
-      if (!(await change(after, caller, verdict, { ...way, detail: reason === '' ? {} : { reason } }))) continue;
-      const decided = read(after);
-      if (state !== 'pending') tell(decided, 'approval.decided');
-      return decided;
-    }
-    throw new GatewayError('conflict', 'Others decide on this right now; look at it again.');
-  }
-
-  /** A request that waits, and that this caller has a say about. */
-  async function decidable(id: string, caller: Caller): Promise<Request> {
-    const row = await reaching(() => store.find(id));
-    if (row === undefined) throw noSuchApproval(id);
-    const request = read(row);
-    if (!isDecider(request, caller)) throw mayNotDecide(request, caller, agreed(request));
-    if (row.state !== 'pending') throw new GatewayError('conflict', `${id} is ${row.state} already; nothing was changed.`);
-    if (nowFor(row) >= row.expiresAtMs) {
-      await end(row, 'expired', 'Its time was over.');
-      throw new GatewayError('conflict', `The time to decide on ${id} is over; the call has to be made again.`);
-    }
-    if (policyVersion(policies().of(row.capability, row.namespace)) !== row.policy) {
-      await end(row, 'void', 'The policy that holds this call was changed since.');
-      throw new GatewayError('conflict', `The policy was changed since ${id} was asked for; the call has to be made again.`);
-    }
-    if (request.decisions.some(({ by }) => isSamePerson(by, caller)))
-      throw new GatewayError('conflict', `${caller.id} has agreed to ${id} already; others have to decide now.`);
-    return request;
-  }
-
-  async function amend(id: string, caller: Caller, amended: Screened, gates: readonly Gate[], reason: string): Promise<Request> {
-    const request = await decidable(id, caller);
-    const { row } = request;
-    const before = openText(key, row.id, row.arguments);
-    const exact = exactCall(digestKey, amended, before === undefined ? undefined : readExactCall(before).meta);
-    if (exact.digest === row.digest)
-      throw new GatewayError('bad_arguments', 'These are the arguments that the call has; approve it as it is.');
-    const { holders } = request.requester;
-    const made = await open(amended, exact, gates, { door: 'approval', tool: row.tool, holders });
-    if (made === undefined) throw new GatewayError('conflict', 'That very call waits already; decide on it instead.');
-    const by = deciderOf(caller);
-    const atMs = nowFor(row);
-    const closed = next(row, atMs, {
-      state: 'denied',
-      replacedBy: made.id,
-      decisions: JSON.stringify([...request.decisions, { by, verdict: 'deny', atMs, reason }]),
-    });
-    if (await change(closed, caller, 'amend', { detail: { replacedBy: made.id } })) return read(made);
-    await end(made, 'void', 'What it should replace was decided on by others.');
-    throw new GatewayError('conflict', `Others have just decided on ${id}; look at it again.`);
-  }
-
   function ended({ id, round }: ApprovedRound, outcome: string, isUnheard: boolean): void {
     const work = finish(id, round, outcome, isUnheard).catch((error: unknown) =>
       log.warn({ err: error, approval: id }, 'what became of an approved call could not be kept'),
@@ -332,15 +250,6 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
     const event = { actor: self, action: isBack ? 'gave-back' : 'ended', detail: JSON.stringify({ outcome }) };
     // Another request for the same call may be open by now: then that one counts.
     await store.replace(after, event);
-  }
-
-  async function withdraw(id: string, caller: Caller): Promise<void> {
-    for (let tried = 0; tried < attempts; tried++) {
-      const row = await reaching(() => store.find(id));
-      if (row === undefined || !isOpen(row.state)) return;
-      if (await change(next(row, nowFor(row), { state: 'void', note: withdrawn }), caller, 'withdraw')) return;
-    }
-    throw new GatewayError('approval_unavailable', `Others decide on ${id} right now; try it again.`);
   }
 
   async function settled(id: string, withinMs: number, cancel: Cancel): Promise<void> {
@@ -368,8 +277,11 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
   return {
     pass,
     ended,
-    decide,
-    amend,
+    async decide(...words) {
+      sweepFromNowOn();
+      return await decisions.decide(...words);
+    },
+    amend: decisions.amend,
     settled,
     agreed,
     pageOf,
@@ -389,7 +301,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       if (!isObject(opened) || typeof opened.credential !== 'string' || typeof opened.endsAtMs !== 'number') return undefined;
       return opened.endsAtMs <= nowMs() ? undefined : opened.credential;
     },
-    withdraw,
+    withdraw: decisions.withdraw,
     handleFor: (id, caller) => seal(key, `approval of ${caller.id}`, id),
     idOf(handle, caller) {
       const id = unseal(key, `approval of ${caller.id}`, handle);

@@ -15,7 +15,7 @@ interface LedgerPorts {
 }
 
 /** Every change of a request, on record before it is made. */
-interface Ledger {
+export interface Ledger {
   nowMs(): number;
   /** Whoever changes the clock of the machine takes nothing back: not before anything that this request has seen. */
   nowFor(row: StoredApproval): number;

@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../../errors.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
-import { ScanError, scanMessage } from '../../wire/json-scan.ts';
+import { scanMessage } from '../../wire/json-scan.ts';
 import { parseExact } from '../../wire/parse-exact.ts';
 import { findExcess } from '../../wire/parse-limits.ts';
+import { ScanError } from '../../wire/scan-error.ts';
 
 /** A client's JSON document, parsed once: what is judged is what is sent. Throws GatewayError `invalid_request`. */
 export function readRequest(bytes: Buffer): JsonObject {
