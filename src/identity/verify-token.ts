@@ -4,7 +4,7 @@ import type { JWTPayload, JWTVerifyOptions } from 'jose';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
-import type { JsonObject } from '../wire/json.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
 import { type GuardedFetch, parseObject } from './discover-issuer.ts';
 import { createIssuerKeys, type IssuerKeys, type IssuerStatus } from './issuer-keys.ts';
 import type { TrustedIssuer } from './issuers.ts';
@@ -21,6 +21,8 @@ export interface VerifiedToken extends MappedClaims {
   readonly issuer: string;
   /** The client that the token was given to, where the issuer says it. */
   readonly clientId: string | undefined;
+  /** Everything that it says, for rules. */
+  readonly claims: JsonObject;
   readonly validUntilMs: number;
 }
 
@@ -182,7 +184,8 @@ function judge(claims: JWTPayload, header: JsonObject, rules: TrustedIssuer, pub
     );
   const clientId = [claims.client_id, claims.azp].find((id) => typeof id === 'string' && id.length <= 256);
   const validUntilMs = Math.min(exp * 1000, iat * 1000 + rules.maxTokenAgeMs) + rules.clockToleranceMs;
-  const facts = { principal, issuer: rules.issuer, clientId, validUntilMs, ...mapped };
+  const said = { claims: isObject(claims) ? claims : {}, validUntilMs };
+  const facts = { principal, issuer: rules.issuer, clientId, ...said, ...mapped };
   return { token: Object.freeze(facts) as unknown as VerifiedToken, audiences };
 }
 

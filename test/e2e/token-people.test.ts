@@ -74,6 +74,25 @@ describe('AZ-17: who is not named is no machine', () => {
   });
 });
 
+test('what a token says is what rules see of it, and nothing of it is what a key has', async () => {
+  const allow = ['caller.role == "admin"', 'has(caller.claims.department) && caller.claims.department == "hr"'];
+  await gated.gateway.ok('PUT /policies/capability:support%2Fecho', { policy: { allow, gates: [] } });
+  try {
+    const listed = async (claims: object) => {
+      const key = await tokenOf(nameless, { sub: 'agent', ...claims });
+      const { body } = await gated.gateway.mcp('', 'tools/list', {}, key);
+      return body.result.tools.some(({ name }: { name: string }) => name === 'support__echo');
+    };
+    expect(await listed({ department: 'hr' })).toBe(true);
+    expect(await listed({ department: 'it' })).toBe(false);
+    expect(await listed({ __proto__: { department: 'hr' }, constructor: 'hr' })).toBe(false);
+    const { body } = await gated.gateway.mcp('', 'tools/list', {}, gated.keys.ann);
+    expect(body.result.tools.map(({ name }: { name: string }) => name)).not.toContain('support__echo');
+  } finally {
+    await gated.gateway.ok('PUT /policies/capability:support%2Fecho', { policy: null });
+  }
+});
+
 describe('AP-04: who is registered later is who they were before', () => {
   const asked = async (key: string) => {
     const answer = await gated.call({ n: ++turn }, { key });

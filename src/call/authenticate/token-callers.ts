@@ -68,6 +68,7 @@ export class TokenCallers {
       consumer: token.consumer,
       member: id,
       identities: member?.identities,
+      claims: token.claims,
       roles,
       reaches: [ofScopes, ofRoles].filter((reach) => reach !== undefined),
       missingScopes: (toolbox) => {
