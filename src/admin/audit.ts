@@ -141,6 +141,11 @@ export const verifyAudit = defineAction({
       }),
     ),
     missingChains: z.array(z.string()),
+    elsewhere: z
+      .array(z.string())
+      .describe(
+        'Ends of chains that the index knows and that are not in this journal: another machine has them, or they are lost.',
+      ),
   }),
   async run(ports, caller, { heads = [] }) {
     requireRole(caller, ['admin', 'auditor']);
@@ -149,8 +154,13 @@ export const verifyAudit = defineAction({
       const [chain = '', seq = '', hash = ''] = head.split(':');
       return { chain, seq: Number(seq), hash };
     });
-    const { isIntact, chains, missingChains } = await verify(ports, given);
-    return { isIntact, chains: chains.map(showChain), missingChains: missingChains.map(({ chain }) => chain) };
+    const { isIntact, chains, missingChains, elsewhere } = await verify(ports, given);
+    return {
+      isIntact,
+      chains: chains.map(showChain),
+      missingChains: missingChains.map(({ chain }) => chain),
+      elsewhere: elsewhere.map(({ chain, seq, hash }) => `${chain}:${seq}:${hash}`),
+    };
   },
 });
 

@@ -14,6 +14,7 @@ import type { Facts } from '../policy/rule-facts.ts';
 import type { Json, JsonObject } from '../wire/json.ts';
 import { type AdminPorts, defineAction, hasRole } from './action.ts';
 import { isOwn } from './key-authority.ts';
+import { knownTo, whyNothing } from './known-names.ts';
 import { policiesOver } from './policies.ts';
 
 const stepShown = z.object({
@@ -71,6 +72,7 @@ export const explainCall = defineAction({
     ports,
     caller,
     { caller: whose, capability: named, uri, method: given, toolbox: through = '', arguments: args = {}, ip = '', atMs },
+    from,
   ) {
     const method = given ?? (uri === undefined ? 'tools/call' : 'resources/read');
     const toolbox = method === 'models/call' ? modelsPlace : through;
@@ -105,7 +107,8 @@ export const explainCall = defineAction({
     const asNamed = isInsider ? undefined : (named ?? '');
     const found = await explain(ports.calls, circumstances, ports.catalog(), subject.caller, ask, asNamed);
     const insight = isInsider && capability !== undefined ? await insightOf(ports, subject, circumstances, ask, capability) : [];
-    const steps = [proof, ...found.map((step) => (step.step === 'authorize' ? { ...step, details: insight } : step))];
+    const hint = found[0]?.decision === 'deny' && named !== undefined ? await hintFor(ports, caller, from, named) : [];
+    const steps = [proof, ...found.map((step) => withDetails(step, { authorize: insight, resolve: hint }))];
     // Whose a resource is hears who administers it, or could read it.
     const isTold = isInsider || found[0]?.decision === 'allow';
     return {
@@ -116,6 +119,19 @@ export const explainCall = defineAction({
     };
   },
 });
+
+function withDetails(step: ExplainedStep, details: Readonly<Record<string, readonly string[]>>): ExplainedStep {
+  const { [step.step]: more = [] } = details;
+  return more.length === 0 ? step : { ...step, details: more };
+}
+
+/** Of a name that leads nowhere, as far as whoever asks may know of others. */
+async function hintFor(ports: AdminPorts, caller: Caller, ip: string, name: string): Promise<readonly string[]> {
+  const known = await knownTo(ports, caller, ip);
+  if (known.capabilities.has(name)) return [];
+  const why = whyNothing(known, name, known.capabilities.keys()).trim();
+  return [why === '' ? 'list_capabilities shows what there is.' : why];
+}
 
 /** Whose call it is. */
 interface Subject {

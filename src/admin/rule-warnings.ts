@@ -22,9 +22,9 @@ function whyNever(known: Nameable, names: ReadonlySet<string>, { fact, text }: C
       : `which it never is.${suggestName(text, values) || ` It is one of ${values.join(', ')}.`}`;
   switch (fact) {
     case 'caller.consumer':
-      return notIn(known.consumers, text, 'consumer', ', and no token brings one,');
+      return notIn(known.consumers, text, 'consumer', ', and no token brings one');
     case 'caller.member':
-      return notIn(known.people, text, 'member', ', and no token brings one,');
+      return notIn(known.people, text, 'member', ', and no token brings one');
     case 'capability.namespace':
       return notIn(known.namespaces, text, 'namespace');
     case 'capability.upstream':
@@ -47,7 +47,7 @@ const named = ' It is named as "namespace/name".';
 function notIn(known: ReadonlySet<string> | undefined, text: string, what: string, besides = '', hint = ''): string | undefined {
   if (known === undefined || known.has(text)) return undefined;
   const meant = suggestName(text, known) || suggestWhole(text, known) || (text.includes('/') ? '' : hint);
-  return `and there is no such ${what}${besides || ','} so that is never so until there is.${meant}`;
+  return `but there is no such ${what}${besides}: it never is that until there is.${meant}`;
 }
 
 /** `people` for `hr/people`. */

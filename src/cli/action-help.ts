@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { Action } from '../admin/action.ts';
-import type { Flag } from './action-flags.ts';
+import { type Flag, twoPartName } from './action-flags.ts';
 import type { ActionCommand } from './run-action.ts';
 import { durationUnitMs, isTime } from './units.ts';
 
@@ -14,8 +14,7 @@ export function actionCommand({ name, action, flags }: Pick<ActionCommand, 'name
   const command = new Command(`gatehouse ${name}`).description(`${action.title}. ${action.description}`);
   for (const flag of flags) {
     if (flag.isSecret) continue;
-    if (flag.isPositional)
-      command.argument(flag.isRequired ? `<${flag.name}>` : `[${flag.name}]`, describe(flag) || `the ${flag.name}`);
+    if (flag.isPositional) command.argument(flag.isRequired ? `<${flag.name}>` : `[${flag.name}]`, describeArgument(flag, flags));
     else command.addOption(new Option(`--${flag.name}${placeholder(flag)}`, describe(flag)));
   }
   const taken = new Set(flags.map(({ name }) => name));
@@ -26,6 +25,15 @@ export function actionCommand({ name, action, flags }: Pick<ActionCommand, 'name
     command.addOption(new Option('--from-file <file>', `${secret.description} Read from this file, or from standard input.`));
   for (const [name, text, description] of commandFlags) if (!taken.has(name)) command.addOption(new Option(text, description));
   return command;
+}
+
+function describeArgument(flag: Flag, flags: readonly Flag[]): string {
+  const text = describe(flag) || `the ${flag.name}`;
+  const [first, second] = flags;
+  const isInTwoParts = first === flag && [first.key, second?.key].join() === twoPartName.join() && second?.isPositional === true;
+  return isInTwoParts
+    ? `${text}${text.endsWith('.') ? ' Both' : '; both'} may be one word, ${twoPartName.map((name) => `<${name}>`).join('/')}`
+    : text;
 }
 
 const commandFlags = [

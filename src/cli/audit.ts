@@ -81,7 +81,10 @@ async function knownFromStore({ data, databaseUrl, masterKey }: VerifyOptions['s
   }
 }
 
-function describe({ isIntact, hasCheckedSeals, chains, missingChains }: JournalReport, reason: string | undefined): string {
+function describe(
+  { isIntact, hasCheckedSeals, chains, missingChains, elsewhere }: JournalReport,
+  reason: string | undefined,
+): string {
   const lines = chains.map(({ name, records, intents, outcomes, gaps, lost, firstSeq, head, tornBytes, problem }) => {
     const state = problem === undefined ? 'ok  ' : 'FAIL';
     const found = [`${state} chain ${name}: ${records} records from ${firstSeq} on, ${intents} intents, ${outcomes} outcomes`];
@@ -93,6 +96,8 @@ function describe({ isIntact, hasCheckedSeals, chains, missingChains }: JournalR
     return found.map(plain).join('\n');
   });
   for (const { chain, seq } of missingChains) lines.push(`FAIL chain ${chain} is not here; it once reached record ${seq}`);
+  for (const { chain, seq } of elsewhere)
+    lines.push(`note chain ${chain} once reached record ${seq} and is not here: another machine has it, or it is lost`);
   if (reason !== undefined) lines.push(`Seals were not checked: ${reason}`);
   if (!isIntact) lines.push('The journal was changed after it was written.');
   else if (hasCheckedSeals) lines.push('The journal is as it was written.');

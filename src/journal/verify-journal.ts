@@ -52,6 +52,8 @@ export interface JournalReport {
   readonly chains: readonly ChainReport[];
   /** Heads whose chain is not here at all, one of each. */
   readonly missingChains: readonly ChainHead[];
+  /** Chains that the index has followed and that are not here: of other machines, or of an earlier one, or lost. Which, no index can tell. */
+  readonly elsewhere: readonly ChainHead[];
 }
 
 /** Checks every chain of a journal, record by record. Changes nothing; needs no running gateway and stops none. */
@@ -67,8 +69,9 @@ export async function verifyJournal(
   const here = new Set(chains.map(({ chain }) => chain));
   const expected = new Map((isSeenHere ? [...seen, ...heads] : heads).map((head) => [head.chain, head]));
   const missingChains = [...expected.values()].filter(({ chain }) => !here.has(chain));
+  const elsewhere = seen.filter(({ chain }) => !here.has(chain) && !expected.has(chain));
   const isIntact = missingChains.length === 0 && chains.every(({ problem }) => problem === undefined);
-  return { isIntact, hasCheckedSeals: key !== undefined, chains, missingChains };
+  return { isIntact, hasCheckedSeals: key !== undefined, chains, missingChains, elsewhere };
 }
 
 /** A write has one seal at its end, and a gap or a new segment may stand before what it holds. */

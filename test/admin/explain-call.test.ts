@@ -41,6 +41,17 @@ const explain = async (input: object, key?: string): Promise<{ decision: string;
 };
 
 describe('a call that', () => {
+  test('leads nowhere says what was probably meant, and nothing of what its asker may not know of', async () => {
+    const details = async (capability: string, key?: string) =>
+      (await explain({ caller: undefined, capability }, key)).last.details;
+    expect(await details('hr/ecko')).toEqual(['Did you mean "hr/echo"?']);
+    expect(await details('hrr/echo')).toEqual(['There is no namespace "hrr". Did you mean "hr"?']);
+    expect(await details('hr/something_else')).toEqual(['list_capabilities shows what there is.']);
+    const dev = await gateway.person('dev', [{ role: 'developer', namespace: 'hr' }]);
+    expect(await details('hr/ecko', dev)).toEqual(['Did you mean "hr/echo"?']);
+    expect(await details('finance/ecko', dev)).toEqual(['There is no namespace "finance".']);
+  });
+
   test('would go out is told step by step, sends nothing and uses up nothing', async () => {
     for (let turn = 0; turn < 5; turn++) {
       const { decision, steps } = await explain({});

@@ -76,12 +76,12 @@ test.each([
   [
     'namespace:hr',
     gate({ when: 'caller.consumer == "appp"' }),
-    'policy.gates[0].when: it compares caller.consumer with "appp", and there is no such consumer, and no token brings one, so that is never so until there is. Did you mean "app"?',
+    'policy.gates[0].when: it compares caller.consumer with "appp", but there is no such consumer, and no token brings one: it never is that until there is. Did you mean "app"?',
   ],
   [
     'namespace:hr',
     gate({ when: '!(caller.member in ["ann", "anna"])' }),
-    'it compares caller.member with "anna", and there is no such',
+    'it compares caller.member with "anna", but there is no such',
   ],
   [
     'namespace:hr',
@@ -97,9 +97,9 @@ test.each([
   [
     'namespace:hr',
     gate({ when: '"hrr" == capability.namespace' }),
-    'and there is no such namespace, so that is never so until there is. Did you mean "hr"?',
+    'but there is no such namespace: it never is that until there is. Did you mean "hr"?',
   ],
-  ['namespace:hr', gate({ when: 'capability.upstream == "desk"' }), 'there is no such upstream, so that is never so until'],
+  ['namespace:hr', gate({ when: 'capability.upstream == "desk"' }), 'there is no such upstream: it never is that until'],
   ['namespace:hr', gate({ when: 'capability.name == "echo"' }), 'Did you mean "hr/echo"?'],
   [
     'namespace:hr',

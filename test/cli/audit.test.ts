@@ -66,6 +66,18 @@ describe('gatehouse audit verify', () => {
     expect(await verify(dataDir, { heads: [head] })).toMatchObject({ code: 1, text: expect.stringContaining('cut: ') });
   });
 
+  it('names chains that the index knows and that a journal elsewhere has not, and leaves it to whoever reads that', async () => {
+    const { dataDir, head } = await made();
+    const copy = await made();
+    const [chain, seq] = head.split(':');
+    const { code, text } = await verify(dataDir, { dir: journalPath(copy.dataDir) });
+    expect(text).toContain(
+      `note chain ${chain} once reached record ${seq} and is not here: another machine has it, or it is lost`,
+    );
+    expect(code).toBe(1);
+    expect((await verify(dataDir)).text).not.toContain('note');
+  });
+
   it('exits 2 where there is nothing to check, and for a head that is none', async () => {
     const { dataDir } = await made();
     expect(await verify(dataDir, { heads: ['x'] })).toMatchObject({ code: 2, text: expect.stringContaining('is no head') });

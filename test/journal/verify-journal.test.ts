@@ -150,8 +150,13 @@ describe('AU-03: the verifier', () => {
     const other = { chain: '0'.repeat(32), seq: 3, hash: 'x' };
     const seen = { key, seen: [head, other] };
     // Of another replica, whose journal is elsewhere.
-    expect((await verifyJournal(dir, seen)).isIntact).toBe(true);
-    expect(await verifyJournal(dir, { ...seen, isSeenHere: true })).toMatchObject({ isIntact: false, missingChains: [other] });
+    expect(await verifyJournal(dir, seen)).toMatchObject({ isIntact: true, elsewhere: [other] });
+    expect(await verifyJournal(dir, { ...seen, heads: [other] })).toMatchObject({ isIntact: false, elsewhere: [] });
+    expect(await verifyJournal(dir, { ...seen, isSeenHere: true })).toMatchObject({
+      isIntact: false,
+      missingChains: [other],
+      elsewhere: [],
+    });
     expect((await verifyJournal(dir, { key, seen: [head], heads: [head], isSeenHere: true })).isIntact).toBe(true);
     rmSync(join(dir, '1'), { recursive: true });
     for (const put of [() => {}, () => writeFileSync(join(dir, '1'), 'x')]) {
