@@ -21,7 +21,13 @@ export const setAlert = defineAction({
   roles: ['admin'],
   isReadOnly: false,
   route: 'PUT /alerts/{id}',
-  input: z.strictObject({ id: idSchema, alert: alertSchema, revision: revisionField }),
+  input: z.strictObject({
+    id: idSchema.describe('What it is called here.'),
+    alert: alertSchema.describe(
+      'Whose use is watched and from how much on, e.g. {"per":"model","unit":"usd","amount":50,"window":"day"}.',
+    ),
+    revision: revisionField,
+  }),
   output: shown.extend({ warnings: warningsField }),
   async run(ports, caller, { id, alert, revision }, ip) {
     requireRole(caller, ['admin'], alert.namespace);

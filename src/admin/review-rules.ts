@@ -15,7 +15,12 @@ export const setReviewRules = defineAction({
   roles: ['admin'],
   isReadOnly: false,
   route: 'PUT /review-rules',
-  input: z.strictObject({ rules: reviewRulesSchema, revision: revisionField }),
+  input: z.strictObject({
+    rules: reviewRulesSchema.describe(
+      'All of them: "internal", "autoApprove", "approvers" and "directRegistration", e.g. {"approvers":{"count":2}}.',
+    ),
+    revision: revisionField,
+  }),
   output: shown,
   async run(ports, caller, { rules, revision }) {
     requireRole(caller, ['admin']);

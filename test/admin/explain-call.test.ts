@@ -47,7 +47,7 @@ describe('a call that', () => {
     expect(await details('hr/ecko')).toEqual(['Did you mean "hr/echo"?']);
     expect(await details('hrr/echo')).toEqual(['There is no namespace "hrr". Did you mean "hr"?']);
     expect(await details('hr/something_else')).toEqual(['list_capabilities shows what there is.']);
-    const dev = await gateway.person('dev', [{ role: 'developer', namespace: 'hr' }]);
+    const dev = await gateway.person('seeker', [{ role: 'developer', namespace: 'hr' }]);
     expect(await details('hr/ecko', dev)).toEqual(['Did you mean "hr/echo"?']);
     expect(await details('finance/ecko', dev)).toEqual(['There is no namespace "finance".']);
   });
