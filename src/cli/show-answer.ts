@@ -144,5 +144,12 @@ function cell(key: string, value: Json | undefined): string {
   if (value === undefined || value === null || value === '') return '-';
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (typeof value === 'number' && isTime(key) && Math.abs(value) <= 8.64e15) return new Date(value).toISOString();
+  if (typeof value === 'number') return String(rounded(value));
   return plain(typeof value === 'string' ? value : JSON.stringify(value));
+}
+
+/** Averages and the like have digits that nobody reads; `--json` has them all. */
+function rounded(value: number): number {
+  if (Number.isInteger(value)) return value;
+  return Math.abs(value) < 1 ? Number(value.toPrecision(6)) : Number(value.toFixed(3));
 }

@@ -81,6 +81,11 @@ describe('an answer for people', () => {
     expect(showAnswer({}, wide)).toBe('Done.\n');
   });
 
+  it('has no digits that nobody reads', () => {
+    const numbers = { p99Ms: 4235.000000000004, averageMs: 289.28288235, share: 0.123456789, usd: 0.0000012, calls: 12_345_678 };
+    expect(showAnswer(numbers, wide)).toBe('p99Ms: 4235\naverageMs: 289.283\nshare: 0.123457\nusd: 0.0000012\ncalls: 12345678\n');
+  });
+
   it('leaves nothing out and moves no cursor, whatever it is', () => {
     const values = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ maxDepth: 4 }));
     fc.assert(
