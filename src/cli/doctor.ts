@@ -21,7 +21,7 @@ export async function doctor({ settings, environment, json, write }: DoctorOptio
   const running = (await askRunning(settings.data, '/api/status')) as Status | undefined;
   const status = running ?? (await examine(settings, environment));
   if (json) write(showJson(JSON.parse(JSON.stringify({ isRunning: running !== undefined, ...status }))));
-  else write(report(status, running !== undefined, systemClock.nowMs()));
+  else write(report(status, running === undefined ? settings.data : undefined, systemClock.nowMs()));
   return isWell(status) ? 0 : 1;
 }
 
@@ -54,11 +54,12 @@ async function examine(settings: Settings, environment: NodeJS.ProcessEnv): Prom
   }
 }
 
-function report(status: Status, isRunning: boolean, nowMs: number): string {
+/** `idleData`: the data directory, where no gateway runs on it. */
+function report(status: Status, idleData: string | undefined, nowMs: number): string {
   const lines = [
-    isRunning
+    idleData === undefined
       ? `Gatehouse ${status.version} has been running for ${ago(nowMs - status.startedAtMs)}.`
-      : `No gateway is running on this data directory; upstreams were asked just now.`,
+      : `No gateway is running on the data directory ${idleData}; upstreams were asked just now.`,
   ];
   for (const { file, line, message } of status.configuration)
     lines.push(`  problem  ${file ?? ''}${line === undefined ? '' : `:${line}`} ${message}`);

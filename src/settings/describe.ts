@@ -12,9 +12,12 @@ export function settingFlags(): readonly { readonly flag: string; readonly descr
 export function settingsHelp(): string {
   const width = Math.max(...keys.map((key) => variableOf(key).length));
   const lines = keys.map((key) => `  ${variableOf(key).padEnd(width)}  ${describe(key)}`);
+  const secrets = keys.filter((key) => rows[key].isSecret).map(variableOf);
   return [
-    'Settings come from flags, then these variables, then gatehouse.yaml (keys in camel case, e.g. bodyLimitBytes):',
+    'A setting comes from its flag, else from its variable, else from gatehouse.yaml: --body-limit-bytes, GATEHOUSE_BODY_LIMIT_BYTES and',
+    'bodyLimitBytes are one. Each of these has all three, but for the flag where it is a secret; --config names another file.',
     ...lines,
+    `Without a flag: ${secrets.join(', ')}.`,
     `In gatehouse.yaml alone: ${structureKeys.join(', ')}.`,
   ].join('\n');
 }
