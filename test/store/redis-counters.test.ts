@@ -345,6 +345,32 @@ describe('while Redis is away', () => {
     await until('Redis to decide again', () => counters.take(demands, oneCall) instanceof Promise);
   });
 
+  it.each([
+    ['refused is not counted', 3, 2],
+    ['let through counts once', 1, 4],
+  ])('what is decided without it, because its answer came late, and %s', async (_, expectedReplicas, counted) => {
+    const own = await ownRedis();
+    const counters = await replica(own.url, { ...patience, expectedReplicas });
+    const demands = demandsOf({ per: 'key', rpm: 6, budget: { amount: 600, window: 'month', unit: 'calls' } });
+    const late = { admitted: 0, refused: 0 };
+    const ask = async () => {
+      late[(await counters.take(demands, oneCall)).kind] += 1;
+    };
+    await Promise.all([ask(), ask()]);
+    process.kill(own.pid, 'SIGSTOP');
+    const first = ask();
+    // Its answer may come in time, when Redis counts as lost already.
+    await pass(60);
+    const second = ask();
+    await first;
+    process.kill(own.pid, 'SIGCONT');
+    await second;
+    await until('Redis to decide again', () => counters.take(demandsOf({ per: 'key', rpm: 9 }), oneCall) instanceof Promise);
+    expect((await used(counters, demands))[0]).toBe(late.admitted);
+    expect(late.admitted).toBeGreaterThanOrEqual(counted);
+    expect(await used(counters, demands)).toEqual([late.admitted, late.admitted]);
+  });
+
   it('what happened meanwhile counts when it is back', async () => {
     const own = await startRedis();
     const counters = await replica(own.url, patience);

@@ -91,13 +91,21 @@ export class CounterLink {
     this.#heartbeat = setInterval(() => this.flush(true), this.#options.leaseMs / 3).unref();
   }
 
-  /** Runs the deciding script. Undefined when Redis did not decide; it may have, and nobody will know. */
-  async take(mode: 'take' | 'look', keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+  /**
+   * Runs the deciding script. Undefined when Redis did not decide in time; where it decides after that, `late` hears of it. Of a
+   * connection that broke meanwhile nobody will know.
+   */
+  async take(
+    mode: 'take' | 'look',
+    keys: readonly string[],
+    values: readonly (string | number)[],
+    late: (reply: unknown) => void,
+  ): Promise<unknown> {
     this.flush(false);
     const head = [this.holder, this.epoch, this.#options.leaseMs, randomUUID(), mode];
     try {
       const work = this.#redis.takeLimits(keys.length + 2, ...redisKeys(keys), ...head, ...values);
-      return await this.#patiently(work);
+      return await this.#patiently(work, late);
     } catch (error) {
       this.#fail(error);
       return undefined;
@@ -105,7 +113,7 @@ export class CounterLink {
   }
 
   /** A thousand calls at once are answered one after the other: given up, each would be decided without the others. */
-  async #patiently<T>(work: Promise<T>): Promise<T> {
+  async #patiently(work: Promise<unknown>, late: (reply: unknown) => void): Promise<unknown> {
     for (let waits = 1; ; waits += 1) {
       const sinceMs = performance.now();
       try {
@@ -114,7 +122,9 @@ export class CounterLink {
         return reply;
       } catch (error) {
         const isSilent = this.#heardAtMs < sinceMs;
-        if (!(error instanceof LateError) || isSilent || waits === mostPatience) throw error;
+        if (error instanceof LateError && !isSilent && waits < mostPatience) continue;
+        if (error instanceof LateError) work.then(late, () => {});
+        throw error;
       }
     }
   }

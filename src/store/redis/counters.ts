@@ -44,7 +44,7 @@ interface Taking {
 const goneRetryMs = 1_000;
 /** What was seen earlier is no answer to how a counter stands now. */
 const newsMs = 1_000;
-/** Budgets that wait to be told; an outage over so many windows and callers forgets the oldest. */
+/** Budgets that wait to be told, and what waits to be taken back; an outage over so many windows and callers forgets the oldest. */
 const mostOwed = 20_000;
 
 class RedisCounters implements Counters, LinkOwner {
@@ -58,6 +58,8 @@ class RedisCounters implements Counters, LinkOwner {
   readonly #held = new Map<string, number>();
   /** What Redis has not been told that was spent. */
   readonly #owed = new Map<string, Change>();
+  /** What Redis counted of rates and has not been told to take back. */
+  #takenBack: Change[] = [];
   #lostAtMs: number;
   #lostAtSteadyMs: number;
 
@@ -113,6 +115,8 @@ class RedisCounters implements Counters, LinkOwner {
     // First what was seen before: a Redis that lost its data would take what was spent since for all there is.
     const changes = [...this.#owed.values()].flatMap((change) => [...this.#floorOf(change), change]);
     this.#owed.clear();
+    changes.push(...this.#takenBack);
+    this.#takenBack = [];
     for (const [key, amount] of this.#held) changes.push({ key, line: ['hold', amount] });
     const nowMs = this.#steady.steadyMs();
     for (const [key, counter] of this.#local.entries()) {
@@ -124,10 +128,12 @@ class RedisCounters implements Counters, LinkOwner {
     return changes;
   }
 
-  /** Only what was spent is kept: what is held, and what rates let through, is told anew. */
+  /** Only what was spent, or is to be taken back, is kept: what is held, and what rates let through, is told anew. */
   unsent(changes: readonly Change[]): void {
-    for (const { key, line } of changes) {
+    for (const change of changes) {
+      const { key, line } = change;
       const [what, amount, window = '', startMs = ''] = line;
+      if (what === 'subtract' && this.#takenBack.length < mostOwed) this.#takenBack.push(change);
       if (what !== 'spend') continue;
       const name = `${startMs} ${key}`;
       const earlier = this.#owed.get(name)?.line[1] ?? 0;
@@ -159,7 +165,8 @@ class RedisCounters implements Counters, LinkOwner {
     const takings = demands.flatMap((demand): Taking[] => {
       if (wouldRefuse.includes(demand)) return [];
       const counter = decision.counters[asked.indexOf(demand)];
-      return [{ demand, amount: unitsOf(cost, demand.limit), entry: counter?.entry ?? 0, startMs: counter?.startMs ?? 0 }];
+      const amount = unitsOf(cost, demand.limit);
+      return [{ demand, amount, entry: this.#entryOf(demand, amount, counter?.entry), startMs: counter?.startMs ?? 0 }];
     });
     for (const { demand, amount } of takings) {
       if (!isHeld(demand) || amount === 0) continue;
@@ -170,11 +177,32 @@ class RedisCounters implements Counters, LinkOwner {
     return { kind: 'admitted', reservation: new SharedReservation(this, local.reservation, takings), wouldRefuse };
   }
 
+  /** What this replica let through since Redis was lost is told anew, though Redis counted this one: its answer was under way. */
+  #entryOf({ key, limit }: Demand, amount: number, entry = 0): number {
+    if (limit.kind !== 'rate' || amount === 0 || this.#link.state !== 'away') return entry;
+    this.#link.tell({ key, line: ['subtract', amount, entry, limit.windowMs] });
+    return 0;
+  }
+
+  /** The call was decided without this decision, and counts as it was decided. What was taken to be held is void with its holder. */
+  #undo(demands: readonly Demand[], amounts: readonly number[], decision: Decision | undefined): void {
+    if (decision === undefined || decision.refused) return;
+    for (const [at, { key, limit }] of demands.entries()) {
+      const [amount = 0, counter] = [amounts[at], decision.counters[at]];
+      if (counter === undefined || counter.wouldRefuse || amount === 0) continue;
+      if (limit.kind === 'rate') this.#link.tell({ key, line: ['subtract', amount, counter.entry, limit.windowMs] });
+      else if (limit.kind === 'budget' && limit.unit === 'calls')
+        this.#link.tell({ key, line: ['spend', -amount, limit.window, counter.startMs] });
+    }
+  }
+
   async #ask(mode: 'take' | 'look', demands: readonly Demand[], amounts: readonly number[]): Promise<Decision | undefined> {
     const { epoch } = this.#link;
     const keys = demands.map(({ key }) => key);
     const values = demands.flatMap((demand, at) => this.#views.valuesOf(demand, amounts[at] ?? 0, epoch));
-    const reply = await this.#link.take(mode, keys, values);
+    const reply = await this.#link.take(mode, keys, values, (late) => {
+      if (mode === 'take') this.#undo(demands, amounts, readDecision(late, demands, amounts));
+    });
     const decision = readDecision(reply, demands, amounts);
     if (decision === undefined) return undefined;
     this.#link.replicas = Math.max(1, decision.replicas);
