@@ -6,13 +6,15 @@ const empty = Buffer.alloc(0);
 
 /**
  * Cuts a stream of server-sent events (WHATWG HTML 9.2) behind the empty line that ends each, and changes no byte. Lines may end in LF
- * or CRLF; nobody who streams models ends them in a lone CR.
+ * or CRLF, or all of them in a lone CR.
  */
 export class EventSplitter {
   readonly #limitBytes: number;
   readonly #rest = new Pieces();
   /** The last two bytes of the rest: an empty line may begin there. */
   #tail: Buffer = empty;
+  /** The byte that ends a line; undefined until one has ended. */
+  #lineEnd: number | undefined;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
@@ -26,6 +28,8 @@ export class EventSplitter {
   /** Calls `take` with each whole event. Throws RangeError for one that is larger than the limit. */
   push(chunk: Buffer, take: (event: Buffer) => void): void {
     let from = 0;
+    this.#lineEnd ??= lineEndOf(this.#tail.at(-1) === cr ? Buffer.concat([this.#tail, chunk]) : chunk);
+    const endOf = this.#lineEnd === cr ? endBehindCr : endBehindLf;
     if (this.#rest.length > 0) {
       const found = endOf(Buffer.concat([this.#tail, chunk]), 0);
       if (found < 0) {
@@ -54,8 +58,21 @@ export class EventSplitter {
   }
 }
 
+/** Undefined where no line ends, or where it is not known yet in what. */
+function lineEndOf(bytes: Buffer): number | undefined {
+  const [atLf, atCr] = [bytes.indexOf(lf), bytes.indexOf(cr)];
+  const isLoneCr = atCr >= 0 && atCr + 1 < bytes.length && bytes[atCr + 1] !== lf;
+  if (isLoneCr && (atLf < 0 || atCr < atLf)) return cr;
+  return atLf < 0 ? undefined : lf;
+}
+
+function endBehindCr(bytes: Buffer, from: number): number {
+  const at = bytes.indexOf('\r\r', from, 'latin1');
+  return at < 0 ? -1 : at + 2;
+}
+
 /** Behind the next empty line; -1 where there is none. */
-function endOf(bytes: Buffer, from: number): number {
+function endBehindLf(bytes: Buffer, from: number): number {
   for (let at = bytes.indexOf(lf, from); at >= 0; at = bytes.indexOf(lf, at + 1)) {
     if (bytes[at + 1] === lf) return at + 2;
     if (bytes[at + 1] === cr && bytes[at + 2] === lf) return at + 3;
@@ -67,10 +84,12 @@ function endOf(bytes: Buffer, from: number): number {
 export function readEvent(event: Buffer): { readonly type: string; readonly data: string } | undefined {
   let type = '';
   let data: string | undefined;
-  for (const line of event.toString().split(/\r?\n/)) {
+  // A stream may begin with a byte order mark, which belongs to no line.
+  const text = event[0] === 0xef ? event.toString().replace(/^\ufeff/, '') : event.toString();
+  for (const line of text.split(/\r\n|[\r\n]/)) {
     if (line.startsWith('data:')) {
-      const text = line.slice(line[5] === ' ' ? 6 : 5);
-      data = data === undefined ? text : `${data}\n${text}`;
+      const value = line.slice(line[5] === ' ' ? 6 : 5);
+      data = data === undefined ? value : `${data}\n${value}`;
     } else if (line.startsWith('event:')) {
       type = line.slice(line[6] === ' ' ? 7 : 6);
     }
