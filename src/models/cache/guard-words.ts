@@ -178,3 +178,47 @@ export const alike: readonly ReadonlySet<string>[] = [
   'show tell give',
   'explain describe',
 ].map((group) => new Set(words(group)));
+
+/** Questions that hold one of these ask for more than yes or no. */
+export const questionWords: ReadonlySet<string> = new Set(words('what which who whom whose when where why how'));
+
+/** A question that begins with one of these asks for yes or no. */
+export const auxiliaries: ReadonlySet<string> = new Set(
+  words('is are am was were do does did can could should would will shall may might must has have had'),
+);
+
+export const tenses: ReadonlyMap<string, 'past' | 'future'> = new Map([
+  ...words('was were did had').map((word) => [word, 'past'] as const),
+  ...words('will shall').map((word) => [word, 'future'] as const),
+]);
+
+/** Who is spoken of, and is neither of those who speak. */
+export const others: ReadonlyMap<string, string> = new Map(
+  words('he:he him:he his:he himself:he she:she her:she hers:she herself:she they:they them:they their:they theirs:they')
+    .map((entry) => entry.split(':'))
+    .map(([word = '', other = '']) => [word, other] as const),
+);
+
+/** "The best way" is a way like any other. */
+export const ways: ReadonlySet<string> = new Set(words('way ways method approach practice practices procedure process'));
+
+/** Units that are others in capitals: bits and bytes, milli and mega, a gram and a generation of networks. */
+export const caseUnits: ReadonlySet<string> = new Set(
+  words('m g k t s h a b mb kb gb tb pb kbps mbps gbps mw mv ma ms mg mj mpa pa mm ml mf mmol ps ns'),
+);
+
+/** Words that other languages can hardly do without, and English can. */
+export const foreignWords: ReadonlySet<string> = new Set(
+  words(`der das und ist nicht ein eine einen einem einer ich wir sie wie wer warum wann welche welcher welches kein keine für auf zu dem
+  bei aus nach oder aber auch mein meine dein darf muss soll kann
+  qué quién cuál cómo cuándo dónde cuánto una unos es está que por muy más también puedo
+  les une quel quelle quels pourquoi où quand qui je nous vous dans avec sont pas
+  perché quando quale sono è della gli het een niet waar wanneer waarom ik wij zijn voor
+  não quem onde qual quanto meu minha são uma`),
+);
+
+/** A question may begin with any two of these. */
+export const asking: ReadonlySet<string> = new Set(words('what is are tell me show give i need'));
+
+/** After "how" they ask the same. */
+export const doable: ReadonlySet<string> = new Set(words('do does can could'));

@@ -1,4 +1,15 @@
-import { alike, directions, fillers, opposites, placing, reversing, sameAs } from './guard-words.ts';
+import {
+  alike,
+  asking,
+  directions,
+  doable,
+  fillers,
+  functionWords,
+  opposites,
+  placing,
+  reversing,
+  sameAs,
+} from './guard-words.ts';
 import { type QuestionFacts, readFacts, stem } from './question-facts.ts';
 
 /** Why two questions are not taken for the same. */
@@ -12,6 +23,7 @@ type Objection =
   | 'names'
   | 'negation'
   | 'asked for'
+  | 'tense'
   | 'opposites'
   | 'order'
   | 'words';
@@ -29,14 +41,21 @@ export function objection(first: string, second: string): Objection | undefined 
   if (!agree(a.codes, b.codes)) return 'codes';
   if (!agreeUnordered(a.units, b.units)) return 'units';
   if (!agreeUnordered(a.dates, b.dates)) return 'dates';
-  if (!namesAgree(a, b)) return 'names';
-  if (a.negations !== b.negations) return 'negation';
+  if (!namesAgree(a, b) || !agreeUnordered(a.others, b.others)) return 'names';
+  if (!agreeUnordered(a.negations, b.negations)) return 'negation';
   if (a.asked !== undefined && b.asked !== undefined && a.asked !== b.asked) return 'asked for';
+  if (a.kind !== undefined && b.kind !== undefined && a.kind !== b.kind) return 'asked for';
+  if (a.tense !== b.tense) return 'tense';
   if (haveOpposites(a, b) || haveOtherExtremes(a, b)) return 'opposites';
   if (isReordered(a, b) || isTurnedRound(a, b) || isTurnedRound(b, a) || isPassive(a) !== isPassive(b)) return 'order';
-  if (shareLittle(a.content, b.content)) return 'words';
-  return differInOneWord(a, b) || differInFewWords(a.content, b.content) ? 'words' : undefined;
+  if (areShuffled(a, b)) return 'order';
+  if (shareLittle(a.content, b.content) || Math.abs(a.words.length - b.words.length) > mostMoreWords) return 'words';
+  if (haveWordsOfOneStem(a, b)) return 'words';
+  return differInSomeWords(a, b) || differInFewWords(a.content, b.content) ? 'words' : undefined;
 }
+
+/** Small words alone make sentences, too. */
+const mostMoreWords = 8;
 
 function agree(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((value, at) => value === b[at]);
@@ -48,10 +67,15 @@ function agreeUnordered(a: readonly string[], b: readonly string[]): boolean {
 
 /** Every name of one is in the other, however it is written there, and those that both name come in the same order. */
 function namesAgree(a: QuestionFacts, b: QuestionFacts): boolean {
-  if (!a.names.every((name) => b.words.includes(name)) || !b.names.every((name) => a.words.includes(name))) return false;
+  if (!a.names.every((name) => isNamed(name, b)) || !b.names.every((name) => isNamed(name, a))) return false;
   const names = new Set([...a.names, ...b.names]);
   const inOrder = ({ words }: QuestionFacts) => [...new Set(words.filter((word) => names.has(word)))];
   return agree(inOrder(a), inOrder(b));
+}
+
+/** "US" and "IT" are no "us" and "it". */
+function isNamed(name: string, { names, words }: QuestionFacts): boolean {
+  return functionWords.has(name) ? names.includes(name) : words.includes(name);
 }
 
 const oppositesOf: ReadonlyMap<string, ReadonlySet<string>> = (() => {
@@ -160,12 +184,47 @@ function shareLittle(a: readonly string[], b: readonly string[]): boolean {
   return a.length - without(a, b).length < shorter / 2;
 }
 
-/** Word for word the same but for one, be it the smallest: "on", "she", "need". */
-function differInOneWord(a: QuestionFacts, b: QuestionFacts): boolean {
-  const [mine, theirs] = [a, b].map(({ words }) => words.filter((word) => !fillers.has(word)));
-  if (mine!.length !== theirs!.length) return false;
-  const apart = mine!.flatMap((word, at) => (word === theirs![at] ? [] : [[word, theirs![at]!] as const]));
-  return apart.length === 1 && !apart.every(([word, other]) => isSame(stem(word), stem(other)) || areAlike(word, other));
+/** Word for word the same but for some, be they the smallest: "on", "she", "need". */
+function differInSomeWords(a: QuestionFacts, b: QuestionFacts): boolean {
+  const [mine, theirs] = [plainOf(a), plainOf(b)];
+  if (mine.length !== theirs.length) return false;
+  const apart = mine.filter((_, at) => !standsFor(mine, theirs, at));
+  // Where words have only moved on, the places say nothing.
+  const isAligned = apart.length === without(mine.map(stem), theirs.map(stem)).length;
+  return apart.length === 1 || (apart.length > 0 && isAligned && apart.length <= mine.length / 2);
+}
+
+/** The same words in another order, but for a phrase that moved from one end to the other. */
+function areShuffled(a: QuestionFacts, b: QuestionFacts): boolean {
+  const [mine, theirs] = [plainOf(a), plainOf(b)];
+  if (!agreeUnordered(mine, theirs)) return false;
+  return !mine.some((_, at) => agree([...mine.slice(at), ...mine.slice(0, at)], theirs));
+}
+
+function plainOf({ words }: QuestionFacts): readonly string[] {
+  return words.filter((word) => !fillers.has(word));
+}
+
+function standsFor(mine: readonly string[], theirs: readonly string[], at: number): boolean {
+  const [word, other] = [mine[at]!, theirs[at]!];
+  if (word === other || areAlike(word, other)) return true;
+  if (isSame(stem(word), stem(other)) && !areOtherWords(word, other)) return true;
+  if (mine[at - 1] === 'how' && theirs[at - 1] === 'how') return doable.has(word) && doable.has(other);
+  // "Tell me" and "what is", "I need" and "give me".
+  return at < 2 && asking.has(word) && asking.has(other) && asking.has(mine[1 - at]!) && asking.has(theirs[1 - at]!);
+}
+
+/** "Car" and "care", "plan" and "planes" have one stem. */
+function areOtherWords(word: string, other: string): boolean {
+  const [one, two] = [word.replace(/s$/, ''), other.replace(/s$/, '')];
+  return one === `${two}e` || two === `${one}e`;
+}
+
+function haveWordsOfOneStem(a: QuestionFacts, b: QuestionFacts): boolean {
+  return a.content.some((word, at) => {
+    const theirs = b.plain.filter((_, place) => b.content[place] === word);
+    return theirs.length > 0 && theirs.every((other) => areOtherWords(a.plain[at]!, other));
+  });
 }
 
 function areAlike(word: string, other: string): boolean {
@@ -179,8 +238,7 @@ function differInFewWords(a: readonly string[], b: readonly string[]): boolean {
   if (onlyA.length === 0 && onlyB.length === 0) return false;
   if (onlyA.length === 0 || onlyB.length === 0) return true;
   if (a.length !== b.length) return false;
-  const apart = a.filter((word, at) => !isSame(word, b[at]!)).length;
-  return apart <= Math.max(1, a.length / 3);
+  return onlyA.length <= Math.max(1, a.length / 3);
 }
 
 function without(words: readonly string[], others: readonly string[]): readonly string[] {

