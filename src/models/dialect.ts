@@ -87,6 +87,8 @@ export interface StreamReader {
   read(event: string, data: string): readonly ReplyEvent[];
   /** The stream was complete: what the provider sends last has come. */
   readonly isComplete: boolean;
+  /** The stream has ended without that: says what it would have said, where the answer was whole; some servers leave their last word out. */
+  end?(): readonly ReplyEvent[];
 }
 
 /** What a provider sent is no answer in its dialect. The message is for the log. */

@@ -42,6 +42,13 @@ export class ChatStreamReader implements StreamReader {
     return this.#events;
   }
 
+  end(): readonly ReplyEvent[] {
+    if (this.isComplete || typeof this.#reason !== 'string') return nothing;
+    this.#events = [];
+    this.#end();
+    return this.#events;
+  }
+
   #chunk(event: string, chunk: JsonObject): void {
     if (event === 'error' || isObject(chunk.error) || typeof chunk.error === 'string') {
       this.#events.push({ kind: 'failed', failure: readStreamFailure(chunk) });

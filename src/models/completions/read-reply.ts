@@ -38,6 +38,10 @@ export class CompletionsStreamReader implements StreamReader {
     return this.#chunk(chunk);
   }
 
+  end(): readonly ReplyEvent[] {
+    return this.isComplete || typeof this.#reason !== 'string' ? nothing : this.#end();
+  }
+
   #chunk(chunk: JsonObject): readonly ReplyEvent[] {
     const events: ReplyEvent[] = [];
     if (!this.#hasStarted) {

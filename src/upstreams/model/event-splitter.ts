@@ -25,6 +25,19 @@ export class EventSplitter {
     return this.#rest.length;
   }
 
+  /**
+   * The stream has ended. Calls `take` with a last event whose empty line alone is missing, and adds it. Returns false where half of
+   * an event is left.
+   */
+  end(take: (event: Buffer) => void): boolean {
+    const rest = this.#rest.take();
+    const data = readEvent(rest)?.data;
+    if (data === undefined) return true;
+    if (!isWhole(data)) return false;
+    take(Buffer.concat([rest, Buffer.from(this.#lineEnd === cr ? '\r\r' : '\n\n')]));
+    return true;
+  }
+
   /** Calls `take` with each whole event. Throws RangeError for one that is larger than the limit. */
   push(chunk: Buffer, take: (event: Buffer) => void): void {
     let from = 0;
@@ -80,7 +93,17 @@ function endBehindLf(bytes: Buffer, from: number): number {
   return -1;
 }
 
-/** The type and the data of one event. */
+function isWhole(data: string): boolean {
+  if (data.trim() === '[DONE]') return true;
+  try {
+    JSON.parse(data);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The type and the data of one event; undefined where there are none, or nothing is in them. */
 export function readEvent(event: Buffer): { readonly type: string; readonly data: string } | undefined {
   let type = '';
   let data: string | undefined;
@@ -94,5 +117,5 @@ export function readEvent(event: Buffer): { readonly type: string; readonly data
       type = line.slice(line[6] === ' ' ? 7 : 6);
     }
   }
-  return data === undefined ? undefined : { type, data };
+  return data === undefined || data === '' ? undefined : { type, data };
 }

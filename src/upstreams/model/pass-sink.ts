@@ -1,5 +1,6 @@
 import { type ClientDialectName, ReplyError, type StreamReader } from '../../models/dialect.ts';
 import { clientDialects } from '../../models/dialects.ts';
+import type { ReplyEvent } from '../../models/reply.ts';
 import { blankOut } from '../blank-out.ts';
 import type { AnswerStream } from '../upstream.ts';
 import { EventSplitter, readEvent } from './event-splitter.ts';
@@ -52,15 +53,21 @@ export class PassSink implements BodySink {
     this.#hasSpoken = !this.#traits.hasPreamble;
   }
 
+  get isComplete(): boolean {
+    return this.#options.reader.isComplete;
+  }
+
   data(chunk: Buffer): Promise<void> | undefined {
     this.#splitter.push(chunk, this.#take);
     return this.#flush();
   }
 
   end(): Promise<void> | undefined {
-    if (this.#splitter.restBytes > 0 || !(this.#options.reader.isComplete || this.#hasFinished))
+    if (!this.#splitter.end(this.#take) || !(this.isComplete || this.#hasFinished))
       throw new ReplyError('the stream ended before the answer was complete');
-    return this.#write(this.#split.end());
+    this.#see((reader) => reader.end?.() ?? []);
+    const writing = this.#flush();
+    return writing === undefined ? this.#write(this.#split.end()) : writing.then(() => this.#write(this.#split.end()));
   }
 
   readonly #take = (event: Buffer): void => {
@@ -111,17 +118,22 @@ export class PassSink implements BodySink {
 
   /** Returns whether the event stays here. Throws ProviderFailed. */
   #read(event: Buffer): boolean {
-    const { reader, meter, keepsUsage } = this.#options;
+    const { meter, keepsUsage } = this.#options;
     const read = readEvent(event);
     if (read === undefined) return false;
     this.#hasModel = true;
+    this.#see((reader) => reader.read(read.type, read.data));
+    return keepsUsage && meter.usage !== undefined && /"choices"\s*:\s*\[\s*\]/.test(read.data);
+  }
+
+  /** Throws ProviderFailed. */
+  #see(read: (reader: StreamReader) => readonly ReplyEvent[]): void {
     try {
-      for (const one of reader.read(read.type, read.data)) meter.saw(one);
+      for (const one of read(this.#options.reader)) this.#options.meter.saw(one);
     } catch (error) {
       // It sees a part of the stream only: what it makes of that is not for it to judge.
       if (!(error instanceof ReplyError)) throw error;
     }
-    return keepsUsage && meter.usage !== undefined && /"choices"\s*:\s*\[\s*\]/.test(read.data);
   }
 
   #hold(): void {

@@ -38,6 +38,8 @@ export interface BodySink {
   /** A promise: nothing more comes until it has resolved. */
   data(chunk: Buffer): Promise<void> | undefined;
   end(): Promise<void> | undefined;
+  /** What comes last has come: how the connection ends makes no difference any more. */
+  readonly isComplete?: boolean;
 }
 
 /**
@@ -119,7 +121,8 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.isDone) return;
-    if (error instanceof LinkError) this.fail(error);
+    if (this.#sink?.isComplete === true) this.onResponseEnd();
+    else if (error instanceof LinkError) this.fail(error);
     else this.fail(this.#wasSent ? this.#brokeOff(error) : this.#unreachable(error));
   }
 

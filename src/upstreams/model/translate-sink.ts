@@ -26,7 +26,8 @@ interface TranslateOptions {
 export class TranslateSink implements BodySink {
   readonly #options: TranslateOptions;
   readonly #push: (chunk: Buffer) => void;
-  readonly #isInside: () => boolean;
+  /** Takes what the last event left out; false where something is missing. */
+  readonly #endFrames: () => boolean;
   readonly #split: SplitSecrets;
   #text = '';
   #hasSpoken = false;
@@ -37,13 +38,17 @@ export class TranslateSink implements BodySink {
     if (options.framing === 'sse') {
       const splitter = new EventSplitter(eventLimitBytes);
       this.#push = (chunk) => splitter.push(chunk, (event) => this.#event(event));
-      this.#isInside = () => splitter.restBytes > 0;
+      this.#endFrames = () => splitter.end((event) => this.#event(event));
     } else {
       const onEvent = ({ type, data }: { readonly type: string; readonly data: Buffer }) => this.#read(type, data.toString());
       const reader = new AwsEventStreamReader({ onEvent }, eventLimitBytes);
       this.#push = (chunk) => reader.push(chunk);
-      this.#isInside = () => reader.isInside;
+      this.#endFrames = () => !reader.isInside;
     }
+  }
+
+  get isComplete(): boolean {
+    return this.#options.reader.isComplete;
   }
 
   data(chunk: Buffer): Promise<void> | undefined {
@@ -53,7 +58,9 @@ export class TranslateSink implements BodySink {
 
   end(): Promise<void> | undefined {
     const { reader, writer } = this.#options;
-    if (!reader.isComplete || this.#isInside()) throw new ReplyError('the stream ended before the answer was complete');
+    const isWhole = this.#endFrames();
+    if (isWhole && reader.end !== undefined) this.#say(reader.end());
+    if (!reader.isComplete || !isWhole) throw new ReplyError('the stream ended before the answer was complete');
     this.#text += writer.end();
     return this.#write(Buffer.concat([this.#take(), this.#split.end()]));
   }
@@ -64,8 +71,12 @@ export class TranslateSink implements BodySink {
   }
 
   #read(type: string, data: string): void {
-    const { reader, writer, meter } = this.#options;
-    for (const event of reader.read(type, data)) {
+    this.#say(this.#options.reader.read(type, data));
+  }
+
+  #say(events: readonly ReplyEvent[]): void {
+    const { writer, meter } = this.#options;
+    for (const event of events) {
       meter.saw(event);
       if (isSpoken(event)) this.#hasSpoken = true;
       if (event.kind === 'delta') {

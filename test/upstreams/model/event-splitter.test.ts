@@ -51,6 +51,20 @@ test('an event beyond the limit is refused, one below it is not', () => {
   expect(() => splitter.push(Buffer.from('01234'), () => {})).toThrow(RangeError);
 });
 
+test('what is left at the end is an event where its empty line alone is missing', () => {
+  const endOf = (text: string) => {
+    const splitter = new EventSplitter(100);
+    const found: string[] = [];
+    const take = (one: Buffer) => found.push(one.toString());
+    splitter.push(Buffer.from(text), take);
+    return [splitter.end(take), found];
+  };
+  expect(endOf('data: {"a":1}')).toEqual([true, ['data: {"a":1}\n\n']]);
+  expect(endOf('data: 1\r\rdata: [DONE]\r')).toEqual([true, ['data: 1\r\r', 'data: [DONE]\r\r\r']]);
+  expect(endOf('data: {"a":')).toEqual([false, []]);
+  expect(endOf('\n: ping\n')).toEqual([true, []]);
+});
+
 test('the type and the lines of data are read; what has no data is no event', () => {
   expect(readEvent(Buffer.from('event: a\r\ndata: x\r\ndata:y\r\n\r\n'))).toEqual({ type: 'a', data: 'x\ny' });
   expect(readEvent(Buffer.from('event: a\rdata: x\rdata:y\r\r'))).toEqual({ type: 'a', data: 'x\ny' });

@@ -206,6 +206,48 @@ describe('an event that is half of one', () => {
   });
 });
 
+describe('a stream that does not end as it should', () => {
+  const said = [chatEvent({ role: 'assistant', content: '' }), chatEvent({ content: 'Hello' })].join('');
+  const whole = said + chatEvent({}, 'stop') + usageEvent;
+  const streams = async (body: string, isCut: boolean, dialect: 'chat' | 'messages') => {
+    const { upstream } = await model([chat(one)]);
+    one.does((_heard, response) => {
+      if (isCut) openStream(response).write(body, () => response.destroy());
+      else openStream(response).end(body);
+    });
+    const asked = ask(dialect, { ...question, max_tokens: 50, stream: true });
+    return { ...asked, done: upstream.call(asked.call) };
+  };
+
+  test.each([
+    ['without its last event', whole, false],
+    ['without the empty line behind it', `${whole}data: [DONE]`, false],
+    ['without the line behind it', `${whole}data: [DONE]\n`, false],
+    ['with an event that is empty', `data:\n\n${whole}${doneEvent}`, false],
+    ['with a connection that breaks when all is said', whole + doneEvent, true],
+  ])('is whole %s, in either dialect', async (_, body, isCut) => {
+    for (const dialect of ['chat', 'messages'] as const) {
+      const { done, spent, received } = await streams(body, isCut, dialect);
+      expect(await done).toMatchObject({ kind: 'streamed' });
+      expect(received.text).toContain('Hello');
+      expect(spent.at(-1)).toMatchObject({ isEstimated: false, finish: 'stop', usage: { input: 7, output: 3 } });
+      if (dialect === 'messages') expect(received.text).toContain('message_stop');
+    }
+  });
+
+  test.each([
+    ['nobody said why it ended', said, false],
+    ['half of its last event is missing', `${whole}data: {"choi`, false],
+    ['the connection breaks before all is said', said, true],
+  ])('is broken where %s, in either dialect', async (_, body, isCut) => {
+    for (const dialect of ['chat', 'messages'] as const) {
+      const { done, received } = await streams(body, isCut, dialect);
+      expect(await failure(done)).toMatchObject({ code: 'upstream_failed' });
+      expect(received.text).not.toMatch(/\[DONE\]|message_stop/);
+    }
+  });
+});
+
 describe('a limit of tokens of a target', () => {
   test('is not undone by a client that asks for an answer of any length', async () => {
     const { upstream, clock } = await model([chat(one, { limits: { tpm: 1000 } })]);
