@@ -40,7 +40,8 @@ export class Sampler {
     this.#model = model;
     this.#maxTokens = maxTokens;
     this.#callModel = callModel;
-    const capabilities = { ...ask.client.capabilities, sampling: {} };
+    // Servers may send tools only to whoever says that it takes them (MCP 2025-11-25 client/sampling).
+    const capabilities = { ...ask.client.capabilities, sampling: { tools: {} } };
     this.ask = {
       ...ask,
       client: { ...ask.client, capabilities },

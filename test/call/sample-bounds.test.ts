@@ -34,6 +34,24 @@ describe('a model that answers for a client', () => {
     expect(asked[0]?.approval).toBeUndefined();
   });
 
+  test('takes tools, and its upstream is told so: servers send none to whoever does not say it', async () => {
+    const asked: Ask[] = [];
+    const sampler = open(async (ask) => {
+      asked.push(ask);
+      return answered;
+    });
+    expect(sampler.ask.client.capabilities.sampling).toEqual({ tools: {} });
+    const tool = { name: 'weather', description: 'Tells it', inputSchema: { type: 'object' } };
+    await sampler.ask.conversation.ask('sampling/createMessage', {
+      ...question,
+      tools: [tool],
+      toolChoice: { mode: 'required' },
+    });
+    expect(asked[0]?.params).toMatchObject({
+      arguments: { tools: [{ name: 'weather', input_schema: { type: 'object' } }], tool_choice: { type: 'any' } },
+    });
+  });
+
   test('answers an upstream that asks without end only so often', async () => {
     let calls = 0;
     const sampler = open(async () => {
