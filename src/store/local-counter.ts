@@ -57,10 +57,10 @@ export class RateCounter {
   }
 
   /** Returns what `settle` needs to find it again. */
-  take(amount: number, limit: number, steadyMs: number): number {
+  take(amount: number, limit: number, steadyMs: number, fromMs = 0): number {
     this.#unsettled += 1;
     this.limit = limit;
-    return this.log.add(steadyMs, amount, limit);
+    return this.log.add(steadyMs, amount, limit, fromMs);
   }
 
   settle(entry: number, reserved: number, actual: number, limit: number, steadyMs: number): void {

@@ -25,6 +25,7 @@ export class LocalCounters {
   readonly #counters = new Map<string, LocalCounter>();
   readonly #options: LocalOptions;
   #sweep: MapIterator<[string, LocalCounter]>;
+  #partedMs = 0;
 
   constructor(options: LocalOptions) {
     this.#options = options;
@@ -37,6 +38,11 @@ export class LocalCounters {
 
   get steadyMs(): number {
     return this.#options.steady.steadyMs();
+  }
+
+  /** What rates let through from now on is kept apart from what they did before. */
+  part(): void {
+    this.#partedMs = this.steadyMs;
   }
 
   entries(): IterableIterator<[string, LocalCounter]> {
@@ -77,7 +83,7 @@ export class LocalCounters {
       if (wouldRefuse.length > 0 && wouldRefuse.includes(demand)) continue;
       const counter = this.counterOf(demand);
       const amount = unitsOf(cost, demand.limit);
-      const mark = amount === 0 ? 0 : counter.take(amount, demand.limit.amount, steadyMs);
+      const mark = amount === 0 ? 0 : counter.take(amount, demand.limit.amount, steadyMs, this.#partedMs);
       takings.push({ demand, counter, amount, mark });
       if (counter.kind === 'budget') this.#options.onSpent?.(counter);
     }

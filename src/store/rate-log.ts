@@ -25,12 +25,12 @@ export class RateLog {
     }
   }
 
-  /** Returns the number of the entry it went into. */
-  add(nowMs: number, amount: number, limit: number): number {
+  /** Returns the number of the entry it went into: one that is of `fromMs` or later. */
+  add(nowMs: number, amount: number, limit: number, fromMs = 0): number {
     this.total += amount;
     const last = (this.#next - 1) & (this.#timesMs.length - 1);
     const mayShare = this.#amounts[last]! + amount <= shareLimit(limit) || this.#timesMs[last] === nowMs;
-    if (!this.isEmpty && mayShare) {
+    if (!this.isEmpty && mayShare && this.#timesMs[last]! >= fromMs) {
       this.#timesMs[last] = nowMs;
       this.#amounts[last]! += amount;
       return this.#next - 1;

@@ -371,6 +371,19 @@ describe('while Redis is away', () => {
     expect(await used(counters, demands)).toEqual([late.admitted, late.admitted]);
   });
 
+  it('what was let through before is not told again when it is back', async () => {
+    const own = await ownRedis();
+    const counters = await replica(own.url, patience);
+    // Its entries hold up to 100 calls each.
+    const demands = demandsOf({ per: 'key', rpm: 10_000 });
+    for (let n = 0; n < 60; n += 1) await admitted(counters, demands);
+    process.kill(own.pid, 'SIGSTOP');
+    for (let n = 0; n < 5; n += 1) await admitted(counters, demands);
+    process.kill(own.pid, 'SIGCONT');
+    await until('Redis to decide again', () => counters.take(demandsOf({ per: 'key', rpm: 9 }), oneCall) instanceof Promise);
+    expect(await used(counters, demands)).toEqual([65]);
+  });
+
   it('what happened meanwhile counts when it is back', async () => {
     const own = await startRedis();
     const counters = await replica(own.url, patience);

@@ -109,6 +109,7 @@ class RedisCounters implements Counters, LinkOwner {
   lost(): void {
     this.#lostAtMs = this.#options.clock.nowMs();
     this.#lostAtSteadyMs = this.#steady.steadyMs();
+    this.#local.part();
   }
 
   catchUp(): readonly Change[] {
