@@ -21,7 +21,7 @@ import { openJudges, openReplies } from './gateway/models.ts';
 import { openNotices } from './gateway/notices.ts';
 import { ownAddress } from './gateway/own-address.ts';
 import { openPolicyNotes } from './gateway/policy-notes.ts';
-import { gaugesOf, type Status, statusOf } from './gateway/status.ts';
+import { gaugesOf, type Status, statusOf, storesOf } from './gateway/status.ts';
 import { startUpkeep } from './gateway/upkeep.ts';
 import { openUpstreams } from './gateway/upstreams.ts';
 import { waitConnected } from './gateway/wait-connected.ts';
@@ -142,6 +142,7 @@ async function build(
       journalLagMs: () => journal.lagMs,
       approvalsPending: () => approvalsPending,
       upstreams: () => gaugesOf(live.current, lanes),
+      stores: () => storesOf(kept),
     },
     otlpUrl: settings.otlpUrl,
     traceSampling: settings.traceSampling,

@@ -7,6 +7,7 @@ export interface ShownStatus {
   readonly upstreams: readonly ShownUpstream[];
   readonly toolboxes: readonly { readonly missing: readonly object[] }[];
   readonly policies: readonly object[];
+  readonly stores: readonly { readonly lastError: string | undefined }[];
 }
 
 interface ShownUpstream {
@@ -35,5 +36,8 @@ export function statusFor(caller: Pick<Caller, 'roles'>, status: ShownStatus): S
   // Their lines may name what somebody else may not see.
   const isOperated = hasRole(caller, ['auditor']);
   const toolboxes = status.toolboxes.map((toolbox) => (isOperated ? toolbox : { ...toolbox, missing: [] }));
-  return { ...status, upstreams, toolboxes, policies: isOperated ? status.policies : [] };
+  const stores = status.stores.map((store) =>
+    isOperated || store.lastError === undefined ? store : { ...store, lastError: unsaid },
+  );
+  return { ...status, upstreams, toolboxes, stores, policies: isOperated ? status.policies : [] };
 }

@@ -25,9 +25,10 @@ export async function doctor({ settings, environment, json, write }: DoctorOptio
   return isWell(status) ? 0 : 1;
 }
 
-function isWell({ configuration, upstreams, journal, breakers, issuers }: Status): boolean {
+function isWell({ configuration, upstreams, journal, breakers, issuers, stores }: Status): boolean {
   return (
     configuration.length === 0 &&
+    stores.every(({ isReachable }) => isReachable) &&
     upstreams.every(
       ({ state, missing, missingSecrets }) => state === 'healthy' && missing.length === 0 && missingSecrets.length === 0,
     ) &&
@@ -63,7 +64,7 @@ function report(status: Status, idleData: string | undefined, nowMs: number): st
   ];
   for (const { file, line, message } of status.configuration)
     lines.push(`  problem  ${file ?? ''}${line === undefined ? '' : `:${line}`} ${message}`);
-  lines.push(...describeGateway(status), '');
+  lines.push(...describeGateway(status, nowMs), '');
   for (const upstream of status.upstreams) lines.push(...describe(upstream, nowMs), '');
   for (const { name, missing } of status.toolboxes)
     for (const { subject, message } of missing) lines.push(`note toolbox ${name}: "${subject}": ${message}`);
@@ -81,12 +82,14 @@ function report(status: Status, idleData: string | undefined, nowMs: number): st
 }
 
 /** What holds for all calls, where it is worth a line. */
-function describeGateway({ journal, restored, breakers, issuers, upstreams }: Status): string[] {
+function describeGateway({ journal, restored, breakers, issuers, upstreams, stores }: Status, nowMs: number): string[] {
   const lines: string[] = [];
   if (!journal.isWritable)
     lines.push(
       'FAIL the journal cannot be written: calls that can change something are refused. Look at the disk; the log says more.',
     );
+  for (const { kind, isReachable, sinceMs = nowMs, lastError } of stores)
+    if (!isReachable) lines.push(`FAIL ${awayStores[kind]} Away for ${ago(nowMs - sinceMs)}; last error: ${lastError ?? 'none'}`);
   if (restored !== undefined)
     lines.push(
       `note the store was restored ${new Date(restored.atMs).toISOString()} from a backup of ${new Date(restored.backupMadeAtMs).toISOString()}: what was revoked or removed in between may be valid again`,
@@ -109,6 +112,13 @@ function describeGateway({ journal, restored, breakers, issuers, upstreams }: St
   }
   return lines;
 }
+
+const awayStores = {
+  postgresql:
+    'PostgreSQL cannot be reached: calls go on with what is known, changes are refused, and what is recorded is added later. Look at the server and GATEHOUSE_DATABASE_URL.',
+  redis:
+    'Redis cannot be reached: each limit does what its whenStoreGone says, and no answer is given again. Look at the server and GATEHOUSE_REDIS_URL.',
+} as const;
 
 const issuerStates = {
   unused: 'no token of it was seen of late',

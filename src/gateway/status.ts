@@ -5,6 +5,7 @@ import type { Catalog, CatalogProblem } from '../catalog/catalog.ts';
 import type { LiveCatalog } from '../catalog/live-catalog.ts';
 import type { IssuerStatus } from '../identity/issuer-keys.ts';
 import type { LiveConfiguration } from '../registry/live-configuration.ts';
+import type { ReachStatus } from '../store/ports/reach.ts';
 import type { UpstreamGauge } from '../telemetry/gauges.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 import { version } from '../version.ts';
@@ -38,6 +39,8 @@ export interface Status {
   readonly streams: number;
   /** Whether calls can be put on record; those that may change something are refused while not. */
   readonly journal: { readonly isWritable: boolean };
+  /** Servers that replicas share; none where there is one process with its own files. */
+  readonly stores: readonly ReachStatus[];
   /** Set where the store came from a backup: keys that were revoked after it was made may be valid again. */
   readonly restored: { readonly atMs: number; readonly backupMadeAtMs: number } | undefined;
   /** Breakers that are not closed: of an upstream by its id, of a capability by its name. */
@@ -59,7 +62,7 @@ export type UpstreamStatus = { readonly id: string } & ReturnType<Upstream['heal
 
 interface StatusParts {
   readonly startedAtMs: number;
-  readonly kept: Pick<Kept, 'registry' | 'journal'>;
+  readonly kept: Pick<Kept, 'registry' | 'journal' | 'store' | 'counters'>;
   readonly identities: Pick<Identities, 'tokens'>;
   readonly live: LiveCatalog;
   readonly configuration: LiveConfiguration;
@@ -82,10 +85,15 @@ export function statusOf(parts: StatusParts): Status {
     sessions: edge.sessions.size,
     streams: edge.listeners.size,
     journal: { isWritable: kept.journal.isWritable },
+    stores: storesOf(kept),
     restored: kept.registry.restored,
     breakers: breakersOf(catalog, lanes),
     issuers: identities.tokens?.status() ?? [],
   };
+}
+
+export function storesOf({ store, counters }: Pick<Kept, 'store' | 'counters'>): readonly ReachStatus[] {
+  return [store.reach?.(), counters.reach?.()].filter((reach) => reach !== undefined);
 }
 
 function upstreamsIn(catalog: Catalog, lanes: Lanes): readonly UpstreamStatus[] {

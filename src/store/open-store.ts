@@ -84,7 +84,7 @@ export async function openCounters(store: Pick<Store, 'budgets'>, { redisUrl, cl
   if (redisUrl) {
     const { openRedisCounters } = await import('./redis/counters.ts');
     const warn = warnSeldom(log, clock, 'Redis is not usable; limits do what each of them says for that case.');
-    return await openRedisCounters({ url: redisUrl.reveal(), clock, warn });
+    return await openRedisCounters({ url: redisUrl.reveal(), clock, warn, log });
   }
   const { openMemoryCounters } = await import('./memory/counters.ts');
   const warn = warnSeldom(log, clock, 'Budgets could not be written; what was spent since is forgotten if the process ends now.');

@@ -8,6 +8,7 @@ import type { KeyStore, KeyUses } from './ports/keys.ts';
 import type { MasterKeys } from './ports/master-keys.ts';
 import type { ModelRecords } from './ports/model-records.ts';
 import type { NoticeStore } from './ports/notices.ts';
+import type { ReachStatus } from './ports/reach.ts';
 import type { RegistryStore } from './ports/registry.ts';
 import type { RollUps } from './ports/roll-ups.ts';
 import type { SealingKeyStore } from './ports/sealing-keys.ts';
@@ -36,5 +37,7 @@ export interface Store {
   readonly notices: NoticeStore;
   readonly sightings: SightingRows;
   readonly keyedCalls: KeyedCalls;
+  /** Of a server; not there for a file. */
+  reach?(): ReachStatus;
   close(): Promise<void>;
 }

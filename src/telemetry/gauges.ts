@@ -10,6 +10,8 @@ export interface Gauges {
   /** Calls that wait for a person, over all replicas; undefined where the store does not say. */
   approvalsPending?(): number | undefined;
   upstreams(): Iterable<UpstreamGauge>;
+  /** Servers that replicas share. */
+  stores?(): Iterable<{ readonly kind: string; readonly isReachable: boolean }>;
 }
 
 export interface UpstreamGauge {

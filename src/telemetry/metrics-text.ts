@@ -185,6 +185,7 @@ function gatewayMetrics({ gauges, traces, rollUpsDropped }: MetricSources): read
   const { exported, dropped } = traces();
   return [
     gauge(names.info, 'Always 1; says which version runs.', [{ labels: { version: gauges.version }, value: 1 }]),
+    ...storeMetrics(gauges),
     gauge(names.sessions, 'Sessions of clients in memory.', [{ labels: {}, value: gauges.sessions() }]),
     gauge(names.streams, 'Open event streams.', [{ labels: {}, value: gauges.streams() }]),
     gauge(names.journalLag, 'Age of the oldest record that is not on disk yet.', [
@@ -201,6 +202,15 @@ function gatewayMetrics({ gauges, traces, rollUpsDropped }: MetricSources): read
       { labels: {}, value: rollUpsDropped() },
     ]),
   ];
+}
+
+function storeMetrics(gauges: Gauges): readonly Metric[] {
+  const stores = [...(gauges.stores?.() ?? [])].map(({ kind, isReachable }) => ({
+    labels: { store: kind },
+    value: isReachable ? 1 : 0,
+  }));
+  if (stores.length === 0) return [];
+  return [gauge(names.storeUp, '1 while PostgreSQL or Redis can be reached, 0 otherwise.', stores)];
 }
 
 function processMetrics({ gauges }: MetricSources): readonly Metric[] {

@@ -48,6 +48,7 @@ export const metric = {
   retries: 'gatehouse_retries',
   modelRouting: 'gatehouse_model_routing_events',
   upstreamUp: 'gatehouse_upstream_up',
+  storeUp: 'gatehouse_store_up',
   breaker: 'gatehouse_breaker_state',
   capabilityCalls: 'gatehouse_capability_calls',
   capabilityErrors: 'gatehouse_capability_errors',

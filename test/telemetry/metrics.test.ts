@@ -99,6 +99,17 @@ describe('metrics', () => {
       expect(sumOf(samples, name)).toBeGreaterThan(0);
   });
 
+  test('say which shared server cannot be reached; nothing of any where there is none', async () => {
+    const stores = () => [
+      { kind: 'postgresql', isReachable: true },
+      { kind: 'redis', isReachable: false },
+    ];
+    const samples = await scrape(open({ gauges: { ...gaugesOf(0), stores } }));
+    expect(sumOf(samples, 'gatehouse_store_up', { store: 'postgresql' })).toBe(1);
+    expect(sumOf(samples, 'gatehouse_store_up', { store: 'redis' })).toBe(0);
+    expect((await scrape(open())).filter(({ name }) => name === 'gatehouse_store_up')).toEqual([]);
+  });
+
   test('leave the journal out where there is none', async () => {
     const telemetry = open({ gauges: { ...gaugesOf(0), journalLagMs: () => undefined } });
     expect((await scrape(telemetry)).filter(({ name }) => name === 'gatehouse_journal_lag_seconds')).toEqual([]);

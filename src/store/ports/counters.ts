@@ -1,4 +1,5 @@
 import type { Demand } from '../../policy/compile-limits.ts';
+import type { ReachStatus } from './reach.ts';
 
 /**
  * Where limits are counted; every implementation passes test/contracts/counters.contract.ts. In any window of a rate the calls
@@ -14,6 +15,8 @@ export interface Counters {
   usage(demands: readonly Demand[]): Promise<readonly CounterUsage[]>;
   /** The same, of what this process knows at once: all, where the counters are here; else what `take` has just seen, refused or not. */
   usageNow(demands: readonly Demand[]): readonly CounterUsage[];
+  /** Of the server that counts; not there where it is this process. */
+  reach?(): ReachStatus;
   /** Writes what is still to be written. What is held then is given up. */
   close(): Promise<void>;
 }

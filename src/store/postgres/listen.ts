@@ -16,6 +16,8 @@ interface Listening {
   readonly name: string;
   readonly types: CustomTypesConfig;
   readonly warn: (error: unknown) => void;
+  /** Hears whenever the server answered, about once a second. */
+  readonly found: () => void;
 }
 
 /** On a connection of its own, so that a pool without a free connection delays no revocation. */
@@ -30,6 +32,7 @@ export function listenForCommits(listening: Listening): HeadSource {
       line = openLine(listening, {
         onHead(head) {
           retryMs = firstRetryMs;
+          listening.found();
           if (!isStopped) tell(head);
         },
         onLost(error) {

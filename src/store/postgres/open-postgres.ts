@@ -14,6 +14,7 @@ import { openKeyRing } from '../key-ring.ts';
 import { masterKeySource } from '../master-key.ts';
 import { openRegistry } from '../open-registry.ts';
 import type { Store } from '../ports.ts';
+import { Reach } from '../reach.ts';
 import { masterKeys } from '../rotate-master-key.ts';
 import type { Schema } from '../schema.ts';
 import { checkMasterKey, openSealingKeys, toWrapped } from '../sealing-keys.ts';
@@ -72,6 +73,8 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
       sqlSessions(database),
       warnSeldom(log, clock, `Sessions could not be read from or written to ${name}; what was saved is written later.`),
     );
+    const reach = new Reach({ kind: 'postgresql', clock, log, back: `${name} can be reached again.` });
+    const warn = warnSeldom(log, clock, `The connection that listens to ${name} for changes broke; it is made again.`);
     const registry = openRegistry({
       rows: postgresRegistryRows(database, name),
       writer: explainedWriter(sqlRegistryWriter(database, postgresDialect), name),
@@ -79,11 +82,16 @@ export async function openPostgres(url: string, options: StoreOptions): Promise<
         url,
         name,
         types: numbersForBigints,
-        warn: warnSeldom(log, clock, `The connection that listens to ${name} for changes broke; it is made again.`),
+        warn(error) {
+          reach.lost(error);
+          warn(error);
+        },
+        found: () => reach.found(),
       }),
       clock,
     });
     return {
+      reach: () => reach.status,
       keys: sqlKeys(database),
       sealing,
       upstreams: sqlUpstreamMemory(database),

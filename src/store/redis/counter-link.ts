@@ -22,10 +22,14 @@ export interface LinkOptions {
 
 /** What a link needs of its owner. */
 export interface LinkOwner {
-  /** From now on decisions are made without Redis. */
+  /** From now on decisions are made without Redis, where they were not before. */
   lost(): void;
+  /** Redis did not do what it was asked, and why. */
+  failed(error: unknown): void;
   /** All that has to be told when Redis is there (again): what is held, what was used up meanwhile. What is sent is not told again. */
   catchUp(): readonly Change[];
+  /** Redis decides, from now on. */
+  found(): void;
   /** These were not sent, and will not be. */
   unsent(changes: readonly Change[]): void;
 }
@@ -73,7 +77,11 @@ export class CounterLink {
   constructor(options: LinkOptions, owner: LinkOwner) {
     this.#options = options;
     this.#owner = owner;
-    this.#redis = redisClient(options.url, 1_000, options.warn, {
+    const warn = (error: unknown) => {
+      owner.failed(error);
+      options.warn(error);
+    };
+    this.#redis = redisClient(options.url, 1_000, warn, {
       maxRetriesPerRequest: 1,
       // Sent again, a decision would count twice.
       autoResendUnfulfilledCommands: false,
@@ -81,7 +89,10 @@ export class CounterLink {
     this.#redis.defineCommand('takeLimits', { lua: takeScript });
     this.#redis.defineCommand('tellLimits', { lua: tellScript });
     this.#redis.on('ready', () => void this.#join());
-    this.#redis.on('close', () => this.#leave());
+    this.#redis.on('close', () => {
+      if (this.state !== 'away') owner.failed(new Error('The connection to Redis ended.'));
+      this.#leave();
+    });
   }
 
   /** Waits a second at most; a Redis that is away is joined when it comes. */
@@ -204,12 +215,14 @@ export class CounterLink {
       while (changes.length > 0 && !this.#isAway()) await this.#tell(changes.splice(0, changesPerScript));
     } catch (error) {
       this.#options.warn(error);
+      this.#owner.failed(error);
       this.#leave();
     }
     this.#owner.unsent(changes);
     if (this.#isAway()) return;
     this.#failures = 0;
     this.state = 'up';
+    this.#owner.found();
     this.flush(false);
   }
 
@@ -238,6 +251,7 @@ export class CounterLink {
   #fail(error: unknown): void {
     if (this.#isClosed) return;
     this.#options.warn(error);
+    this.#owner.failed(error);
     this.#leave();
   }
 

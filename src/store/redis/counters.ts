@@ -3,6 +3,9 @@ import type { BudgetLimit, Demand } from '../../policy/compile-limits.ts';
 import type { LocalCounter } from '../local-counter.ts';
 import { LocalCounters, unitsOf } from '../local-counters.ts';
 import type { Admitted, Cost, Counters, CounterUsage, Reservation, Taken } from '../ports/counters.ts';
+import type { ReachStatus } from '../ports/reach.ts';
+import { Reach } from '../reach.ts';
+import type { StoreLog } from '../store-options.ts';
 import { type Change, CounterLink, type LinkOptions, type LinkOwner } from './counter-link.ts';
 import { type Decision, readDecision, toUsage, Views } from './decision.ts';
 
@@ -18,6 +21,8 @@ interface RedisOptions {
   /** How long what a crashed replica held stays held. Default: 15 s. */
   readonly leaseMs?: number | undefined;
   readonly warn: LinkOptions['warn'];
+  /** Says when Redis is back. Default: nobody. */
+  readonly log?: Pick<StoreLog, 'info'> | undefined;
 }
 
 /**
@@ -47,6 +52,8 @@ const newsMs = 1_000;
 /** Budgets that wait to be told, and what waits to be taken back; an outage over so many windows and callers forgets the oldest. */
 const mostOwed = 20_000;
 
+const nobody = { info() {} };
+
 class RedisCounters implements Counters, LinkOwner {
   /** What this replica let through itself, always: its share when Redis is away is counted from there. */
   readonly #local: LocalCounters;
@@ -60,6 +67,7 @@ class RedisCounters implements Counters, LinkOwner {
   readonly #owed = new Map<string, Change>();
   /** What Redis counted of rates and has not been told to take back. */
   #takenBack: Change[] = [];
+  readonly #reach: Reach;
   #lostAtMs: number;
   #lostAtSteadyMs: number;
 
@@ -69,6 +77,12 @@ class RedisCounters implements Counters, LinkOwner {
     this.#steady = steady;
     this.#local = new LocalCounters({ clock, steady });
     this.#views = new Views(steady);
+    this.#reach = new Reach({
+      kind: 'redis',
+      clock,
+      log: options.log ?? nobody,
+      back: 'Redis is back; limits are shared again.',
+    });
     this.#link = new CounterLink({ url, answerWithinMs, leaseMs, warn }, this);
     this.#lostAtMs = clock.nowMs();
     this.#lostAtSteadyMs = steady.steadyMs();
@@ -104,6 +118,18 @@ class RedisCounters implements Counters, LinkOwner {
 
   async close(): Promise<void> {
     await this.#link.close();
+  }
+
+  reach(): ReachStatus {
+    return this.#reach.status;
+  }
+
+  failed(error: unknown): void {
+    this.#reach.lost(error);
+  }
+
+  found(): void {
+    this.#reach.found();
   }
 
   lost(): void {
