@@ -63,9 +63,7 @@ export class Course {
   intend(clearance: Clearance): Promise<void> | undefined {
     this.#hits = clearance.hits;
     this.#entry = this.#describe('allow', clearance.policy.rules.length > 0 ? 'allow' : 'default', clearance.approval?.id);
-    // What only reads goes on without a record rather than not at all; whether a tool does, its upstream cannot be asked.
-    const { method } = this.#ask;
-    return this.#ports.journal.intent(this.#entry, method === 'tools/call' || method === 'models/call');
+    return this.#ports.journal.intent(this.#entry, mayChange(this.#ask, clearance));
   }
 
   /** Its client is given what came of it before: no upstream hears of it. */
@@ -249,4 +247,14 @@ function textOf(method: Ask['method'], args: JsonObject): string {
 
 function isToolError(result: RawResult): boolean {
   return result.has('isError') && result.get('isError') === true;
+}
+
+/**
+ * What only reads goes on without a record rather than not at all. Whether a tool does, its upstream cannot be asked; of the gateway's
+ * own actions it is known: whoever looks for what is wrong needs them then.
+ */
+function mayChange({ method }: Ask, { member, tool }: Clearance): boolean {
+  if (method !== 'tools/call' && method !== 'models/call') return false;
+  const annotations = tool?.annotations;
+  return !(isObject(annotations) && annotations.readOnlyHint === true && member.config.kind === 'admin');
 }
