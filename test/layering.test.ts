@@ -43,6 +43,7 @@ const layers: readonly (readonly string[])[] = [
     'turns.ts',
     'version.ts',
     'yaml-apart.ts',
+    'yaml-document.ts',
     'yaml-file.ts',
     'yaml-worker.ts',
   ],
