@@ -11,7 +11,10 @@ const tests = join(import.meta.dirname, 'test');
  * loaded a few times and not hundreds of times.
  */
 const apart = readdirSync(tests, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.test.ts') && /expectNoneLeft|threadCpuUsage/.test(readFileSync(join(tests, name), 'utf8')))
+  .filter(
+    (name) =>
+      name.endsWith('.test.ts') && /expectNoneLeft|threadCpuUsage|longestTurnMs/.test(readFileSync(join(tests, name), 'utf8')),
+  )
   .map((name) => `test/${name.replaceAll(sep, '/')}`);
 
 /**

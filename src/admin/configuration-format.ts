@@ -21,6 +21,7 @@ import {
   roleGrantSchema,
   toolboxNameSchema,
 } from '../registry/documents.ts';
+import { ExcessError, parseInTurns } from '../wire/gradual-json.ts';
 import { isObject } from '../wire/json.ts';
 import { readYamlApart } from '../yaml-apart.ts';
 import { fileLimitBytes, type YamlFile } from '../yaml-file.ts';
@@ -118,7 +119,7 @@ export const textLimitCharacters = 64 * 1024 * 1024;
 
 /** Reads YAML, or JSON, which may have comments and trailing commas. What is large has API descriptions in it, and is read as plain JSON. */
 export async function readText(text: string): Promise<YamlFile> {
-  if (text.length > fileLimitBytes) return readLarge(text);
+  if (text.length > fileLimitBytes) return await readLarge(text);
   if (!looksLikeJson(text)) return await readYamlApart(text, '');
   const plain = blankComments(text);
   return readJson(plain) ?? (await readYamlApart(plain, ''));
@@ -144,8 +145,8 @@ function readJson(text: string): YamlFile | undefined {
   return { value, problems: [], locate };
 }
 
-// A reader that knows where everything stands needs a hundred times the memory, and holds up everybody else.
-function readLarge(text: string): YamlFile {
+// A reader that knows where everything stands needs a hundred times the memory.
+async function readLarge(text: string): Promise<YamlFile> {
   const locate = () => ({ file: '', line: 1, column: 1 });
   const unreadable = (message: string): YamlFile => ({
     value: undefined,
@@ -154,15 +155,12 @@ function readLarge(text: string): YamlFile {
   });
   if (!looksLikeJson(text))
     return unreadable('A text of more than 1 MiB has to be JSON, without comments: export it with the format "json".');
-  let isRefused = false;
   try {
-    // JavaScript gives this key a meaning of its own.
-    const value: unknown = JSON.parse(text, (key, part: unknown) => {
-      isRefused ||= key === '__proto__';
-      return part;
-    });
-    return isRefused ? unreadable('A key cannot be named "__proto__"; rename it.') : { value, problems: [], locate };
-  } catch {
+    const { value, namesPrototype } = await parseInTurns(text);
+    return namesPrototype ? unreadable('A key cannot be named "__proto__"; rename it.') : { value, problems: [], locate };
+  } catch (error) {
+    if (error instanceof ExcessError) return unreadable(`This cannot be read: it ${error.message}.`);
+    if (!(error instanceof SyntaxError)) throw error;
     return unreadable('This is not valid JSON. What is larger than 1 MiB may have no comments and no trailing commas.');
   }
 }

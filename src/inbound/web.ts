@@ -9,6 +9,7 @@ import { isObject } from '../wire/json.ts';
 import { type MessageScan, scanMessage } from '../wire/json-scan.ts';
 import { findExcess } from '../wire/parse-limits.ts';
 import { ScanError } from '../wire/scan-error.ts';
+import { readLargeJson } from './admin/large-body.ts';
 import { adminRoutes } from './admin/rest.ts';
 import { serveApprovalPage } from './approval-page.ts';
 import { authenticateRequest, errorHeaders, identifyShown, pathOf, type ServerPorts } from './door.ts';
@@ -95,7 +96,7 @@ function makeApp(ports: ServerPorts, local: Caller | undefined): Express {
     );
   // Whoever administers the whole gateway may send a configuration with API descriptions in it.
   const readJson = express.json({ limit: ports.bodyLimitBytes, strict: true, verify: refuseExcess });
-  const readLarge = express.json({ limit: Math.max(ports.bodyLimitBytes, configurationLimitBytes), strict: true });
+  const readLarge = readLargeJson(Math.max(ports.bodyLimitBytes, configurationLimitBytes));
   const isLarge = (request: Request) => takesConfiguration.has(request.path) && isAdmin(callerOf(request));
   app.use('/api', identify, (request, response, next) => (isLarge(request) ? readLarge : readJson)(request, response, next));
   app.get('/api/status', (request, response) => {

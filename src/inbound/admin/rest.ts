@@ -14,6 +14,7 @@ import { Cancel, clientLeft } from '../../wire/cancel.ts';
 import { isObject, type JsonObject } from '../../wire/json.ts';
 import type { Edge } from '../mcp/edge.ts';
 import { traceHeadersOf } from '../mcp/headers.ts';
+import { largeBodyBytes } from './large-body.ts';
 
 /** Who asks, from where. */
 interface Visitor {
@@ -42,7 +43,10 @@ async function serveAction(edge: Edge, action: Action, visitor: Visitor, request
   const cancel = new Cancel();
   response.once('close', () => cancel.cancel(clientLeft));
   const args = argumentsOf(action, request);
-  const ask = { ...askOf(action, visitor, args, cancel, keyOf(request)), traceHeaders: traceHeadersOf(request.headers) };
+  const asked = askOf(action, visitor, args, cancel, keyOf(request));
+  // To write down what is large only to measure it would hold up everybody else.
+  const bytesIn = largeBodyBytes(request) ?? JSON.stringify(args).length;
+  const ask = { ...asked, bytesIn, traceHeaders: traceHeadersOf(request.headers) };
   const outcome = await call(edge.calls, edge.catalog(), visitor.caller, ask);
   if (outcome.kind !== 'result') throw new GatewayError('internal', 'This action did not answer.');
   response.status(200).json(outcome.result.value.structuredContent);
@@ -59,7 +63,7 @@ function askOf(
   args: JsonObject,
   cancel: Cancel,
   idempotencyKey: string | undefined,
-): Omit<Ask, 'traceHeaders'> {
+): Omit<Ask, 'traceHeaders' | 'bytesIn'> {
   return {
     door: agent?.startsWith(`${commandAgent}/`) === true ? 'cli' : 'rest',
     era: 'modern',
@@ -71,7 +75,6 @@ function askOf(
     conversation: silentConversation,
     retry: undefined,
     cancel,
-    bytesIn: JSON.stringify(args).length,
     ip,
     idempotencyKey,
   };
