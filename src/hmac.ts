@@ -1,4 +1,5 @@
 import { createHash, hash } from 'node:crypto';
+import { takeTurns } from './turns.ts';
 
 /** A key as HMAC-SHA-256 uses it, twice: padded and masked once and for all (RFC 2104 section 2). */
 export interface HmacKey {
@@ -30,4 +31,16 @@ export function hmacOfPieces({ inner, outer }: HmacKey): {
     add: (piece) => void within.update(piece),
     end: (encoding) => hash('sha256', Buffer.concat([outer, within.digest()]), encoding),
   };
+}
+
+/** The same, in turns with everybody else's work. */
+export async function hmacInTurns(key: HmacKey, pieces: Iterable<string>, encoding: 'hex' | 'base64url'): Promise<string> {
+  const turn = takeTurns();
+  const sum = hmacOfPieces(key);
+  for (const piece of pieces) {
+    sum.add(piece);
+    const isOver = turn();
+    if (isOver !== undefined) await isOver;
+  }
+  return sum.end(encoding);
 }

@@ -33,6 +33,24 @@ export async function mapInTurns<Item, Made>(
   return all;
 }
 
+const pieceCharacters = 512 * 1024;
+
+/** A text of any length as UTF-8. */
+export async function encodeInTurns(text: string): Promise<Buffer> {
+  const turn = takeTurns();
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < text.length; ) {
+    const end = at + pieceCharacters;
+    // No pair is torn apart.
+    const cut = (text.charCodeAt(end - 1) & 0xfc00) === 0xd800 ? end - 1 : end;
+    pieces.push(Buffer.from(text.slice(at, cut)));
+    at = cut;
+    const isOver = turn();
+    if (isOver !== undefined) await isOver;
+  }
+  return Buffer.concat(pieces);
+}
+
 const waiting: (() => void)[] = [];
 
 /** One at a time: between two turns, whoever has them, everything else that happened is looked at. */

@@ -21,6 +21,7 @@ import {
   roleGrantSchema,
   toolboxNameSchema,
 } from '../registry/documents.ts';
+import { encodeInTurns } from '../turns.ts';
 import { ExcessError, parseInTurns } from '../wire/gradual-json.ts';
 import { isObject } from '../wire/json.ts';
 import { readYamlApart } from '../yaml-apart.ts';
@@ -230,7 +231,7 @@ async function readNamespace({ path, value }: WrittenNamespace): Promise<Reading
 async function keepDocument(entry: Entry): Promise<{ readonly entry: Entry; readonly description?: Documents['description'] }> {
   const { document } = entry;
   if (typeof document !== 'string' || keptDigest(document) !== undefined) return { entry };
-  const description = await keepDescription(Buffer.from(document));
+  const description = await keepDescription(await encodeInTurns(document));
   return { entry: { ...entry, document: keptReference(description.sha256) }, description };
 }
 

@@ -7,9 +7,9 @@ import type { CheckWords } from './describe-error.ts';
 import { measureValue } from './measure-arguments.ts';
 
 export interface Job {
-  /** Of the schema; what was compiled once in this worker is not sent again. */
+  /** Of the schema, which comes as JSON: objects are copied one by one. What was compiled once in this worker is not sent again. */
   readonly hash: string;
-  readonly schema: { readonly clean: JsonObject; readonly patterns: readonly string[]; readonly words: CheckWords } | undefined;
+  readonly schema: { readonly text: string; readonly patterns: readonly string[]; readonly words: CheckWords } | undefined;
   /** Undefined, and no source, to compile only. */
   readonly args?: JsonObject | undefined;
   /** The JSON of what is to be checked: then it is parsed here as well. */
@@ -53,7 +53,7 @@ async function perform({ hash, schema, args, source }: Job, report: (reply: Repl
 
 async function compile(hash: string, schema: Job['schema']): Promise<Validator> {
   if (schema === undefined) throw new Error('A schema that this worker has not compiled must come with the job.');
-  const validator = await compileSchema(schema.clean, schema.patterns, schema.words);
+  const validator = await compileSchema(JSON.parse(schema.text) as JsonObject, schema.patterns, schema.words);
   validators.set(hash, validator);
   return validator;
 }

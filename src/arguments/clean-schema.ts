@@ -18,6 +18,8 @@ export interface CleanSchema {
   /** Patterns in it, one by one as often as they stand there. */
   readonly patterns: readonly string[];
   readonly hasUniqueItems: boolean;
+  /** Lists numbers that are larger than any double, which JSON.stringify writes as null. */
+  readonly hasEndless: boolean;
 }
 
 const maxDepth = 64;
@@ -37,7 +39,7 @@ interface Walk {
   readonly queue: { readonly target: JsonObject; readonly base: JsonObject }[];
   readonly warnings: string[];
   readonly patterns: string[];
-  readonly counts: { nodes: number; characters: number; uniqueItems: number };
+  readonly counts: { nodes: number; characters: number; uniqueItems: number; endless: number };
   /** Siblings of `$ref` count for nothing. */
   readonly isOld: boolean;
 }
@@ -56,7 +58,7 @@ export function cleanSchema(root: JsonObject): CleanSchema {
     queue: [],
     warnings: [],
     patterns: [],
-    counts: { nodes: 0, characters: 0, uniqueItems: 0 },
+    counts: { nodes: 0, characters: 0, uniqueItems: 0, endless: 0 },
     isOld: /draft-0[3467]/.test(String(root.$schema)),
   };
   const schema = cleanObject(root, walk, 1);
@@ -66,7 +68,8 @@ export function cleanSchema(root: JsonObject): CleanSchema {
   }
   if (definitions.length > 0) schema.$defs = Object.fromEntries(definitions);
   const { warnings, patterns, counts } = walk;
-  return { schema, warnings, patterns, nodes: counts.nodes, hasUniqueItems: counts.uniqueItems > 0 };
+  const { nodes, uniqueItems, endless } = counts;
+  return { schema, warnings, patterns, nodes, hasUniqueItems: uniqueItems > 0, hasEndless: endless > 0 };
 }
 
 function clean(schema: Json, walk: Walk, depth: number): Json | undefined {
@@ -80,25 +83,56 @@ function clean(schema: Json, walk: Walk, depth: number): Json | undefined {
 function cleanObject(schema: JsonObject, outer: Walk, depth: number): JsonObject {
   if (depth > maxDepth) throw new UnusableSchema(`is nested deeper than ${maxDepth} levels`);
   count(outer, 1, 0);
-  const isEmbedded = schema !== outer.root && typeof schema.$id === 'string' && !schema.$id.startsWith('#');
-  const walk = isEmbedded ? { ...outer, base: schema } : outer;
   const result: JsonObject = {};
+  const keys = Object.keys(schema);
+  let walk = outer;
+  let isOlder = false;
+  let hasReference = false;
+  for (const key of keys) {
+    const what = special.get(key);
+    if (what === undefined) continue;
+    if (what === 'reference') hasReference = true;
+    else if (what === 'older') isOlder = true;
+    else if (isEmbedded(schema, outer)) walk = { ...outer, base: schema };
+  }
+  if (hasReference) {
+    takeReference(schema, result, walk);
+    if (result.$ref !== undefined && walk.isOld) return result;
+  }
+  const modern = isOlder ? modernize(schema) : schema;
+  for (const key of modern === schema ? keys : Object.keys(modern)) {
+    const cleanKeyword = keywords.get(key);
+    if (cleanKeyword === undefined) continue;
+    const value = modern[key];
+    const cleaned = value === undefined ? undefined : cleanKeyword(value, walk, depth, key);
+    if (cleaned !== undefined) result[key] = cleaned;
+    else warn(walk, `"${key}" has a value that cannot be applied; it is left out.`);
+  }
+  if (result.pattern !== undefined) keepMeaning(result, own(schema, 'description'), walk);
+  return result;
+}
+
+const referenceKeywords = ['$ref', '$dynamicRef', '$recursiveRef'];
+
+/** Keywords that are looked at before all others: most schemas have none of them, and to ask each schema for each takes its time. */
+const special: ReadonlyMap<string, 'id' | 'reference' | 'older'> = new Map([
+  ['$id', 'id'],
+  ...referenceKeywords.map((key) => [key, 'reference'] as const),
+  ...['items', 'dependencies', 'exclusiveMinimum', 'exclusiveMaximum', 'nullable'].map((key) => [key, 'older'] as const),
+]);
+
+function isEmbedded(schema: JsonObject, { root }: Walk): boolean {
+  const { $id } = schema;
+  return schema !== root && typeof $id === 'string' && !$id.startsWith('#');
+}
+
+function takeReference(schema: JsonObject, result: JsonObject, walk: Walk): void {
   for (const key of referenceKeywords) {
     const reference = own(schema, key);
     if (typeof reference !== 'string') continue;
     if (result.$ref !== undefined) throw new UnusableSchema(`has two references in one place, "$ref" and "${key}"`);
     result.$ref = refer(reference, walk);
   }
-  if (result.$ref !== undefined && walk.isOld) return result;
-  const modern = modernize(schema);
-  for (const key of Object.keys(modern)) {
-    const value = modern[key];
-    const cleaned = value === undefined ? undefined : cleanKeyword(key, value, walk, depth);
-    if (cleaned !== undefined) result[key] = cleaned;
-    else if (isKeyword(key)) warn(walk, `"${key}" has a value that cannot be applied; it is left out.`);
-  }
-  if (result.pattern !== undefined) keepMeaning(result, own(schema, 'description'), walk);
-  return result;
 }
 
 /** For whoever is told that a text does not match. Characters that do not show are no words. */
@@ -107,8 +141,6 @@ function keepMeaning(result: JsonObject, description: Json | undefined, walk: Wa
   count(walk, 0, description.length);
   result.description = description;
 }
-
-const referenceKeywords = ['$ref', '$dynamicRef', '$recursiveRef'];
 
 function refer(reference: string, walk: Walk): string {
   const found = findReference(reference, walk.base, walk.index);
@@ -144,12 +176,16 @@ function own(schema: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(schema, key) ? schema[key] : undefined;
 }
 
-const olderKeywords = ['items', 'dependencies', 'exclusiveMinimum', 'exclusiveMaximum', 'nullable'];
-
 /** Older words for what 2020-12 says otherwise. */
 function modernize(schema: JsonObject): JsonObject {
-  if (!olderKeywords.some((key) => key in schema)) return schema;
   const { items, additionalItems, dependencies, exclusiveMinimum, exclusiveMaximum, minimum, maximum, nullable, type } = schema;
+  const isOlder =
+    Array.isArray(items) ||
+    isObject(dependencies) ||
+    nullable === true ||
+    typeof exclusiveMinimum === 'boolean' ||
+    typeof exclusiveMaximum === 'boolean';
+  if (!isOlder) return schema;
   const changes: [string, Json | undefined][] = [];
   if (Array.isArray(items)) changes.push(['prefixItems', items], ['items', additionalItems]);
   if (isObject(dependencies)) {
@@ -212,33 +248,38 @@ const plainKeywords: Readonly<Record<string, (value: Json) => boolean>> = {
   pattern: (value) => typeof value === 'string',
 };
 
-const otherKeywords = new Set(['enum', 'const', 'required', 'dependentRequired']);
+/** The keyword's value in its clean form; undefined for what cannot be applied. */
+type CleanKeyword = (value: Json, walk: Walk, depth: number, key: string) => Json | undefined;
 
-function isKeyword(key: string): boolean {
-  return (
-    Object.hasOwn(plainKeywords, key) || [partKeywords, listKeywords, mapKeywords, otherKeywords].some((set) => set.has(key))
-  );
-}
+const keywords: ReadonlyMap<string, CleanKeyword> = new Map<string, CleanKeyword>([
+  ...Object.entries(plainKeywords).map(([key, isUsable]): [string, CleanKeyword] => [
+    key,
+    (value, walk) => (isUsable(value) ? cleanPlain(key, value, walk) : undefined),
+  ]),
+  ...[...partKeywords].map((key): [string, CleanKeyword] => [key, (value, walk, depth) => clean(value, walk, depth + 1)]),
+  ...[...listKeywords].map((key): [string, CleanKeyword] => [key, cleanList]),
+  ...[...mapKeywords].map((key): [string, CleanKeyword] => [
+    key,
+    (value, walk, depth) => (isObject(value) ? cleanMap(key, value, walk, depth) : undefined),
+  ]),
+  ['enum', (value, walk) => (Array.isArray(value) && value.length > 0 ? copy(value, walk) : undefined)],
+  ['const', (value, walk) => copy(value, walk)],
+  ['required', (value, walk) => (isNames(value) ? copy([...new Set(value)], walk) : undefined)],
+  [
+    'dependentRequired',
+    (value, walk) => (isObject(value) && Object.values(value).every(isNames) ? copy(value, walk) : undefined),
+  ],
+]);
 
-/** The keyword's value in its clean form; undefined for what cannot be applied and for everything that checks nothing. */
-function cleanKeyword(key: string, value: Json, walk: Walk, depth: number): Json | undefined {
-  if (Object.hasOwn(plainKeywords, key)) return plainKeywords[key]?.(value) ? cleanPlain(key, value, walk) : undefined;
-  if (partKeywords.has(key)) return clean(value, walk, depth + 1);
-  if (listKeywords.has(key)) {
-    // An empty list checks nothing in allOf and forbids everything in anyOf: nobody means that.
-    if (!Array.isArray(value) || value.length === 0) return undefined;
-    const cleaned = value.map((part) => clean(part, walk, depth + 1));
-    return cleaned.every((part) => part !== undefined) ? cleaned : undefined;
+// An empty list checks nothing in allOf and forbids everything in anyOf: nobody means that.
+function cleanList(parts: Json, walk: Walk, depth: number): Json | undefined {
+  if (!Array.isArray(parts) || parts.length === 0) return undefined;
+  const all: Json[] = [];
+  for (const part of parts) {
+    const cleaned = clean(part, walk, depth + 1);
+    if (cleaned !== undefined) all.push(cleaned);
   }
-  if (mapKeywords.has(key)) return isObject(value) ? cleanMap(key, value, walk, depth) : undefined;
-  if (key === 'enum') return Array.isArray(value) && value.length > 0 ? copy(value, walk) : undefined;
-  if (key === 'const') return copy(value, walk);
-  if (key === 'required') return isNames(value) ? copy([...new Set(value)], walk) : undefined;
-  if (key === 'dependentRequired') {
-    if (!isObject(value) || !Object.values(value).every(isNames)) return undefined;
-    return copy(value, walk);
-  }
-  return undefined;
+  return all.length === parts.length ? all : undefined;
 }
 
 function cleanPlain(key: string, value: Json, walk: Walk): Json {
@@ -253,33 +294,58 @@ function notePattern(pattern: string, walk: Walk): void {
 }
 
 function cleanMap(key: string, map: JsonObject, walk: Walk, depth: number): JsonObject {
-  const entries: [string, Json][] = [];
-  for (const [name, part] of Object.entries(map)) {
+  const all: JsonObject = {};
+  for (const name of Object.keys(map)) {
     count(walk, 0, name.length);
     if (key === 'patternProperties') notePattern(name, walk);
-    const cleaned = clean(part, walk, depth + 1);
+    const cleaned = clean(map[name]!, walk, depth + 1);
     if (cleaned === undefined)
       warn(walk, `"${key}" says nothing usable about "${shorten(name, 60)}"; anything is allowed there.`);
-    entries.push([name, cleaned ?? true]);
+    setOwn(all, name, cleaned ?? true);
   }
-  // Own members whatever they are called.
-  return Object.fromEntries(entries);
+  return all;
+}
+
+/** Own members whatever they are called. */
+function setOwn(object: JsonObject, name: string, value: Json): void {
+  if (name !== '__proto__') object[name] = value;
+  else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 /** Values that a schema lists, counted like parts of it. */
 function copy(value: Json, walk: Walk, depth = 1): Json {
   if (depth > maxDepth) throw new UnusableSchema(`lists a value that is nested deeper than ${maxDepth} levels`);
   count(walk, 1, typeof value === 'string' ? value.length : 0);
-  if (Array.isArray(value)) return value.map((item) => copy(item, walk, depth + 1));
-  if (!isObject(value)) return value;
+  if (typeof value === 'number') return copyNumber(value, walk);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const items: Json[] = [];
+    for (const item of value) items.push(copy(item, walk, depth + 1));
+    return items;
+  }
   const digits = longNumber(value);
-  if (digits !== undefined) return Number(digits);
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => {
-      count(walk, 0, key.length);
-      return [key, copy(member, walk, depth + 1)];
-    }),
-  );
+  if (digits !== undefined) return copyNumber(Number(digits), walk);
+  const members: JsonObject = {};
+  for (const key of Object.keys(value)) {
+    count(walk, 0, key.length);
+    setOwn(members, key, copy(value[key]!, walk, depth + 1));
+  }
+  return members;
+}
+
+function copyNumber(value: number, walk: Walk): number {
+  if (!Number.isFinite(value)) walk.counts.endless++;
+  return value;
+}
+
+/** A clean schema as JSON. A number that is larger than any double stays one: `JSON.parse` makes of it what it was. */
+export function writeClean({ schema, hasEndless }: CleanSchema): string {
+  if (!hasEndless) return JSON.stringify(schema);
+  const { rawJSON } = JSON as unknown as { rawJSON(source: string): object };
+  return JSON.stringify(schema, (_key, value: unknown) => {
+    if (value === Number.POSITIVE_INFINITY) return rawJSON('1e999');
+    return value === Number.NEGATIVE_INFINITY ? rawJSON('-1e999') : value;
+  });
 }
 
 /** The schemas within a clean one, references not followed. */

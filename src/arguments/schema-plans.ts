@@ -1,10 +1,10 @@
 /** What is compiled of schemas, kept by content: equal schemas of many tools are compiled once. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import type { JsonObject } from '../wire/json.ts';
 import { CheckPool, type Verdict } from './check-pool.ts';
 import type { Job } from './check-worker.ts';
-import { type CleanSchema, cleanSchema, UnusableSchema } from './clean-schema.ts';
+import { type CleanSchema, cleanSchema, UnusableSchema, writeClean } from './clean-schema.ts';
 import type { Validator } from './compile-schema.ts';
 import { argumentWords, type CheckWords } from './describe-error.ts';
 import type { ArgumentSize } from './measure-arguments.ts';
@@ -13,6 +13,8 @@ import { checksQuickly, compilesQuickly, evaluationsPerValue } from './schema-co
 /** What is known of one schema, shared by all tools that have an equal one. */
 export interface Plan {
   readonly clean: CleanSchema | undefined;
+  /** The clean schema as JSON, for the threads. */
+  readonly text: string;
   readonly hash: string;
   readonly cost: number;
   readonly isSmall: boolean;
@@ -62,10 +64,9 @@ export class SchemaPlans {
   }
 
   /** The check in a thread of its own; of a value, or of the JSON that one is written in. Never rejects. */
-  async elsewhere({ hash, clean }: Plan, what: Pick<Job, 'args' | 'source'>): Promise<Verdict> {
+  async elsewhere({ hash, clean, text }: Plan, what: Pick<Job, 'args' | 'source'>): Promise<Verdict> {
     if (clean === undefined) return { kind: 'unusable', problem: '' };
-    const { schema, patterns } = clean;
-    return await this.#pool.run({ hash, schema: { clean: schema, patterns, words: this.#words }, ...what });
+    return await this.#pool.run({ hash, schema: { text, patterns: clean.patterns, words: this.#words }, ...what });
   }
 
   /** Ends the worker threads, if there are any. */
@@ -118,22 +119,23 @@ function makePlan(inputSchema: JsonObject): Plan {
   const fresh = { validator: undefined, compiling: undefined, retryAtMs: Number.POSITIVE_INFINITY };
   try {
     const clean = cleanSchema(inputSchema);
-    const { schema, warnings } = clean;
-    const cost = evaluationsPerValue(schema);
-    const hash = createHash('sha256').update(JSON.stringify(schema)).digest('base64');
+    const cost = evaluationsPerValue(clean.schema);
+    const text = writeClean(clean);
+    const isSmall = compilesQuickly(clean) && Number.isFinite(cost);
     return {
       ...fresh,
       clean,
-      hash,
+      text,
+      hash: hash('sha256', text, 'base64'),
       cost,
-      isSmall: compilesQuickly(clean) && Number.isFinite(cost),
-      warnings,
+      isSmall,
+      warnings: clean.warnings,
       problem: undefined,
     };
   } catch (error) {
     if (!(error instanceof UnusableSchema)) throw error;
     const { message } = error;
-    return { ...fresh, clean: undefined, hash: message, cost: 0, isSmall: false, warnings: [], problem: message };
+    return { ...fresh, clean: undefined, text: '', hash: message, cost: 0, isSmall: false, warnings: [], problem: message };
   }
 }
 

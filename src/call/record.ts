@@ -9,7 +9,7 @@ import type { Cost } from '../store/ports/counters.ts';
 import type { CallTrace } from '../telemetry/call-trace.ts';
 import type { CallOutcome } from '../telemetry/course.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { canonicalJson } from '../wire/canonical-json.ts';
+import { canonicalJson, canonicalPieces } from '../wire/canonical-json.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
 import { memberTexts, writeMembers } from '../wire/member-texts.ts';
 import type { RawResult } from '../wire/message.ts';
@@ -174,7 +174,7 @@ export class Course {
       capability: target?.capability,
       upstream: target?.member.id,
       definition: target?.definition,
-      argumentsDigest: isObject(digested) ? journal.digest(textOf(method, digested)) : undefined,
+      argumentsDigest: isObject(digested) ? (digests.get(digested) ?? journal.digest(textOf(method, digested))) : undefined,
       argumentsBytes: bytesIn,
       decision,
       rule,
@@ -207,6 +207,13 @@ export class Course {
     };
     log[level](error.code === 'internal' ? { ...line, err: error.cause } : line, 'call');
   }
+}
+
+const digests = new WeakMap<JsonObject, string>();
+
+/** For arguments of many megabytes: what their record says of them is made before the call, in turns with everybody else's work. */
+export async function digestInTurns({ journal }: Pick<RecordPorts, 'journal'>, args: JsonObject): Promise<void> {
+  digests.set(args, await journal.digestPieces(canonicalPieces(args)));
 }
 
 const traces = new WeakMap<Ask, string>();

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { GatewayError } from '../errors.ts';
-import { hmac } from '../hmac.ts';
+import { hmac, hmacInTurns } from '../hmac.ts';
 import type { AuditIndex } from '../store/ports/audit-index.ts';
 import { version } from '../version.ts';
 import { type ChainHead, deriveKeys, type JournalKeys } from './chain.ts';
@@ -83,6 +83,8 @@ export interface Journal {
   change(facts: ChangeFacts): Promise<void>;
   /** Stands for arguments in records: the same for the same text, and of no use to whoever has not the key. */
   digest(canonicalText: string): string;
+  /** The same of a text that comes in pieces, none of them ending within a character. */
+  digestPieces(pieces: Iterable<string>): Promise<string>;
   /** Where the chain stands, for shipping elsewhere. */
   head(): ChainHead;
   /** Resolves when everything up to now is written, or cannot be. */
@@ -161,6 +163,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       await writer.append(`"at":${clock.nowMs()},"kind":"change"${changeFields(facts)}`, 'changing');
     },
     digest: (text) => hmac(keys.digest, text, 'base64url'),
+    digestPieces: (pieces) => hmacInTurns(keys.digest, pieces, 'base64url'),
     head: () => writer.written.head,
     flush: () => writer.flush(),
     close() {

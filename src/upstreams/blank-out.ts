@@ -1,5 +1,6 @@
 /** What an upstream is sent in confidence must not come back to whoever asked: it, or a proxy before it, may repeat it. */
 
+import { atOnce, inTurns, type Steps } from '../turns.ts';
 import { findSpelled, shortest, spellingsOf } from './spellings.ts';
 
 const namesOfSecrets = /authorization|(^|[-_])auth($|[-_])|key|token|secret|passw|cookie|credential|signature/i;
@@ -28,12 +29,23 @@ export function secretsByName(entries: Iterable<readonly [name: string, value: s
 
 /** Puts stars in the place of every one of them, however it is spelled. */
 export function blankOut(bytes: Buffer, secrets: readonly Buffer[]): void {
-  if (secrets.length === 0) return;
+  if (secrets.length > 0) atOnce(blankSteps(bytes, secrets));
+}
+
+/** The same, in turns with everybody else's work where there is much of it. Never rejects. */
+export function blankInTurns(bytes: Buffer, secrets: readonly Buffer[]): void | Promise<void> {
+  return secrets.length === 0 ? undefined : inTurns(blankSteps(bytes, secrets));
+}
+
+function* blankSteps(bytes: Buffer, secrets: readonly Buffer[]): Steps<void> {
   for (const secret of secrets) {
-    for (let at = bytes.indexOf(secret); at >= 0; at = bytes.indexOf(secret, at + secret.length))
+    for (let at = bytes.indexOf(secret), count = 1; at >= 0; at = bytes.indexOf(secret, at + secret.length), count++) {
       bytes.fill(0x2a, at, at + secret.length);
+      if (count % 1024 === 0) yield;
+    }
+    yield;
   }
-  for (const { start, end } of findSpelled(bytes, spellingsOf(secrets))) bytes.fill(0x2a, start, end);
+  for (const { start, end } of yield* findSpelled(bytes, spellingsOf(secrets))) bytes.fill(0x2a, start, end);
 }
 
 export function blankText(text: string, secrets: readonly Buffer[]): string {

@@ -4,6 +4,8 @@
  * compared in that.
  */
 
+import { atOnce, type Steps } from '../turns.ts';
+
 /** A text in the plain spelling, and where it stood in the text as it was. */
 export interface Plain {
   readonly text: string;
@@ -87,30 +89,63 @@ function literal(sign: string): string {
 
 const percent = 0x25;
 const backslash = 0x5c;
+const slash = 0x2f;
 const asciiEscape = Buffer.from('\\u00');
 const anyEscape = Buffer.from('\\u');
 const slashEscape = Buffer.from('\\/');
 
 /** Where secrets stand in the bytes in a mixed spelling; at the price of two or three searches where nothing is spelled in another way. */
-export function findSpelled(bytes: Buffer, spellings: Spellings): readonly Span[] {
+export function* findSpelled(bytes: Buffer, spellings: Spellings): Steps<readonly Span[]> {
   if (spellings.plain.length === 0) return none;
   const mayBe =
     bytes.indexOf(spellings.isWide ? anyEscape : asciiEscape) >= 0 ||
     bytes.indexOf(percent) >= 0 ||
     (spellings.hasSlash && bytes.indexOf(slashEscape) >= 0);
   if (!mayBe) return none;
-  const text = bytes.toString('latin1');
-  return spellings.suspect.test(text) ? findIn(inPlain(text), spellings) : none;
+  yield;
+  if (!(yield* isSuspect(bytes.toString('latin1'), spellings))) return none;
+  return yield* findAll(yield* plainBytes(bytes), spellings);
 }
 
 const none: readonly Span[] = [];
+const pieceCharacters = 256 * 1024;
+/** Of the longest escape that is looked for, and what is beside it. */
+const overlap = 8;
+
+function* isSuspect(text: string, { suspect }: Spellings): Steps<boolean> {
+  for (let start = 0; start < text.length; ) {
+    const end = endOfPiece(text, start + pieceCharacters);
+    if (suspect.test(text.slice(Math.max(0, start - overlap), end))) return true;
+    start = end;
+    yield;
+  }
+  return false;
+}
+
+/** A place that no escaped slash reaches over, however many backslashes it has. */
+function endOfPiece(text: string, near: number): number {
+  let end = near;
+  while (end < text.length && (isOfSlash(text.charCodeAt(end - 1)) || isOfSlash(text.charCodeAt(end)))) end++;
+  return Math.min(end, text.length);
+}
+
+function isOfSlash(code: number): boolean {
+  return code === backslash || code === slash;
+}
 
 /** Each secret in a text, with offsets of the text as it was. */
-export function findIn(read: Plain, { plain }: Spellings): readonly Span[] {
+export function findIn(read: Plain, spellings: Spellings): readonly Span[] {
+  return atOnce(findAll(read, spellings));
+}
+
+function* findAll(read: Plain, { plain }: Spellings): Steps<readonly Span[]> {
   const found: Span[] = [];
   for (const secret of plain) {
-    for (let at = read.text.indexOf(secret); at >= 0; at = read.text.indexOf(secret, at + secret.length))
+    for (let at = read.text.indexOf(secret); at >= 0; at = read.text.indexOf(secret, at + secret.length)) {
       found.push({ start: read.startOf(at), end: read.endOf(at + secret.length) });
+      if (found.length % 256 === 0) yield;
+    }
+    yield;
   }
   return found;
 }
@@ -136,9 +171,13 @@ const openEscape = /(?:\\(?:\\|u005[cC])*(?:u[0-9A-Fa-f]{0,3})?|%(?:25)*[0-9A-Fa
  * that it stands for.
  */
 export function inPlain(text: string): Plain {
-  const json = resolve(Buffer.from(text, 'latin1'), backslash, readJsonEscape);
+  return atOnce(plainBytes(Buffer.from(text, 'latin1')));
+}
+
+function* plainBytes(bytes: Buffer): Steps<Plain> {
+  const json = yield* resolve(bytes, backslash, readJsonEscape);
   if (!json.bytes.includes(percent)) return plainOf(json);
-  const whole = resolve(json.bytes, percent, readPercentEscape);
+  const whole = yield* resolve(json.bytes, percent, readPercentEscape);
   return {
     text: whole.bytes.toString('latin1'),
     startOf: (at) => json.startOf(whole.startOf(at)),
@@ -159,7 +198,7 @@ const step = 64;
 
 // Places are remembered here and there, and what lies between is read again: there are texts of millions of escapes, and hardly ever a
 // secret among them.
-function resolve(text: Buffer, sign: number, readEscape: ReadEscape): Resolved {
+function* resolve(text: Buffer, sign: number, readEscape: ReadEscape): Steps<Resolved> {
   const first = text.indexOf(sign);
   if (first < 0) return { bytes: text, startOf: (at) => at, endOf: (at) => at };
   const out = Buffer.allocUnsafe(text.length);
@@ -168,25 +207,38 @@ function resolve(text: Buffer, sign: number, readEscape: ReadEscape): Resolved {
   const textAt = [0];
   let marked = -1;
   let next = step;
+  let turnAt = first + pieceCharacters;
   for (let at = first; at < text.length; ) {
-    // What stands for nothing belongs to what follows.
-    if (length >= next && length !== marked) {
-      plainAt.push(length);
-      textAt.push(at);
-      next = length + step;
+    if (at >= turnAt) {
+      turnAt = at + pieceCharacters;
+      yield;
     }
-    const code = text[at]!;
-    if (code !== sign || !readEscape(text, at)) {
-      out[length++] = code;
+    const end = endOfRun(text, sign, at);
+    // Of what is the same in both spellings, whatever its length, its ends and places between them.
+    for (; next <= length + end - at; next += step) {
+      if (next < length || (next === length && length === marked)) continue;
+      plainAt.push(next);
+      textAt.push(at + next - length);
+    }
+    if (end - at < shortRun) for (let from = at; from < end; from++) out[length + from - at] = text[from]!;
+    else text.copy(out, length, at, end);
+    length += end - at;
+    at = end;
+    if (at === text.length) break;
+    if (!readEscape(text, at)) {
+      out[length++] = sign;
       at++;
       continue;
     }
+    // What stands for nothing belongs to what follows.
     marked = length;
     for (let letter = 0; letter < found.length; letter++) out[length++] = found.letters[letter]!;
     at = found.end;
   }
+  let place = 0;
   const markAt = (at: number): Mark => {
-    const place = lastUpTo(plainAt, at);
+    // Whoever asks goes on from where they asked before.
+    if (plainAt[place]! > at || plainAt[place + 1]! <= at) place = lastUpTo(plainAt, at);
     return lastMark(text, sign, readEscape, plainAt[place]!, textAt[place]!, at);
   };
   return {
@@ -194,6 +246,18 @@ function resolve(text: Buffer, sign: number, readEscape: ReadEscape): Resolved {
     startOf: (at) => startOf(markAt(at), at),
     endOf: (at) => (at === 0 ? 0 : endOf(markAt(at - 1), at)),
   };
+}
+
+const shortRun = 48;
+
+/** Where the next sign stands, or the text ends. */
+function endOfRun(text: Buffer, sign: number, start: number): number {
+  const near = Math.min(text.length, start + shortRun);
+  let at = start;
+  while (at < near && text[at] !== sign) at++;
+  if (at < near || near === text.length) return at;
+  const end = text.indexOf(sign, near);
+  return end < 0 ? text.length : end;
 }
 
 /** An escape, or any place from which on both spellings are the same. */
@@ -253,12 +317,21 @@ function readJsonEscape(text: Uint8Array, start: number): boolean {
   const { end } = found;
   found.length = 0;
   if (code < 0) return true;
-  const low = text[end] === backslash ? passBackslashes(text, end) : -1;
+  const low = text[end] === backslash && mayBeLow(text, end) ? passBackslashes(text, end) : -1;
   const isPair = low >= 0xdc00 && low < 0xe000;
   if (!isPair) found.end = end;
   if (code < 0x80) setLetter(code);
   else setWide(code, isPair ? low : -1);
   return true;
+}
+
+/** Whether the second half of a pair may begin here: most escapes that follow each other are none, and were read twice. */
+function mayBeLow(text: Uint8Array, start: number): boolean {
+  const sign = text[start + 1];
+  if (sign !== 0x75) return sign === backslash;
+  const digit = text[start + 2];
+  // An escaped backslash may have it behind it.
+  return digit === 0x64 || digit === 0x44 || (digit === 0x30 && text[start + 4] === 0x35);
 }
 
 /** Passes backslashes in a row, each as it is or as its code, and the code behind them, which is returned; -1 where there is none. */
@@ -267,7 +340,7 @@ function passBackslashes(text: Uint8Array, start: number): number {
     const sign = text[at];
     if (sign === backslash) at++;
     else {
-      const code = sign === 0x75 ? hexOf(text, at + 1, 4) : -1;
+      const code = sign === 0x75 ? hexOfFour(text, at + 1) : -1;
       found.end = code < 0 ? at : at + 5;
       if (code !== backslash) return code;
       at += 5;
@@ -279,7 +352,7 @@ function passBackslashes(text: Uint8Array, start: number): number {
 function readPercentEscape(text: Uint8Array, start: number): boolean {
   let at = start + 1;
   while (text[at] === 0x32 && text[at + 1] === 0x35) at += 2;
-  let code = hexOf(text, at, 2);
+  let code = hexOfTwo(text, at);
   if (code >= 0) at += 2;
   else if (at > start + 1) code = percent;
   else return false;
@@ -288,20 +361,23 @@ function readPercentEscape(text: Uint8Array, start: number): boolean {
   return true;
 }
 
-function hexOf(text: Uint8Array, start: number, length: number): number {
-  let value = 0;
-  for (let at = start; at < start + length; at++) {
-    const digit = hexDigits[text[at]!] ?? 16;
-    if (digit > 15) return -1;
-    value = (value << 4) | digit;
-  }
-  return value;
+/** The value of two hexadecimal digits, -1 where there are none. */
+function hexOfTwo(text: Uint8Array, at: number): number {
+  if (at + 2 > text.length) return -1;
+  const value = (hexDigits[text[at]!]! << 4) | hexDigits[text[at + 1]!]!;
+  return value > 0xff ? -1 : value;
 }
 
-/** Values of hexadecimal digits, and 16 for all else. */
-const hexDigits = Uint8Array.from({ length: 128 }, (_, code) => {
-  const value = Number.parseInt(String.fromCharCode(code), 16);
-  return Number.isNaN(value) ? 16 : value;
+function hexOfFour(text: Uint8Array, at: number): number {
+  const high = hexOfTwo(text, at);
+  const low = hexOfTwo(text, at + 2);
+  return high < 0 || low < 0 ? -1 : (high << 8) | low;
+}
+
+/** Values of hexadecimal digits, and for all else what no two digits come to, wherever it stands. */
+const hexDigits = Uint16Array.from({ length: 256 }, (_, code) => {
+  const value = code < 128 ? Number.parseInt(String.fromCharCode(code), 16) : Number.NaN;
+  return Number.isNaN(value) ? 0x1000 : value;
 });
 
 /** As UTF-8 (RFC 3629 section 3), half of a pair alone as the sign for what cannot be read. There are texts of nothing else. */

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from './json.ts';
 
 /** Characters that are taken at once: a millisecond, or a few where they are all brackets. */
 const pieceCharacters = 64 * 1024;
-/** Texts of any length are taken piece by piece, keys and numbers are not. */
+/** Texts that are longer are taken piece by piece. Keys and numbers are not: twice as long, they are refused. */
 const longestWord = 256 * 1024;
 const mostValues = 2_000_000;
 const deepest = 512;
@@ -74,8 +74,8 @@ export class GradualJson {
     if (this.#long !== undefined && !this.#continue(this.#long)) return;
     const isWithinText = this.#scan();
     this.#settle();
-    if (this.#text.length <= longestWord) return;
-    if (!isWithinText) throw tooLong();
+    if (!isWithinText && this.#text.length > 2 * longestWord) throw tooLong();
+    if (!isWithinText || this.#text.length <= longestWord) return;
     this.#long = this.#beginLong();
     this.#continue(this.#long);
   }
@@ -297,5 +297,5 @@ function unfinished(): SyntaxError {
 }
 
 function tooLong(): ExcessError {
-  return new ExcessError(`has a key, a number or a gap of more than ${longestWord} characters`);
+  return new ExcessError(`has a key, a number or a gap of more than ${2 * longestWord} characters`);
 }

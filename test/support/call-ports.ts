@@ -38,6 +38,7 @@ export function readableJournal(records: RecordedCall[]): Journal {
     outcome: (entry, result) => void records.push({ ...facts.get(entry), ...result, hasIntent: entry.hasIntent }),
     change: async () => {},
     digest: (text) => `digest of ${text.length}`,
+    digestPieces: () => Promise.resolve('x'.repeat(43)),
     head: () => ({ chain: '', seq: 0, hash: '' }),
     flush: async () => {},
     close: async () => {},

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { blankOut, blankText, secretForms } from '../../src/upstreams/blank-out.ts';
+import { blankInTurns, blankOut, blankText, secretForms } from '../../src/upstreams/blank-out.ts';
+import { longestTurnMs } from '../support/longest-turn.ts';
 
 const rounds = process.env.TEST_LONG === undefined ? 300 : 20_000;
 
@@ -139,4 +140,42 @@ test('a long answer of nothing but escapes is read in a time that grows with it'
     blankOut(bytes, secretForms([secret]));
     expect(performance.now() - startedAt, unit).toBeLessThan(3_000);
   }
+});
+
+describe('a large answer', () => {
+  const secret = 'sk-proj-Ab/1+2s=k';
+  const forms = secretForms([secret]);
+  const noises = ['Some words, and "quotes". ', '\\n\\"', '\\\\', '%41', '\\u00e9', '\\/', '/\\\\\\/', 'é'];
+  const spellings = [
+    'sk\\u002dproj-Ab/1+2s=k',
+    'sk-proj-Ab\\\\\\/1+2s=k',
+    'sk%2Dproj-Ab%2f1+2s=k',
+    secret,
+    'sk\\u002dproj-Ab\\u002f1',
+  ];
+
+  test('has the same blanks wherever a secret stands in it, at once and in turns', async () => {
+    for (const noise of noises) {
+      const length = Math.floor((256 * 1024 - 40) / noise.length);
+      for (const spelling of spellings) {
+        const around = noise.repeat(length);
+        const text = `"${around}"${spelling}" "${around}"${spelling}"`;
+        const expected = `"${around}"${blanked(`"${spelling}"`, secret).slice(1, -1)}" "`;
+        const [atOnce, inTurns] = [Buffer.from(text), Buffer.from(text)];
+        blankOut(atOnce, forms);
+        await blankInTurns(inTurns, forms);
+        expect(atOnce.equals(inTurns), `${noise} ${spelling}`).toBe(true);
+        expect(atOnce.toString().startsWith(expected), `${noise} ${spelling}`).toBe(true);
+      }
+    }
+  });
+
+  test.each(['\\u002d', '%2d', 'a\\u002d%2d\\/', '\\u00252d', 'sk\\u002dproj-Ab/1+2s=', 'sk\\u002dproj-Ab\\/1+2s=k '])(
+    'holds up nobody while it is looked through: %s',
+    async (unit) => {
+      const bytes = Buffer.from(unit.repeat(Math.ceil((8 * 1024 * 1024) / unit.length)));
+      // All at once it takes some ten times as long.
+      expect(await longestTurnMs(async () => await blankInTurns(bytes, forms))).toBeLessThan(50);
+    },
+  );
 });

@@ -7,6 +7,7 @@ import type { Ask } from '../../call/ask.ts';
 import type { Caller } from '../../call/authenticate.ts';
 import { call } from '../../call/call.ts';
 import { readIdempotencyKey } from '../../call/once/idempotency-key.ts';
+import { digestInTurns } from '../../call/record.ts';
 import { silentConversation } from '../../call/silent-conversation.ts';
 import { GatewayError } from '../../errors.ts';
 import { commandAgent, version } from '../../version.ts';
@@ -45,7 +46,9 @@ async function serveAction(edge: Edge, action: Action, visitor: Visitor, request
   const args = argumentsOf(action, request);
   const asked = askOf(action, visitor, args, cancel, keyOf(request));
   // To write down what is large only to measure it would hold up everybody else.
-  const bytesIn = largeBodyBytes(request) ?? JSON.stringify(args).length;
+  const largeBytes = largeBodyBytes(request);
+  const bytesIn = largeBytes ?? JSON.stringify(args).length;
+  if (largeBytes !== undefined) await digestInTurns(edge.calls, args);
   const ask = { ...asked, bytesIn, traceHeaders: traceHeadersOf(request.headers) };
   const outcome = await call(edge.calls, edge.catalog(), visitor.caller, ask);
   if (outcome.kind !== 'result') throw new GatewayError('internal', 'This action did not answer.');

@@ -4,7 +4,7 @@ import type { Bag } from '../../wire/bag.ts';
 import { type ErrorMessage, type Message, MessageError, type ResultMessage, readMessage } from '../../wire/message.ts';
 import { Pieces } from '../../wire/pieces.ts';
 import { type SseEvent, SseReader } from '../../wire/sse.ts';
-import { blankOut } from '../blank-out.ts';
+import { blankInTurns, blankOut } from '../blank-out.ts';
 import { describeFailure, LinkError } from '../link-error.ts';
 import { readRetryAfter } from '../retry-after.ts';
 import type { HttpEndpoint } from './http.ts';
@@ -15,6 +15,8 @@ type Controller = Dispatcher.DispatchController;
 
 const refusalLimitBytes = 65_536;
 const resumeLimit = 5;
+/** To look for secrets in less takes a millisecond or two, whatever it is. */
+const largeBytes = 128 * 1024;
 const resumeDefaultMs = 1_000;
 const resumeMaxMs = 60_000;
 // The same words whatever is there, so that a redirect cannot be used to look around.
@@ -145,7 +147,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   onResponseEnd(): void {
     this.#endpoint.ended(this);
     if (this.#isDone) return;
-    if (this.#kind === 'json') this.#take(this.#body.take());
+    if (this.#kind === 'json') this.#takeWhole(this.#body.take());
     else if (this.#kind === 'refusal') this.#takeRefusal();
     else if (this.#kind === 'redirect') this.#redirect();
     else if (this.#kind === 'events') this.#streamEnded(undefined);
@@ -172,8 +174,24 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
     this.#retryMs = Math.min(retryMs, resumeMaxMs);
   }
 
+  /** Nothing comes behind it: what is large may take its time. */
+  #takeWhole(bytes: Buffer): void {
+    if (bytes.length < largeBytes) this.#take(bytes);
+    else void this.#takeLarge(bytes);
+  }
+
+  async #takeLarge(bytes: Buffer): Promise<void> {
+    await blankInTurns(bytes, this.#endpoint.secrets);
+    if (this.#request.secrets !== undefined) await blankInTurns(bytes, this.#request.secrets);
+    if (!this.#isDone) this.#understand(bytes);
+  }
+
   #take(bytes: Buffer): void {
     this.#blank(bytes);
+    this.#understand(bytes);
+  }
+
+  #understand(bytes: Buffer): void {
     let message: Message;
     try {
       message = readMessage(bytes);

@@ -7,7 +7,7 @@ import { GatewayError } from '../../errors.ts';
 import type { RememberedUpstream, UpstreamMemory } from '../../store/ports/upstream-memory.ts';
 import { isObject } from '../../wire/json.ts';
 import type { Authorization, Bearer } from '../authorization.ts';
-import { blankOut, blankText } from '../blank-out.ts';
+import { blankInTurns, blankOut, blankText } from '../blank-out.ts';
 import { BoundedLog } from '../bounded-log.ts';
 import { ChangeListeners } from '../change-listeners.ts';
 import type { EgressGuard } from '../egress.ts';
@@ -56,6 +56,8 @@ export interface OpenapiUpstreamDeps {
 }
 
 const retryMs = 30_000;
+/** To look for secrets in less takes a millisecond or two, whatever it is. */
+const largeBytes = 128 * 1024;
 
 /** Of the API itself, or of the token that a call was let in with. */
 type Secrets = readonly Buffer[];
@@ -177,7 +179,7 @@ export class OpenapiUpstream implements Upstream {
 
   #open(): void {
     this.#opening = this.#restore()
-      .then((isRestored) => (isRestored ? undefined : this.#read()))
+      .then((isRestored) => (isRestored ? undefined : this.#readDescription()))
       .catch((error: unknown) => this.#failed(error))
       .finally(() => this.#ready.resolve());
   }
@@ -190,7 +192,7 @@ export class OpenapiUpstream implements Upstream {
     return known !== undefined;
   }
 
-  async #read(): Promise<void> {
+  async #readDescription(): Promise<void> {
     const { readDescription, convert, stopping, egress } = this.#deps;
     const { description, references } = this.#transport;
     const closing = this.#closing.signal;
@@ -312,11 +314,21 @@ export class OpenapiUpstream implements Upstream {
     );
   }
 
-  /** Throws FailedAnswer for what counts against the API, or may be repeated. */
-  #judge({ reader }: PreparedCall, received: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
+  #judge(prepared: PreparedCall, received: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
     const response = inUtf8(received);
+    if (response.body.length >= largeBytes) return this.#judgeLarge(prepared, response, secrets);
+    for (const some of secrets) blankOut(response.body, some);
+    return this.#read(prepared, response, secrets);
+  }
+
+  async #judgeLarge(prepared: PreparedCall, response: ApiResponse, secrets: readonly Secrets[]): Promise<Answer> {
+    for (const some of secrets) await blankInTurns(response.body, some);
+    return this.#read(prepared, response, secrets);
+  }
+
+  /** Throws FailedAnswer for what counts against the API, or may be repeated. */
+  #read({ reader }: PreparedCall, response: ApiResponse, secrets: readonly Secrets[]): Answer | Promise<Answer> {
     const { status, headers, body } = response;
-    for (const some of secrets) blankOut(body, some);
     if (status < 400) return readAnswer(reader, { ...response, headers: blanked(headers, secrets) });
     const retryAfterMs = readRetryAfter(headers['retry-after']);
     if (status === 429 || (status === 503 && retryAfterMs !== undefined)) throw this.#busy(status, retryAfterMs);
