@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson } from '../../src/wire/canonical-json.ts';
+import { hmac, hmacInTurns, hmacKey } from '../../src/hmac.ts';
+import { encodeInTurns } from '../../src/turns.ts';
+import { canonicalJson, canonicalPieces } from '../../src/wire/canonical-json.ts';
 import type { Json } from '../../src/wire/json.ts';
 import { maxDepth } from '../../src/wire/json-scan.ts';
 import { parseExact } from '../../src/wire/parse-exact.ts';
@@ -57,4 +59,21 @@ describe('canonical JSON', () => {
     const text = '['.repeat(maxDepth) + ']'.repeat(maxDepth);
     expect(canonicalJson(JSON.parse(text))).toBe(text);
   });
+});
+
+it('in pieces it is the same text, and its digest the same', async () => {
+  const long = 'a"\u{1f511}\n'.repeat(200_000);
+  for (const value of [
+    {},
+    { b: 1, a: [null, { d: 1, c: 2 }] },
+    { text: long, a: `x${long}`, z: { long } },
+    { lone: '\ud83d'.repeat(300_000) },
+  ]) {
+    const pieces = [...canonicalPieces(value)];
+    const whole = canonicalJson(value);
+    expect(pieces.join('') === whole).toBe(true);
+    const key = hmacKey(Buffer.alloc(32, 1));
+    expect(await hmacInTurns(key, pieces, 'hex')).toBe(hmac(key, whole, 'hex'));
+    expect((await encodeInTurns(whole)).equals(Buffer.from(whole))).toBe(true);
+  }
 });

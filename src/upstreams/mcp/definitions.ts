@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ExcessError, parseInTurns } from '../../wire/gradual-json.ts';
 import { isObject, type Json, type JsonObject } from '../../wire/json.ts';
 import type { RawResult } from '../../wire/message.ts';
 import { paramHeaders } from '../../wire/param-headers.ts';
@@ -80,8 +81,9 @@ export async function readList(dialect: Dialect, method: ListMethod, before: Lis
     caching = readCaching(result);
     for (const id of asked._meta === undefined ? [] : readGateways(read(result, '_meta'))) gateways.add(id);
     if (hop !== undefined && gateways.has(hop)) throw leadsBack();
-    const list = read(result, members[method]);
-    if (!Array.isArray(list)) hasPageWithoutList = true;
+    const list = await readLong(result, members[method]);
+    if (list instanceof ExcessError) trouble = `the list ${list.message}; the rest is left out`;
+    else if (!Array.isArray(list)) hasPageWithoutList = true;
     else for (const entry of list.slice(0, maxItems + 1 - entries.length)) entries.push(entry);
     const member = result.members.find(({ key }) => key === members[method]);
     if (member !== undefined) hash.update(result.bytes.subarray(member.start, member.end));
@@ -188,6 +190,19 @@ function readCaching(result: RawResult): Caching {
   const scope = read(result, 'cacheScope');
   if (typeof ttlMs !== 'number' || !(ttlMs >= 0)) return {};
   return { ttlMs: Math.min(ttlMs, maxTtlMs), cacheScope: scope === 'public' ? 'public' : 'private' };
+}
+
+const longCharacters = 256 * 1024;
+
+/** In turns where it is long: ten thousand tools on one page hold up nobody. */
+async function readLong(result: RawResult, key: string): Promise<Json | ExcessError | undefined> {
+  const source = result.source(key);
+  if (source === undefined || source.length < longCharacters) return read(result, key);
+  try {
+    return (await parseInTurns(source)).value;
+  } catch (error) {
+    return error instanceof ExcessError ? error : undefined;
+  }
 }
 
 function read(result: RawResult, key: string): Json | undefined {
