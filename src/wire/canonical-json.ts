@@ -39,32 +39,3 @@ function areSorted(keys: readonly string[]): boolean {
   for (let at = 1; at < keys.length; at++) if (keys[at - 1]! > keys[at]!) return false;
   return true;
 }
-
-const pieceCharacters = 256 * 1024;
-
-/** `canonicalJson` of an object in pieces, where it has long texts among its members: what is nested further is one piece. */
-export function* canonicalPieces(value: JsonObject): Generator<string, void, void> {
-  let sign = '{';
-  for (const key of Object.keys(value).sort()) {
-    const member = value[key]!;
-    yield `${sign}${JSON.stringify(key)}:`;
-    sign = ',';
-    if (typeof member !== 'string' || member.length <= pieceCharacters) yield canonicalJson(member);
-    else {
-      yield '"';
-      for (let at = 0; at < member.length; ) {
-        const end = Math.min(member.length, at + pieceCharacters);
-        // A pair is escaped where it is torn apart.
-        const cut = end < member.length && isHigh(member.charCodeAt(end - 1)) ? end - 1 : end;
-        yield JSON.stringify(member.slice(at, cut)).slice(1, -1);
-        at = cut;
-      }
-      yield '"';
-    }
-  }
-  yield sign === '{' ? '{}' : '}';
-}
-
-function isHigh(unit: number): boolean {
-  return unit >= 0xd800 && unit < 0xdc00;
-}
