@@ -21,7 +21,7 @@ import {
   roleGrantSchema,
   toolboxNameSchema,
 } from '../registry/documents.ts';
-import { encodeInTurns } from '../turns.ts';
+import { encodeInTurns, inTurns } from '../turns.ts';
 import { ExcessError, parseInTurns } from '../wire/gradual-json.ts';
 import { isObject } from '../wire/json.ts';
 import { readYamlApart } from '../yaml-apart.ts';
@@ -123,27 +123,37 @@ export async function readText(text: string): Promise<YamlFile> {
   if (text.length > fileLimitBytes) return await readLarge(text);
   if (!looksLikeJson(text)) return await readYamlApart(text, '');
   const plain = blankComments(text);
-  return readJson(plain) ?? (await readYamlApart(plain, ''));
+  return (await readJson(plain)) ?? (await readYamlApart(plain, ''));
 }
 
 // A reader of YAML says best what is wrong, and takes a quarter of a second for 200 KB.
-function readJson(text: string): YamlFile | undefined {
+async function readJson(text: string): Promise<YamlFile | undefined> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return undefined;
   }
-  const places = findPlaces(text);
+  const places = await inTurns(findPlaces(text));
   if (places === undefined) return undefined;
   const lines = [0, ...Array.from(text.matchAll(/\n/g), ({ index }) => index + 1)];
   const locate = (path: readonly PropertyKey[]) => {
     const offset = offsetAt(places, path);
-    const after = lines.findIndex((begin) => begin > offset);
-    const line = after < 0 ? lines.length : after;
+    const line = countUpTo(lines, offset);
     return { file: '', line, column: offset - (lines[line - 1] ?? 0) + 1 };
   };
   return { value, problems: [], locate };
+}
+
+/** How many of these, which ascend, are no greater. */
+function countUpTo(offsets: readonly number[], offset: number): number {
+  let [low, high] = [0, offsets.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (offsets[middle]! <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 // A reader that knows where everything stands needs a hundred times the memory.

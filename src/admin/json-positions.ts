@@ -1,8 +1,13 @@
+import type { Steps } from '../turns.ts';
+
 /** Where the parts of a JSON text stand: offsets of keys, and of the items of lists. */
 export interface JsonPlace {
   readonly offset: number;
   readonly parts: ReadonlyMap<string, JsonPlace>;
 }
+
+const nothing: ReadonlyMap<string, JsonPlace> = new Map();
+const valuesPerStep = 500;
 
 const string = /"(?:[^"\\]|\\.)*"/y;
 const literal = /[^\s,\]}]+/y;
@@ -12,9 +17,10 @@ const space = /\s*/y;
  * Of a text that `JSON.parse` takes; much faster than a reader of YAML, which knows it too. Undefined where an object has a key twice,
  * or one that JavaScript gives a meaning of its own.
  */
-export function findPlaces(text: string): JsonPlace | undefined {
+export function* findPlaces(text: string): Steps<JsonPlace | undefined> {
   let at = 0;
   let isRefused = false;
+  let count = 0;
 
   function take(pattern: RegExp): string {
     pattern.lastIndex = at;
@@ -28,31 +34,32 @@ export function findPlaces(text: string): JsonPlace | undefined {
     return text.charAt(at);
   }
 
-  function value(offset: number): JsonPlace {
-    const parts = new Map<string, JsonPlace>();
+  function* value(offset: number): Steps<JsonPlace> {
     const first = look();
-    if (first === '"') take(string);
-    else if (first !== '{' && first !== '[') take(literal);
-    else {
-      at++;
-      for (let count = 0; look() !== '}' && text.charAt(at) !== ']'; count++) {
-        const partAt = at;
-        let name = String(count);
-        if (first === '{') {
-          name = JSON.parse(take(string)) as string;
-          look();
-          at++;
-        }
-        isRefused ||= name === '__proto__' || parts.has(name);
-        parts.set(name, value(partAt));
-        if (look() === ',') at++;
-      }
-      at++;
+    if (first !== '{' && first !== '[') {
+      take(first === '"' ? string : literal);
+      return { offset, parts: nothing };
     }
+    const parts = new Map<string, JsonPlace>();
+    at++;
+    for (let item = 0; look() !== '}' && text.charAt(at) !== ']'; item++) {
+      const partAt = at;
+      let name = String(item);
+      if (first === '{') {
+        name = JSON.parse(take(string)) as string;
+        look();
+        at++;
+      }
+      isRefused ||= name === '__proto__' || parts.has(name);
+      if (++count % valuesPerStep === 0) yield;
+      parts.set(name, yield* value(partAt));
+      if (look() === ',') at++;
+    }
+    at++;
     return { offset, parts };
   }
 
-  const whole = value(0);
+  const whole = yield* value(0);
   return isRefused ? undefined : whole;
 }
 
