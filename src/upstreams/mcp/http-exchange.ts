@@ -177,7 +177,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler, InFlight {
   /** Nothing comes behind it: what is large may take its time. */
   #takeWhole(bytes: Buffer): void {
     if (bytes.length < largeBytes) this.#take(bytes);
-    else void this.#takeLarge(bytes);
+    else this.#takeLarge(bytes).catch((error: Error) => this.#failBroken('sent something that cannot be read', error));
   }
 
   async #takeLarge(bytes: Buffer): Promise<void> {
