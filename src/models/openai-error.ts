@@ -91,8 +91,8 @@ const kindsByCode: ReadonlyMap<string, ProviderFailure['kind']> = new Map([
 ]);
 
 function kindOf(status: number, code: string, message: string): ProviderFailure['kind'] {
-  // More than the account may send in a minute: waiting helps nobody, and others have room as before.
-  if (status === 429 && /^request too large\b/i.test(message)) return 'too-long';
+  // OpenAI says so with 429, Groq with 413.
+  if ((status === 429 || status === 413) && /^request too large\b/i.test(message)) return 'too-much';
   const byCode = kindsByCode.get(code);
   if (byCode !== undefined) return byCode;
   if (status === 413 || (status === 400 && saysTooLong(message))) return 'too-long';
@@ -121,6 +121,7 @@ export function readStreamFailure(body: JsonObject): ProviderFailure {
 const statusByKind: Readonly<Record<ProviderFailure['kind'], number>> = {
   'bad-request': 400,
   'too-long': 400,
+  'too-much': 429,
   unauthorized: 401,
   'not-found': 404,
   'rate-limited': 429,

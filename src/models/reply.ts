@@ -54,6 +54,8 @@ export interface ProviderFailure {
     | 'bad-request'
     /** More than the model can read. */
     | 'too-long'
+    /** More than this account may send at once, or in a minute: waiting helps nobody, another account may. */
+    | 'too-much'
     /** The credential is not good: our fault, never the client's. */
     | 'unauthorized'
     | 'not-found'

@@ -71,7 +71,14 @@ describe('what servers say of requests that they did not answer', () => {
           code: 'rate_limit_exceeded',
         },
       },
-      'too-long',
+      'too-much',
+    ],
+    [
+      413,
+      {
+        error: { message: 'Request too large for model `x` on tokens per minute (TPM): Limit 6000', code: 'rate_limit_exceeded' },
+      },
+      'too-much',
     ],
     [429, { error: { message: 'Rate limit reached. Not: Request too large.', code: 'rate_limit_exceeded' } }, 'rate-limited'],
     [503, { error: 'model is loading' }, 'overloaded'],

@@ -76,6 +76,9 @@ function judgeRefusal(failure: ProviderFailure, target: OpenTarget, attempt: Att
     case 'content-filter':
       attempt.succeeded(undefined);
       return { error: askedWrong(failure, target), mayGoOn: false, isCharged: false };
+    case 'too-much':
+      attempt.passedOn(`the request is more than its account may send (HTTP ${status})`);
+      return { error: askedWrong(failure, target), mayGoOn: true, isCharged: false };
     case 'unauthorized': {
       attempt.refused(`its provider does not take our credential (HTTP ${status})`);
       const text = `${subject} does not take the credential that Gatehouse has for it (HTTP ${status}). The operator has to set another.`;
@@ -114,7 +117,7 @@ const usualWaitMs = 2_000;
 function askedWrong(failure: ProviderFailure, target: OpenTarget): GatewayError {
   const said = cleanMessage(failure.message, target.secrets);
   const text = `The model's provider does not take this request: ${said}`;
-  if (failure.kind === 'too-long') return new GatewayError('prompt_too_long', text);
+  if (failure.kind === 'too-long' || failure.kind === 'too-much') return new GatewayError('prompt_too_long', text);
   return new GatewayError(failure.kind === 'content-filter' ? 'content_blocked' : 'invalid_request', text);
 }
 

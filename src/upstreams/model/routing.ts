@@ -209,7 +209,7 @@ export class Route {
   }
 }
 
-/** One target, taken for one call. Exactly one of the five endings is told; later ones say nothing. */
+/** One target, taken for one call. Exactly one of the six endings is told; later ones say nothing. */
 export class Attempt {
   readonly place: number;
   readonly #routing: Routing;
@@ -238,6 +238,12 @@ export class Attempt {
       this.#fail({ reason: `its answer took longer than ${mostMs} ms to begin`, isFull: false, retryAfterMs: undefined });
     else if (this.#state.succeeded(this.#isProbe, nowMs))
       this.#routing.note('returned', this.#state.name, undefined, 'a call to it succeeded');
+  }
+
+  /** It is well, and does not take this call: another one may. */
+  passedOn(reason: string): void {
+    this.succeeded(undefined);
+    this.#onFailed(reason);
   }
 
   failed(failure: AttemptFailure): void {

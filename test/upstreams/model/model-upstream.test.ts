@@ -655,6 +655,23 @@ describe('failover', () => {
     expect(one.heard).toHaveLength(before + 1);
   });
 
+  test('a request that is too large for one account goes on to the next, and keeps nobody from the first; what no model reads does not', async () => {
+    const { upstream } = await model([chat(one, { name: 'a' }), chat(two, { name: 'b' })]);
+    two.does((_heard, response) => json(response, 200, chatReply('hello')));
+    const message = 'Request too large for gpt-5 on tokens per min (TPM): Limit 30000, Requested 90000.';
+    for (const status of [429, 413]) {
+      one.does((_heard, response) => json(response, status, { error: { message, code: 'rate_limit_exceeded' } }));
+      const { call, spent } = ask('chat', question);
+      expect((await upstream.call(call)).kind).toBe('reply');
+      expect(spent.at(-1)).toMatchObject({ target: 'b', failovers: 1 });
+    }
+    expect(upstream.state.targets).toMatchObject([{ state: 'in' }, { state: 'in' }]);
+    one.does((_heard, response) => json(response, 400, { error: { message: 'long', code: 'context_length_exceeded' } }));
+    const heard = two.heard.length;
+    expect(await failure(upstream.call(ask('chat', question).call))).toMatchObject({ code: 'prompt_too_long' });
+    expect(two.heard).toHaveLength(heard);
+  });
+
   test('a stream that fails before it says anything is begun by the next target', async () => {
     const { upstream } = await model([messages(one, { name: 'a' }), messages(two, { name: 'b' })]);
     const error = { error: { type: 'overloaded_error', message: 'Overloaded' } };
