@@ -35,8 +35,8 @@ export async function peek(
 }
 
 /**
- * How the rates of a call stand after it was let in, for its client; as far as that can be said at once. What all calls of a
- * namespace or of the gateway come to is nothing for one caller to watch.
+ * How the rates of a call stand after it was let in, for its client; as far as that can be said at once. What all callers of a
+ * capability, a namespace or the gateway come to is nothing for one of them to watch.
  */
 export function ratesOf(counters: Counters, { demands }: Pick<Admission, 'demands'>): readonly CounterUsage[] {
   const isShown = ({ limit: { kind, isShadow, per } }: Demand) => kind === 'rate' && !isShadow && !isOfAll(per);
@@ -69,8 +69,11 @@ export function refusedRate({ demand, reason, used, retryAfterMs }: Refused): re
   return [{ demand, used: isUntold ? amount : used, resetsInMs: retryAfterMs }];
 }
 
+// A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.
+const ownLevels: readonly Limit['per'][] = ['consumer', 'key', 'member'];
+
 function isOfAll(per: Limit['per']): boolean {
-  return per === 'global' || per === 'namespace';
+  return !ownLevels.includes(per);
 }
 
 /** At once where the counters are in this process. Throws, or rejects with, LimitRefusal: `rate_limited` and `limit_reached`. */
@@ -147,9 +150,6 @@ function admit(counters: Counters, permit: Permit, demands: readonly Demand[], t
     shadowRefusals: wouldRefuse.length,
   } as unknown as Admission;
 }
-
-// A caller over its own limit hears it from HTTP on every door; a limit that others have used up too is the tool's answer.
-const ownLevels: readonly Limit['per'][] = ['consumer', 'key', 'member'];
 
 function refusal(
   counters: Counters,

@@ -22,7 +22,7 @@ upstreams:
     kind: model
     targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
 policy:
-  limits: [{ per: key, rpm: 100 }, { per: capability, rpm: 3, tpm: 50000 }]
+  limits: [{ per: key, rpm: 100 }, { per: key, match: models/fast, rpm: 3, tpm: 50000 }]
 `,
       shared: `namespace: shared
 upstreams:
@@ -30,7 +30,7 @@ upstreams:
     kind: model
     targets: [{ provider: openai-compatible, url: "${provider.url}/v1", model: gpt-stand-in, key: "\${secret:PROVIDER}" }]
 policy:
-  limits: [{ per: namespace, rpm: 100, tpm: 1000 }]
+  limits: [{ per: namespace, rpm: 100, tpm: 1000 }, { per: capability, rpm: 30 }]
 `,
       other: `namespace: other
 upstreams:
