@@ -35,7 +35,7 @@ const mostTokens = 1e9;
  */
 export function believed(told: Usage, seen: Seen): Usage {
   const input = Math.min(told.input, mostTokens, mostRead(told.input, seen));
-  const output = Math.min(told.output, mostTokens, mostWritten(told.output, seen));
+  const output = Math.min(told.output, mostTokens, mostWritten(told, seen));
   if (input === told.input && output === told.output) return told;
   return fitUsage({ ...told, input, output });
 }
@@ -47,25 +47,36 @@ function mostRead(told: number, { ask: { dialect, body }, transport, sentBytes }
   const most = Math.min(sentBytes + ownTokens, isList ? mostTokens : window);
   if (told <= most) return most;
   if (mayUseHosted(body, transport)) return window * hostedRounds;
-  if (hasUnseen(body)) return window;
+  if (hasUnseen(body)) return window * textsIn(body, dialect);
   const times = answersOf(body);
   return isList ? (sentBytes + ownTokens) * times : Math.min((sentBytes + ownTokens) * times, window * times);
 }
 
-function mostWritten(told: number, { ask: { dialect, body }, transport, spokenBytes }: Seen): number {
+function mostWritten(
+  { output: told, reasoning }: Usage,
+  { ask: { dialect, body }, transport, sentBytes, spokenBytes }: Seen,
+): number {
   if (dialect === 'embeddings') return 0;
   const { maxOutputTokens: limit = usualAnswer, defaults, can } = transport;
   const asked = lengthOf(body, dialect) ?? defaults.maxTokens;
-  const room = can.includes('reasoning') ? thinkingRoom : answerRoom;
-  const one = asked === undefined ? limit : Math.min(limit, 2 * asked + room);
-  const prompts = dialect === 'completions' ? promptsIn(body.prompt) : 1;
-  const most = one * answersOf(body) * prompts * (mayUseHosted(body, transport) ? hostedRounds : 1);
+  const room = can.includes('reasoning') || reasoning > 0 ? thinkingRoom + thinkingAsked(body) : answerRoom;
+  // What was predicted is billed where the answer is another.
+  const predicted = isSaid(body.prediction) ? sentBytes : 0;
+  const one = asked === undefined ? limit : Math.min(limit, 2 * asked + room + predicted);
+  const most = one * answersOf(body) * textsIn(body, dialect) * (mayUseHosted(body, transport) ? hostedRounds : 1);
   return told <= most ? most : Math.max(most, spokenBytes());
 }
 
-/** A list of numbers is one text in tokens. */
-function promptsIn(prompt: Json | undefined): number {
-  return Array.isArray(prompt) && typeof prompt[0] !== 'number' ? Math.max(1, prompt.length) : 1;
+/** Texts that are each read for themselves; a list of numbers is one of them, in tokens. */
+function textsIn({ prompt, input }: JsonObject, dialect: Seen['ask']['dialect']): number {
+  const texts = dialect === 'completions' ? prompt : dialect === 'embeddings' ? input : undefined;
+  return Array.isArray(texts) && typeof texts[0] !== 'number' ? Math.max(1, texts.length) : 1;
+}
+
+/** Anthropic's word for how long may be thought; between calls of tools that may be more than the answer. */
+function thinkingAsked({ thinking }: JsonObject): number {
+  const tokens = isObject(thinking) ? thinking.budget_tokens : undefined;
+  return typeof tokens === 'number' && tokens > 0 ? tokens : 0;
 }
 
 /** Members in which a request asks for tools that the provider runs. */
@@ -80,8 +91,11 @@ const unseenTypes: ReadonlySet<Json> = new Set([
   'image',
   'image_url',
   'input_image',
+  'image_generation_call',
+  'computer_screenshot',
   'input_audio',
   'audio',
+  'audio_url',
   'video',
   'video_url',
   'input_video',
@@ -90,6 +104,8 @@ const unseenTypes: ReadonlySet<Json> = new Set([
   'document',
   'container_upload',
   'item_reference',
+  'reasoning',
+  'compaction',
 ]);
 /** Members that stand for what lies elsewhere. */
 const unseenMembers = [
@@ -100,6 +116,13 @@ const unseenMembers = [
   'file_id',
   'cached_content',
   'audio',
+  'images',
+  'image',
+  'image_url',
+  'audio_url',
+  'video',
+  'video_url',
+  'file_url',
 ] as const;
 
 /** Whether a model reads something that is not in the request itself, or is no text. */

@@ -14,10 +14,10 @@ const lengthMembers: Readonly<Record<ClientDialectName, readonly string[]>> = {
   messages: ['max_tokens'],
 };
 
-/** Most tokens of the answer, as the client says; undefined where it does not. */
+/** Most tokens of the answer, as the client says; undefined where it does not. Of two members some servers know the one, some the other. */
 export function lengthOf(body: JsonObject, dialect: ClientDialectName): number | undefined {
-  const given = lengthMembers[dialect].map((name) => body[name]).find((value) => typeof value === 'number' && value > 0);
-  return typeof given === 'number' ? given : undefined;
+  const given = lengthMembers[dialect].map((name) => body[name]).filter((value) => typeof value === 'number' && value > 0);
+  return given.length === 0 ? undefined : Math.max(...given.map(Number));
 }
 
 /** Answers that are wanted to one prompt. */

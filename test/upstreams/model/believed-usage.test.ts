@@ -64,6 +64,19 @@ describe('what is read', () => {
       { messages: [{ role: 'user', content: [{ type: 'document', source: { type: 'url', url: 'https://x.example' } }] }] },
     ],
     ['a file by its id', { messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'f' } }] }] }],
+    ['a picture as vLLM takes it', { messages: [{ role: 'user', content: [{ image_url: 'https://x.example/a.png' }] }] }],
+    [
+      'sound by its address',
+      { messages: [{ role: 'user', content: [{ type: 'audio_url', audio_url: { url: 'https://x.example' } }] }] },
+    ],
+    ['pictures as Ollama takes them', { messages: [{ role: 'user', content: 'hi', images: ['iVBORw0KGgo='] }] }],
+    [
+      'what a screen shows',
+      {
+        input: [{ type: 'computer_call_output', output: { type: 'computer_screenshot', image_url: 'https://x.example/a.png' } }],
+      },
+    ],
+    ['thoughts by their id', { input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }],
     ['an earlier answer', { previous_response_id: 'resp_1' }],
     ['a prompt that lies elsewhere', { prompt: { id: 'p' } }],
   ])('may be as much as the window with %s, whose tokens nobody sees here', (_what, body) => {
@@ -76,6 +89,13 @@ describe('what is read', () => {
     const model = { contextWindow: 200_000, hostedTools: ['web_search'] };
     expect(judge({ input: 900_000 }, { model, body: { tools: [{ type: 'web_search' }] } }).input).toBe(900_000);
     expect(judge({ input: 900_000 }, { model }).input).toBeLessThan(5_000);
+  });
+
+  test('of several pictures is as much as a window for each', () => {
+    const body = { input: [{ image: 'https://x.example/a.png' }, { image: 'https://x.example/b.png' }] };
+    const model = { contextWindow: 8_000 };
+    expect(judge({ input: 15_000 }, { dialect: 'embeddings', body, model }).input).toBe(15_000);
+    expect(judge(lie, { dialect: 'embeddings', body, model }).input).toBe(16_000);
   });
 
   test('of several texts is as much as they are, and nothing is written', () => {
@@ -102,13 +122,21 @@ describe('what is written', () => {
     expect(judge(lie, { model: { defaults: { maxTokens: 500 } } }).output).toBe(3_000);
   });
 
-  test('leaves room for thoughts beside the answer, where a model has them', () => {
+  test('leaves room for thoughts beside the answer, where a model has them or says that it had some', () => {
     const model = { can: ['text', 'reasoning'] };
     expect(judge({ output: 20_000, reasoning: 19_950 }, { body: { max_tokens: 100 }, model })).toMatchObject({ output: 20_000 });
-    expect(judge({ output: 20_000, reasoning: 19_950 }, { body: { max_tokens: 100 } })).toMatchObject({
-      output: 2_200,
-      reasoning: 2_200,
-    });
+    expect(judge({ output: 20_000, reasoning: 19_950 }, { body: { max_tokens: 100 } })).toMatchObject({ output: 20_000 });
+    expect(judge({ ...lie, reasoning: 1e9 }, { body: { max_tokens: 100 } })).toMatchObject({ output: 32_200, reasoning: 32_200 });
+    expect(judge({ output: 20_000 }, { body: { max_tokens: 100 } }).output).toBe(2_200);
+    const thinking = { type: 'enabled', budget_tokens: 60_000 };
+    expect(judge({ output: 70_000, reasoning: 60_000 }, { body: { max_tokens: 100, thinking } }).output).toBe(70_000);
+  });
+
+  test('is as much as the longer of two lengths that a client says, and what it predicted, which is billed', () => {
+    expect(judge({ output: 50_000 }, { body: { max_completion_tokens: 1, max_tokens: 50_000 } }).output).toBe(50_000);
+    const prediction = { type: 'content', content: 'code' };
+    expect(judge({ output: 10_000 }, { body: { max_tokens: 100, prediction }, sent: 12_000 }).output).toBe(10_000);
+    expect(judge(lie, { body: { max_tokens: 100, prediction }, sent: 12_000 }).output).toBe(14_200);
   });
 
   test('is no more than the model can, whatever a client asks for', () => {
