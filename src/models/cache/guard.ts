@@ -36,6 +36,8 @@ type Objection =
 export function objection(first: string, second: string): Objection | undefined {
   const [a, b] = [readFacts(first), readFacts(second)];
   if (!a.isReadable || !b.isReadable) return 'language';
+  // Words of one or two letters: what follows takes time by the square of them.
+  if (a.words.length > mostWords || b.words.length > mostWords) return 'words';
   if (!agree(a.numbers, b.numbers)) return 'numbers';
   if (!agree(a.quotes, b.quotes)) return 'quotes';
   if (!agree(a.codes, b.codes)) return 'codes';
@@ -54,6 +56,8 @@ export function objection(first: string, second: string): Objection | undefined 
   return differInSomeWords(a, b) || differInFewWords(a.content, b.content) ? 'words' : undefined;
 }
 
+/** More than a question of 2,000 characters has. */
+const mostWords = 450;
 /** Small words alone make sentences, too. */
 const mostMoreWords = 8;
 

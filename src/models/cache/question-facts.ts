@@ -65,7 +65,7 @@ interface Gathered {
   tense: QuestionFacts['tense'];
 }
 
-const quoted = /"([^"]*)"|`([^`]*)`|«([^»]*)»|(?<![\p{L}\p{N}])'([^']+)'(?![\p{L}\p{N}])/gu;
+const quoted = /"([^"]*)"|`([^`]*)`|«([^«»]*)»|(?<![\p{L}\p{N}])'([^']+)'(?![\p{L}\p{N}])/gu;
 
 /** Raised and lowered digits and signs, which say something else than plain ones. */
 const raised = /[\u00b2\u00b3\u00b9\u2070-\u209c]+/gu;
@@ -82,6 +82,8 @@ export function readFacts(question: string): QuestionFacts {
     ...{ others: [], negated: 0, asked: undefined, kind: undefined, tense: undefined },
   };
   const quotes: string[] = [];
+  // Its words, many times as long as it is where a letter stands for a sentence, say nothing more then.
+  if (!isPlain(text)) return { ...found, quotes, isReadable: false };
   const sentence = { isFirst: true, isAfterNumber: false };
   let from = 0;
   for (const match of text.matchAll(quoted)) {
@@ -95,7 +97,7 @@ export function readFacts(question: string): QuestionFacts {
   readWords(text.slice(from), sentence, found);
   const about = found.content.at(-1) ?? '';
   for (; found.negated > 0; found.negated -= 1) found.negations.push(about);
-  return { ...found, quotes, isReadable: isEnglish(text, found.words) };
+  return { ...found, quotes, isReadable: isEnglish(found.words) };
 }
 
 /** Brackets, and what stands in front of lines: where there are any, they are all of the meaning. */
@@ -116,8 +118,13 @@ function readWords(text: string, sentence: { isFirst: boolean; isAfterNumber: bo
 /** Without the punctuation of the sentence. Behind a digit it may be a unit, or a factorial; before a letter "!" is a "not". */
 function bareOf(token: string): string {
   const begun = token.replace(/^(?:[([{"',;:?]|!+(?![\p{L}(]))+/u, '');
-  return /\d[!'"]+$/.test(begun) ? begun : begun.replace(/[)\]}"',;:!?.]+$/, '');
+  if (/\d[!'"]+$/.test(begun)) return begun;
+  let end = begun.length;
+  while (end > 0 && punctuation.has(begun[end - 1]!)) end -= 1;
+  return begun.slice(0, end);
 }
+
+const punctuation: ReadonlySet<string> = new Set(')]}"\',;:!?.');
 
 function addContent(word: string, plain: string, found: Gathered): void {
   if (!negations.has(plain)) for (; found.negated > 0; found.negated -= 1) found.negations.push(word);
@@ -211,11 +218,16 @@ function addAmount([, sign, currency, innerSign, digits, ending]: RegExpExecArra
   return true;
 }
 
-/** Words of its grammar, none of that of another language, and next to nothing in other letters. */
-function isEnglish(text: string, words: readonly string[]): boolean {
+/** Next to nothing in other letters than those of English. */
+function isPlain(text: string): boolean {
   const letters = text.match(/\p{L}/gu)?.length ?? 0;
   const plain = text.match(/[a-z]/gi)?.length ?? 0;
-  return plain >= letters * 0.95 && words.some((word) => grammar.has(word)) && !words.some((word) => foreignWords.has(word));
+  return plain >= letters * 0.95;
+}
+
+/** Words of its grammar, and none of that of another language. */
+function isEnglish(words: readonly string[]): boolean {
+  return words.some((word) => grammar.has(word)) && !words.some((word) => foreignWords.has(word));
 }
 
 const grammar: ReadonlySet<string> = new Set(

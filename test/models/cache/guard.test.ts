@@ -28,6 +28,21 @@ describe('the guard of the semantic cache', () => {
     expect(passes(heldOutParaphrases)).toBeGreaterThanOrEqual(13);
   });
 
+  it.each([
+    ['quotes that never end', '«'.repeat(2_000)],
+    ['brackets in front of a letter', `what is ${')'.repeat(1_980)}x`],
+    ['words of one letter', `what is ${'a to '.repeat(390)}`],
+    ['names', `What is ${'Ab Bc '.repeat(330)}`],
+    ['letters that stand for sentences', `what is ${'\ufdfa'.repeat(1_980)}`],
+  ])('is through with the longest question at once, be it made of %s', (_what, question) => {
+    const took = Array.from({ length: 5 }, () => {
+      const before = process.threadCpuUsage();
+      objection(question, `${question} b`);
+      return process.threadCpuUsage(before).user / 1_000;
+    });
+    expect(Math.min(...took)).toBeLessThan(15);
+  });
+
   it('objects in both directions or in none', () => {
     for (const [first, second] of [...paraphrases, ...heldOutParaphrases])
       expect([first, objection(first, second) === undefined]).toEqual([first, objection(second, first) === undefined]);
