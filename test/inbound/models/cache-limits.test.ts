@@ -88,7 +88,7 @@ async function used(model: string): Promise<number[]> {
 const usage = { input: 30, output: 10, cacheRead: 0, cacheWrite: 0, reasoning: 0 };
 const kinds = [
   ['exact', '', 'How many are there?'],
-  ['semantic', '-alike', 'How many of them are there?'],
+  ['semantic', '-alike', 'Tell me how many there are.'],
 ] as const;
 
 describe.each(kinds)('US-M-A6: hits of kind %s', (kind, suffix, again) => {
