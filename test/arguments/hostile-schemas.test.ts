@@ -164,6 +164,8 @@ describe('OP-04: a hostile schema costs its own calls, and nobody else anything'
     const hasty = new CheckPool({ workers: 1, compileMs: 1, checkMs: 1, cpuMs: () => performance.now() });
     const [busy, idle] = [new ArgumentChecks(patient), new ArgumentChecks(hasty)];
     try {
+      // Small enough to be compiled here, which may take longer than all the other needs.
+      await busy.of(twoWays).prepare();
       const startedAtMs = performance.now();
       const slow = busy.of(twoWays).check(deepArgs(50));
       const waiting = expect(busy.of(wide).check({ p1: 1 })).rejects.toMatchObject({ code: 'checks_busy' });
