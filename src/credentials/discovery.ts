@@ -85,14 +85,17 @@ async function findResourceMetadata(options: DiscoveryOptions): Promise<JsonObje
 /** The document must speak of this upstream: its own origin, and a path that leads to it (RFC 9728 section 3.3). */
 function readResource({ upstreamId, upstreamUrl }: DiscoveryOptions, metadata: JsonObject): string {
   const text = metadata.resource;
-  const url = typeof text === 'string' && text.length <= maxUrl ? URL.parse(text) : null;
-  const isOwn =
-    url !== null && url.origin === upstreamUrl.origin && url.hash === '' && leadsTo(url.pathname, upstreamUrl.pathname);
-  if (typeof text === 'string' && isOwn) return text;
+  if (typeof text === 'string' && isResourceOf(text, upstreamUrl)) return text;
   throw credentialsFailed(
     upstreamId,
     'its metadata is about another resource than its own address, so a token for it could be one for somebody else. Ask its operator.',
   );
+}
+
+/** Whether a resource identifier is of the upstream at this address: its own origin, and a path that leads to it. */
+export function isResourceOf(text: string, { origin, pathname }: URL): boolean {
+  const url = text.length <= maxUrl ? URL.parse(text) : null;
+  return url !== null && url.origin === origin && url.hash === '' && leadsTo(url.pathname, pathname);
 }
 
 function leadsTo(resource: string, path: string): boolean {
@@ -183,7 +186,6 @@ function unusableEndpoint(upstreamId: string, name: string): GatewayError {
   );
 }
 
-/** The document at this place; undefined where there is none, or nobody that may be asked. */
 /** There are up to five places to ask, and a caller waits: all of them share one time. */
 const metadataWithinMs = 15_000;
 
@@ -195,6 +197,7 @@ function withinOneTime(reach: DiscoveryOptions['reach']): DiscoveryOptions['reac
   };
 }
 
+/** The document at this place; undefined where there is none, or nobody that may be asked. */
 async function fetchMetadata(
   { reach, named }: Pick<DiscoveryOptions, 'reach' | 'named'>,
   url: string,

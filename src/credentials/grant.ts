@@ -3,13 +3,17 @@ import { seal, unseal } from '../seal.ts';
 import { Secret } from '../secret.ts';
 import type { StoredGrant } from '../store/ports/credentials.ts';
 import type { OAuthClient } from './client.ts';
+import { isResourceOf } from './discovery.ts';
 import type { Registered } from './registration.ts';
 import type { Tokens } from './token-request.ts';
 
 /** What an authorization server granted one person for one upstream, opened. */
 export interface Grant {
-  /** Where the upstream was when its owner signed in: the token is shown to nobody at another address. */
-  readonly address: string;
+  /**
+   * Where the upstream was when its owner signed in: the token is shown to nobody at another address. Undefined in what earlier
+   * versions sealed: there the resource says it.
+   */
+  readonly address: string | undefined;
   readonly accessToken: string;
   readonly refreshToken: string | undefined;
   readonly expiresAtMs: number | undefined;
@@ -58,6 +62,12 @@ export function openGrant(key: Buffer, stored: StoredGrant): Grant | undefined {
 /** The grant with its new tokens. A server that sends no new refresh token leaves the old one valid (RFC 6749 section 6). */
 export function renewed(grant: Grant, { accessToken, refreshToken, expiresAtMs }: Tokens): Grant {
   return { ...grant, accessToken, refreshToken: refreshToken ?? grant.refreshToken, expiresAtMs };
+}
+
+/** Whether it was given for the upstream at this address. A closing slash makes no other one. */
+export function isFor({ address, resource }: Grant, here: string): boolean {
+  if (address === undefined) return isResourceOf(resource, new URL(here));
+  return address.replace(/\/$/, '') === here.replace(/\/$/, '');
 }
 
 function bindingOf({ upstream, principal, issuer }: GrantName): string {

@@ -89,7 +89,7 @@ export class SignIns {
     const scopes = JSON.stringify(asked.scopes ?? null);
     const isOpen = known !== undefined && known.scopes === scopes && known.expiresAtMs - signInWithinMs / 2 > clock.nowMs();
     if (isOpen && (await store.findSignIn(known.id)) !== undefined)
-      return this.#required(upstreamId, principal, known.url, asked);
+      return this.#required(credentials, principal, known.url, asked);
     const attempt = await this.#prepare(credentials, principal, publicUrl, asked);
     const ticket = randomBytes(32).toString('base64url');
     const url = `${publicUrl}/oauth/start/${ticket}`;
@@ -99,18 +99,18 @@ export class SignIns {
     await store.putSignIn({ id, sealed: this.#seal(id, attempt), expiresAtMs });
     if (this.#begun.size >= maxBegun) this.#begun.clear();
     this.#begun.set(key, { id, url, scopes, expiresAtMs });
-    return this.#required(upstreamId, principal, url, asked);
+    return this.#required(credentials, principal, url, asked);
   }
 
-  #required(upstreamId: string, principal: string, url: string, { than, scopes }: Asked): SignInRequired {
+  #required(credentials: UserCredentials, principal: string, url: string, { than, scopes }: Asked): SignInRequired {
     const why = scopes === undefined ? 'wants you to sign in to it first' : 'wants you to allow it more than before';
-    const text = `The upstream ${upstreamId} ${why}. Open the page in your browser, sign in, and repeat the call.`;
-    return new SignInRequired(text, url, (withinMs, cancel) => this.#finished(upstreamId, principal, than, withinMs, cancel));
+    const text = `The upstream ${credentials.source.upstreamId} ${why}. Open the page in your browser, sign in, and repeat the call.`;
+    return new SignInRequired(text, url, (withinMs, cancel) => this.#finished(credentials, principal, than, withinMs, cancel));
   }
 
   /** Whether a grant came, here or on another replica, before the time was over. */
   async #finished(
-    upstreamId: string,
+    credentials: UserCredentials,
     principal: string,
     than: string | undefined,
     withinMs: number,
@@ -121,8 +121,9 @@ export class SignIns {
     const stop = cancel.onCancel(() => aborter.abort());
     try {
       for (;;) {
-        const found = await this.#ports.store.findGrant(upstreamId, principal);
-        if (found !== undefined && found.version !== than) return true;
+        const found = await this.#ports.store.findGrant(credentials.source.upstreamId, principal);
+        // One for another address, or of another issuer, is there still and ends no wait.
+        if (found !== undefined && found.version !== than && credentials.takes(found)) return true;
         const leftMs = until - performance.now();
         if (leftMs <= 0 || cancel.isCancelled) return false;
         await this.#next(Math.min(lookAgainMs, leftMs), aborter.signal);

@@ -5,7 +5,7 @@ import { makeBearer, usableUntil } from './bearer.ts';
 import { type Challenge, readChallenge, readScopes } from './challenge.ts';
 import { canonical } from './discovery.ts';
 import { credentialsFailed } from './failure.ts';
-import { clientOf, type Grant, openGrant, renewed, sealGrant } from './grant.ts';
+import { clientOf, type Grant, isFor, openGrant, renewed, sealGrant } from './grant.ts';
 import { configuredClient, forgetClient, redirectUriOf } from './registration.ts';
 import type { Asked, SignIns } from './sign-in.ts';
 import type { Source } from './source.ts';
@@ -17,7 +17,7 @@ interface Held {
   readonly version: string;
   readonly untilMs: number;
   readonly grant: Grant;
-  /** When it was last seen in the store. */
+  /** When it was last seen in the store, or looked for in vain as that was away. */
   seenAtMs: number;
 }
 
@@ -83,7 +83,10 @@ export class UserCredentials implements Authorization {
     if (isGood && Math.abs(nowMs - held.seenAtMs) < stillThereMs) return held.bearer;
     return this.#flight(principal, () => this.#load(principal)).catch((error: unknown) => {
       // A store that is away ends nobody's sign-in.
-      if (isGood && !(error instanceof NoGrant)) return held.bearer;
+      if (isGood && !(error instanceof NoGrant)) {
+        held.seenAtMs = nowMs;
+        return held.bearer;
+      }
       return this.#askOwner(principal, error);
     });
   }
@@ -118,6 +121,11 @@ export class UserCredentials implements Authorization {
     await ports.store.putGrant(stored);
     this.#hold(stored, grant);
     for (const listener of this.#listeners) listener();
+  }
+
+  /** Whether it is a grant for this upstream as it is now, whatever its token is worth. */
+  takes(stored: StoredGrant): boolean {
+    return this.#opened(stored) !== undefined;
   }
 
   /** What the upstream last asked for. */
@@ -161,7 +169,7 @@ export class UserCredentials implements Authorization {
     const { auth, ports } = this.source;
     if (auth.issuer !== undefined && stored.issuer !== auth.issuer) return undefined;
     const grant = openGrant(ports.key, stored);
-    return grant?.address === this.address ? grant : undefined;
+    return grant !== undefined && isFor(grant, this.address) ? { ...grant, address: this.address } : undefined;
   }
 
   #flight(principal: string, work: () => Promise<Bearer>): Promise<Bearer> {

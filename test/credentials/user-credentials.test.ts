@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Grant, openGrant, sealGrant } from '../../src/credentials/grant.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import type { CredentialStore } from '../../src/store/ports/credentials.ts';
+import type { CredentialStore, StoredGrant } from '../../src/store/ports/credentials.ts';
 import type { Store } from '../../src/store/ports.ts';
 import { SignInRequired } from '../../src/upstreams/authorization.ts';
 import type { Upstream } from '../../src/upstreams/upstream.ts';
@@ -222,6 +223,14 @@ describe('a grant', () => {
     return replicas.upstreams[0] as Upstream;
   }
 
+  /** Whether the upstream, described anew, is called with what its caller was granted before. */
+  async function ownToken({ store, key }: Replicas, options: ReplicaOptions): Promise<boolean> {
+    const replicas = await startReplicas({ stores: [store], key, ...options });
+    closing.push(() => replicas.close());
+    const bearer = await Promise.resolve(replicas.authorizations[0]?.bearerFor('key:ann')).catch(() => undefined);
+    return bearer?.principal === 'key:ann';
+  }
+
   test.each(['modern', 'legacy'] as const)(
     'OA-02: goes to no other address of a %s upstream than it was given for',
     async (era) => {
@@ -249,6 +258,42 @@ describe('a grant', () => {
     expect([without.offer().tools.map(({ name }) => name), ofAnn()]).toEqual([['sign_in_crm'], before]);
     const withHer = await describedAnew(scene, { upstreamUrl, isLetIn: (principal) => principal === 'key:ann' });
     expect([withHer.offer().tools.length, ofAnn() > before]).toEqual([4, true]);
+  });
+
+  test('is good however its address is spelled', async () => {
+    const scene = await setUp('modern');
+    await signIn(scene, 'key:ann', 'ann@as');
+    const { peer, replicas } = scene;
+    for (const upstreamUrl of [peer.url.replace('http:', 'HTTP:'), `${peer.url}/`, `${peer.url}?as=before`])
+      expect(await ownToken(replicas, { upstreamUrl })).toBe(true);
+    expect(await ownToken(replicas, { upstreamUrl: `${peer.url}/other` })).toBe(false);
+  });
+
+  test('of an earlier version, which says no address, is good where the resource is that it was asked for, and nowhere else', async () => {
+    const scene = await setUp('modern');
+    await signIn(scene, 'key:ann', 'ann@as');
+    const { peer, replicas } = scene;
+    const stored = (await replicas.store.findGrant('support/crm', 'key:ann')) as StoredGrant;
+    const grant = openGrant(replicas.key, stored) as Grant;
+    await replicas.store.putGrant(sealGrant(replicas.key, stored, { ...grant, address: undefined }, Date.now()));
+    expect(await ownToken(replicas, { upstreamUrl: peer.url })).toBe(true);
+    for (const upstreamUrl of [peer.url.replace('127.0.0.1', 'localhost'), `${new URL(peer.url).origin}/elsewhere`])
+      expect(await ownToken(replicas, { upstreamUrl })).toBe(false);
+  });
+
+  test('for another address ends nobody’s wait for a sign-in at this one', async () => {
+    const scene = await setUp('modern');
+    await signIn(scene, 'key:ann', 'ann@as');
+    const { verify, issuer } = server;
+    const other = await startProtectedServer({ era: 'modern', verify, metadata: { authorization_servers: [issuer] } });
+    closing.push(() => other.close());
+    const moved = await describedAnew(scene, { upstreamUrl: other.url });
+    const required = await asked(moved, 'key:ann');
+    expect(await required.finished(1, new Cancel())).toBe(false);
+    server.signInAs('ann2@as');
+    await openBrowser().signIn(required.url);
+    expect(await required.finished(1, new Cancel())).toBe(true);
+    expect(await call(moved, 'key:ann')).toBe('ann2@as');
   });
 
   test('is used under no other issuer than the one that is written down', async () => {
