@@ -8,6 +8,7 @@ import type {
   ToolDefinition,
 } from '../upstreams/upstream.ts';
 import { isObject, type Json, type JsonObject } from '../wire/json.ts';
+import { filledInFor } from './filled-in.ts';
 
 // Definitions are strangers' JSON. Object spread copies own members only and defines instead of assigning, so a member named
 // `__proto__` stays a harmless member; order is kept, so that a list's bytes change only where it was changed.
@@ -33,34 +34,6 @@ export function publishTool(
   }
   published._meta = meta;
   return published;
-}
-
-/** An argument that is filled in where a caller leaves it out. */
-export interface FilledIn {
-  readonly argument: string;
-  /** Undefined where it is not for everybody to see, or too long to be listed. */
-  readonly value: Json | undefined;
-}
-
-/** Arguments of a tool that are filled in, among those that it takes. */
-export function filledInFor(
-  { inputSchema: { properties } }: ToolDefinition,
-  filledIn: Offer['filledIn'] = {},
-): readonly FilledIn[] {
-  if (!isObject(properties)) return [];
-  return Object.entries(filledIn).flatMap(([argument, value]) => {
-    if (!Object.hasOwn(properties, argument)) return [];
-    return [{ argument, value: isShown(argument, properties[argument], value) ? value : undefined }];
-  });
-}
-
-const longestDefault = 1_000;
-
-// What looks like a credential may have been put there because no caller was to know it.
-function isShown(argument: string, schema: Json | undefined, value: Json): boolean {
-  if (/(key|token|secret|password|passwd|credentials?|authorization)$/i.test(argument)) return false;
-  if (isObject(schema) && (schema.writeOnly === true || schema.format === 'password')) return false;
-  return JSON.stringify(value).length <= longestDefault;
 }
 
 /** The same object where there is nothing to show. */

@@ -1,8 +1,8 @@
 import type { ArgumentChecks } from '../arguments/argument-check.ts';
 import type { Capability } from '../catalog/catalog.ts';
 import { documentationUri } from '../catalog/documentation-uri.ts';
+import { type FilledIn, filledInFor } from '../catalog/filled-in.ts';
 import { lastFailure } from '../catalog/last-failure.ts';
-import { type FilledIn, filledInFor } from '../catalog/publish.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { CallPolicy } from '../policy/policy.ts';
 import type { ToolDefinition } from '../upstreams/upstream.ts';

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { hashDefinition } from '../../src/catalog/definition.ts';
-import { filledInFor, publishTool } from '../../src/catalog/publish.ts';
+import { filledInFor } from '../../src/catalog/filled-in.ts';
+import { publishTool } from '../../src/catalog/publish.ts';
 import type { ToolDefinition } from '../../src/upstreams/upstream.ts';
+import type { JsonObject } from '../../src/wire/json.ts';
 
 const tool: ToolDefinition = {
   name: 'list',
@@ -41,6 +43,26 @@ describe('what is filled in for arguments', () => {
       { argument: 'long', value: undefined },
     ]);
     expect(JSON.stringify(published)).not.toMatch(/k-1|1234|xxx/);
+  });
+
+  test.each([
+    ['a name with such a word in it', { apiKeyId: 'v', 'X-Auth-Key2': 'v', access_token_old: 'v', accesstoken: 'v' }],
+    ['a member that is called so', { body: { user: 'a', login: [{ clientSecret: 'v' }] } }],
+    ['a member that its schema marks', { account: { name: 'a', code: 'v' } }],
+    ['a place for a secret', { region: `${'$'}{secret:REGION}` }],
+    ['the form of a maker’s key', { note: `as ghp_${'a1B2'.repeat(9)}`, list: [`glpat-${'x9Y8'.repeat(5)}`] }],
+  ])('is not shown for %s', (_, hidden) => {
+    const account = { type: 'object', properties: { code: { type: 'string', writeOnly: true } } };
+    const properties = Object.fromEntries(Object.keys(hidden).map((name) => [name, name === 'account' ? account : {}]));
+    const shown = filledInFor({ name: 'list', inputSchema: { type: 'object', properties } }, hidden as JsonObject);
+    expect(shown).toEqual(Object.keys(hidden).map((argument) => ({ argument, value: undefined })));
+  });
+
+  test('is shown where a name only begins like that of a secret, and not where it ends so', () => {
+    const plain = { keyword: 'shoes', author: 'ann', passenger: 2, body: { monkey: true, path: '/a/b' } };
+    const properties = Object.fromEntries(Object.keys(plain).map((name) => [name, {}]));
+    const shown = filledInFor({ name: 'list', inputSchema: { type: 'object', properties } }, plain);
+    expect(Object.fromEntries(shown.map(({ argument, value }) => [argument, value]))).toEqual({ ...plain, body: undefined });
   });
 
   test('is no part of what is pinned: the definition stays what it was', () => {
