@@ -10,6 +10,7 @@ import { ruleWarnings } from './rule-warnings.ts';
 
 /** Patterns that are looked at, so that a long policy on a large catalog holds nobody up. */
 const mostLookedAt = 100;
+const mostOfRules = 20;
 
 /** What is wrong, and where in the policy; nowhere for the scope itself. */
 export interface PolicyWarning {
@@ -81,7 +82,7 @@ export function warningsOf(known: Nameable, scope: PolicyScope, policy: Policy):
     ...modelsOf(policy).flatMap(([at, model]) => warnOfModel(known, at, model)),
     ...membersOf(policy).flatMap(([at, member]) => warnOfMember(known, at, member)),
     ...warnOfLabels(known, policy),
-    ...rulesOf(policy).flatMap(([at, source]) => ruleWarnings(known, new Set(names), source).map((message) => warn(at, message))),
+    ...warnOfRules(known, new Set(names), rulesOf(policy)).map(([at, message]) => warn(at, message)),
   ];
 }
 
@@ -91,12 +92,22 @@ export function routingWarnings(
   model: string,
   rules: readonly { readonly when: string }[],
 ): readonly PolicyWarning[] {
-  return rules.flatMap(({ when }, at) =>
-    ruleWarnings(known, new Set([model]), when).map((message) => {
-      const path = ['routing', 'rules', at, 'when'];
-      return { path, message: `${placeOf(path)}: ${message}` };
-    }),
-  );
+  const placed = rules.map(({ when }, at): Named => [['routing', 'rules', at, 'when'], when]);
+  return warnOfRules(known, new Set([model]), placed).map(([path, message]) => ({
+    path,
+    message: `${placeOf(path)}: ${message}`,
+  }));
+}
+
+/** So many at most: for each, all names that there are may be gone through. */
+function warnOfRules(known: Nameable, names: ReadonlySet<string>, rules: readonly Named[]): readonly Named[] {
+  const found: Named[] = [];
+  for (const [at, source] of rules)
+    for (const message of ruleWarnings(known, names, source)) {
+      found.push([at, message]);
+      if (found.length >= mostOfRules) return found;
+    }
+  return found;
 }
 
 /** Whether what a pattern is for may be there without being known. */

@@ -6,12 +6,12 @@ import { suggestName } from '../problems.ts';
 import { namespaceIn } from './known-names.ts';
 import type { Nameable } from './policy-warnings.ts';
 
-/** A sentence for each. `names`: capabilities that the rule is asked about. Nothing is said of a rule that was not compiled here. */
-export function ruleWarnings(known: Nameable, names: ReadonlySet<string>, source: string): readonly string[] {
-  return comparisonsOf(source).flatMap((one) => {
+/** A sentence for each, found as they are taken. `names`: capabilities that the rule is asked about. Nothing is said of a rule that was not compiled here. */
+export function* ruleWarnings(known: Nameable, names: ReadonlySet<string>, source: string): Iterable<string> {
+  for (const one of comparisonsOf(source)) {
     const why = whyNever(known, names, one);
-    return why === undefined ? [] : [`it compares ${one.fact} with "${one.text}", ${why}`];
-  });
+    if (why !== undefined) yield `it compares ${one.fact} with "${one.text}", ${why}`;
+  }
 }
 
 function whyNever(known: Nameable, names: ReadonlySet<string>, { fact, text }: Comparison): string | undefined {
