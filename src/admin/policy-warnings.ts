@@ -1,5 +1,6 @@
 /** What of a policy holds nothing right now. A slip of the pen in a gate or a limit would otherwise show when it was needed. */
 import type { Caller } from '../call/authenticate.ts';
+import { finderCapabilities } from '../finding/finder.ts';
 import type { PolicyScope } from '../policy/policy.ts';
 import type { Policy } from '../policy/policy-schema.ts';
 import { suggestName } from '../problems.ts';
@@ -47,6 +48,9 @@ export function nameableBy({ catalog, files, registry, issuers }: NameablePorts,
   const policies = composePolicies(files(), registry);
   return {
     ...known,
+    // What a toolbox that is searched asks rules about as well.
+    namespaces: new Set([...known.namespaces, ...finderCapabilities.values()]),
+    capabilities: new Map([...known.capabilities, ...finderCapabilities]),
     members,
     people: tokens.some(({ member }) => member !== undefined) ? undefined : members,
     consumers: tokens.some(({ consumer }) => consumer?.kind === 'claim') ? undefined : new Set(consumers),

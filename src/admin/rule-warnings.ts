@@ -56,9 +56,11 @@ function suggestWhole(text: string, known: Iterable<string>): string {
   return '';
 }
 
-function notACapability({ capabilities }: Nameable, names: ReadonlySet<string>, text: string): string {
+function notACapability({ capabilities, upstreams }: Nameable, names: ReadonlySet<string>, text: string): string | undefined {
+  // So resources are called, and not all of them are listed.
+  if (upstreams.has(text)) return undefined;
   if (capabilities.has(text)) return 'which is not in the scope of this policy.';
-  return notIn(names, text, 'capability', '', named) ?? '';
+  return notIn(names, text, 'capability', '', named);
 }
 
 function isUnready({ unready }: Nameable, name: string): boolean {

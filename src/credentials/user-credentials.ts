@@ -22,6 +22,8 @@ interface Held {
 }
 
 const maxHeld = 10_000;
+/** Scopes that a sign-in asks for because a description names them. */
+const mostDescribed = 100;
 /** Of the newest grants, for one whose owner is still let in. */
 const mostLookedAt = 100;
 // A renewal is one request of at most ten seconds: who still holds the lease after this is gone.
@@ -68,6 +70,14 @@ export class UserCredentials implements Authorization {
   leadsTo(address: URL, scopes: readonly string[]): void {
     this.#address = canonical(address);
     this.#described = readScopes(scopes.filter((scope) => !/\s/.test(scope)).join(' '));
+    if (scopes.length <= mostDescribed && (this.#described !== undefined || scopes.length === 0)) return;
+    // Nobody agrees to so much at once, and a part of it would be anybody's guess.
+    this.#described = undefined;
+    const { log } = this.source.ports;
+    log.warn(
+      { upstream: this.source.upstreamId, scopes: scopes.length },
+      'The description names more scopes than a sign-in asks for, so it asks for none of them; write "scopes" into its "auth".',
+    );
   }
 
   /** Where tokens go. Throws GatewayError `bad_configuration` where a secret in it is missing. */

@@ -1,5 +1,5 @@
 import type { Capability, Member, Toolbox } from '../catalog/catalog.ts';
-import { searchToolName } from '../catalog/search-tools.ts';
+import { callToolName, searchToolName } from '../catalog/search-tools.ts';
 import { GatewayError } from '../errors.ts';
 import { builtInConfig, builtInHealth } from '../upstreams/built-in.ts';
 import {
@@ -128,6 +128,11 @@ const nothing: Offer = Object.freeze({ ...emptyOffer, isStale: false });
 
 /** The namespace that Gatehouse's own tools are recorded under. */
 const ownNamespace = 'gatehouse';
+
+/** What rules and records call its tools, and the documentation that is read. */
+export const finderCapabilities: ReadonlyMap<string, string> = new Map(
+  [searchToolName, callToolName, 'documentation'].map((name) => [`${ownNamespace}/${name}`, ownNamespace]),
+);
 
 const finderConfig = builtInConfig({
   namespace: ownNamespace,

@@ -40,6 +40,9 @@ test.each([
   ['global', { allow: ['caller.role == "admin" || (caller.consumer in ["app"] && caller.member == "ann")'] }],
   ['global', { allow: ['caller.role == "admin" || (capability.namespace == "hr" && capability.upstream != "hr/desk")'] }],
   ['namespace:hr', gate({ when: 'capability.name == "hr/echo" && capability.kind == "tool" && time.weekday == "sun"' })],
+  ['global', { allow: ['caller.role == "admin" || capability.namespace in ["hr", "gatehouse"]'] }],
+  ['global', { allow: ['caller.role == "admin" || capability.name in ["hr/desk", "gatehouse/search_tools"]'] }],
+  ['namespace:gatehouse', { limits: [{ per: 'key', match: 'gatehouse/*', rpm: 9 }] }],
   ['namespace:hr', gate({ when: 'args.consumer == "appp" || caller.consumer.startsWith("ap") || caller.kind == args.kind' })],
   ['namespace:hr', { labels: { outside: 'hr/echo' }, ...gate({ after: 'outside' }) }],
 ])('%s: what is there holds, without a warning', async (scope, policy) => {

@@ -215,6 +215,16 @@ test.each([
   expect(new URL(headers.get('location') ?? '').searchParams.get('scope')).toBe(scope);
 });
 
+test('a sign-in asks for none of so many scopes that nobody would agree to them, and for what the upstream itself says', async () => {
+  const { upstream, replicas, peer } = await setUp('modern');
+  const many = Array.from({ length: 101 }, (_, n) => `area${n}:read`);
+  replicas.authorizations[0]?.leadsTo(new URL(peer.url), many);
+  const browser = openBrowser();
+  const { url } = await asked(upstream, 'key:ann');
+  const { headers } = await browser.step(new URL(linkOn((await browser.step(url)).text) ?? '', url).href);
+  expect(new URL(headers.get('location') ?? '').searchParams.get('scope')).toBe('notes:read offline_access');
+});
+
 describe('a grant', () => {
   /** The same upstream as somebody described it anew. */
   async function describedAnew({ replicas: { store, key } }: Scene, options: ReplicaOptions): Promise<Upstream> {
