@@ -63,10 +63,10 @@ export class RateCounter {
     return this.log.add(steadyMs, amount, limit, fromMs);
   }
 
-  settle(entry: number, reserved: number, actual: number, limit: number, steadyMs: number): void {
+  settle(entry: number, reserved: number, actual: number, limit: number, steadyMs: number, fromMs = 0): void {
     if (reserved > 0) this.#unsettled -= 1;
     if (actual < reserved) this.log.subtract(entry, reserved - actual);
-    else if (actual > reserved) this.log.add(steadyMs, actual - reserved, limit);
+    else if (actual > reserved) this.log.add(steadyMs, actual - reserved, limit, fromMs);
   }
 
   used(steadyMs: number): number {

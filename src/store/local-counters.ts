@@ -99,7 +99,7 @@ export class LocalCounters {
       // One that held nothing may have been dropped, and made again, since.
       const current = amount === 0 ? this.counterOf(demand) : counter;
       if (current.kind === 'concurrency') continue;
-      current.settle(mark, amount, used, demand.limit.amount, steadyMs);
+      current.settle(mark, amount, used, demand.limit.amount, steadyMs, this.#partedMs);
       if (current.kind === 'budget') this.#options.onSpent?.(current);
     }
   }

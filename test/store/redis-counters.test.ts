@@ -13,6 +13,7 @@ import { calendarLua, takeScript } from '../../src/store/redis/counter-scripts.t
 import { openRedisCounters } from '../../src/store/redis/counters.ts';
 import { admitted, countersContract, demandsOf, oneCall, refused, tokens, used, within } from '../contracts/counters.contract.ts';
 import { type Service, servicesTimeoutMs, startRedis } from '../support/services.ts';
+import { slowReplies } from '../support/slow-replies.ts';
 import { until } from '../support/until.ts';
 
 let redis: Service;
@@ -382,6 +383,36 @@ describe('while Redis is away', () => {
     process.kill(own.pid, 'SIGCONT');
     await until('Redis to decide again', () => counters.take(demandsOf({ per: 'key', rpm: 9 }), oneCall) instanceof Promise);
     expect(await used(counters, demands)).toEqual([65]);
+  });
+
+  it('what it was told when it came back is not told again, where its answer to that came late', async () => {
+    const own = await ownRedis();
+    const slow = await slowReplies(own.port);
+    const counters = await replica(`redis://127.0.0.1:${slow.port}/0`, patience);
+    const demands = demandsOf({ per: 'key', rpm: 150, budget: { amount: 600, window: 'month', unit: 'calls' } });
+    await admitted(counters, demands);
+    const goOn = slow.hold();
+    for (let n = 0; n < 5; n += 1) await admitted(counters, demands);
+    slow.holdAfter('spend', 300);
+    goOn();
+    await until('Redis to decide again', () => counters.take(demandsOf({ per: 'key', rpm: 9 }), oneCall) instanceof Promise);
+    expect(await used(counters, demands)).toEqual([6, 6]);
+    await admitted(counters, demands);
+    expect(await used(counters, demands)).toEqual([7, 7]);
+  });
+
+  it('of a call that was let through before, what it used beyond its estimate is told, and no more', async () => {
+    const own = await ownRedis();
+    const counters = await replica(own.url, patience);
+    // Its entries hold up to 100 tokens each.
+    const demands = demandsOf({ per: 'key', tpm: 10_000 });
+    const before = await admitted(counters, demands, tokens(60));
+    process.kill(own.pid, 'SIGSTOP');
+    await admitted(counters, demandsOf({ per: 'key', rpm: 9 }));
+    before.reservation.settle(tokens(80));
+    process.kill(own.pid, 'SIGCONT');
+    await until('Redis to decide again', () => counters.take(demandsOf({ per: 'key', rpm: 9 }), oneCall) instanceof Promise);
+    expect(await used(counters, demands)).toEqual([80]);
   });
 
   it('what happened meanwhile counts when it is back', async () => {

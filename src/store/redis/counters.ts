@@ -45,6 +45,12 @@ interface Taking {
   readonly startMs: number;
 }
 
+/** What a rate let through without Redis. */
+interface TimedChange extends Change {
+  /** By the steady clock: its age is another each time it is told. */
+  readonly atMs: number;
+}
+
 /** Until Redis may be back. */
 const goneRetryMs = 1_000;
 /** What was seen earlier is no answer to how a counter stands now. */
@@ -67,6 +73,8 @@ class RedisCounters implements Counters, LinkOwner {
   readonly #owed = new Map<string, Change>();
   /** What Redis counted of rates and has not been told to take back. */
   #takenBack: Change[] = [];
+  /** What rates let through without Redis, and what was left of it when a join broke off. */
+  #untold: TimedChange[] = [];
   readonly #reach: Reach;
   #lostAtMs: number;
   #lostAtSteadyMs: number;
@@ -134,8 +142,7 @@ class RedisCounters implements Counters, LinkOwner {
 
   lost(): void {
     this.#lostAtMs = this.#options.clock.nowMs();
-    this.#lostAtSteadyMs = this.#steady.steadyMs();
-    this.#local.part();
+    this.#partRates();
   }
 
   catchUp(): readonly Change[] {
@@ -145,21 +152,43 @@ class RedisCounters implements Counters, LinkOwner {
     changes.push(...this.#takenBack);
     this.#takenBack = [];
     for (const [key, amount] of this.#held) changes.push({ key, line: ['hold', amount] });
+    return [...changes, ...this.#rateChanges()];
+  }
+
+  /** What rates let through since Redis was lost or this was asked last. A join that breaks off has told some of it, and tells that no more. */
+  #rateChanges(): readonly TimedChange[] {
     const nowMs = this.#steady.steadyMs();
+    const changes = this.#untold.flatMap(({ atMs, key, line: [what, amount, , windowMs = 0, limit = 0] }): TimedChange[] => {
+      const ageMs = Math.max(0, Math.round(nowMs - atMs));
+      return ageMs < Number(windowMs) ? [{ atMs, key, line: [what, amount, ageMs, windowMs, limit] }] : [];
+    });
+    this.#untold = [];
     for (const [key, counter] of this.#local.entries()) {
       if (counter.kind !== 'rate') continue;
       counter.used(nowMs);
-      for (const { atMs, amount } of counter.log.since(this.#lostAtSteadyMs))
-        changes.push({ key, line: ['add', amount, Math.max(0, Math.round(nowMs - atMs)), counter.windowMs, counter.limit] });
+      for (const { atMs, amount } of counter.log.since(this.#lostAtSteadyMs)) {
+        const ageMs = Math.max(0, Math.round(nowMs - atMs));
+        changes.push({ atMs, key, line: ['add', amount, ageMs, counter.windowMs, counter.limit] });
+      }
     }
+    this.#partRates();
     return changes;
   }
 
-  /** Only what was spent, or is to be taken back, is kept: what is held, and what rates let through, is told anew. */
-  unsent(changes: readonly Change[]): void {
+  #partRates(): void {
+    this.#lostAtSteadyMs = this.#steady.steadyMs();
+    this.#local.part();
+  }
+
+  /**
+   * Kept is what was spent, what is to be taken back, and what rates had let through when the join began: what is held, and what rates
+   * let through since, is told anew.
+   */
+  unsent(changes: readonly (Change | TimedChange)[]): void {
     for (const change of changes) {
       const { key, line } = change;
       const [what, amount, window = '', startMs = ''] = line;
+      if ('atMs' in change && this.#untold.length < mostOwed) this.#untold.push(change);
       if (what === 'subtract' && this.#takenBack.length < mostOwed) this.#takenBack.push(change);
       if (what !== 'spend') continue;
       const name = `${startMs} ${key}`;
@@ -206,8 +235,9 @@ class RedisCounters implements Counters, LinkOwner {
 
   /** What this replica let through since Redis was lost is told anew, though Redis counted this one: its answer was under way. */
   #entryOf({ key, limit }: Demand, amount: number, entry = 0): number {
-    if (limit.kind !== 'rate' || amount === 0 || this.#link.state !== 'away') return entry;
+    if (limit.kind !== 'rate' || amount === 0 || this.#link.state === 'up') return entry;
     this.#link.tell({ key, line: ['subtract', amount, entry, limit.windowMs] });
+    this.#link.tell({ key, line: ['add', amount, 0, limit.windowMs, limit.amount] });
     return 0;
   }
 
