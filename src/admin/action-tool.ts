@@ -4,14 +4,14 @@ import type { JsonObject } from '../wire/json.ts';
 import type { Action } from './action.ts';
 
 /** An action as clients of MCP see it. */
-export function toTool({ name, title, description, isReadOnly, input, output }: Action): ToolDefinition {
+export function toTool({ name, title, description, isReadOnly, reachesOut = false, input, output }: Action): ToolDefinition {
   return {
     name,
     title,
     description,
     inputSchema: z.toJSONSchema(input, { io: 'input', override: explainPatterns }) as JsonObject,
     outputSchema: z.toJSONSchema(output, { io: 'output' }) as JsonObject,
-    annotations: { title, readOnlyHint: isReadOnly, openWorldHint: false },
+    annotations: { title, readOnlyHint: isReadOnly, openWorldHint: reachesOut },
   };
 }
 

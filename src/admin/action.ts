@@ -107,6 +107,8 @@ export interface Action {
   /** Who sees it: whoever has one of these, in any namespace. What it may be done to is for `run` to say. */
   readonly roles: readonly RoleGrant['role'][];
   readonly isReadOnly: boolean;
+  /** It connects to what its caller names, or starts it: it is done with a record or not at all, though nothing here is changed. */
+  readonly reachesOut?: boolean;
   /** `POST /keys/{id}/rotate`; what is not in the path is the body, or the query of a GET. */
   readonly route: string;
   readonly input: z.ZodObject;

@@ -228,6 +228,7 @@ export const testUpstream = defineAction({
     'With an entry: does all that registering it would do, and registers nothing. Without: says how the upstream of that name fares.',
   roles: ['admin'],
   isReadOnly: true,
+  reachesOut: true,
   route: 'POST /upstreams/test',
   input: z.strictObject({ ...place, entry: entrySchema.optional(), ...documentFields }),
   output: z.object({ isUsable: z.boolean(), findings: z.array(findingSchema), tools: z.array(z.string()) }).loose(),

@@ -259,10 +259,12 @@ function isToolError(result: RawResult): boolean {
 
 /**
  * What only reads goes on without a record rather than not at all. Whether a tool does, its upstream cannot be asked; of the gateway's
- * own actions it is known: whoever looks for what is wrong needs them then.
+ * own actions it is known: whoever looks for what is wrong needs them then. What connects to others does more than read.
  */
 function mayChange({ method }: Ask, { member, tool }: Clearance): boolean {
   if (method !== 'tools/call' && method !== 'models/call') return false;
   const annotations = tool?.annotations;
-  return !(isObject(annotations) && annotations.readOnlyHint === true && member.config.kind === 'admin');
+  if (!isObject(annotations) || member.config.kind !== 'admin') return true;
+  const { readOnlyHint, openWorldHint } = annotations;
+  return readOnlyHint !== true || openWorldHint !== false;
 }

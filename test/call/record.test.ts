@@ -75,6 +75,23 @@ test('AU-05: a call that went well has one record, with who, what and how much, 
   expect(lines).toEqual([]);
 });
 
+test.each([
+  ['an action that only reads', 'admin', true, false, false],
+  ['an action that reaches out', 'admin', true, true, true],
+  ['an action that changes something', 'admin', false, false, true],
+  ['a tool whose upstream says that it only reads', 'mcp', true, false, true],
+])('%s: whether it needs a record first', async (_, kind, readOnlyHint, openWorldHint, mayChange) => {
+  const asked: boolean[] = [];
+  const { ports, close: end } = await callPorts();
+  const intent = (_: unknown, may: boolean) => void asked.push(may);
+  const journal = { ...ports.journal, intent } as typeof ports.journal;
+  const tool = { name: 'find', annotations: { readOnlyHint, openWorldHint } };
+  const clearance = { ...screened(), member: { id: 'hr/main', config: { kind } }, tool } as unknown as Clearance;
+  void new Course({ ...ports, journal }, who, askFor({ params: { name: 'hr__find' } })).intend(clearance);
+  expect(asked).toEqual([mayChange]);
+  await end();
+});
+
 test('what was refused before anything was found for it is on record with its code, without a capability', () => {
   begin().failed(new GatewayError('unknown_capability', 'Unknown tool: hr__find'));
   expect(records).toMatchObject([

@@ -559,12 +559,16 @@ test('AU-02: while the journal cannot be written tools are not called, and what 
   expect(isDone(await client.send('prompts/get', { name: 'open__greet' }))).toBe(true);
   expect(await toolNames(client)).toContain('open__echo');
   // Whoever looks for what is wrong is told; whoever changes something is not heard.
-  const own = (method: string, path: string) =>
-    fetch(new URL(path, other.url), { method, headers: { authorization: `Bearer ${other.key}` } });
+  const own = (method: string, path: string, body: string | null = null) => {
+    const headers = { authorization: `Bearer ${other.key}`, 'content-type': 'application/json' };
+    return fetch(new URL(path, other.url), { method, headers, body });
+  };
   const health = await own('GET', '/api/health');
   expect([health.status, await health.json()]).toMatchObject([200, { journal: { isWritable: false } }]);
   expect((await own('GET', '/api/usage')).status).toBe(200);
   expect((await own('DELETE', '/api/alerts/none')).status).toBe(503);
+  // It changes nothing here, and connects to whatever its caller says.
+  expect((await own('POST', '/api/upstreams/test', '{"namespace":"open","name":"staged"}')).status).toBe(503);
   await rm(chain);
   await mkdir(chain);
   await until('calls go on', async () => isDone(await client.call('open__echo')));
