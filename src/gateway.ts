@@ -220,7 +220,7 @@ async function build(
     newAdminKey: kept.newAdminKey,
     servePage: upstreams.servePage,
     async metricsText() {
-      approvalsPending = await approvals.countPending().catch(() => undefined);
+      approvalsPending = await approvals.countPending();
       return await telemetry.metricsText();
     },
     async loadAdministration() {

@@ -14,7 +14,7 @@ export const getHealth = defineAction({
   output: z.object({}).loose(),
   async run({ status, approvals }, caller) {
     // A store that cannot be asked is no reason to say nothing.
-    const pending = await approvals.countPending().catch(() => null);
+    const pending = (await approvals.countPending()) ?? null;
     return { ...statusFor(caller, status()), approvals: { pending } };
   },
 });

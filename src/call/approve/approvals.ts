@@ -17,6 +17,7 @@ import type { Screened } from '../screen.ts';
 import { attempts, type Decisions, openDecisions, type Way } from './decisions.ts';
 import { type ExactCall, exactCall, openText, readExactCall, sealText } from './exact-call.ts';
 import { openLedger, reaching, self } from './ledger.ts';
+import { pendingCount } from './pending-count.ts';
 import { isEnough, type Person } from './people.ts';
 import { isOpen, newRequest, next, type Request, readRequest } from './request.ts';
 import { type ApprovalPending, deniedOf, eventOf, noLongerGood, pendingOf } from './say.ts';
@@ -83,7 +84,8 @@ export interface Approvals extends Decisions {
   ticketFor(id: string, credential: string): string;
   /** Undefined for anything else. */
   credentialOf(id: string, ticket: string): string | undefined;
-  countPending(): Promise<number>;
+  /** Within half a second; undefined where the store does not say by then. Never rejects. */
+  countPending(): Promise<number | undefined>;
   /** Ends what is overdue, forgets arguments, removes what is old. */
   tidy(): Promise<void>;
   close(): Promise<void>;
@@ -317,7 +319,7 @@ export function openApprovals(ports: ApprovalPorts): Approvals {
       return sealed === undefined ? undefined : openText(key, `${id} result`, sealed);
     },
     refusalOf: denied,
-    countPending: () => reaching(() => store.countPending()),
+    countPending: pendingCount(() => reaching(() => store.countPending())),
     async tidy() {
       await sweep();
       await store.dropArguments(nowMs() - keepArgumentsMs);
