@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -6,6 +7,7 @@ import { systemClock } from '../../src/clock.ts';
 import { Secret } from '../../src/secret.ts';
 import { openCounters, openStore } from '../../src/store/open-store.ts';
 import { Reach } from '../../src/store/reach.ts';
+import { warnSeldom } from '../../src/store/warn-seldom.ts';
 import { servicesTimeoutMs, startPostgres, startRedis } from '../support/services.ts';
 import { until } from '../support/until.ts';
 
@@ -39,6 +41,46 @@ test('says since when a server is away and why, and once how long it was', () =>
   reach.found();
   expect(reach.status).toEqual({ kind: 'redis', isReachable: true, sinceMs: 9_000, lastError: undefined });
   expect(said).toEqual([{ fields: { awayMs: 8_000, lastError: 'refused' }, message: 'It is back.' }]);
+});
+
+test('of one that comes and goes the log tells once in 10 seconds, and of each loss that it told the end', () => {
+  const clock = { nowMs: () => nowMs };
+  let nowMs = 0;
+  const told: string[] = [];
+  const warn = warnSeldom({ info() {}, warn: () => void told.push('lost') }, clock, 'It is lost.');
+  const reach = new Reach({ kind: 'redis', clock, log: { info: () => void told.push('back') }, back: 'It is back.' });
+  for (; nowMs < 25_000; nowMs += 330) {
+    const error = new Error('late');
+    warn(error);
+    reach.lost(error);
+    reach.found();
+  }
+  expect(told).toEqual(['lost', 'back', 'lost', 'back', 'lost', 'back']);
+});
+
+test('says why where a host has several addresses and none answers', () => {
+  const reach = new Reach({ kind: 'redis', clock: systemClock, log, back: '' });
+  reach.lost(new AggregateError([new Error('refused ::1'), new Error('refused 127.0.0.1')]));
+  expect(reach.status.lastError).toBe('refused ::1; refused 127.0.0.1');
+});
+
+test('Redis: one that hangs at the start is away, and one that repeats its password is not repeated', async () => {
+  const answers = { text: '' };
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (data) => {
+      for (const _ of String(data).matchAll(/\*\d+\r\n/g)) socket.write(answers.text);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const counters = await openCounters({} as never, options({ redisUrl: `redis://:can%40ry@127.0.0.1:${port}/0` }));
+  onTestFinished(async () => await counters.close());
+  expect(counters.reach?.()).toMatchObject({ isReachable: false, lastError: 'Redis did not answer within 1000 ms.' });
+  answers.text = "-ERR unknown command 'AUTH', with args beginning with: 'can@ry'\r\n";
+  await until('it to be said why', () => counters.reach?.().lastError?.includes('AUTH'));
+  expect(counters.reach?.().lastError).toContain("unknown command 'AUTH', with args beginning with: '***'");
 });
 
 test('Redis: known while it hangs, and while it is gone; back when it decides again', {

@@ -28,8 +28,15 @@ export function redisClient(
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
     ...options,
   });
-  redis.on('error', warn);
+  const { password } = redis.options;
+  redis.on('error', (error) => warn(withoutPassword(error, password ?? '')));
   return redis;
+}
+
+/** Where AUTH was renamed, Redis repeats what came with it. */
+function withoutPassword(error: Error, password: string): Error {
+  if (password === '' || !error.message.includes(password)) return error;
+  return new Error(error.message.replaceAll(password, '***'));
 }
 
 /** Waits until Redis is there, or no longer; it is joined when it comes. */

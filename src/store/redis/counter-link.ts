@@ -98,7 +98,7 @@ export class CounterLink {
   /** Waits a second at most; a Redis that is away is joined when it comes. */
   async open(): Promise<void> {
     const connected = this.#redis.connect().then(() => this.#join());
-    await within(connectLimitMs, connected).catch(this.#options.warn);
+    await within(connectLimitMs, connected).catch((error: unknown) => this.#fail(error));
     this.#heartbeat = setInterval(() => this.flush(true), this.#options.leaseMs / 3).unref();
   }
 
@@ -267,7 +267,8 @@ export class CounterLink {
   #tryAgain(): void {
     if (this.state !== 'away' || this.#isClosed) return;
     this.#failures += 1;
-    if (this.#redis.status === 'ready' && this.#failures % silentTries === 0) this.#redis.disconnect(true);
+    const isConnected = this.#redis.status === 'ready' || this.#redis.status === 'connect';
+    if (isConnected && this.#failures % silentTries === 0) this.#redis.disconnect(true);
     else if (this.#redis.status === 'ready') void this.#join();
     else this.#leave();
   }
