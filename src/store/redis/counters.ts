@@ -55,7 +55,7 @@ interface TimedChange extends Change {
 const goneRetryMs = 1_000;
 /** What was seen earlier is no answer to how a counter stands now. */
 const newsMs = 1_000;
-/** Budgets that wait to be told, and what waits to be taken back; an outage over so many windows and callers forgets the oldest. */
+/** Budgets that wait to be told (the oldest are forgotten), and what waits to be taken back (no more is kept). */
 const mostOwed = 20_000;
 
 const nobody = { info() {} };
