@@ -51,6 +51,7 @@ describe('what is filled in for arguments', () => {
     ['a member that its schema marks', { account: { name: 'a', code: 'v' } }],
     ['a place for a secret', { region: `${'$'}{secret:REGION}` }],
     ['the form of a maker’s key', { note: `as ghp_${'a1B2'.repeat(9)}`, list: [`glpat-${'x9Y8'.repeat(5)}`] }],
+    ['a long run without a blank', { note: 'abcdefghijklmnopqrst', pem: '-----BEGIN RSA' }],
   ])('is not shown for %s', (_, hidden) => {
     const account = { type: 'object', properties: { code: { type: 'string', writeOnly: true } } };
     const properties = Object.fromEntries(Object.keys(hidden).map((name) => [name, name === 'account' ? account : {}]));
