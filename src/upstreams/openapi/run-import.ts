@@ -37,7 +37,8 @@ async function convert({ url, limits, mayFetch }: ImportJob, bytes: Uint8Array):
   const { head, operations, problems } = convertDocument({ root, rootUrl: url, others }, limits);
   send({ kind: 'head', head });
   await sendChunks(operations);
-  send({ kind: 'converted', problems: problems.all() });
+  // What comes now takes up to a second without a look at anything else: this has to be on its way before.
+  await sendWhole({ kind: 'converted', problems: problems.all() });
   const convertedCpuMs = readCpuMs();
   const invalid = await validateDocument(root);
   send({ kind: 'validated', problems: invalid, usage: { convertedCpuMs, cpuMs: readCpuMs(), memoryMegabytes: readMemory() } });
@@ -45,6 +46,14 @@ async function convert({ url, limits, mayFetch }: ImportJob, bytes: Uint8Array):
 
 function send(message: ImportMessage): void {
   process.send?.(message);
+}
+
+/** Resolves once it, and all before it, was handed to the operating system. */
+function sendWhole(message: ImportMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined) resolve();
+    else process.send(message, undefined, undefined, () => resolve());
+  });
 }
 
 /** As they are made: only what is on its way is held. */
