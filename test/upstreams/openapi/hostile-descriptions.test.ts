@@ -66,7 +66,7 @@ describe('OP-01: a hostile description', () => {
   test('that takes too much CPU time ends its process, and the next is served within the same', async () => {
     const cpuLimitMs = 2_000;
     const said = 'takes more than 2 s of CPU time to convert';
-    expect(await outcome(allReferringToAll(4_000), { cpuLimitMs })).toContain(said);
+    expect(await outcome(allReferringToAll(16_000), { cpuLimitMs })).toContain(said);
     expect(await outcome(withSchema({}), { cpuLimitMs })).toBe('1 tools');
   });
 
